@@ -1,0 +1,70 @@
+# Everything happens in .venv; `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO_OUTPUT := demo-output
+
+# Run in this order by `make bench`; each prints its own tables.
+BENCHMARKS := \
+	benchmarks/quality.py \
+	benchmarks/throughput.py \
+	benchmarks/scaling.py
+
+# torch and torchvision stand beside the package so that pip looks at these large files first.
+INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e .
+
+# One stamp for each thing installed, kept in .venv: what is up to date costs nothing and needs no network.
+READY := $(VENV)/.ready
+PACKAGE := $(VENV)/.package
+DEV := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-slow bench clean distclean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
+
+demo: $(PACKAGE)  ## make the demonstration dataset in demo-output/ and tell where it is
+	@$(BIN)/hsmix-gen demo $(DEMO_OUTPUT)
+
+test: $(DEV)  ## lint, types and the quick tests: what every change has to pass
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(DEV)  ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+bench: $(DEV)  ## the benchmarks, one after the other
+	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+clean:  ## remove what builds, tests and the demonstration leave behind
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT)
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## the same, and .venv
+	rm -rf $(VENV)
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: hsmix-gen needs Python 3.11 or newer, '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>/dev/null || echo missing or broken);" \
+			"name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -qq --upgrade "pip>=25.1"
+	@touch $@
+
+$(PACKAGE): pyproject.toml constraints.txt | $(READY)
+	@echo "installing hsmix-gen (the first time this takes some minutes and, with torch, some 6 GB) ..."
+	@$(INSTALL)
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(READY)
+	@echo "installing hsmix-gen and its tools (the first time this takes some minutes and, with torch, some 6 GB) ..."
+	@$(INSTALL) --group dev
+	@touch $(PACKAGE) $@

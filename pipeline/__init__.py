@@ -1,0 +1,1 @@
+"""Reading, scheduling, writing and talking."""

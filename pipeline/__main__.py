@@ -1,0 +1,5 @@
+"""``python -m hsmix_gen.pipeline`` is ``hsmix-gen``."""
+
+from hsmix_gen.pipeline.cli import main
+
+main()

@@ -1,0 +1,159 @@
+"""The feature cache in Zarr v3: arrays with one row per source, written in blocks, each with a commit record."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import ZstdCodec
+
+from hsmix_gen.pipeline import storage
+from hsmix_gen.schemas.errors import CacheError
+from hsmix_gen.schemas.records import BlockRecord, FileRecord, Refusal
+
+BLOCK_IMAGES = 16
+BLOCK_BYTES = 64 * 2**20
+RECORDS = "commits"
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a layer: shape and dtype of a row."""
+
+    name: str
+    row: tuple[int, ...]
+    dtype: str
+
+
+def block_size(size: tuple[int, int], channels: int, variants: int) -> int:
+    """Return how many images make a block: 16, or less where they are large."""
+    per_image = size[0] * size[1] * (2 * channels + 2 * variants + 2)
+    return max(1, min(BLOCK_IMAGES, BLOCK_BYTES // per_image))
+
+
+def block_rows(block: int, size: int, n_rows: int) -> range:
+    """Return the rows of a block."""
+    return range(block * size, min((block + 1) * size, n_rows))
+
+
+class FeatureCache:
+    """Layers of a cache folder.
+
+    A chunk that is missing reads as zeros without an error, so a block counts only with its commit record; chunk
+    data carry a checksum, so a flipped bit is an error and never a pixel.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the cache.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._open: dict[tuple[str, str], Any] = {}
+
+    def create(self, layer: str, arrays: list[ArraySpec], *, n_rows: int, block: int) -> None:
+        """Make the arrays of a layer unless they are there; nothing is filled."""
+        group = zarr.open_group(self._store(layer), mode="a", zarr_format=3)
+        for spec in arrays:
+            if spec.name in group:
+                continue
+            group.create_array(
+                spec.name,
+                shape=(n_rows, *spec.row),
+                chunks=(1, *spec.row),
+                shards=(block, *spec.row),
+                dtype=spec.dtype,
+                compressors=ZstdCodec(level=1, checksum=True),
+                fill_value=0,
+                # A block of zeros is written like any other, so that "missing" never means "zero".
+                config={"write_empty_chunks": True},
+            )
+
+    def write_block(
+        self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
+    ) -> tuple[FileRecord, ...]:
+        """Write one block of every array of a layer and return its files, synced to disk."""
+        files = []
+        for name, value in values.items():
+            array = self._array(layer, name)
+            array[rows.start : rows.stop] = value
+            key = array.metadata.encode_chunk_key((block, *([0] * (array.ndim - 1))))
+            path = self._layer_path(layer) / name / key
+            storage.sync(path)
+            storage.sync(path.parent)
+            files.append(storage.file_record(path, self.root))
+        return tuple(files)
+
+    def read(self, layer: str, name: str, row: int, *index: int) -> npt.NDArray[Any]:
+        """Return one row of an array, or the part of it that `index` names.
+
+        Raises
+        ------
+        CacheError
+            If the data are damaged.
+        """
+        try:
+            return np.asarray(self._array(layer, name)[(row, *index)])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise CacheError(
+                f"{self._layer_path(layer)} array {name} row {row} is damaged ({error}); "
+                "run the same command again, it rebuilds what does not match its record"
+            ) from None
+
+    def records(self, layer: str) -> dict[int, BlockRecord]:
+        """Return the finished blocks of a layer whose files match their record; others are forgotten."""
+        found: dict[int, BlockRecord] = {}
+        for path in sorted((self.root / RECORDS / layer).glob("*.json")):
+            record = _read_record(path)
+            if record is not None and all(storage.matches(file, self.root) for file in record.files):
+                found[record.block] = record
+            else:
+                path.unlink()
+        return found
+
+    def commit(self, record: BlockRecord) -> None:
+        """Write the record that makes a block count; the driver alone calls this, after checking the files.
+
+        Raises
+        ------
+        CacheError
+            If a file does not match.
+        """
+        wrong = [file.path for file in record.files if not storage.matches(file, self.root)]
+        if wrong:
+            raise CacheError(
+                f"{self.root / wrong[0]} does not match what its worker wrote; is the disk shared and sound?"
+            )
+        path = self.root / RECORDS / record.layer / f"{record.block:06d}.json"
+        storage.write_json(path, asdict(record))
+
+    def _store(self, layer: str) -> str:
+        return str(self._layer_path(layer))
+
+    def _layer_path(self, layer: str) -> Path:
+        return self.root / f"{layer}.zarr"
+
+    def _array(self, layer: str, name: str) -> Any:
+        if (layer, name) not in self._open:
+            try:
+                self._open[layer, name] = zarr.open_array(self._store(layer), path=name, mode="r+")
+            except FileNotFoundError:
+                raise CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again") from None
+        return self._open[layer, name]
+
+
+def _read_record(path: Path) -> BlockRecord | None:
+    try:
+        raw = storage.read_json(path)
+        return BlockRecord(
+            layer=raw["layer"],
+            block=raw["block"],
+            files=tuple(FileRecord(**file) for file in raw["files"]),
+            refusals=tuple(Refusal(**refusal) for refusal in raw["refusals"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

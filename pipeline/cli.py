@@ -1,0 +1,316 @@
+"""The command line ``hsmix-gen``: options in, one job called, results out; heavy modules load inside commands."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hsmix_gen.pipeline.options import (
+    cache_option,
+    feature_options,
+    fresh_option,
+    job_options,
+    mix_options,
+    source_options,
+)
+
+if TYPE_CHECKING:
+    from hsmix_gen.pipeline.jobs import Finished
+    from hsmix_gen.schemas.config import RunConfig
+
+EXIT_PROBLEM = 1
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="hsmix-gen")
+def cli() -> None:
+    """Mix medical images and masks by superpixels and saliency, once, into datasets that any trainer streams.
+
+    Results go to stdout, progress to stderr. Exit status: 0 complete, 1 a problem told in one line, 2 wrong usage,
+    130 or 143 interrupted (run the same command again to finish).
+    """
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@source_options
+@feature_options
+@mix_options
+@cache_option
+@fresh_option
+@click.option("--dry-run", is_flag=True, help="Only tell counts, bytes and time (measured on a few images).")
+@job_options
+def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: Any) -> None:
+    """Do the whole job: read, features once per image, mix, shards. Run it again after any stop.
+
+    Example: hsmix-gen run photos/ out/ --size 224 224 --copies 5
+    """
+    from hsmix_gen.pipeline.estimate import estimate_text
+    from hsmix_gen.pipeline.jobs import run_all
+    from hsmix_gen.pipeline.output import Output
+
+    job = _Job(options)
+    if dry_run:
+        click.echo(job.call(lambda: estimate_text(source, job.config, job.reporter)))
+        return
+    job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh)))
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--cache", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the features go.")
+@source_options
+@feature_options
+@job_options
+def prepare(source: Path, cache: Path, **options: Any) -> None:
+    """Compute only the features (the GPU half).
+
+    Example: hsmix-gen prepare photos/ --cache features/ --size 224 224
+    """
+    from hsmix_gen.pipeline.jobs import run_prepare
+
+    job = _Job(options)
+    prepared = job.call(lambda: run_prepare(source, cache, job.config, job.reporter))
+    usable = sum(record.refusal is None for record in prepared.records)
+    click.echo(
+        f"prepared {usable} images in {cache}; refused {len(prepared.refusals)} of "
+        f"{len(prepared.records) + len(prepared.unpaired)} sources"
+    )
+    for refusal in prepared.refusals[:10]:
+        click.echo(f"  {refusal.id}: {refusal.reason}", err=True)
+
+
+@cli.command()
+@click.option(
+    "--cache",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A cache that prepare finished.",
+)
+@click.argument("output", type=click.Path(path_type=Path))
+@mix_options
+@fresh_option
+@job_options
+def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
+    """Mix from a finished cache (the CPU half).
+
+    Example: hsmix-gen generate --cache features/ out/ --copies 10 --policy paired
+    """
+    from hsmix_gen.pipeline.jobs import run_generate
+    from hsmix_gen.pipeline.output import Output
+
+    job = _Job(options, cache=cache)
+    job.show(job.call(lambda: run_generate(cache, Output(output), job.config, job.reporter, fresh=fresh)))
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@source_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@job_options
+def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
+    """Tell what is understood of a source: pairs, sizes, classes, splits and every problem; do no work.
+
+    Example: hsmix-gen inspect photos/
+    """
+    from hsmix_gen.pipeline.inspection import inspect_source, inspection_text
+
+    job = _Job(options)
+    found = job.call(lambda: inspect_source(source, job.config, job.reporter))
+    click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
+
+
+@cli.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--rows", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples shown.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="PNG to write.  [default: OUTPUT/preview.png]",
+)
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="The cache, if it was moved.")
+def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
+    """Draw a contact sheet of A, B, superpixels, saliency, mix, mask and soft mask.
+
+    Example: hsmix-gen preview out/ --rows 12
+    """
+    from hsmix_gen.pipeline.finished import preview_output
+
+    path = _mended(lambda: preview_output(output, rows=rows, target=target, cache=cache))
+    click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option(
+    "--replay",
+    "replays",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Make N samples again and compare their bytes.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The cache, if it was moved (for --replay).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> None:
+    """Check sizes, checksums, counts, label sums and leakage of a dataset.
+
+    Example: hsmix-gen verify out/ --replay 20
+    """
+    from hsmix_gen.pipeline.verification import verify_output
+
+    report = _mended(lambda: verify_output(output, replays=replays, cache=cache))
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report.text())
+    if report.problems:
+        sys.exit(EXIT_PROBLEM)
+
+
+@cli.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("key")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where the members go.  [default: this folder]",
+)
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="The cache, if it was moved.")
+def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
+    """Make one sample again from its row of the manifest and write its members.
+
+    Example: hsmix-gen replay out/ train-ISIC_0000000-003 --to sample/
+    """
+    from hsmix_gen.pipeline.finished import replay_sample
+
+    for path in _mended(lambda: replay_sample(output, key, target=target, cache=cache)):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("output", type=click.Path(path_type=Path), default=Path("demo-output"))
+@fresh_option
+@job_options
+def demo(output: Path, *, fresh: bool, **options: Any) -> None:
+    """Do the whole job on a small embedded set.
+
+    Example: hsmix-gen demo demo-output
+    """
+    from hsmix_gen.pipeline.demo import DEMO_VALUES, write_demo_source
+    from hsmix_gen.pipeline.jobs import run_all
+    from hsmix_gen.pipeline.output import Output
+
+    job = _Job(options, base=DEMO_VALUES)
+    folder = output.with_name(output.name + "-source")
+    _mended(lambda: write_demo_source(folder))
+    finished = job.call(lambda: run_all(folder, Output(output), job.config, job.reporter, fresh=fresh))
+    job.show(finished)
+    click.echo(f"look at {output / 'preview.png'}; loader snippets stand in {output / 'README.md'}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+def presets(name: str | None) -> None:
+    """List the dataset presets, or the values of one with the source of each.
+
+    Example: hsmix-gen presets isic2017
+    """
+    from hsmix_gen.pipeline.preset_texts import preset_text, presets_text
+
+    click.echo(presets_text() if name is None else _mended(lambda: preset_text(name)))
+
+
+@cli.command()
+def doctor() -> None:
+    """Tell the state of the installation: versions, GPU, Ray, disk.
+
+    Example: hsmix-gen doctor
+    """
+    from hsmix_gen.pipeline.doctor import examine
+
+    report, sound = examine()
+    click.echo(report)
+    if not sound:
+        sys.exit(EXIT_PROBLEM)
+
+
+class _Job:
+    """The options that all jobs share, resolved; calls the job and turns its ends into exit statuses."""
+
+    def __init__(
+        self, options: dict[str, Any], *, base: dict[str, Any] | None = None, cache: Path | None = None
+    ) -> None:
+        from hsmix_gen.pipeline.progress import make_reporter
+
+        self._verbose = options.pop("verbose")
+        quiet = options.pop("quiet")
+        progress, log_format = options.pop("progress"), options.pop("log_format")
+        self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
+        self._options = {name: value for name, value in options.items() if value not in (None, ())}
+        self.config: RunConfig = _mended(lambda: self._resolve(base, cache))
+        self.reporter = make_reporter("none" if quiet else progress, log_format)
+
+    def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
+        from hsmix_gen.pipeline.prepare import load
+        from hsmix_gen.pipeline.settings import flatten, resolve
+
+        if cache is not None:
+            base = flatten(load(cache)[1])
+        return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
+
+    def call(self, work: Callable[[], Any]) -> Any:
+        """Return what the work returns; end the process with the right status where it does not."""
+        try:
+            return _mended(work, verbose=self._verbose)
+        finally:
+            self.reporter.close()
+
+    def show(self, finished: "Finished") -> None:
+        """Print the summary of a finished run."""
+        from hsmix_gen.pipeline.summary import summary_text
+
+        click.echo(summary_text(finished))
+
+
+def _mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
+    """Return what the work returns; errors that a user can mend become one line, interrupts their status."""
+    from hsmix_gen.pipeline.jobs import Terminated
+    from hsmix_gen.schemas.errors import HsmixError
+
+    try:
+        return work()
+    except HsmixError as error:
+        if verbose:
+            raise
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(EXIT_PROBLEM)
+    except OSError as error:
+        click.echo(f"error: {error}; mend it, then run the same command again", err=True)
+        sys.exit(EXIT_PROBLEM)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to finish", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except Terminated:
+        click.echo("terminated; run the same command again to finish", err=True)
+        sys.exit(EXIT_TERMINATED)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="hsmix-gen")

@@ -1,0 +1,130 @@
+"""The dry run: how many samples, bytes and minutes a run would take, from a timed probe on a few images."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from hsmix_gen.pipeline.generate import generate, plan_samples
+from hsmix_gen.pipeline.jobs import processors
+from hsmix_gen.pipeline.output import Output
+from hsmix_gen.pipeline.prepare import Inventory, Prepared, prepare, take_inventory
+from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.running import SerialRunner
+from hsmix_gen.pipeline.summary import size_text, time_text
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.stages.pairing import Plan
+
+PROBE_IMAGES = 6
+PROBE_STEPS = 10
+PROBE_COPIES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a run would take.
+
+    Attributes
+    ----------
+    seconds : dict
+        Work of each stage on one processor.
+    """
+
+    images: int
+    refused: int
+    samples: int
+    shards: int
+    output_bytes: int
+    cache_bytes: int
+    seconds: dict[str, float]
+    workers: int
+
+    @property
+    def wall_seconds(self) -> float:
+        """Time with all workers; the network is fitted by one of them while the others segment."""
+        rest = sum(value for name, value in self.seconds.items() if name != "network")
+        return max(self.seconds.get("network", 0.0), (rest + self.seconds.get("network", 0.0)) / self.workers)
+
+
+def estimate_text(source: Path, config: RunConfig, reporter: Reporter) -> str:
+    """Return the estimate of a run in words; nothing is written but temporary files."""
+    found = estimate(source, config, reporter)
+    stages = ", ".join(f"{name} {time_text(value)}" for name, value in found.seconds.items())
+    return "\n".join(
+        [
+            f"would write {found.samples} samples in {found.shards} shards from {found.images} images "
+            f"({found.refused} refused)",
+            f"  output about {size_text(found.output_bytes)}, cache about {size_text(found.cache_bytes)}",
+            f"  about {time_text(found.wall_seconds)} with {found.workers} workers (one processor: {stages})",
+        ]
+    )
+
+
+def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
+    """Measure the whole job on a few training images and scale it to the plan."""
+    runner = SerialRunner(has_gpu=False)
+    inventory = take_inventory(source, config, runner, reporter)
+    probe = _probe_inventory(inventory)
+    n_probe = len(probe.records)
+    reporter.note(f"timing a probe of {n_probe} images")
+    small = _probe_config(config)
+    quiet = Reporter(SilentDisplay())
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder) / "cache"
+        output = Output(Path(folder) / "output")
+        prepared = prepare(probe, cache, small, runner, quiet)
+        result = generate(prepared, output, small, runner, quiet)
+        cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    usable = [record for record in inventory.records if record.refusal is None]
+    plan = _plan(prepared, inventory, config)
+    return Estimate(
+        images=len(usable),
+        refused=len(inventory.records) - len(usable) + len(inventory.unpaired),
+        samples=plan.n_samples,
+        shards=sum(part.n_shards for part in plan.splits),
+        output_bytes=result.bytes * plan.n_samples // result.samples,
+        cache_bytes=cache_bytes * len(inventory.records) // n_probe,
+        seconds=_scaled(quiet.seconds, prepared, config, len(usable) / n_probe, plan.n_samples / result.samples),
+        workers=config.run.workers or processors(),
+    )
+
+
+def _probe_inventory(inventory: Inventory) -> Inventory:
+    chosen = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None]
+    if len(chosen) < 2:
+        raise SourceError(f"the training split has {len(chosen)} usable image(s), mixing needs 2; see inspect")
+    step = max(1, len(chosen) // PROBE_IMAGES)
+    chosen = chosen[::step][:PROBE_IMAGES]
+    return dataclasses.replace(
+        inventory,
+        scans=[inventory.scans[i] for i in chosen],
+        records=[inventory.records[i] for i in chosen],
+    )
+
+
+def _probe_config(config: RunConfig) -> RunConfig:
+    saliency = config.saliency.model_copy(update={"fit_steps": PROBE_STEPS, "probe_images": 2})
+    mix = config.mix.model_copy(update={"copies": PROBE_COPIES, "batch_size": 2})
+    output = config.output.model_copy(update={"shards": 1})
+    return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
+
+
+def _plan(prepared: Prepared, inventory: Inventory, config: RunConfig) -> Plan:
+    layers = dataclasses.replace(prepared.layers, n_rows=len(inventory.records))
+    return plan_samples(Prepared(layers, inventory.records, inventory.unpaired, {}), config)
+
+
+def _scaled(
+    seconds: dict[str, float], prepared: Prepared, config: RunConfig, per_image: float, per_sample: float
+) -> dict[str, float]:
+    network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
+    scaled = {
+        "images": seconds["images"] * per_image,
+        "superpixels": (seconds["superpixels"] - sum(network.values())) * per_image,
+        "saliency": seconds["saliency"] * per_image,
+        "mix": seconds["mix"] * per_sample,
+    }
+    if prepared.saliency["backend"] == "gradcam":
+        fit = network["fit"] * config.saliency.fit_steps / PROBE_STEPS
+        scaled["network"] = fit + network["layer"] * config.saliency.probe_images / 2
+    return scaled

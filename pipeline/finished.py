@@ -1,0 +1,108 @@
+"""Work on a finished dataset with its cache: another preview, one sample made again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline.cache import FeatureCache
+from hsmix_gen.pipeline.generate import plan_samples
+from hsmix_gen.pipeline.make_shard import Made, make_one
+from hsmix_gen.pipeline.output import MANIFEST, read_run
+from hsmix_gen.pipeline.prepare import Prepared, load
+from hsmix_gen.pipeline.preview import draw_preview
+from hsmix_gen.pipeline.tables import read_manifest
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import CacheError, OutputError
+from hsmix_gen.schemas.records import ManifestRow, SamplePlan, Split
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A finished dataset with the cache that it was made from."""
+
+    root: Path
+    prepared: Prepared
+    config: RunConfig
+
+    def make_again(self, row: ManifestRow) -> Made:
+        """Make the sample of a manifest row again, from its provenance alone."""
+        records = self.prepared.records
+        by_id = {record.id: i for i, record in enumerate(records)}
+        row_a = by_id[row.source_a]
+        row_b = by_id[row.source_b] if row.source_b is not None else None
+        split: Split = records[row_a].split
+        assert row.mode in ("none", "hard", "soft")
+        plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index)  # type: ignore[arg-type]
+        sources = {i: records[i] for i in (row_a, row_b) if i is not None}
+        return make_one(
+            FeatureCache(self.prepared.layers.root),
+            self.prepared.layers,
+            plan,
+            sources,
+            self.config.mix,
+            png_level=self.config.output.png_level,
+        )
+
+
+def reopen(root: Path, cache: Path | None = None) -> Reopened:
+    """Open a finished dataset with its cache.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset.
+    cache : Path or None
+        Folder of the cache, if it was moved since.
+
+    Raises
+    ------
+    OutputError
+        If the dataset is not finished.
+    CacheError
+        If the cache is missing or holds other features now.
+    """
+    run = read_run(root)
+    folder = cache or Path(run["cache"])
+    if not folder.is_dir():
+        raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
+    prepared, _ = load(folder)
+    layers = prepared.layers
+    now = {"images": layers.images, "superpixels": layers.superpixels, "saliency": layers.saliency}
+    if now != run["layers"]:
+        changed = next(name for name in now if now[name] != run["layers"][name])
+        raise CacheError(
+            f"cache {folder} holds {now[changed]} now, {root} was made from {run['layers'][changed]}; "
+            "run prepare again with the options of run.json"
+        )
+    return Reopened(root, prepared, RunConfig.model_validate(run["config"]))
+
+
+def preview_output(root: Path, *, rows: int, target: Path | None, cache: Path | None) -> Path:
+    """Draw the contact sheet of a finished dataset and return where it is."""
+    opened = reopen(root, cache)
+    plan = plan_samples(opened.prepared, opened.config)
+    path = target or root / "preview.png"
+    storage.write_whole(path, draw_preview(opened.prepared, opened.config, plan, n_rows=rows))
+    return path
+
+
+def replay_sample(root: Path, key: str, *, target: Path, cache: Path | None) -> list[Path]:
+    """Make one sample again and write its members into a folder; return their paths.
+
+    Raises
+    ------
+    OutputError
+        If the dataset has no such sample.
+    """
+    opened = reopen(root, cache)
+    rows = {row.key: row for row in read_manifest(root / MANIFEST)}
+    if key not in rows:
+        example = next(iter(rows), "")
+        raise OutputError(f"{root} has no sample {key}; keys stand in {MANIFEST} and look like {example}")
+    made = opened.make_again(rows[key])
+    paths = []
+    for name, data in made.members.items():
+        path = target / f"{key}.{name}"
+        storage.write_whole(path, data)
+        paths.append(path)
+    return paths

@@ -1,0 +1,33 @@
+"""What a reader finds, and the ids it gives: short, safe and the same on every machine."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from hsmix_gen.schemas.records import Refusal, SourceItem
+
+MAX_ID = 64
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Items and refusals of one source, in any order."""
+
+    items: tuple[SourceItem, ...]
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def safe_id(name: str) -> str:
+    """Return an id of letters, digits, ``_`` and ``-`` for a name or relative path without its ending.
+
+    Names that lose something (dots, blanks, letters outside ASCII, length) get eight hexadecimal digits of their
+    digest, so that two names never become one id.
+    """
+    plain = name.replace("/", "-")
+    safe = _UNSAFE.sub("_", plain)
+    if safe == plain and len(safe) <= MAX_ID:
+        return safe
+    mark = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    return f"{safe[: MAX_ID - 9]}-{mark}"

@@ -1,0 +1,281 @@
+"""Grad-CAM in units of work: the network is made or checked once, its layer chosen once, then blocks are mapped."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from hsmix_gen.pipeline import models, storage
+from hsmix_gen.pipeline.cache import FeatureCache
+from hsmix_gen.pipeline.features import Layers, quantised
+from hsmix_gen.pipeline.progress import Reporter
+from hsmix_gen.pipeline.running import Runner, Unit
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.records import BlockRecord, SourceRecord
+from hsmix_gen.stages.fit_batches import Samples
+from hsmix_gen.stages.fitting import FitConfig, Fitted, fit_network
+from hsmix_gen.stages.gradcam import CamOptions, GradCamSaliency
+from hsmix_gen.stages.layer_ranking import rank_layers
+from hsmix_gen.stages.layers import LayerInfo, candidate_layers, require_layer
+from hsmix_gen.stages.network_io import to_input
+from hsmix_gen.stages.pairing import probe_rows
+
+GOOD_AUC = 0.7
+"""Below this agreement of saliency and masks on training images the user is warned."""
+THREADS = 1
+"""CPU threads of torch: one everywhere, so that the bytes do not depend on how many workers share a machine."""
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """What making or checking the network and choosing its layer depends on; rows are of usable sources."""
+
+    layers: Layers
+    saliency: SaliencyConfig
+    seed: int
+    folder: Path
+    train_rows: tuple[int, ...]
+    val_rows: tuple[int, ...]
+
+
+class GradCam:
+    """The Grad-CAM part of `prepare`.
+
+    Parameters
+    ----------
+    layers : Layers
+    config : RunConfig
+    reporter : Reporter
+        Is told how good the network and its maps are.
+    """
+
+    def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter) -> None:
+        self._layers, self._config, self._reporter = layers, config, reporter
+        self._folder = Path.cwd()
+
+    def check(self, runner: Runner) -> None:
+        """Refuse a network of the user that cannot serve, before any work starts.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be made, loaded or used, or has no such layer.
+        """
+        if self._config.saliency.model is not None:
+            unit = Unit(
+                "check network",
+                check_user_network,
+                (self._layers, self._config.saliency, self._folder),
+                uses_gpu=True,
+            )
+            for _ in runner.run([unit]):
+                self._reporter.note(f"network {self._config.saliency.model} was checked")
+
+    def network_units(self, records: Sequence[SourceRecord]) -> list[Unit]:
+        """Return the unit that makes the network's record, or none if it is there."""
+        if record_path(self._layers).is_file():
+            return []
+        rows = {
+            split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None)
+            for split in ("train", "val")
+        }
+        task = NetworkTask(
+            self._layers, self._config.saliency, self._config.seed, self._folder, rows["train"], rows["val"]
+        )
+        if self._config.saliency.model is None:
+            self._reporter.note("no --model was given: a small U-Net is fitted on the training split for Grad-CAM")
+        return [Unit("network", make_network, (task,), uses_gpu=True)]
+
+    @property
+    def worker(self) -> "partial[GradCamWorker]":
+        """What makes a worker that holds the network, in whatever process calls it."""
+        return partial(GradCamWorker, self._layers, self._config.saliency, self._folder)
+
+    def report(self) -> dict[str, Any]:
+        """Return what is recorded of the network, and warn if its maps mean little."""
+        record = storage.read_json(record_path(self._layers))
+        auc = record["layer_auc"]
+        if auc is not None and auc < GOOD_AUC:
+            self._reporter.warn(
+                f"Grad-CAM at layer {record['layer']} agrees little with the masks (mean AUC {auc:.2f} on training "
+                f"images, chance is 0.5); try another --layer, a better --model or --saliency fine_grained"
+            )
+        return {"backend": "gradcam", **record}
+
+
+class GradCamWorker:
+    """Holds a network and maps blocks of cached images.
+
+    Parameters
+    ----------
+    layers : Layers
+    config : SaliencyConfig
+    folder : Path
+        Where the module of the user's network is searched first.
+    """
+
+    def __init__(self, layers: Layers, config: SaliencyConfig, folder: Path) -> None:
+        record = storage.read_json(record_path(layers))
+        if config.model is None:
+            network = models.load_fitted(network_path(layers)).network
+        else:
+            network = _user_network(layers, config, folder)
+        self._layers = layers
+        self._saliency = GradCamSaliency(
+            network, record["layer"], cam_options(config, record["side"]), device=models.best_device()
+        )
+
+    def process(self, layers: Layers, block: int, sources: Sequence[SourceRecord]) -> BlockRecord:
+        """Map one block."""
+        cache = FeatureCache(layers.root)
+        rows = layers.rows(block)
+        maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
+        usable = [i for i, source in enumerate(sources) if source.refusal is None]
+        if usable:
+            images, masks = _read(cache, layers, [rows[i] for i in usable])
+            maps[usable] = quantised(self._saliency.maps(images, masks).maps)
+        files = cache.write_block(layers.saliency, block, rows, {"saliency": maps})
+        return BlockRecord(layers.saliency, block, files)
+
+
+def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:
+    """Make the user's network, load its weights and try it on empty images (a unit of work)."""
+    network = _user_network(layers, config, folder)
+    if config.layer is not None:
+        require_layer(network, config.layer, candidates=[c.name for c in _candidates(network, layers, config)])
+
+
+def make_network(task: NetworkTask) -> None:
+    """Fit or load the network, choose its layer, and write its record (a unit of work)."""
+    layers, config = task.layers, task.saliency
+    started = time.monotonic()
+    if config.model is None:
+        fitted = _fit(task)
+        models.save_fitted(network_path(layers), fitted)
+        network = fitted.network
+        made = {
+            "network": "fitted U-Net",
+            "validation_dice": _number(fitted.validation_dice),
+            "steps": fitted.config.steps,
+        }
+    else:
+        network = _user_network(layers, config, task.folder)
+        made = {"network": config.model, "validation_dice": None, "steps": None}
+    side = _input_side(config)
+    fitted_at = time.monotonic()
+    ranking = _ranking(network, task, side)
+    best, auc = ranking[0]
+    record = {
+        **made,
+        "weights": models.weights_digest(network),
+        "side": side,
+        "layer": best,
+        "layer_auc": auc,
+        "layer_given": config.layer is not None,
+        "candidates": [{"layer": name, "auc": value} for name, value in ranking],
+        "seconds": {"fit": fitted_at - started, "layer": time.monotonic() - fitted_at},
+    }
+    storage.write_json(record_path(layers), record)
+
+
+def cam_options(config: SaliencyConfig, side: int | None) -> CamOptions:
+    """Return how maps are computed: reduced precision on a GPU, one thread on a CPU."""
+    return CamOptions(
+        method=config.cam,
+        target=config.target,
+        side=side,
+        batch=config.batch,
+        output_key=config.output_key,
+        precision="bf16",
+        threads=THREADS,
+    )
+
+
+def record_path(layers: Layers) -> Path:
+    """Return where the record of the network behind a saliency layer lies."""
+    return layers.root / "networks" / f"{layers.saliency}.json"
+
+
+def network_path(layers: Layers) -> Path:
+    """Return where the fitted network behind a saliency layer lies."""
+    return layers.root / "networks" / f"{layers.saliency}.pt"
+
+
+def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Module:
+    assert config.model is not None
+    weights = Path(config.weights) if config.weights else None
+    network = models.load_user_network(config.model, weights, folder=folder)
+    models.check_network(
+        network,
+        n_channels=layers.facts.channels,
+        n_classes=layers.facts.n_classes,
+        size=layers.facts.size,
+        side=config.side,
+        output_key=config.output_key,
+    )
+    return network
+
+
+def _fit(task: NetworkTask) -> Fitted:
+    layers, config = task.layers, task.saliency
+    cache = FeatureCache(layers.root)
+    fit = replace(FitConfig(), steps=config.fit_steps, side=_input_side(config) or FitConfig().side)
+    return fit_network(
+        _samples(cache, layers, task.train_rows),
+        _samples(cache, layers, task.val_rows) if task.val_rows else None,
+        n_channels=layers.facts.channels,
+        n_classes=layers.facts.n_classes,
+        config=fit,
+        seed=task.seed,
+        device=models.best_device(),
+        threads=THREADS,
+    )
+
+
+def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> list[tuple[str, float | None]]:
+    """Return the layers that were measured on training images with their mean AUC, best first."""
+    layers, config = task.layers, task.saliency
+    cache = FeatureCache(layers.root)
+    probes = probe_rows(np.array(task.train_rows), config.probe_images, seed=task.seed)
+    images, masks = _read(cache, layers, [int(row) for row in probes])
+    candidates = _candidates(network, layers, config)
+    if config.layer is not None:
+        candidates = [c for c in candidates if c.name == config.layer] or [LayerInfo(config.layer, "given", 0, 0, 0)]
+    device = models.best_device()
+    measured = rank_layers(network, candidates, images, masks, options=cam_options(config, side), device=device)
+    return [(layer.name, _number(auc)) for layer, auc in measured]
+
+
+def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[LayerInfo]:
+    blank = np.zeros((1, *layers.facts.size, layers.facts.channels), dtype=layers.facts.dtype)
+    example = to_input(blank, side=_input_side(config)).to(next(network.parameters()).device)
+    return candidate_layers(network, example, output_key=config.output_key)
+
+
+def _samples(cache: FeatureCache, layers: Layers, rows: Sequence[int]) -> Samples:
+    def load(indices: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+        return _read(cache, layers, [rows[i] for i in indices])
+
+    return Samples(load, len(rows))
+
+
+def _read(cache: FeatureCache, layers: Layers, rows: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    images = np.stack([cache.read(layers.images, "image", row) for row in rows])
+    masks = np.stack([cache.read(layers.images, "mask", row) for row in rows])
+    return images, masks
+
+
+def _input_side(config: SaliencyConfig) -> int | None:
+    """Return the longest side of the network's input; None is the size of the images."""
+    return config.side or (FitConfig().side if config.model is None else None)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)

@@ -1,0 +1,120 @@
+"""The jobs behind the commands: a runner is started, the halves are run, a summary comes back."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
+from hsmix_gen.pipeline.output import Output
+from hsmix_gen.pipeline.prepare import Prepared, load, prepare, take_inventory
+from hsmix_gen.pipeline.progress import Reporter
+from hsmix_gen.pipeline.running import Runner, SerialRunner
+from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
+from hsmix_gen.schemas.errors import OutputError
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: where it is, what it holds."""
+
+    output: Output
+    cache: Path
+    outcome: Outcome
+
+
+@contextlib.contextmanager
+def running(config: ExecutionConfig) -> Iterator[Runner]:
+    """Start the runner of a configuration; SIGTERM ends it as an interrupt does."""
+    before = signal.getsignal(signal.SIGTERM)
+    runner = make_runner(config)
+    # After Ray, which sets a handler of its own.
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield runner
+    finally:
+        runner.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+def make_runner(config: ExecutionConfig) -> Runner:
+    """Return the runner of a configuration."""
+    if config.backend == "serial":
+        return SerialRunner(has_gpu=_cuda_is_there())
+    from hsmix_gen.pipeline.ray_run import RayRunner
+
+    return RayRunner(address=config.address, workers=config.workers, processors=processors())
+
+
+def processors() -> int:
+    """Return the processors that this process may use, which a scheduler may have made fewer than there are."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_all(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False) -> Finished:
+    """Do the whole job; what is finished is kept."""
+    output.check_usable()
+    if fresh:
+        output.clear()
+    cache = Path(config.run.cache) if config.run.cache else output.default_cache
+    with running(config.run) as runner:
+        inventory = take_inventory(source, config, runner, reporter)
+        output.claim(identity_of(config), inventory.records)
+        prepared = prepare(inventory, cache, config, runner, reporter)
+        result = generate(prepared, output, config, runner, reporter)
+    check_errors(config, result)
+    return Finished(output, cache, result)
+
+
+def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> Prepared:
+    """Do the GPU half."""
+    with running(config.run) as runner:
+        inventory = take_inventory(source, config, runner, reporter)
+        return prepare(inventory, cache, config, runner, reporter)
+
+
+def run_generate(
+    cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False
+) -> Finished:
+    """Do the CPU half from a finished cache."""
+    output.check_usable()
+    if fresh:
+        output.clear()
+    prepared, _ = load(cache)
+    output.claim(identity_of(config), prepared.records)
+    with running(config.run) as runner:
+        result = generate(prepared, output, config, runner, reporter)
+    check_errors(config, result)
+    return Finished(output, cache, result)
+
+
+def check_errors(config: RunConfig, result: Outcome) -> None:
+    """Refuse a complete run that left out more than the user tolerates.
+
+    Raises
+    ------
+    OutputError
+        If more than ``run.max_errors`` sources were refused.
+    """
+    limit = config.run.max_errors
+    if limit is not None and result.refused > limit:
+        raise OutputError(
+            f"{result.refused} sources were refused, more than run.max_errors = {limit}; "
+            "the reasons stand in refused.csv: mend them, or raise --max-errors"
+        )
+
+
+def _cuda_is_there() -> bool:
+    # Asking torch takes two seconds; the driver's device file tells as much.
+    return Path("/dev/nvidia0").exists()
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated

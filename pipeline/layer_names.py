@@ -1,0 +1,76 @@
+"""Names of the cache's layers: a digest of everything that their bytes depend on, and of nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline import precomputed, versions
+from hsmix_gen.pipeline.features import Layers
+from hsmix_gen.pipeline.sources import content_digest
+from hsmix_gen.pipeline.storage import sha256_of_file
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.digests import digest_of
+from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+
+IMAGES_VERSION = 1
+SUPERPIXELS_VERSION = 1
+SALIENCY_VERSION = 1
+"""Raised whenever an algorithm of ours gives other bytes for the same input."""
+
+
+def name_layers(
+    root: Path, records: Sequence[SourceRecord], facts: DatasetFacts, config: RunConfig, *, gpu: bool
+) -> Layers:
+    """Return the layers that belong to some sources and a configuration."""
+    images = digest_of(
+        {
+            "version": IMAGES_VERSION,
+            "content": content_digest(records),
+            "size": facts.size,
+            "channels": facts.channels,
+            "dtype": facts.dtype,
+            "mask_values": facts.mask_values,
+            "libraries": versions.versions_of(versions.IMAGES),
+        }
+    )
+    superpixels = digest_of(
+        {
+            "version": SUPERPIXELS_VERSION,
+            "images": images,
+            "config": config.superpixels.model_dump(mode="json"),
+            "libraries": versions.versions_of(versions.SUPERPIXELS),
+        }
+    )
+    saliency = digest_of({"images": images, **_saliency_key(records, config, gpu=gpu)})
+    return Layers(
+        root=root,
+        images=f"images-{images}",
+        superpixels=f"superpixels-{superpixels}",
+        saliency=f"saliency-{saliency}",
+        facts=facts,
+        n_rows=len(records),
+        variants=config.superpixels.variants,
+    )
+
+
+def _saliency_key(records: Sequence[SourceRecord], config: RunConfig, *, gpu: bool) -> dict[str, Any]:
+    saliency = config.saliency
+    key: dict[str, Any] = {"version": SALIENCY_VERSION, "backend": saliency.backend}
+    if saliency.backend == "precomputed":
+        return {
+            **key,
+            "maps": precomputed.folder_digest(Path(saliency.folder or ""), [r.id for r in records]),
+        }
+    if saliency.backend != "gradcam":
+        return {**key, "libraries": versions.versions_of(versions.STATIC_SALIENCY)}
+    # Float sums differ in their last bits between processors and GPUs.
+    key |= {"device": "gpu" if gpu else "cpu", "libraries": versions.versions_of(versions.GRADCAM)}
+    key |= {"config": _gradcam_settings(saliency), "seed": config.seed}
+    if saliency.weights is not None:
+        key["weights"] = sha256_of_file(Path(saliency.weights))
+    # The fitted network and the choice of the layer follow from the split.
+    return {**key, "splits": [record.split for record in records]}
+
+
+def _gradcam_settings(saliency: SaliencyConfig) -> dict[str, Any]:
+    return saliency.model_dump(mode="json", exclude={"weights", "folder", "backend"})

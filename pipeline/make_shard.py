@@ -1,0 +1,168 @@
+"""The unit of work of mixing: one shard, from rows of the plan to published files."""
+
+import contextlib
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hsmix_gen.pipeline import encoding, storage
+from hsmix_gen.pipeline.cache import FeatureCache
+from hsmix_gen.pipeline.features import Layers
+from hsmix_gen.pipeline.shards import ShardWriter, open_shard, shard_path
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.records import ManifestRow, SamplePlan, ShardRecord, SourceRecord
+from hsmix_gen.stages.draws import ParentDraw, draw_parent
+from hsmix_gen.stages.sample import Parent, Sample, make_sample, needs
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Everything that one shard depends on; small, as it travels between processes.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the dataset.
+    number, total : int
+        Which of how many shards of its split.
+    sources : dict
+        Source of each row that the samples name.
+    """
+
+    layers: Layers
+    root: Path
+    formats: tuple[str, ...]
+    number: int
+    total: int
+    samples: tuple[SamplePlan, ...]
+    sources: dict[int, SourceRecord]
+    mix: MixConfig
+    png_level: int
+
+    @property
+    def split(self) -> str:
+        """Split of all samples."""
+        return self.samples[0].split
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sample with its encoded members and its row; place and checksum included."""
+
+    sample: Sample
+    members: dict[str, bytes]
+    row: ManifestRow
+
+
+def make_shard(task: ShardTask) -> ShardRecord:
+    """Make all samples of a shard and publish it in every format; on an error nothing is left behind."""
+    cache = FeatureCache(task.layers.root)
+    is_png = encoding.image_is_png(task.layers.facts.channels, task.layers.facts.dtype)
+    writers: list[ShardWriter] = []
+    try:
+        for form in task.formats:
+            path = shard_path(task.root, form, task.split, task.number, task.total)
+            writers.append(open_shard(path, form, image_is_png=is_png))
+        rows = []
+        for plan in task.samples:
+            made = make_one(cache, task.layers, plan, task.sources, task.mix, png_level=task.png_level)
+            soft_npy = partial(encoding.encode_npy, made.sample.mixed.soft)
+            for writer in writers:
+                writer.add(plan.key, made.members, soft_npy, made.row.provenance())
+            rows.append(made.row)
+        paths = [writer.finish() for writer in writers]
+    except BaseException:
+        for writer in writers:
+            with contextlib.suppress(Exception):
+                writer.abandon()
+        raise
+    files = tuple(storage.file_record(path, task.root) for path in paths)
+    return ShardRecord(task.samples[0].shard, task.split, files, tuple(rows))
+
+
+def make_one(
+    cache: FeatureCache,
+    layers: Layers,
+    plan: SamplePlan,
+    sources: dict[int, SourceRecord],
+    mix: MixConfig,
+    *,
+    png_level: int,
+) -> Made:
+    """Make one sample from the cache; equal plans give equal bytes."""
+    draw_a = _drawn(plan, "a", layers, mix)
+    draw_b = _drawn(plan, "b", layers, mix) if plan.row_b is not None else None
+    a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
+    b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
+    sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
+    row = _manifest_row(plan, sources, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
+    members = encoding.encode_members(sample.mixed, row.provenance(), png_level=png_level)
+    image = members[encoding.image_member(layers.facts.channels, layers.facts.dtype)]
+    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
+
+
+def read_parent(
+    cache: FeatureCache, layers: Layers, plan: SamplePlan, row: int, draw: ParentDraw, mix: MixConfig
+) -> Parent:
+    """Return a parent from the cache, turned as drawn."""
+    with_superpixels, with_saliency = needs(plan.mode, mix)
+    size = layers.facts.size
+    parent = Parent(
+        image=cache.read(layers.images, "image", row),
+        mask=cache.read(layers.images, "mask", row),
+        labels=cache.read(layers.superpixels, "labels", row, draw.variant)
+        if with_superpixels
+        else np.zeros(size, dtype=np.uint16),
+        saliency=cache.read(layers.saliency, "saliency", row) if with_saliency else np.zeros(size, dtype=np.uint8),
+    )
+    return parent.turned(draw.transform)
+
+
+def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> ParentDraw:
+    if plan.split != "train":
+        return ParentDraw(0, 0)
+    return draw_parent(plan.seed, parent, variants=layers.variants, size=layers.facts.size, mix=mix)
+
+
+def _manifest_row(
+    plan: SamplePlan,
+    sources: dict[int, SourceRecord],
+    sample: Sample,
+    draw_a: ParentDraw,
+    draw_b: ParentDraw | None,
+    *,
+    uses_superpixels: bool,
+) -> ManifestRow:
+    a = sources[plan.row_a]
+    b = sources[plan.row_b] if plan.row_b is not None else None
+    weight = sample.weight_b
+    soft = plan.mode == "soft"
+    return ManifestRow(
+        key=plan.key,
+        split=plan.split,
+        fold=a.fold,
+        mode=plan.mode,
+        source_a=a.id,
+        source_b=b.id if b else None,
+        group_a=a.group,
+        group_b=b.group if b else None,
+        variant_a=draw_a.variant if uses_superpixels else None,
+        variant_b=draw_b.variant if draw_b and uses_superpixels else None,
+        transform_a=draw_a.transform,
+        transform_b=draw_b.transform if draw_b else None,
+        seed=plan.seed,
+        select_p=sample.select_p,
+        area_b=sample.area_b,
+        lambda_min=float(weight.min()) / 255 if soft else None,
+        lambda_mean=sample.area_b if soft else None,
+        lambda_max=float(weight.max()) / 255 if soft else None,
+        regions=sample.n_regions,
+        flags=sample.flags,
+        shard=plan.shard,
+        index=plan.index,
+        bytes=0,
+        sha256="",
+    )

@@ -1,0 +1,128 @@
+"""The options of the command line, in groups that commands share; defaults stand in `schemas.config`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+# fmt: off
+
+def _options(*decorators: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def decorate(command: _Command) -> _Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+source_options = _options(
+    click.option(
+        "--layout", metavar="NAME", help="Reader of the source: auto, folder or list.  [default: auto]"
+    ),
+    click.option("--image-suffix", metavar="TEXT", help="End of the stem of image files, such as _img."),
+    click.option(
+        "--mask-suffix",
+        metavar="TEXT",
+        help="End of the stem of mask files, such as _mask.  [default: the usual ones]",
+    ),
+    click.option(
+        "--mask-values",
+        metavar="V=C,…",
+        help="Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.  [default: understood from the files]",
+    ),
+    click.option("--classes", metavar="NAME,…", help="Names of the classes by id, background first."),
+    click.option(
+        "--split",
+        metavar="FILE|RATIO",
+        help="Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.  [default: SOURCE/splits, else the source's own, else 0.8/0.1/0.1]",
+    ),
+    click.option(
+        "--group-by",
+        metavar="REGEX",
+        help="Names the patient or slide in the id; groups are never torn between splits.",
+    ),
+    click.option("--limit", type=int, metavar="N", help="Only N pairs, evenly spread (a trial run)."),
+    click.option(
+        "--size",
+        nargs=2,
+        type=int,
+        metavar="H W",
+        help="Height and width of all images in pixels.  [default: 224 224]",
+    ),
+    click.option("--channels", metavar="auto|1|3", help="Grey or RGB.  [default: auto]"),
+)
+feature_options = _options(
+    click.option(
+        "--regions",
+        nargs=2,
+        type=int,
+        metavar="MIN MAX",
+        help="Superpixels asked of SLIC, drawn evenly over the range.  [default: 50 200]",
+    ),
+    click.option("--variants", type=int, metavar="G", help="Granularities kept per image.  [default: 4]"),
+    click.option(
+        "--compactness",
+        type=float,
+        metavar="C",
+        help="Weight of space against colour in SLIC.  [default: 10 for RGB, 0.1 for grey]",
+    ),
+    click.option("--sigma", type=float, metavar="S", help="Smoothing before SLIC in pixels.  [default: 1]"),
+    click.option(
+        "--saliency",
+        metavar="BACKEND",
+        help="gradcam, fine_grained, spectral_residual, precomputed, uniform or random.  [default: gradcam]",
+    ),
+    click.option(
+        "--saliency-dir",
+        metavar="DIR",
+        help="Maps for the precomputed backend, one per source, named by its id.",
+    ),
+    click.option(
+        "--model",
+        metavar="MODULE:CALLABLE",
+        help="Makes your network for Grad-CAM.  [default: a small U-Net is fitted on the training split]",
+    ),
+    click.option("--weights", metavar="FILE", help="Weights of --model; no code in them is run."),
+    click.option(
+        "--layer",
+        metavar="NAME",
+        help="Layer for Grad-CAM.  [default: candidates are measured, the best is taken]",
+    ),
+    click.option("--output-key", metavar="NAME", help="Entry of the network's output that holds the logits."),
+)
+mix_options = _options(
+    click.option("--copies", type=int, metavar="K", help="Mixed samples per training image (pairs under --policy paired).  [default: 5]"),
+    click.option("--policy", metavar="NAME", help="per-sample, per-batch or paired.  [default: per-sample]"),
+    click.option("--probabilities", nargs=3, type=float, metavar="NONE HARD SOFT", help="Chance of each mode.  [default: 1/3 each]"),
+    click.option("--select", type=float, metavar="P", help="Chance of each superpixel of B to be taken.  [default: 0.2]"),
+    click.option("--aggregate", metavar="sum|mean", help="Saliency of a region: published area-weighted sum, or mean.  [default: sum]"),
+    click.option("--profile", metavar="paper|robust", help="paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.  [default: paper]"),
+    click.option("--control", metavar="NAME", help="For ablations: square-grid, random-lambda, cutmix, mixup, hard-only, soft-only or none."),
+    click.option("--format", multiple=True, metavar="NAME", help="webdataset or parquet; repeat it for both.  [default: webdataset]"),
+    click.option("--shards", type=int, metavar="N", help="Training shards.  [default: at least 32 if there are as many samples]"),
+)
+job_options = _options(
+    click.option("--preset", metavar="NAME", help="Values for a known dataset; see hsmix-gen presets."),
+    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="YAML file with the same names."),
+    click.option("-o", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the configuration; repeat it for more."),
+    click.option("--seed", type=int, metavar="N", help="Seed of every draw.  [default: 0]"),
+    click.option("--backend", metavar="ray|serial", help="Who runs the units of work.  [default: ray]"),
+    click.option("--address", metavar="ADDRESS", help="A running Ray cluster.  [default: Ray is started here]"),
+    click.option("--workers", type=int, metavar="N", help="Units at work at once.  [default: all processors]"),
+    click.option("--max-errors", type=int, metavar="N", help="Exit with 1 if more sources were refused.  [default: no limit]"),
+    click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="Bars, lines or nothing on stderr."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="json: one object a line on stderr."),
+    click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only."),
+    click.option("-v", "--verbose", is_flag=True, help="Show a traceback also for errors that you can mend."),
+)
+cache_option = click.option(
+    "--cache",
+    metavar="DIR",
+    help="Feature cache, shared by runs on the same source.  [default: OUTPUT/.hsmix/cache]",
+)
+fresh_option = click.option("--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")

@@ -1,0 +1,206 @@
+"""The output folder: its state, its identity and the records of finished shards."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline.sources import describe_difference
+from hsmix_gen.pipeline.tables import read_sources, write_sources
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import FileRecord, ManifestRow, ShardRecord, SourceRecord
+
+STATE = ".hsmix"
+MANIFEST = "manifest.parquet"
+OWN_NAMES = (
+    "webdataset", "parquet", MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png", STATE,
+)  # fmt: skip
+"""Everything that a run may leave in its output."""
+_SHOWN = 6
+
+
+class Output:
+    """The folder of a dataset.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; it need not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.state = root / STATE
+
+    @property
+    def default_cache(self) -> Path:
+        """Where features are cached unless the user names a folder."""
+        return self.state / "cache"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the manifest, which is written last, is there."""
+        return (self.root / MANIFEST).is_file()
+
+    def check_usable(self) -> None:
+        """Refuse a folder that holds something else than a dataset of ours.
+
+        Raises
+        ------
+        OutputError
+            If it is a file, cannot be written, or holds other files.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            foreign = sorted(path.name for path in self.root.iterdir() if path.name not in OWN_NAMES)
+        except OSError as error:
+            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
+        if foreign and not self.state.is_dir():
+            raise OutputError(
+                f"{self.root} holds other files ({', '.join(foreign[:3])}); choose an empty or new folder"
+            )
+        try:
+            storage.write_whole(self.state / "writable", b"")
+        except OSError as error:
+            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
+
+    def clear(self) -> None:
+        """Remove everything that runs left here, and nothing else."""
+        for name in OWN_NAMES:
+            path = self.root / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def claim(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
+        """Bind the folder to what decides the bytes of its dataset, or refuse another one.
+
+        Parameters
+        ----------
+        identity : dict
+            Flat: configuration keys and versions.
+        sources : list of SourceRecord
+            All rows of the cache.
+
+        Raises
+        ------
+        OutputError
+            If the folder is bound to something else; the message tells the difference and the ways out.
+        """
+        path = self.state / "identity.json"
+        if path.is_file():
+            before = storage.read_json(path)
+            difference = _difference(before, identity)
+            changed = describe_difference(read_sources(self.state / "sources.parquet"), sources)
+            told = [*difference, *([f"sources: {changed}"] if changed else [])]
+            if told:
+                more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+                raise OutputError(
+                    f"{self.root} was begun with {'; '.join(told[:_SHOWN])}{more}; "
+                    "choose another folder, or start anew with --fresh"
+                )
+            return
+        write_sources(self.state / "sources.parquet", sources)
+        storage.write_json(path, identity)
+
+    def records(self) -> dict[str, ShardRecord]:
+        """Return the finished shards whose files match their record, without rows; others are forgotten."""
+        found: dict[str, ShardRecord] = {}
+        for path in self._record_files():
+            record = _read_record(path)
+            if record is not None and all(storage.matches(file, self.root) for file in record.files):
+                found[record.name] = ShardRecord(record.name, record.split, record.files, ())
+            else:
+                path.unlink()
+        return found
+
+    def rows(self) -> Iterator[ShardRecord]:
+        """Yield the records of finished shards with the rows of their samples, one at a time."""
+        for path in self._record_files():
+            record = _read_record(path)
+            if record is None:
+                raise OutputError(f"{path} is damaged; run the same command again")
+            yield record
+
+    def commit(self, record: ShardRecord) -> None:
+        """Write the record that makes a shard count, after checking its files; the driver alone calls this."""
+        wrong = [file.path for file in record.files if not storage.matches(file, self.root)]
+        if wrong:
+            raise OutputError(
+                f"{self.root / wrong[0]} does not match what its worker wrote; is the disk shared and sound?"
+            )
+        storage.write_json(self.state / "shards" / f"{record.name}.json", asdict(record))
+
+    def uncomplete(self, formats: Iterable[str]) -> None:
+        """Withdraw the manifest before shards are written again, and remove what dead attempts left."""
+        (self.root / MANIFEST).unlink(missing_ok=True)
+        for form in formats:
+            storage.remove_temporaries(self.root / form)
+
+    def _record_files(self) -> list[Path]:
+        return sorted((self.state / "shards").glob("*.json"))
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    keys = sorted(before.keys() | now.keys())
+    return [
+        f"{key} {_text(before.get(key))}, now {_text(now.get(key))}" for key in keys if before.get(key) != now.get(key)
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_text(entry) for entry in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _read_record(path: Path) -> ShardRecord | None:
+    try:
+        raw = storage.read_json(path)
+        return ShardRecord(
+            name=raw["name"],
+            split=raw["split"],
+            files=tuple(FileRecord(**file) for file in raw["files"]),
+            rows=tuple(ManifestRow(**{**row, "flags": tuple(row["flags"])}) for row in raw["rows"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def read_run(root: Path) -> dict[str, Any]:
+    """Return ``run.json`` of a finished dataset.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds none.
+    """
+    return _read_described(root, "run.json")
+
+
+def read_dataset(root: Path) -> dict[str, Any]:
+    """Return ``dataset.json`` of a finished dataset.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds none.
+    """
+    return _read_described(root, "dataset.json")
+
+
+def _read_described(root: Path, name: str) -> dict[str, Any]:
+    if not (root / MANIFEST).is_file():
+        raise OutputError(f"{root} holds no finished dataset ({MANIFEST} is missing); finish it with hsmix-gen run")
+    try:
+        value: dict[str, Any] = storage.read_json(root / name)
+    except FileNotFoundError:
+        raise OutputError(f"{root / name} is missing; run the same command again") from None
+    except ValueError as error:
+        raise OutputError(f"{root / name} is damaged ({error}); run the same command again") from None
+    return value

@@ -1,0 +1,236 @@
+"""What a user sees while a run is under way: a bar, plain lines, JSON lines, or nothing; always on stderr."""
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_PLAIN_EVERY_S = 5.0
+
+
+class Display(Protocol):
+    """Shows how far each stage is."""
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """Begin a stage of `total` things, `done` of which were there before."""
+        ...
+
+    def advance(self, stage: str, done: int, total: int, rate: float) -> None:
+        """Show that `done` of `total` are finished, at `rate` things a second."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Tell something worth knowing."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Tell something that the user should look at."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen tidy."""
+        ...
+
+
+class Reporter:
+    """Keeps time of the stages and hands their progress to a display.
+
+    Attributes
+    ----------
+    seconds : dict
+        Wall time of each stage so far.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.seconds: dict[str, float] = {}
+
+    def stage(self, name: str, total: int, *, done: int = 0) -> "Stage":
+        """Begin a stage; use it in a ``with`` block."""
+        return Stage(self, name, total, done)
+
+    def note(self, text: str) -> None:
+        """Tell something worth knowing."""
+        self.display.note(text)
+
+    def warn(self, text: str) -> None:
+        """Tell something that the user should look at."""
+        self.display.warn(text)
+
+    def close(self) -> None:
+        """Leave the screen tidy."""
+        self.display.close()
+
+
+class Stage:
+    """One stage under way."""
+
+    def __init__(self, reporter: Reporter, name: str, total: int, done: int) -> None:
+        self._reporter = reporter
+        self._name, self._total, self._done, self._before = name, total, done, done
+        self._started = 0.0
+
+    def __enter__(self) -> Self:
+        self._started = time.monotonic()
+        self._reporter.display.start(self._name, self._total, self._done)
+        return self
+
+    def advance(self, count: int = 1) -> None:
+        """Tell that `count` more things are finished."""
+        self._done += count
+        passed = max(time.monotonic() - self._started, 1e-6)
+        rate = (self._done - self._before) / passed
+        self._reporter.display.advance(self._name, self._done, self._total, rate)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        passed = time.monotonic() - self._started
+        self._reporter.seconds[self._name] = self._reporter.seconds.get(self._name, 0.0) + passed
+
+
+class BarDisplay:
+    """Bars of rich on a terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, Any] = {}
+        self._progress.start()
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """Add a bar."""
+        self._tasks[stage] = self._progress.add_task(stage, total=total, completed=done, rate="")
+
+    def advance(self, stage: str, done: int, total: int, rate: float) -> None:  # noqa: ARG002 - bars know their total
+        """Move a bar."""
+        self._progress.update(self._tasks[stage], completed=done, rate=f"{rate:.1f}/s")
+
+    def note(self, text: str) -> None:
+        """Print above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def warn(self, text: str) -> None:
+        """Print above the bars."""
+        self._progress.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Stop drawing."""
+        self._progress.stop()
+
+
+class LineDisplay:
+    """Plain lines, one at the start and end of a stage and one every few seconds between."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._last = 0.0
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """Print what begins."""
+        kept = f", {done} done before" if done else ""
+        self._print(f"{stage}: {total} to do{kept}" if total > done else f"{stage}: nothing to do ({done} done before)")
+        self._last = time.monotonic()
+
+    def advance(self, stage: str, done: int, total: int, rate: float) -> None:
+        """Print a line if the last is some seconds old or the stage is finished."""
+        now = time.monotonic()
+        if done < total and now - self._last < _PLAIN_EVERY_S:
+            return
+        self._last = now
+        left = f", {(total - done) / rate:.0f} s left" if done < total and rate > 0 else ""
+        self._print(f"{stage}: {done}/{total}, {rate:.1f}/s{left}")
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._print(text)
+
+    def warn(self, text: str) -> None:
+        """Print a line."""
+        self._print(f"warning: {text}")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _print(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+class JsonDisplay:
+    """One JSON object a line, for programs that watch a run."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """Write a start event."""
+        self._write("start", stage=stage, total=total, done=done)
+
+    def advance(self, stage: str, done: int, total: int, rate: float) -> None:
+        """Write a progress event."""
+        self._write("progress", stage=stage, done=done, total=total, rate=round(rate, 3))
+
+    def note(self, text: str) -> None:
+        """Write a note event."""
+        self._write("note", text=text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning event."""
+        self._write("warning", text=text)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _write(self, event: str, **values: Any) -> None:
+        self._stream.write(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
+        self._stream.flush()
+
+
+class SilentDisplay:
+    """Warnings only."""
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """Show nothing."""
+
+    def advance(self, stage: str, done: int, total: int, rate: float) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+    def warn(self, text: str) -> None:
+        """Print a line."""
+        sys.stderr.write(f"warning: {text}\n")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def make_reporter(progress: Literal["auto", "plain", "none"], log_format: Literal["text", "json"]) -> Reporter:
+    """Return the reporter for the options ``--progress`` and ``--log-format``."""
+    if log_format == "json":
+        return Reporter(JsonDisplay())
+    if progress == "none":
+        return Reporter(SilentDisplay())
+    if progress == "auto" and sys.stderr.isatty():
+        return Reporter(BarDisplay())
+    return Reporter(LineDisplay())

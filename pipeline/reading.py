@@ -1,0 +1,136 @@
+"""Readers of source layouts: what each must offer, and which one a source belongs to.
+
+A layout is a module with a class that keeps `Reader`; it is listed in `readers` and nothing else knows of it.
+"""
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hsmix_gen.pipeline.folder_reader import FolderReader
+from hsmix_gen.pipeline.found import Found
+from hsmix_gen.pipeline.list_reader import ListReader
+from hsmix_gen.pipeline.splits import assign_splits
+from hsmix_gen.schemas.config import RunConfig, SourceConfig
+from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.schemas.records import Refusal, SourceItem
+
+
+class Reader(Protocol):
+    """A layout of source data."""
+
+    name: str
+
+    def recognises(self, source: Path) -> bool:
+        """Return whether a source looks like this layout."""
+        ...
+
+    def find(self, source: Path, config: SourceConfig) -> Found:
+        """Return all items of a source, without decoding any."""
+        ...
+
+
+def readers() -> tuple[Reader, ...]:
+    """Return the known readers in the order in which they are tried."""
+    return (ListReader(), FolderReader())
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What lies in a source: items with group and split, sorted by id, and what cannot be used."""
+
+    layout: str
+    items: tuple[SourceItem, ...]
+    refusals: tuple[Refusal, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def discover(source: Path, config: RunConfig) -> Discovery:
+    """Find all pairs of a source and assign groups and splits.
+
+    Raises
+    ------
+    SourceError
+        If the source does not exist, is of no known layout or holds no pair.
+    """
+    if not source.exists():
+        raise SourceError(f"{source} does not exist; give a folder of images and masks, or a list of them")
+    reader = _reader_for(source, config.source.layout)
+    found = reader.find(source, config.source)
+    items, clashes = _unique(found.items)
+    if not items:
+        raise SourceError(_nothing_found(source, found, clashes))
+    items = sorted(_limited(items, config.source.limit), key=lambda item: item.id)
+    items = [_with_group(item, config.source.group_by) for item in items]
+    assigned, split_notes = assign_splits(items, source, config.source.split, seed=config.seed)
+    return Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), (*found.notes, *split_notes))
+
+
+def _reader_for(source: Path, layout: str) -> Reader:
+    known = readers()
+    if layout != "auto":
+        return next(reader for reader in known if reader.name == layout)
+    for reader in known:
+        if reader.recognises(source):
+            return reader
+    raise SourceError(f"{source} is of no known layout; known are {', '.join(r.name for r in known)}")
+
+
+def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal]]:
+    by_id: dict[str, list[SourceItem]] = defaultdict(list)
+    for item in items:
+        by_id[item.id.casefold()].append(item)
+    kept: list[SourceItem] = []
+    clashes: list[Refusal] = []
+    for same in by_id.values():
+        if len(same) == 1:
+            kept.append(same[0])
+            continue
+        names = ", ".join(item.image for item in same)
+        clashes += [
+            Refusal(
+                item.id,
+                item.image,
+                "discover",
+                f"{len(same)} images share the id {item.id}: {names}; rename them",
+            )
+            for item in same
+        ]
+    return kept, clashes
+
+
+def _limited(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
+    if limit is None or limit >= len(items):
+        return items
+    ordered = sorted(items, key=lambda item: item.id)
+    return [ordered[i * len(ordered) // limit] for i in range(limit)]
+
+
+def _with_group(item: SourceItem, pattern: str | None) -> SourceItem:
+    if pattern is None:
+        return item if item.group is not None else dataclasses.replace(item, group=item.id)
+    try:
+        match = re.search(pattern, item.id)
+    except re.error as error:
+        raise ConfigError(f"group_by must be a regular expression, got {pattern}: {error}") from None
+    if match is None:
+        raise ConfigError(f"group_by {pattern} does not match the id {item.id}; widen it, for example with '|.*'")
+    return dataclasses.replace(item, group=match.group(1) if match.groups() else match.group())
+
+
+def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> str:
+    problems = [*found.refusals, *clashes]
+    if problems:
+        first = problems[0]
+        return (
+            f"{source} holds no pair of image and mask; {len(problems)} files were refused, "
+            f"first {first.path}: {first.reason}"
+        )
+    return (
+        f"{source} holds no pair of image and mask; expected images/ and masks/ with equal names, "
+        "masks with a suffix such as _mask, or a list (CSV, Parquet, JSONL) with columns image and mask"
+    )

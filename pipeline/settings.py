@@ -1,0 +1,196 @@
+"""The resolved configuration: defaults, preset, profile, control, file, ``-o`` and options, in rising order."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from hsmix_gen.schemas.config import OPTION_KEYS, RunConfig, Section
+from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
+
+Flat = dict[str, Any]
+"""Values by ``section.key`` (top-level keys without a dot)."""
+
+_NAMED: dict[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
+
+
+def resolve(
+    *, file: Path | None = None, overrides: Iterable[str] = (), options: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
+) -> RunConfig:  # fmt: skip
+    """Return the checked configuration.
+
+    Parameters
+    ----------
+    file : Path or None
+        A YAML file of sections, or of options by their names.
+    overrides : iterable of str
+        Texts ``section.key=value``; values are YAML.
+    options : mapping
+        Options of the command line by name (``copies``) or key (``mix.copies``); None values count as not given.
+    base : mapping
+        Values by key under everything else, in place of the defaults.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, the rule, the value and the nearest right one.
+    """
+    given: Flat = {}
+    if file is not None:
+        given |= _from_file(file)
+    for text in overrides:
+        given |= _from_override(text)
+    given |= {_key(name, "option"): value for name, value in (options or {}).items() if value is not None}
+    layered: Flat = dict(base or {})
+    for kind, known in _NAMED.items():
+        layered |= _named_values(kind, given.get(kind), known)
+    return _checked(layered | given)
+
+
+def flatten(config: RunConfig) -> Flat:
+    """Return all values of a configuration by key, for use as `base`."""
+    flat: Flat = {}
+    for name, value in config.to_dict().items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": entry for key, entry in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def known_keys() -> list[str]:
+    """Return every key of the configuration as ``section.key``."""
+    keys = []
+    for name, field in RunConfig.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            keys += [f"{name}.{key}" for key in kind.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def parse_mask_values(text: str) -> dict[int, int]:
+    """Return the map of a text such as ``0=0,255=1``."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {int(value): int(class_id) for value, class_id in pairs}
+    except ValueError:
+        raise ConfigError(f"mask_values must be VALUE=CLASS,…, got {text}; for example 0=0,255=1") from None
+
+
+def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
+    if name is None:
+        return {}
+    if name not in known:
+        raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{_nearest(str(name), known)}")
+    return dict(known[name].values)
+
+
+def _from_file(path: Path) -> Flat:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"configuration {path} is no YAML: {' '.join(str(error).split())}") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"configuration {path} must hold keys and values, got a {type(loaded).__name__}")
+    flat: Flat = {}
+    for name, value in loaded.items():
+        section = RunConfig.model_fields.get(str(name))
+        if section is not None and isinstance(value, dict):
+            flat |= {_key(f"{name}.{key}", str(path)): entry for key, entry in value.items()}
+        else:
+            flat[_key(str(name), str(path))] = value
+    return flat
+
+
+def _from_override(text: str) -> Flat:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"-o must be SECTION.KEY=VALUE, got {text}; for example -o mix.copies=5")
+    try:
+        return {_key(name.strip(), "-o"): yaml.safe_load(value)}
+    except yaml.YAMLError:
+        raise ConfigError(f"-o {name} has a value that is no YAML: {value}") from None
+
+
+def _key(name: str, origin: str) -> str:
+    """Return the full key of an option name or key."""
+    plain = name.replace("-", "_")
+    full = OPTION_KEYS.get(plain, plain)
+    keys = known_keys()
+    if full not in keys:
+        raise ConfigError(f"{origin} has no key {name}{_nearest(plain, [*keys, *OPTION_KEYS])}")
+    return full
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _checked(flat: Flat) -> RunConfig:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        section, dot, name = key.partition(".")
+        if dot:
+            nested.setdefault(section, {})[name] = _plain(key, value)
+        else:
+            nested[section] = value
+    try:
+        return RunConfig.model_validate(nested)
+    except ValidationError as error:
+        raise ConfigError(_message(error.errors()[0])) from None
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Return a value in the form the schema takes: texts for lists and maps are split."""
+    if key == "source.mask_values" and isinstance(value, str):
+        return parse_mask_values(value)
+    if key == "source.classes" and isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    if key == "image.channels" and value is not None:
+        return str(value)
+    if key == "output.formats" and isinstance(value, str):
+        return [value]
+    return value
+
+
+def _message(detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int) and part != "[key]")
+    value = detail["input"]
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "literal_error":
+        choices = _choices(key)
+        return f"{key} must be one of {', '.join(choices)}, got {value}{_nearest(str(value), choices)}"
+    rule = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"{key}: {rule}, got {value}"
+
+
+def _choices(key: str) -> list[str]:
+    section, _, name = key.partition(".")
+    field = RunConfig.model_fields[section]
+    annotation: Any = field.annotation
+    if name:
+        assert isinstance(annotation, type) and issubclass(annotation, Section)
+        annotation = annotation.model_fields[name].annotation
+    found: list[str] = []
+    pending = [annotation]
+    while pending:
+        for argument in get_args(pending.pop()):
+            if isinstance(argument, str):
+                found.append(argument)
+            else:
+                pending.append(argument)
+    return found

@@ -1,0 +1,51 @@
+"""Parquet tables other than shards: sources and manifest, written whole."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hsmix_gen.pipeline import storage
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return a Parquet file as a table; a damaged one raises ``ValueError``."""
+    # A path given as text could be taken for a partitioned folder; the bytes are what is meant.
+    with path.open("rb") as file:
+        return pq.read_table(file)
+
+
+def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
+    """Write ``sources.parquet``."""
+    _write(path, pa.Table.from_pylist([asdict(record) for record in sources], schema=SOURCES_SCHEMA))
+
+
+def read_sources(path: Path) -> list[SourceRecord]:
+    """Return the rows of ``sources.parquet``."""
+    return [SourceRecord(**row) for row in read_table(path).to_pylist()]
+
+
+def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:
+    """Return manifest rows as a table."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=MANIFEST_SCHEMA)
+
+
+def write_manifest(path: Path, batches: Sequence[pa.Table]) -> None:
+    """Write ``manifest.parquet`` from tables of rows, sorted by key."""
+    _write(path, pa.concat_tables([MANIFEST_SCHEMA.empty_table(), *batches]).sort_by("key"))
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """Return the rows of ``manifest.parquet``."""
+    return [ManifestRow(**{**row, "flags": tuple(row["flags"])}) for row in read_table(path).to_pylist()]
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", store_schema=True)
+    storage.write_whole(path, buffer.getvalue())

@@ -1,0 +1,250 @@
+"""The check of a finished dataset: files against records, samples against the manifest, splits against leakage."""
+
+import io
+import json
+import tarfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.finished import Reopened, reopen
+from hsmix_gen.pipeline.output import MANIFEST, STATE, read_dataset
+from hsmix_gen.pipeline.sources import SOURCES_FILE
+from hsmix_gen.pipeline.storage import matches
+from hsmix_gen.pipeline.tables import read_manifest, read_sources
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.records import IGNORE, FileRecord, ManifestRow
+
+SUM_TOLERANCE = 2e-3
+"""Channels are rounded to float16 one by one; up to that the sum of 1 holds."""
+_SHOWN = 20
+
+
+@dataclass
+class Report:
+    """What was checked and what is wrong.
+
+    Attributes
+    ----------
+    checked : dict
+        How many things of each kind were looked at.
+    problems : list of str
+        Each names the file or sample, the rule and what was seen.
+    """
+
+    root: str
+    checked: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {**asdict(self), "checked": dict(self.checked), "sound": not self.problems}
+
+    def text(self) -> str:
+        """Return the report for people."""
+        checked = ", ".join(f"{count} {kind}" for kind, count in self.checked.items())
+        if not self.problems:
+            return f"{self.root} is sound: {checked} checked"
+        shown = [f"problem: {problem}" for problem in self.problems[:_SHOWN]]
+        more = len(self.problems) - _SHOWN
+        tail = [f"and {more} more problems; --json lists all"] if more > 0 else []
+        return "\n".join([*shown, *tail, f"{self.root} has {len(self.problems)} problems; {checked} checked"])
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sample as it lies in a shard."""
+
+    key: str
+    file: str
+    index: int
+    image: bytes
+    mask: bytes
+    soft: bytes
+    provenance: dict[str, Any]
+
+
+def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) -> Report:
+    """Check a finished dataset.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset.
+    replays : int
+        So many samples, evenly spread, are made again from the cache and compared byte for byte.
+    cache : Path or None
+        Folder of the cache, if it was moved.
+
+    Raises
+    ------
+    OutputError
+        If there is no finished dataset.
+    """
+    dataset = read_dataset(root)
+    report = Report(str(root))
+    rows = {row.key: row for row in read_manifest(root / MANIFEST)}
+    report.checked["manifest rows"] = len(rows)
+    _check_counts(dataset, rows, report)
+    _check_leakage(root, rows, report)
+    again = _replayed_keys(rows, replays)
+    opened = reopen(root, cache) if again else None
+    for form, files in dataset["formats"].items():
+        seen: set[str] = set()
+        for file in files:
+            record = FileRecord(file["path"], file["bytes"], file["sha256"])
+            report.checked["files"] += 1
+            if not matches(record, root):
+                report.problems.append(
+                    f"{file['path']} is missing or does not match its size and checksum; run the same command again"
+                )
+                continue
+            for stored in _samples(root / file["path"], form, dataset):
+                report.checked["samples"] += 1
+                if stored.key in seen:
+                    report.problems.append(f"{file['path']}: sample {stored.key} occurs twice in {form}")
+                seen.add(stored.key)
+                _check_sample(stored, rows, dataset, report)
+                if opened is not None and stored.key in again:
+                    _check_replay(stored, rows[stored.key], opened, form, report)
+        missing = sorted(rows.keys() - seen)
+        if missing:
+            report.problems.append(f"{form} lacks {len(missing)} samples of the manifest, first {missing[0]}")
+    return report
+
+
+def _check_counts(dataset: dict[str, Any], rows: dict[str, ManifestRow], report: Report) -> None:
+    counts = Counter(row.split for row in rows.values())
+    for split, described in dataset["splits"].items():
+        if counts[split] != described["samples"]:
+            report.problems.append(
+                f"{MANIFEST} has {counts[split]} {split} samples, dataset.json says {described['samples']}"
+            )
+
+
+def _check_leakage(root: Path, rows: dict[str, ManifestRow], report: Report) -> None:
+    """Check that parents are of the sample's split, never one image twice, and groups and contents in one split."""
+    homes: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in rows.values():
+        for kind, name in (
+            ("source", row.source_a),
+            ("source", row.source_b),
+            ("group", row.group_a),
+            ("group", row.group_b),
+        ):
+            if name is not None:
+                homes[kind, name].add(row.split)
+        if row.source_a == row.source_b:
+            report.problems.append(f"{row.key}: both parents are {row.source_a}")
+    stored = root / STATE / SOURCES_FILE
+    if stored.is_file():
+        used = {name for kind, name in homes if kind == "source"}
+        for record in read_sources(stored):
+            if record.id in used:
+                homes["source", record.id].add(record.split)
+                homes["image content", record.image_sha256].add(record.split)
+    report.checked["parents for leakage"] = sum(kind == "source" for kind, _ in homes)
+    for (kind, name), splits in sorted(homes.items()):
+        if len(splits) > 1:
+            report.problems.append(f"leakage: {kind} {name} is used in {' and '.join(sorted(splits))}")
+
+
+def _check_sample(stored: Stored, rows: dict[str, ManifestRow], dataset: dict[str, Any], report: Report) -> None:
+    where = f"{stored.file}: sample {stored.key}"
+    row = rows.get(stored.key)
+    if row is None:
+        report.problems.append(f"{where} is not in the manifest")
+        return
+    if (len(stored.image), sha256_of(stored.image)) != (row.bytes, row.sha256):
+        report.problems.append(f"{where}: image does not match size and checksum of the manifest")
+    if stored.index != row.index or not Path(stored.file).name.startswith(_name_in_files(row, stored.file)):
+        report.problems.append(f"{where} is at {stored.index}, the manifest says {row.shard} {row.index}")
+    if stored.provenance != json.loads(json.dumps(row.provenance())):
+        report.problems.append(f"{where}: provenance differs from the manifest")
+    problem = _label_problem(stored, dataset)
+    if problem:
+        report.problems.append(f"{where}: {problem}")
+
+
+def _name_in_files(row: ManifestRow, file: str) -> str:
+    """Return how the file of a shard begins: tar files have six digits, Parquet files five."""
+    split, _, number = row.shard.rpartition("-")
+    return row.shard if file.endswith(".tar") else f"{split}-{int(number):05d}"
+
+
+def _label_problem(stored: Stored, dataset: dict[str, Any]) -> str:
+    with Pillow.open(io.BytesIO(stored.mask)) as picture:
+        mask = np.asarray(picture)
+    soft = np.load(io.BytesIO(stored.soft), allow_pickle=False)
+    if isinstance(soft, np.lib.npyio.NpzFile):
+        soft = soft[dataset["soft"]["array"]]
+    if list(soft.shape) != dataset["soft"]["shape"] or soft.dtype != np.float16:
+        return f"soft label is {soft.shape} {soft.dtype}, expected {tuple(dataset['soft']['shape'])} float16"
+    if list(mask.shape) != dataset["size"]:
+        return f"mask is {mask.shape}, expected {tuple(dataset['size'])}"
+    total = soft.sum(axis=0, dtype=np.float32)
+    ignored = mask == IGNORE
+    if np.abs(total[~ignored] - 1).max(initial=0) > SUM_TOLERANCE or total[ignored].any():
+        return "channels of the soft label do not sum to 1 (0 where ignored)"
+    if (soft.argmax(axis=0)[~ignored] != mask[~ignored]).any():
+        return "mask is not the argmax of the soft label"
+    return ""
+
+
+def _replayed_keys(rows: dict[str, ManifestRow], count: int) -> set[str]:
+    keys = sorted(rows)
+    count = min(count, len(keys))
+    return {keys[i * len(keys) // count] for i in range(count)}
+
+
+def _check_replay(stored: Stored, row: ManifestRow, opened: Reopened, form: str, report: Report) -> None:
+    report.checked["replays"] += 1
+    made = opened.make_again(row)
+    from hsmix_gen.pipeline.encoding import encode_npy
+
+    image = next(data for name, data in made.members.items() if name.startswith("image."))
+    soft = made.members["soft.npz"] if form == "webdataset" else encode_npy(made.sample.mixed.soft)
+    if (image, made.members["mask.png"], soft) != (stored.image, stored.mask, stored.soft):
+        report.problems.append(f"{stored.file}: sample {stored.key} differs from what its provenance gives")
+
+
+def _samples(path: Path, form: str, dataset: dict[str, Any]) -> Iterator[Stored]:
+    name = f"{form}/{path.name}"
+    image_member = next(member for member in dataset["members"] if member.startswith("image."))
+    if form == "webdataset":
+        yield from _tar_samples(path, name, image_member)
+    else:
+        yield from _parquet_samples(path, name)
+
+
+def _tar_samples(path: Path, name: str, image_member: str) -> Iterator[Stored]:
+    members: dict[str, bytes] = {}
+    with tarfile.open(path) as tar:
+        for index, info in enumerate(tar):
+            key, _, member = info.name.partition(".")
+            file = tar.extractfile(info)
+            assert file is not None
+            members[member] = file.read()
+            if len(members) == 4:
+                yield Stored(
+                    key, name, index // 4, members[image_member], members["mask.png"], members["soft.npz"],
+                    json.loads(members["json"]),
+                )  # fmt: skip
+                members = {}
+
+
+def _parquet_samples(path: Path, name: str) -> Iterator[Stored]:
+    index = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=16):
+            for row in batch.to_pylist():
+                image, mask, soft = row.pop("image"), row.pop("mask"), row.pop("soft")
+                picture = image["bytes"] if isinstance(image, dict) else image
+                yield Stored(row["key"], name, index, picture, mask["bytes"], soft, row)
+                index += 1

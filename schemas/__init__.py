@@ -1,0 +1,1 @@
+"""What the data is: configuration, records, array contracts, table schemas, digests and errors."""

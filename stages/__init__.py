@@ -1,0 +1,1 @@
+"""Pure computation: arrays and records in, arrays and records out."""

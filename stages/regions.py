@@ -1,0 +1,109 @@
+"""Regions of a mixed image and their lambda: sections 1.5 and 1.6 of the method, without a loop over regions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas import arrays
+from hsmix_gen.schemas.config import MixConfig
+
+EPS_RATIO = 1e-4
+EPS_RANGE = 1e-5
+FLAT_SPREAD = 0.02
+"""Below this share of their mean, differences between regions are noise and are not stretched to [0, 1]."""
+
+
+@dataclass(frozen=True)
+class RegionWeights:
+    """Lambda of each region in 255ths, (R,) uint8, with the flags that tell of special cases."""
+
+    weight: npt.NDArray[np.uint8]
+    flags: tuple[str, ...] = ()
+
+
+def mixed_regions(
+    labels_a: arrays.Labels, labels_b: arrays.Labels, from_b: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the superpixels of the mixed image: those of B where B was taken, those of A elsewhere.
+
+    Parameters
+    ----------
+    labels_a, labels_b : (H, W) uint16
+    from_b : (H, W) bool
+
+    Returns
+    -------
+    regions : (H, W) int64
+        0 to R - 1, regions of B first. A region of A that was cut keeps one number for all of its pieces.
+    n_regions : int
+        R.
+    """
+    offset = int(labels_b.max()) + 1
+    raw = np.where(from_b, labels_b, labels_a.astype(np.int64) + offset)
+    present = np.bincount(raw.ravel()) > 0
+    number = np.cumsum(present) - 1
+    return number[raw], int(number[-1]) + 1
+
+
+def relative_saliency(
+    saliency_a: arrays.Saliency, saliency_b: arrays.Saliency, *, zero_ratio: float
+) -> npt.NDArray[np.float64]:
+    """Return ``S_B / (S_A + S_B + 1e-4)``, (H, W) float64 in [0, 1), with `zero_ratio` where both maps are 0."""
+    a = saliency_a.astype(np.float64) / 255
+    b = saliency_b.astype(np.float64) / 255
+    ratio = b / (a + b + EPS_RATIO)
+    ratio[(saliency_a == 0) & (saliency_b == 0)] = zero_ratio
+    return ratio
+
+
+def region_weights(
+    ratio: npt.NDArray[np.float64],
+    regions: npt.NDArray[np.int64],
+    n_regions: int,
+    *,
+    aggregate: str,
+    lambda_range: tuple[float, float] = (0.0, 1.0),
+) -> RegionWeights:
+    """Return lambda, the weight of B, of every region [1]_.
+
+    Region values are the sum of the relative saliency over the region divided by H W (``sum``, as published: it
+    grows with the area) or its mean (``mean``); they are stretched to [0, 1] over the regions of this image,
+    kept inside `lambda_range` and rounded to 255ths, so that the stored lambda is the one that was used.
+
+    Parameters
+    ----------
+    ratio : (H, W) float64
+        Relative saliency of B.
+    regions : (H, W) int64
+        Region of each pixel, 0 to `n_regions` - 1.
+    n_regions : int
+    aggregate : {"sum", "mean"}
+    lambda_range : tuple of float
+        Least and greatest lambda, in [0, 1].
+
+    References
+    ----------
+    .. [1] Sun, Dornaika, Barrena, "HSMix", arXiv 2511.17614, doi:10.1016/j.inffus.2024.102741: soft mixing.
+    """
+    if n_regions == 1:
+        return RegionWeights(quantise(np.array([0.5]), lambda_range), ("single_region",))
+    total = np.bincount(regions.ravel(), weights=ratio.ravel(), minlength=n_regions)
+    area = np.bincount(regions.ravel(), minlength=n_regions)
+    value: npt.NDArray[np.float64] = total / (area if aggregate == "mean" else regions.size)
+    spread = float(value.max() - value.min())
+    if spread < FLAT_SPREAD * float(value.mean()):
+        even = np.full(n_regions, float(ratio.mean()))
+        return RegionWeights(quantise(even, lambda_range), ("even_saliency",))
+    return RegionWeights(quantise((value - value.min()) / (spread + EPS_RANGE), lambda_range))
+
+
+def quantise(weight: npt.NDArray[np.float64], lambda_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return weights in [0, 1] as whole 255ths inside `lambda_range`, uint8."""
+    low, high = int(np.ceil(lambda_range[0] * 255 - 1e-9)), int(np.floor(lambda_range[1] * 255 + 1e-9))
+    return np.clip(np.rint(weight * 255), low, max(low, high)).astype(np.uint8)
+
+
+def zero_ratio_of(mix: MixConfig) -> float:
+    """Return the relative saliency where both maps are 0."""
+    return 0.5 if mix.zero_ratio == "half" else 0.0

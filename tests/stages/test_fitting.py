@@ -1,0 +1,301 @@
+"""The small U-Net: it learns, it does so equally each time, and its best layer is found."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from hsmix_gen.pipeline.models import weights_digest
+from hsmix_gen.schemas.errors import ModelError
+from hsmix_gen.stages.fit_batches import ReducedSamples, Samples, draw_batches, turn_at_random
+from hsmix_gen.stages.fitting import FitConfig, Fitted, fit_network, measure_dice, segmentation_loss
+from hsmix_gen.stages.gradcam import CamOptions
+from hsmix_gen.stages.layer_ranking import rank_layers
+from hsmix_gen.stages.layers import LayerInfo, candidate_layers
+from hsmix_gen.stages.network_io import to_input
+from hsmix_gen.stages.randomness import generator_for
+
+Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+QUICK = FitConfig(side=32, steps=4, batch=2, features=(4, 4, 4, 4, 4, 4))
+
+
+def discs(count: int, *, size: int = 48, seed: int = 0) -> Arrays:
+    """Images of bright discs (class 1) with a dark core (class 2) on noise, and their masks."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size]
+    images, masks = [], []
+    for _ in range(count):
+        distance = np.hypot(rows - rng.integers(12, size - 12), columns - rng.integers(12, size - 12))
+        mask = (distance < 10).astype(np.uint8) + (distance < 5)
+        images.append(np.array([90, 200, 20])[mask][..., None] + rng.integers(-20, 20, (size, size, 3)))
+        masks.append(mask)
+    return np.stack(images).astype(np.uint8), np.stack(masks)
+
+
+class Source:
+    """Samples that count how often and how many at once they are read."""
+
+    def __init__(self, images: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8]) -> None:
+        self.images, self.masks = images, masks
+        self.reads: list[list[int]] = []
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        self.reads.append(list(indices))
+        return self.images[list(indices)], self.masks[list(indices)]
+
+    @property
+    def samples(self) -> Samples:
+        return Samples(self.load, len(self.images))
+
+
+def fit(config: FitConfig = QUICK, *, seed: int = 0, count: int = 6, threads: int = 1) -> Fitted:
+    training = Source(*discs(count)).samples
+    return fit_network(training, None, n_channels=3, n_classes=3, config=config, seed=seed, threads=threads)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    config = FitConfig(side=48, steps=40, batch=4, features=(8, 8, 8, 16, 16, 8), learning_rate=1e-2)
+    return fit_network(
+        Source(*discs(24)).samples,
+        Source(*discs(8, seed=1)).samples,
+        n_channels=3,
+        n_classes=3,
+        config=config,
+        seed=0,
+    )
+
+
+def test_fitting_learns_the_task(fitted: Fitted) -> None:
+    assert len(fitted.losses) == 40
+    assert np.mean(fitted.losses[-5:]) < 0.3 * np.mean(fitted.losses[:5])
+    assert fitted.validation_dice > 0.8
+
+
+def test_the_best_layer_of_the_fitted_network_is_a_decoder_block(fitted: Fitted) -> None:
+    images, masks = discs(8, seed=2)
+    candidates = candidate_layers(fitted.network, to_input(images[:1]))
+
+    ranking = rank_layers(fitted.network, candidates, images, masks, options=CamOptions())
+
+    assert {layer for layer, _ in ranking} == set(candidates)
+    assert ranking[0][0].name in {"upcat_1", "upcat_2"}
+    assert ranking[0][1] > 0.9
+    aucs = [auc for _, auc in ranking]
+    assert aucs == sorted(aucs, reverse=True)
+
+
+def test_layers_that_cannot_be_used_come_last(fitted: Fitted) -> None:
+    images, masks = discs(2)
+    candidates = [LayerInfo(name, "", 8, 48, 48) for name in ("gone", "upcat_1")]
+
+    ranking = rank_layers(fitted.network, candidates, images, masks, options=CamOptions())
+
+    assert [layer.name for layer, _ in ranking] == ["upcat_1", "gone"]
+    assert math.isnan(ranking[1][1])
+
+
+def test_a_ranking_without_any_usable_layer_tells_why(fitted: Fitted) -> None:
+    with pytest.raises(ModelError, match="layer 'gone' does not exist"):
+        rank_layers(fitted.network, [LayerInfo("gone", "", 8, 48, 48)], *discs(2), options=CamOptions())
+
+
+def test_images_without_foreground_have_no_say_in_the_ranking(fitted: Fitted) -> None:
+    images, masks = discs(3)
+    layers = [LayerInfo("upcat_1", "UpCat", 8, 48, 48)]
+
+    with_empty = rank_layers(
+        fitted.network, layers, images, masks * np.array([1, 1, 0], np.uint8)[:, None, None], options=CamOptions()
+    )
+    without = rank_layers(fitted.network, layers, images[:2], masks[:2], options=CamOptions())
+    only_empty = rank_layers(fitted.network, layers, images, 0 * masks, options=CamOptions())
+
+    assert with_empty[0][1] == pytest.approx(without[0][1], abs=1e-4)
+    assert math.isnan(only_empty[0][1])
+
+
+def test_equal_seeds_give_equal_weights() -> None:
+    first, second, other = fit(), fit(), fit(seed=1)
+
+    assert weights_digest(first.network) == weights_digest(second.network)
+    assert first.losses == second.losses
+    assert weights_digest(first.network) != weights_digest(other.network)
+
+
+def test_the_weights_do_not_depend_on_the_callers_torch() -> None:
+    """Neither its number of threads nor its generator enters."""
+    expected = weights_digest(fit().network)
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 2)
+    torch.rand(3)
+
+    digest = weights_digest(fit().network)
+
+    torch.set_num_threads(before)
+    assert digest == expected
+
+
+@pytest.fixture
+def _unusual_torch() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_unusual_torch")
+def test_fitting_leaves_torch_as_it_was() -> None:
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+
+    fit()
+
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == 3
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_fitted_network_is_ready_for_use() -> None:
+    network = fit().network
+
+    assert not network.training
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("steps", range(1, 10))
+def test_any_number_of_steps_can_be_taken(steps: int) -> None:
+    assert len(fit(replace(QUICK, steps=steps), count=1).losses) == steps
+
+
+def test_fitting_without_images_is_refused() -> None:
+    with pytest.raises(ModelError, match="1 training image or more, got 0"):
+        fit(count=6).network if False else fit_network(
+            Samples(Source(*discs(1)).load, 0), None, n_channels=3, n_classes=3, config=QUICK, seed=0
+        )
+
+
+def test_a_loss_that_is_not_finite_is_refused() -> None:
+    images = np.full((2, 32, 32, 3), 3e38, np.float32)
+    images[:, ::2] *= -1
+    training = Samples(lambda _: (images, np.zeros((2, 32, 32), np.uint8)), 2)
+
+    with pytest.raises(ModelError, match=r"loss of the U-Net must be finite, got nan in step 1"):
+        fit_network(training, None, n_channels=3, n_classes=2, config=QUICK, seed=0)
+
+
+@pytest.mark.parametrize("field", ["side", "steps", "batch", "learning_rate"])
+def test_an_empty_budget_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be above 0, got 0"):
+        replace(QUICK, **{field: 0})  # type: ignore[arg-type]
+
+
+def test_the_loss_is_cross_entropy_plus_dice() -> None:
+    """Two pixels, both of class 1; p(1) = 0.5 and 0.75."""
+    logits = torch.tensor([[[[0.0, 0.0]], [[0.0, math.log(3)]]]])
+    cross_entropy = -(math.log(0.5) + math.log(0.75)) / 2
+    dice = 1 - 2 * 1.25 / (1.25 + 2)
+
+    loss = segmentation_loss(logits, torch.tensor([[[1, 1]]]))
+
+    assert loss.item() == pytest.approx(cross_entropy + dice, abs=1e-5)
+
+
+def test_ignored_pixels_do_not_enter_the_loss() -> None:
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    masks = torch.arange(32).reshape(2, 4, 4) % 3
+    part = segmentation_loss(logits[:, :, :2], masks[:, :2])
+
+    masks[:, 2:] = 255
+
+    assert segmentation_loss(logits, masks).item() == pytest.approx(part.item(), abs=1e-6)
+
+
+def test_a_batch_of_ignored_pixels_alone_has_a_finite_loss() -> None:
+    loss = segmentation_loss(torch.zeros(1, 2, 2, 2), torch.full((1, 2, 2), 255))
+
+    assert math.isfinite(loss.item())
+
+
+def test_masks_of_more_classes_than_the_network_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="classes 0 to 1 or 255, got 2"):
+        segmentation_loss(torch.zeros(1, 2, 1, 2), torch.tensor([[[2, 255]]]))
+
+
+def test_dice_is_measured_at_the_size_of_the_masks() -> None:
+    """Bright is foreground; half of the true foreground is dark, and the third image shows nothing."""
+    images = np.zeros((3, 64, 64, 1), np.uint8)
+    images[:2, :, :32] = 255
+    masks = np.zeros((3, 64, 64), np.uint8)
+    masks[0, :, :32] = 1
+    masks[1] = 1
+    bright = torch.nn.Conv2d(1, 1, 1)
+    torch.nn.init.constant_(bright.weight, 1)
+    torch.nn.init.constant_(bright.bias, -0.5)  # type: ignore[arg-type]
+    source = Source(images, masks)
+
+    score = measure_dice(bright, source.samples, n_classes=2, side=32, batch=2)
+
+    assert score == pytest.approx((1 + 2 / 3) / 2)
+    assert source.reads == [[0, 1], [2]]
+
+
+def test_samples_are_read_once_and_kept_reduced() -> None:
+    source = Source(*discs(3))
+    reduced = ReducedSamples(source.samples, side=32)
+
+    first = reduced.take([2, 0])
+    again = reduced.take([0, 1, 2])
+
+    assert source.reads == [[0, 2], [1]]
+    assert first[1][0].shape == (3, 32, 32)
+    assert first[1][1].shape == (32, 32)
+    assert again[0][0] is first[1][0]
+
+
+def test_memory_does_not_grow_with_the_number_of_samples() -> None:
+    source = Source(*discs(3))
+    one = 32 * 32 * (3 * 4 + 8)
+    reduced = ReducedSamples(source.samples, side=32, kept_bytes=one)
+
+    reduced.take([0, 1, 2])
+    reduced.take([0, 1, 2])
+
+    assert source.reads == [[0, 1, 2], [1, 2]]
+
+
+def test_every_sample_is_drawn_before_any_is_drawn_again() -> None:
+    images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1) * np.ones((5, 32, 32, 1), np.uint8)
+    reduced = ReducedSamples(Source(images, images[..., 0]).samples, side=32)
+
+    batches = list(draw_batches(reduced, 5, batch=2, steps=5, seed=3))
+
+    drawn = [int(mask[0, 0]) for _, masks in batches for mask in masks]
+    assert sorted(drawn[:5]) == sorted(drawn[5:]) == [0, 1, 2, 3, 4]
+    assert drawn[:5] != drawn[5:]
+
+
+def test_a_batch_may_be_larger_than_the_set() -> None:
+    reduced = ReducedSamples(Source(*discs(1)).samples, side=32)
+
+    images, _ = next(draw_batches(reduced, 1, batch=3, steps=1, seed=0))
+
+    assert images.shape == (3, 3, 32, 32)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((2, 2), 8), ((1, 4), 4)])
+def test_image_and_mask_are_turned_alike(shape: tuple[int, int], expected: int) -> None:
+    """A square has eight orientations, a rectangle keeps its shape in four."""
+    mask = torch.arange(4).reshape(shape)
+    seen = set()
+    for draw in range(100):
+        image, turned = turn_at_random(mask[None].float(), mask, generator_for(0, "test", draw))
+        assert torch.equal(image[0].long(), turned)
+        assert turned.shape == shape
+        seen.add(tuple(turned.flatten().tolist()))
+
+    assert len(seen) == expected or shape == (1, 4)

@@ -1,0 +1,320 @@
+"""Superpixels follow contours, cover the image and keep its axes."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import ndimage
+
+from hsmix_gen.stages import quality, superpixels
+from hsmix_gen.stages.randomness import generator_for
+
+Labels = npt.NDArray[np.uint16]
+Bytes = npt.NDArray[np.uint8]
+
+
+def picture(shape: tuple[int, int, int], dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[np.generic]:
+    """Return a smooth random image with values from 0 to the largest of its type, 1 for float."""
+    smooth = ndimage.gaussian_filter(np.random.default_rng(0).random(shape), (2, 2, 0))
+    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    largest = {"uint8": 255, "uint16": 65_535, "float32": 1}[np.dtype(dtype).name]
+    return np.asarray(smooth * largest, dtype)
+
+
+def stripes(shape: tuple[int, int], width: int) -> npt.NDArray[np.int64]:
+    """Return the number, from 0, of the vertical stripe that holds each pixel."""
+    return np.broadcast_to(np.arange(shape[1]) // width, shape)
+
+
+def classes_per_region(labels: Labels, classes: npt.NDArray[np.integer]) -> list[int]:
+    return [len(np.unique(classes[labels == label])) for label in range(superpixels.region_count(labels))]
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+def test_regions_stop_at_the_edge_of_two_colours(sigma: float) -> None:
+    image = np.empty((32, 48, 3), np.uint8)
+    image[:, :21] = (200, 40, 40)
+    image[:, 21:] = (40, 40, 200)
+    side = stripes((32, 48), 21).clip(max=1)
+
+    labels = superpixels.segment(image, n_regions=12, compactness=10, sigma=sigma)
+
+    assert set(classes_per_region(labels, side)) == {1}
+
+
+@pytest.mark.parametrize(("channels", "compactness"), [(1, 0.1), (3, 10), (4, 0.1)])
+def test_regions_follow_the_stripes_of_an_image_that_is_not_square(channels: int, compactness: float) -> None:
+    """The published scripts reshape the array instead of permuting its axes; regions then cross stripes."""
+    stripe = stripes((24, 60), 10)
+    image = np.repeat(np.where(stripe % 2, 220, 30).astype(np.uint8)[..., None], channels, axis=2)
+
+    labels = superpixels.segment(image, n_regions=24, compactness=compactness, sigma=0)
+
+    assert set(classes_per_region(labels, stripe)) == {1}
+
+
+def test_regions_of_the_transposed_image_follow_its_stripes() -> None:
+    stripe = stripes((24, 60), 10).T
+    image = np.where(stripe % 2, 220, 30).astype(np.uint8)[..., None]
+
+    labels = superpixels.segment(image, n_regions=24, compactness=0.1, sigma=0)
+
+    assert set(classes_per_region(labels, stripe)) == {1}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_labels_cover_the_image_without_gaps(dtype: type[np.generic], channels: int) -> None:
+    labels = superpixels.segment(picture((30, 41, channels), dtype), n_regions=20, compactness=1, sigma=1)
+
+    assert labels.dtype == np.uint16
+    assert labels.shape == (30, 41)
+    assert np.array_equal(np.unique(labels), np.arange(superpixels.region_count(labels)))
+
+
+def test_the_number_of_regions_is_about_the_one_asked_for() -> None:
+    labels = superpixels.segment(picture((64, 64, 3)), n_regions=40, compactness=20, sigma=1)
+
+    assert 30 <= superpixels.region_count(labels) <= 50
+
+
+def test_every_region_is_connected() -> None:
+    labels = superpixels.segment(picture((40, 50, 3)), n_regions=25, compactness=10, sigma=1)
+
+    for label in range(superpixels.region_count(labels)):
+        assert ndimage.label(labels == label)[1] == 1
+
+
+def test_the_type_of_the_values_does_not_matter() -> None:
+    image = picture((40, 40, 3)).astype(np.uint8)
+    as_float = image.astype(np.float32) / np.float32(255)
+    as_words = image.astype(np.uint16) * np.uint16(257)
+
+    labels = superpixels.segment(image, n_regions=20, compactness=10, sigma=1)
+
+    assert np.array_equal(labels, superpixels.segment(as_words, n_regions=20, compactness=10, sigma=1))
+    assert np.mean(labels == superpixels.segment(as_float, n_regions=20, compactness=10, sigma=1)) > 0.99
+
+
+def test_compactness_is_a_hundred_times_weaker_for_rgb_than_for_grey() -> None:
+    """Black and white are 100 apart in Lab, 1 apart as they are."""
+    grey = ((picture((40, 40, 1)).astype(np.float32) > 127) * 255).astype(np.uint8)
+    rgb = np.repeat(grey, 3, axis=2)
+
+    from_grey = superpixels.segment(grey, n_regions=20, compactness=0.1, sigma=0)
+    from_rgb = superpixels.segment(rgb, n_regions=20, compactness=10, sigma=0)
+
+    assert np.mean(from_grey == from_rgb) > 0.99
+
+
+def test_colours_of_equal_brightness_are_told_apart() -> None:
+    """Both colours have the grey value 100; only Lab, or the single channels, tell them apart."""
+    image = np.empty((30, 30, 3), np.uint8)
+    image[:, :14] = (200, 62, 33)
+    image[:, 14:] = (51, 137, 38)
+
+    labels = superpixels.segment(image, n_regions=9, compactness=10, sigma=0)
+
+    assert set(classes_per_region(labels, stripes((30, 30), 14).clip(max=1))) == {1}
+
+
+def test_the_image_is_left_alone() -> None:
+    image = picture((20, 20, 3), np.float32)
+    before = image.copy()
+
+    superpixels.segment(image, n_regions=9, compactness=10, sigma=1)
+
+    assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_constant_image_is_cut_into_cells(channels: int) -> None:
+    labels = superpixels.segment(
+        np.full((32, 32, channels), 77, np.uint8), n_regions=16, compactness=10, sigma=1
+    )
+
+    assert superpixels.region_count(labels) == 16
+
+
+def test_there_are_never_more_regions_than_pixels() -> None:
+    labels = superpixels.segment(picture((8, 8, 3)), n_regions=1000, compactness=10, sigma=1)
+
+    assert np.array_equal(np.unique(labels), np.arange(superpixels.region_count(labels)))
+
+
+def test_an_image_of_one_pixel_is_one_region() -> None:
+    labels = superpixels.segment(np.zeros((1, 1, 3), np.uint8), n_regions=5, compactness=10, sigma=1)
+
+    assert labels.tolist() == [[0]]
+
+
+def test_more_regions_than_uint16_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 65535"):
+        superpixels.segment(np.zeros((260, 260, 1), np.uint8), n_regions=260 * 260, compactness=10, sigma=0)
+
+
+def test_no_regions_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_regions must be at least 1, got 0"):
+        superpixels.segment(np.zeros((4, 4, 1), np.uint8), n_regions=0, compactness=10, sigma=0)
+
+
+def test_an_image_without_channel_axis_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got \(4, 4\); add the channel axis"):
+        superpixels.segment(np.zeros((4, 4), np.uint8), n_regions=2, compactness=10, sigma=0)
+
+
+def ring() -> npt.NDArray[np.bool_]:
+    mask = np.zeros((40, 44), np.bool_)
+    mask[5:35, 6:40] = True
+    mask[15:25, 18:28] = False
+    return mask
+
+
+def test_with_a_mask_the_outside_is_region_0_and_the_inside_is_cut() -> None:
+    mask = ring()
+
+    labels = superpixels.segment(picture((40, 44, 3)), n_regions=20, compactness=10, sigma=1, mask=mask)
+
+    assert np.array_equal(labels == 0, ~mask)
+    assert np.array_equal(np.unique(labels), np.arange(superpixels.region_count(labels)))
+    assert superpixels.region_count(labels) > 15
+
+
+def test_with_a_mask_of_all_pixels_there_is_no_outside() -> None:
+    mask = np.ones((20, 20), np.bool_)
+
+    labels = superpixels.segment(picture((20, 20, 3)), n_regions=9, compactness=10, sigma=1, mask=mask)
+
+    assert np.array_equal(np.unique(labels), np.arange(superpixels.region_count(labels)))
+
+
+def test_with_an_empty_mask_all_is_one_region() -> None:
+    mask = np.zeros((20, 20), np.bool_)
+
+    labels = superpixels.segment(picture((20, 20, 3)), n_regions=9, compactness=10, sigma=1, mask=mask)
+
+    assert not labels.any()
+
+
+def test_one_region_asked_for_inside_a_mask_is_the_mask() -> None:
+    """maskSLIC finds no distance between centres then, and leaves all pixels over."""
+    mask = ring()
+
+    labels = superpixels.segment(picture((40, 44, 3)), n_regions=1, compactness=10, sigma=1, mask=mask)
+
+    assert np.array_equal(labels, mask)
+
+
+def test_a_mask_of_another_shape_is_refused() -> None:
+    mask = np.ones((4, 5), np.bool_)
+
+    with pytest.raises(ValueError, match=r"shape of the image \(4, 4\), got \(4, 5\)"):
+        superpixels.segment(np.zeros((4, 4, 1), np.uint8), n_regions=2, compactness=1, sigma=0, mask=mask)
+
+
+def textured_ellipse(seed: int) -> tuple[Bytes, Bytes]:
+    """Return an RGB image of a noisy ellipse on a noisy ground, and its mask."""
+    rows, columns = np.mgrid[:96, :112]
+    mask = (((rows - 45) / 27) ** 2 + ((columns - 60) / 38) ** 2 <= 1).astype(np.uint8)
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(96, 112, 3)), (0.7, 0.7, 0)) * 25
+    image = np.array([150.0, 110.0, 100.0]) - mask[..., None] * np.array([40.0, 45.0, 30.0]) + noise
+    return image.clip(0, 255).astype(np.uint8), mask
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_regions_follow_an_ellipse_better_than_as_many_squares(seed: int) -> None:
+    image, mask = textured_ellipse(seed)
+
+    labels = superpixels.segment(image, n_regions=50, compactness=10, sigma=1)
+    squares = superpixels.square_grid(mask.shape, n_regions=superpixels.region_count(labels))
+
+    assert quality.boundary_recall(labels, mask) >= 1.5 * quality.boundary_recall(squares, mask)
+    assert quality.leak(labels, mask) < quality.leak(squares, mask)
+
+
+def test_square_grid_cuts_a_plane_into_cells_in_reading_order() -> None:
+    assert superpixels.square_grid((4, 6), n_regions=6).tolist() == [
+        [0, 0, 1, 1, 2, 2],
+        [0, 0, 1, 1, 2, 2],
+        [3, 3, 4, 4, 5, 5],
+        [3, 3, 4, 4, 5, 5],
+    ]
+
+
+def test_square_grid_lays_cells_along_the_longer_side() -> None:
+    assert superpixels.square_grid((2, 4), n_regions=2).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("n_regions", [1, 2, 3, 47, 50, 263, 400])
+@pytest.mark.parametrize("shape", [(64, 64), (48, 96), (97, 61)])
+def test_square_grid_has_the_number_of_cells_asked_for(shape: tuple[int, int], n_regions: int) -> None:
+    labels = superpixels.square_grid(shape, n_regions=n_regions)
+
+    assert np.array_equal(np.unique(labels), np.arange(n_regions))
+
+
+@pytest.mark.parametrize("n_regions", [30, 47, 80])
+def test_square_grid_cells_are_near_square_and_of_near_equal_area(n_regions: int) -> None:
+    labels = superpixels.square_grid((224, 224), n_regions=n_regions)
+    areas = np.bincount(labels.ravel())
+    sides = [
+        (rows.stop - rows.start) / (cols.stop - cols.start) for rows, cols in ndimage.find_objects(labels + 1)
+    ]
+
+    assert areas.max() < 1.15 * areas.min()
+    assert 1 / 1.5 < min(sides) <= max(sides) < 1.5
+
+
+def test_square_grid_uses_a_second_row_if_one_has_too_few_pixels() -> None:
+    labels = superpixels.square_grid((2, 10), n_regions=11)
+
+    assert superpixels.region_count(labels) == 11
+
+
+def test_square_grid_makes_each_pixel_a_cell_at_most() -> None:
+    assert superpixels.square_grid((2, 3), n_regions=99).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_square_grid_refuses_more_cells_than_uint16_holds() -> None:
+    with pytest.raises(ValueError, match="at most 65535"):
+        superpixels.square_grid((300, 300), n_regions=70_000)
+
+
+def test_region_count_is_the_number_of_labels() -> None:
+    assert superpixels.region_count(np.array([[0, 2], [1, 2]], np.uint16)) == 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stratified_counts_draw_one_number_from_each_part_of_the_range(seed: int) -> None:
+    counts = superpixels.stratified_counts(30, 80, 4, generator_for(seed, "counts"))
+
+    assert len(counts) == 4
+    for count, low, high in zip(counts, (30, 42, 55, 68), (41, 54, 67, 80), strict=True):
+        assert low <= count <= high
+
+
+def test_stratified_counts_reach_every_number_of_the_range() -> None:
+    draws = {
+        n
+        for seed in range(60)
+        for n in superpixels.stratified_counts(5, 11, 3, generator_for(seed, "counts"))
+    }
+
+    assert draws == set(range(5, 12))
+
+
+def test_more_variants_than_numbers_share_numbers() -> None:
+    assert superpixels.stratified_counts(7, 9, 6, generator_for(0, "counts")) == (7, 7, 8, 8, 9, 9)
+
+
+def test_a_range_of_one_number_gives_that_number() -> None:
+    assert superpixels.stratified_counts(50, 50, 3, generator_for(0, "counts")) == (50, 50, 50)
+
+
+def test_an_empty_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="got 80 and 30"):
+        superpixels.stratified_counts(80, 30, 4, generator_for(0, "counts"))
+
+
+def test_no_variants_are_refused() -> None:
+    with pytest.raises(ValueError, match="variants must be at least 1, got 0"):
+        superpixels.stratified_counts(30, 80, 0, generator_for(0, "counts"))
