@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hsmix_gen.pipeline.jobs import Finished
     from hsmix_gen.schemas.config import RunConfig
 
+# Absolute, so that workers with another working directory find it.
+_PATH = click.Path(path_type=Path, resolve_path=True)
+
 EXIT_PROBLEM = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -38,8 +41,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("source", type=_PATH)
+@click.argument("output", type=_PATH)
 @source_options
 @feature_options
 @mix_options
@@ -64,8 +67,8 @@ def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: An
 
 
 @cli.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--cache", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the features go.")
+@click.argument("source", type=_PATH)
+@click.option("--cache", required=True, type=_PATH, metavar="DIR", help="Where the features go.")
 @source_options
 @feature_options
 @job_options
@@ -91,11 +94,11 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 @click.option(
     "--cache",
     required=True,
-    type=click.Path(path_type=Path),
+    type=_PATH,
     metavar="DIR",
     help="A cache that prepare finished.",
 )
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=_PATH)
 @mix_options
 @fresh_option
 @job_options
@@ -112,7 +115,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=_PATH)
 @source_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options
@@ -129,16 +132,16 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=_PATH)
 @click.option("--rows", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples shown.")
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     metavar="FILE",
     help="PNG to write.  [default: OUTPUT/preview.png]",
 )
-@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="The cache, if it was moved.")
+@click.option("--cache", type=_PATH, metavar="DIR", help="The cache, if it was moved.")
 def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
     """Draw a contact sheet of A, B, superpixels, saliency, mix, mask and soft mask.
 
@@ -151,7 +154,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 
 
 @cli.command()
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=_PATH)
 @click.option(
     "--replay",
     "replays",
@@ -162,7 +165,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 )
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     metavar="DIR",
     help="The cache, if it was moved (for --replay).",
 )
@@ -181,17 +184,17 @@ def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> 
 
 
 @cli.command()
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=_PATH)
 @click.argument("key")
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     default=Path(),
     metavar="DIR",
     help="Where the members go.  [default: this folder]",
 )
-@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="The cache, if it was moved.")
+@click.option("--cache", type=_PATH, metavar="DIR", help="The cache, if it was moved.")
 def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
     """Make one sample again from its row of the manifest and write its members.
 
@@ -204,7 +207,7 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("output", type=click.Path(path_type=Path), default=Path("demo-output"))
+@click.argument("output", type=_PATH, default=Path("demo-output"))
 @fresh_option
 @job_options
 def demo(output: Path, *, fresh: bool, **options: Any) -> None:

@@ -79,6 +79,7 @@ feature_options = _options(
     ),
     click.option(
         "--saliency-dir",
+        type=click.Path(resolve_path=True),
         metavar="DIR",
         help="Maps for the precomputed backend, one per source, named by its id.",
     ),
@@ -122,6 +123,7 @@ job_options = _options(
 )
 cache_option = click.option(
     "--cache",
+    type=click.Path(resolve_path=True),
     metavar="DIR",
     help="Feature cache, shared by runs on the same source.  [default: OUTPUT/.hsmix/cache]",
 )

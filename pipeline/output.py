@@ -64,7 +64,9 @@ class Output:
                 f"{self.root} holds other files ({', '.join(foreign[:3])}); choose an empty or new folder"
             )
         try:
-            storage.write_whole(self.state / "writable", b"")
+            probe = self.state / "writable"
+            storage.write_whole(probe, b"")
+            probe.unlink()
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
 

@@ -110,8 +110,8 @@ def prepare(inventory: Inventory, root: Path, config: RunConfig, runner: Runner,
     """
     check_same(root, inventory.records)
     storage.remove_temporaries(root)
-    write_sources(root / SOURCES_FILE, inventory.records)
     layers = name_layers(root, inventory.records, inventory.facts, config, gpu=runner.has_gpu)
+    _begin(layers, inventory.records)
     filler = _Filler(layers, runner, reporter)
     records = inventory.records
     gradcam = _gradcam(layers, config, reporter)
@@ -154,6 +154,23 @@ def _block_units(
         rows = layers.rows(block)
         units.append(Unit(str(block), call, (layers, block, records[rows.start : rows.stop], *arguments)))
     return units
+
+
+def _begin(layers: Layers, records: Sequence[SourceRecord]) -> None:
+    """Bind a new cache to its sources; withdraw the description of a cache that will hold something else."""
+    sources, features = layers.root / SOURCES_FILE, layers.root / FEATURES_FILE
+    if not sources.is_file():
+        write_sources(sources, records)
+    homes = [(record.split, record.group) for record in records]
+    if features.is_file() and (
+        storage.read_json(features)["layers"] != _layer_names(layers)
+        or [(record.split, record.group) for record in read_sources(sources)] != homes
+    ):
+        features.unlink()
+
+
+def _layer_names(layers: Layers) -> dict[str, str]:
+    return {"images": layers.images, "superpixels": layers.superpixels, "saliency": layers.saliency}
 
 
 class _Filler:
@@ -200,11 +217,7 @@ def save(prepared: Prepared, config: RunConfig) -> None:
     description = {
         "config": config.to_dict(),
         "facts": dataclasses.asdict(prepared.layers.facts),
-        "layers": {
-            "images": prepared.layers.images,
-            "superpixels": prepared.layers.superpixels,
-            "saliency": prepared.layers.saliency,
-        },
+        "layers": _layer_names(prepared.layers),
         "saliency": prepared.saliency,
         "unpaired": [dataclasses.asdict(refusal) for refusal in prepared.unpaired],
     }

@@ -128,6 +128,8 @@ def _result(reference: Any, unit: Unit) -> Any:
 
 
 def _start(processors: int) -> None:
+    # Ray tells at every start that tokens guard its ports, which is as it should be.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
         num_cpus=processors,
         include_dashboard=False,

@@ -28,7 +28,9 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that its final name never shows a part of it."""
+    """Write a small file so that its final name never shows a part of it; one with these bytes is left alone."""
+    if path.is_file() and path.read_bytes() == data:
+        return
     temporary = temporary_beside(path)
     try:
         temporary.write_bytes(data)

@@ -2,19 +2,18 @@
 
 import io
 import json
-import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
+from hsmix_gen.pipeline.encoding import encode_npy
 from hsmix_gen.pipeline.finished import Reopened, reopen
 from hsmix_gen.pipeline.output import MANIFEST, STATE, read_dataset
+from hsmix_gen.pipeline.shard_reading import Stored, read_samples
 from hsmix_gen.pipeline.sources import SOURCES_FILE
 from hsmix_gen.pipeline.storage import matches
 from hsmix_gen.pipeline.tables import read_manifest, read_sources
@@ -57,19 +56,6 @@ class Report:
         return "\n".join([*shown, *tail, f"{self.root} has {len(self.problems)} problems; {checked} checked"])
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A sample as it lies in a shard."""
-
-    key: str
-    file: str
-    index: int
-    image: bytes
-    mask: bytes
-    soft: bytes
-    provenance: dict[str, Any]
-
-
 def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) -> Report:
     """Check a finished dataset.
 
@@ -105,7 +91,7 @@ def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) ->
                     f"{file['path']} is missing or does not match its size and checksum; run the same command again"
                 )
                 continue
-            for stored in _samples(root / file["path"], form, dataset):
+            for stored in read_samples(root / file["path"], form, dataset["members"]):
                 report.checked["samples"] += 1
                 if stored.key in seen:
                     report.problems.append(f"{file['path']}: sample {stored.key} occurs twice in {form}")
@@ -206,45 +192,7 @@ def _replayed_keys(rows: dict[str, ManifestRow], count: int) -> set[str]:
 def _check_replay(stored: Stored, row: ManifestRow, opened: Reopened, form: str, report: Report) -> None:
     report.checked["replays"] += 1
     made = opened.make_again(row)
-    from hsmix_gen.pipeline.encoding import encode_npy
-
     image = next(data for name, data in made.members.items() if name.startswith("image."))
     soft = made.members["soft.npz"] if form == "webdataset" else encode_npy(made.sample.mixed.soft)
     if (image, made.members["mask.png"], soft) != (stored.image, stored.mask, stored.soft):
         report.problems.append(f"{stored.file}: sample {stored.key} differs from what its provenance gives")
-
-
-def _samples(path: Path, form: str, dataset: dict[str, Any]) -> Iterator[Stored]:
-    name = f"{form}/{path.name}"
-    image_member = next(member for member in dataset["members"] if member.startswith("image."))
-    if form == "webdataset":
-        yield from _tar_samples(path, name, image_member)
-    else:
-        yield from _parquet_samples(path, name)
-
-
-def _tar_samples(path: Path, name: str, image_member: str) -> Iterator[Stored]:
-    members: dict[str, bytes] = {}
-    with tarfile.open(path) as tar:
-        for index, info in enumerate(tar):
-            key, _, member = info.name.partition(".")
-            file = tar.extractfile(info)
-            assert file is not None
-            members[member] = file.read()
-            if len(members) == 4:
-                yield Stored(
-                    key, name, index // 4, members[image_member], members["mask.png"], members["soft.npz"],
-                    json.loads(members["json"]),
-                )  # fmt: skip
-                members = {}
-
-
-def _parquet_samples(path: Path, name: str) -> Iterator[Stored]:
-    index = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=16):
-            for row in batch.to_pylist():
-                image, mask, soft = row.pop("image"), row.pop("mask"), row.pop("soft")
-                picture = image["bytes"] if isinstance(image, dict) else image
-                yield Stored(row["key"], name, index, picture, mask["bytes"], soft, row)
-                index += 1

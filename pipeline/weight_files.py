@@ -1,6 +1,7 @@
 """Reading weights of the user: nothing in such a file is run."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -68,7 +69,10 @@ def _read(path: Path) -> object:
             "save the state_dict of the Python network and give it with --model MODULE:CALLABLE"
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Files of other pickle protocols are warned of and then refused or read well.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"weights {path} must hold tensors only, got pickled objects, which could run code; "

@@ -14,7 +14,7 @@ from hsmix_gen.stages.randomness import generator_for, integer, permutation
 ReadSamples = Callable[[Sequence[int]], tuple[npt.NDArray[np.generic], npt.NDArray[np.integer]]]
 """Indices -> images (n, H, W, C) and masks (n, H, W), as `to_input` and `resize_mask` take them."""
 
-# Enough for 1 400 RGB images at 96 x 96; what is beyond is read again when it is drawn again.
+# Enough for 2 000 RGB images at 80 x 80; what is beyond is read again when it is drawn again.
 _KEPT_BYTES = 256 * 2**20
 
 

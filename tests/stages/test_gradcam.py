@@ -271,8 +271,9 @@ def test_an_error_leaves_no_hook_and_no_frozen_parameter_behind(images: Images) 
 
     network = Wrapped(fail)
 
-    with pytest.raises(IndexError, match="from the network"):
+    with pytest.raises(IndexError, match="from the network") as caught:
         maps_of(network, images, layer="unet.upcat_1")
+    assert caught.tb is not None  # it keeps the library's object alive, whose destructor would tidy up as well
     assert hooks_in(network) == 0
     assert all(parameter.requires_grad for parameter in network.parameters())
 

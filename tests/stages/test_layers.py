@@ -27,7 +27,7 @@ class SharedActivation(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(3, 4, 3, padding=1)
         self.second = nn.Conv2d(4, 5, 3, padding=1)
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(2)
         self.auxiliary = nn.Conv2d(4, 2, 1)
         self.head = nn.Conv2d(5, 2, 1)

@@ -133,10 +133,7 @@ def slow_spectral_residual(image: Bytes) -> npt.NDArray[np.float64]:
     residual = log_amplitude - slow_weighted_mean(log_amplitude, [1 / 3] * 3)
     kept = np.array(
         [
-            [
-                cmath.rect(math.exp(r), cmath.phase(s)) if abs(s) > 1e-6 else 0
-                for r, s in zip(*rows, strict=True)
-            ]
+            [cmath.rect(math.exp(r), cmath.phase(s)) if abs(s) > 1e-6 else 0 for r, s in zip(*rows, strict=True)]
             for rows in zip(residual, spectrum, strict=True)
         ]
     )
@@ -154,9 +151,7 @@ def test_fine_grained_equals_its_definition(image: Bytes) -> None:
     assert np.array_equal(static_saliency.fine_grained(image), slow_fine_grained(image))
 
 
-@pytest.mark.parametrize(
-    "image", [noise(9, 13), noise(70, 81), box(64, 64), spots(30, 40), ramp(90, 66), noise(1, 7)]
-)
+@pytest.mark.parametrize("image", [noise(9, 13), noise(70, 81), box(64, 64), spots(30, 40), ramp(90, 66), noise(1, 7)])
 def test_spectral_residual_equals_its_definition(image: Bytes) -> None:
     np.testing.assert_allclose(
         static_saliency.spectral_residual(image), slow_spectral_residual(image), rtol=0, atol=1e-6
@@ -191,9 +186,7 @@ def test_red_green_and_blue_count_by_their_brightness(saliency: Saliency) -> Non
 
 @pytest.mark.parametrize("saliency", BOTH)
 @pytest.mark.parametrize(("pixel", "grey"), [((10, 13), 12), ((10, 20, 30, 43), 26), ((1, 2, 3, 4, 5), 3)])
-def test_other_channels_than_grey_and_rgb_are_averaged(
-    saliency: Saliency, pixel: tuple[int, ...], grey: int
-) -> None:
+def test_other_channels_than_grey_and_rgb_are_averaged(saliency: Saliency, pixel: tuple[int, ...], grey: int) -> None:
     """Halves round up: the mean of 10 and 13 is 12."""
     where = np.random.default_rng(0).random((20, 24)) < 0.5
     image = np.where(where[..., None], np.array(pixel, np.uint8), np.uint8(200))
@@ -216,9 +209,7 @@ def test_the_scale_of_values_other_than_bytes_does_not_matter(saliency: Saliency
     image = noise(30, 37)
 
     assert np.array_equal(saliency(image.astype(np.uint16) * np.uint16(16) + np.uint16(7)), saliency(image))
-    assert np.array_equal(
-        saliency(image.astype(np.float32) * np.float32(8) - np.float32(1024)), saliency(image)
-    )
+    assert np.array_equal(saliency(image.astype(np.float32) * np.float32(8) - np.float32(1024)), saliency(image))
 
 
 @pytest.mark.parametrize("saliency", BOTH)
@@ -236,9 +227,7 @@ def test_an_image_without_contrast_has_no_salient_pixel(
 @pytest.mark.parametrize("saliency", BOTH)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_saliency_is_a_float32_map_from_0_to_1(
-    saliency: Saliency, dtype: type[np.generic], channels: int
-) -> None:
+def test_saliency_is_a_float32_map_from_0_to_1(saliency: Saliency, dtype: type[np.generic], channels: int) -> None:
     result = saliency(noise(19, 23, channels).astype(dtype))
 
     assert result.dtype == np.float32

@@ -128,9 +128,7 @@ def test_the_image_is_left_alone() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_constant_image_is_cut_into_cells(channels: int) -> None:
-    labels = superpixels.segment(
-        np.full((32, 32, channels), 77, np.uint8), n_regions=16, compactness=10, sigma=1
-    )
+    labels = superpixels.segment(np.full((32, 32, channels), 77, np.uint8), n_regions=16, compactness=10, sigma=1)
 
     assert superpixels.region_count(labels) == 16
 
@@ -256,9 +254,7 @@ def test_square_grid_has_the_number_of_cells_asked_for(shape: tuple[int, int], n
 def test_square_grid_cells_are_near_square_and_of_near_equal_area(n_regions: int) -> None:
     labels = superpixels.square_grid((224, 224), n_regions=n_regions)
     areas = np.bincount(labels.ravel())
-    sides = [
-        (rows.stop - rows.start) / (cols.stop - cols.start) for rows, cols in ndimage.find_objects(labels + 1)
-    ]
+    sides = [(rows.stop - rows.start) / (cols.stop - cols.start) for rows, cols in ndimage.find_objects(labels + 1)]
 
     assert areas.max() < 1.15 * areas.min()
     assert 1 / 1.5 < min(sides) <= max(sides) < 1.5
@@ -293,11 +289,7 @@ def test_stratified_counts_draw_one_number_from_each_part_of_the_range(seed: int
 
 
 def test_stratified_counts_reach_every_number_of_the_range() -> None:
-    draws = {
-        n
-        for seed in range(60)
-        for n in superpixels.stratified_counts(5, 11, 3, generator_for(seed, "counts"))
-    }
+    draws = {n for seed in range(60) for n in superpixels.stratified_counts(5, 11, 3, generator_for(seed, "counts"))}
 
     assert draws == set(range(5, 12))
 
