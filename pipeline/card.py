@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 WEBDATASET_SNIPPET = """\
-import glob, io, json
+import glob, io
 import numpy as np
 import torch
 import webdataset as wds
@@ -145,6 +145,6 @@ _PITFALLS = """## Pitfalls
 
 _CITATION = """## Citation
 
-D. Sun, F. Dornaika, N. Barrena: HSMix: Hard and Soft Mixing Data Augmentation for Medical Image Segmentation.
+Sun, Dornaika, Barrena: HSMix: Hard and Soft Mixing Data Augmentation for Medical Image Segmentation.
 Information Fusion, doi:10.1016/j.inffus.2024.102741, arXiv:2511.17614.
 """

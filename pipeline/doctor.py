@@ -79,7 +79,7 @@ def _ray() -> Finding:
         from hsmix_gen.pipeline.ray_run import RayRunner
         from hsmix_gen.pipeline.running import Unit
 
-        runner = RayRunner(address=None, workers=1, processors=1)
+        runner = RayRunner(address=None, workers=1, processors=1, timeout_s=60)
         try:
             ((_, answer),) = runner.run([Unit("doctor", processors)])
         finally:

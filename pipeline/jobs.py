@@ -50,7 +50,9 @@ def make_runner(config: ExecutionConfig) -> Runner:
         return SerialRunner(has_gpu=_cuda_is_there())
     from hsmix_gen.pipeline.ray_run import RayRunner
 
-    return RayRunner(address=config.address, workers=config.workers, processors=processors())
+    return RayRunner(
+        address=config.address, workers=config.workers, processors=processors(), timeout_s=config.timeout_s
+    )
 
 
 def processors() -> int:

@@ -118,16 +118,16 @@ def prepare(inventory: Inventory, root: Path, config: RunConfig, runner: Runner,
     if gradcam:
         gradcam.check(runner)
 
-    units = _block_units(layers, make_images, records, config.source.max_pixels)
+    units = _block_units("images", layers, make_images, records, config.source.max_pixels)
     records = with_refusals(records, filler.fill("images", layers.images, units))
-    units = _block_units(layers, make_superpixels, records, config.superpixels)
+    units = _block_units("superpixels", layers, make_superpixels, records, config.superpixels)
     network = gradcam.network_units(records) if gradcam else []
     filler.fill("superpixels", layers.superpixels, units, first=network)
     if gradcam:
-        units = _block_units(layers, None, records)
+        units = _block_units("saliency", layers, None, records)
         refusals = filler.fill("saliency", layers.saliency, units, make_worker=gradcam.worker)
     else:
-        units = _block_units(layers, make_static_saliency, records, config.saliency)
+        units = _block_units("saliency", layers, make_static_saliency, records, config.saliency)
         refusals = filler.fill("saliency", layers.saliency, units)
     records = with_refusals(records, refusals)
     report = gradcam.report() if gradcam else {"backend": config.saliency.backend}
@@ -146,13 +146,14 @@ def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter) -> "GradCam 
 
 
 def _block_units(
-    layers: Layers, call: Callable[..., Any] | None, records: Sequence[SourceRecord], *arguments: Any
+    stage: str, layers: Layers, call: Callable[..., Any] | None, records: Sequence[SourceRecord], *arguments: Any
 ) -> list[Unit]:
-    """Return one unit for each block; its name is the number of the block."""
+    """Return one unit for each block, in order."""
     units = []
     for block in range(layers.n_blocks):
         rows = layers.rows(block)
-        units.append(Unit(str(block), call, (layers, block, records[rows.start : rows.stop], *arguments)))
+        name = f"{stage} of {records[rows.start].id} to {records[rows.stop - 1].id}"
+        units.append(Unit(name, call, (layers, block, records[rows.start : rows.stop], *arguments)))
     return units
 
 
@@ -192,7 +193,7 @@ class _Filler:
         """Do the units whose block has no valid record, after those of `first`, and return all refusals."""
         self._cache.create(layer, self._layers.arrays(layer), n_rows=self._layers.n_rows, block=self._layers.block)
         records = self._cache.records(layer)
-        missing = [unit for unit in units if int(unit.name) not in records]
+        missing = [unit for block, unit in enumerate(units) if block not in records]
         n_done = sum(len(self._layers.rows(block)) for block in records)
         with self._reporter.stage(stage, self._layers.n_rows, done=n_done) as progress:
             for _, result in self._results(first, missing, make_worker):

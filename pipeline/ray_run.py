@@ -1,7 +1,8 @@
 """Units on Ray: it places, retries and restarts; this module only hands units over and takes results back."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import ray
@@ -28,9 +29,11 @@ class RayRunner:
         Units at work at once; None takes the cluster's processors.
     processors : int
         Processors that an own Ray offers, when `workers` is None.
+    timeout_s : float
+        Seconds without any finished unit after which what runs is stopped and tried again elsewhere, once.
     """
 
-    def __init__(self, *, address: str | None, workers: int | None, processors: int) -> None:
+    def __init__(self, *, address: str | None, workers: int | None, processors: int, timeout_s: float) -> None:
         if address is None:
             _start(workers or processors)
         else:
@@ -39,56 +42,97 @@ class RayRunner:
         self.n_workers = workers or max(1, int(resources.get("CPU", 1)))
         self._n_gpus = int(resources.get("GPU", 0))
         self.has_gpu = self._n_gpus > 0
+        self._timeout_s = timeout_s
 
     def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit with its result as it is finished, a bounded number in flight."""
         waiting = iter(units)
         running: dict[Any, Unit] = {}
-        while True:
-            while len(running) < IN_FLIGHT * self.n_workers:
-                unit = next(waiting, None)
-                if unit is None:
-                    break
-                running[self._submit(unit)] = unit
-            if not running:
-                return
-            done, _ = ray.wait(list(running), num_returns=1)
-            unit = running.pop(done[0])
-            yield unit, _result(done[0], unit)
+        stalled: set[str] = set()
+        try:
+            while True:
+                for unit in islice(waiting, IN_FLIGHT * self.n_workers - len(running)):
+                    running[self._submit(unit)] = unit
+                if not running:
+                    return
+                done = self._first_of(running)
+                if done is None:
+                    running = self._try_elsewhere(running, stalled)
+                else:
+                    unit = running.pop(done)
+                    yield unit, _result(done, unit)
+        finally:
+            _cancel(running)
 
-    def run_on_workers(self, make_worker: Callable[[], Worker], units: Sequence[Unit]) -> Iterator[tuple[Unit, Any]]:
+    def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit as processed by an actor that holds what `make_worker` makes: one per GPU, else per CPU."""
-        count = min(len(units), self._n_gpus or self.n_workers)
-        actors = [
-            _Actor.options(  # type: ignore[attr-defined]
-                num_cpus=1,
-                num_gpus=1 if self._n_gpus else 0,
-                max_restarts=RETRIES,
-                max_task_retries=RETRIES,
-            ).remote(make_worker)
-            for _ in range(count)
-        ]
-        waiting = iter(units)
-        running: dict[Any, tuple[Unit, Any]] = {}
-        for actor in actors * IN_FLIGHT:
-            _hand_over(waiting, actor, running)
-        while running:
-            done, _ = ray.wait(list(running), num_returns=1)
-            unit, actor = running.pop(done[0])
-            result = _result(done[0], unit)
-            _hand_over(waiting, actor, running)
-            yield unit, result
-        for actor in actors:
-            ray.kill(actor)
+        todo = list(units)
+        stalled: set[str] = set()
+        while todo:
+            actors = [self._actor(make_worker) for _ in range(min(len(todo), self._n_gpus or self.n_workers))]
+            try:
+                todo = yield from self._run_on(actors, todo, stalled)
+            finally:
+                for actor in actors:
+                    ray.kill(actor)
 
     def close(self) -> None:
         """Disconnect; an own Ray is stopped with all of its processes."""
         ray.shutdown()
 
+    def _run_on(
+        self, actors: list[Any], units: list[Unit], stalled: set[str]
+    ) -> Generator[tuple[Unit, Any], None, list[Unit]]:
+        """Yield units as the actors finish them; return those left over when an actor is stuck."""
+        waiting = iter(units)
+        running: dict[Any, tuple[Unit, Any]] = {}
+        for actor in actors * IN_FLIGHT:
+            _hand_over(waiting, actor, running)
+        while running:
+            done = self._first_of(running)
+            if done is None:
+                unfinished = [unit for unit, _ in running.values()]
+                self._note_stall(unfinished, stalled)
+                return [*unfinished, *waiting]
+            unit, actor = running.pop(done)
+            result = _result(done, unit)
+            _hand_over(waiting, actor, running)
+            yield unit, result
+        return []
+
+    def _try_elsewhere(self, running: dict[Any, Unit], stalled: set[str]) -> dict[Any, Unit]:
+        """Stop what runs and hand it over again."""
+        self._note_stall(running.values(), stalled)
+        _cancel(running)
+        return {self._submit(unit): unit for unit in running.values()}
+
     def _submit(self, unit: Unit) -> Any:
         assert unit.call is not None
         gpus = 1 if unit.uses_gpu and self._n_gpus else 0
         return _call.options(num_gpus=gpus, name=unit.name).remote(unit.call, unit.arguments)
+
+    def _actor(self, make_worker: Callable[[], Worker]) -> Any:
+        return _Actor.options(  # type: ignore[attr-defined]
+            num_cpus=1,
+            num_gpus=1 if self._n_gpus else 0,
+            max_restarts=RETRIES,
+            max_task_retries=RETRIES,
+        ).remote(make_worker)
+
+    def _first_of(self, running: dict[Any, Any]) -> Any | None:
+        """Return a finished call, or None if none finishes in time."""
+        done, _ = ray.wait(list(running), num_returns=1, timeout=self._timeout_s)
+        return done[0] if done else None
+
+    def _note_stall(self, units: Iterable[Unit], stalled: set[str]) -> None:
+        names = [unit.name for unit in units]
+        again = [name for name in names if name in stalled]
+        if again:
+            raise OutputError(
+                f"{', '.join(again)} made no progress for {self._timeout_s:g} s, twice; raise run.timeout_s if the "
+                "work is that slow, else look at its input; run the same command again: what is finished is kept"
+            )
+        stalled.update(names)
 
 
 @ray.remote(num_cpus=1, max_retries=RETRIES)
@@ -103,6 +147,11 @@ class _Actor:
 
     def process(self, arguments: tuple[Any, ...]) -> Any:
         return self._worker.process(*arguments)
+
+
+def _cancel(references: Iterable[Any]) -> None:
+    for reference in references:
+        ray.cancel(reference, force=True)
 
 
 def _hand_over(waiting: Iterator[Unit], actor: Any, running: dict[Any, tuple[Unit, Any]]) -> None:

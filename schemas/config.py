@@ -224,6 +224,8 @@ class ExecutionConfig(Section):
     """Units at work at once; none: the processors of this machine, or of the cluster."""
     cache: str | None = None
     """Folder of the feature cache; none: ``.hsmix/cache`` in the output."""
+    timeout_s: Annotated[float, Field(gt=0)] = 1800.0
+    """Seconds without any finished unit after which Ray's work is stopped and tried again elsewhere, once."""
     max_errors: NonNegativeInt | None = None
     """Refused sources above which the exit status is 1; none: any number is tolerated."""
 

@@ -74,8 +74,8 @@ def shard_schema(*, image_is_png: bool) -> pa.Schema:
     """
     fields = [
         _PROVENANCE[0],
-        pa.field("image", _PICTURE if image_is_png else pa.binary(), nullable=False),
-        pa.field("mask", _PICTURE, nullable=False),
+        pa.field("image", _PICTURE if image_is_png else pa.binary()),
+        pa.field("mask", _PICTURE),
         pa.field("soft", pa.binary(), nullable=False),
         *_PROVENANCE[1:],
     ]

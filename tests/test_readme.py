@@ -1,0 +1,38 @@
+"""README.md tells the truth where a test can know it."""
+
+import re
+from pathlib import Path
+
+from hsmix_gen.pipeline.card import snippets
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_loader_snippets_are_those_of_the_cards() -> None:
+    """The card's snippets are executed by test_snippets; the README shows the same lines."""
+    dataset = {
+        "members": ["image.png", "json", "mask.png", "soft.npz"],
+        "dtype": "uint8",
+        "channels": 3,
+        "formats": {"webdataset": [], "parquet": []},
+    }
+
+    shown = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+    assert shown == list(snippets(dataset).values())
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+
+    targets = set(re.findall(r"`?make ([a-z-]+)", README))
+
+    assert targets
+    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
+
+
+def test_every_local_link_leads_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
+
+    assert links
+    assert all((Path(__file__).parents[1] / link).exists() for link in links)
