@@ -270,7 +270,7 @@ class _Job:
         self.reporter = make_reporter("none" if quiet else progress, log_format)
 
     def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
-        from hsmix_gen.pipeline.prepare import load
+        from hsmix_gen.pipeline.prepared import load
         from hsmix_gen.pipeline.settings import flatten, resolve
 
         if cache is not None:

@@ -5,9 +5,11 @@ import tempfile
 from pathlib import Path
 
 from hsmix_gen.pipeline.generate import generate, plan_samples
+from hsmix_gen.pipeline.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.jobs import processors
 from hsmix_gen.pipeline.output import Output
-from hsmix_gen.pipeline.prepare import Inventory, Prepared, prepare, take_inventory
+from hsmix_gen.pipeline.prepare import prepare
+from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.running import SerialRunner
 from hsmix_gen.pipeline.summary import size_text, time_text

@@ -11,7 +11,7 @@ from hsmix_gen.pipeline import storage, versions
 from hsmix_gen.pipeline.card import card_text
 from hsmix_gen.pipeline.encoding import image_member
 from hsmix_gen.pipeline.output import MANIFEST, Output
-from hsmix_gen.pipeline.prepare import Prepared
+from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.tables import manifest_batch, write_manifest

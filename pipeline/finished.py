@@ -8,7 +8,7 @@ from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.generate import plan_samples
 from hsmix_gen.pipeline.make_shard import Made, make_one
 from hsmix_gen.pipeline.output import MANIFEST, read_run
-from hsmix_gen.pipeline.prepare import Prepared, load
+from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.tables import read_manifest
 from hsmix_gen.schemas.config import RunConfig

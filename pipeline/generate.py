@@ -7,7 +7,7 @@ from hsmix_gen.pipeline import versions
 from hsmix_gen.pipeline.finish import finish
 from hsmix_gen.pipeline.make_shard import ShardTask, make_shard
 from hsmix_gen.pipeline.output import Output
-from hsmix_gen.pipeline.prepare import Prepared
+from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit
 from hsmix_gen.schemas.config import RunConfig

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline.prepare import Inventory, take_inventory
+from hsmix_gen.pipeline.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import SerialRunner
 from hsmix_gen.pipeline.scanning import value_counts

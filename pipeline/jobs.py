@@ -9,8 +9,10 @@ from pathlib import Path
 from types import FrameType
 
 from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
+from hsmix_gen.pipeline.inventory import take_inventory
 from hsmix_gen.pipeline.output import Output
-from hsmix_gen.pipeline.prepare import Prepared, load, prepare, take_inventory
+from hsmix_gen.pipeline.prepare import prepare
+from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, SerialRunner
 from hsmix_gen.schemas.config import ExecutionConfig, RunConfig

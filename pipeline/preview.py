@@ -10,7 +10,7 @@ from PIL import ImageDraw, ImageFont
 
 from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.make_shard import make_one, read_parent
-from hsmix_gen.pipeline.prepare import Prepared
+from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.schemas.arrays import Image, Labels, Mask
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import IGNORE, SamplePlan
