@@ -7,6 +7,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.generate import generate, plan_samples
 from hsmix_gen.pipeline.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.jobs import processors
+from hsmix_gen.pipeline.layer_names import name_layers
 from hsmix_gen.pipeline.output import Output
 from hsmix_gen.pipeline.prepare import prepare
 from hsmix_gen.pipeline.prepared import Prepared
@@ -70,12 +71,13 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
     n_probe = len(probe.records)
     reporter.note(f"timing a probe of {n_probe} images")
     small = _probe_config(config)
-    quiet = Reporter(SilentDisplay())
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder) / "cache"
-        output = Output(Path(folder) / "output")
-        prepared = prepare(probe, cache, small, runner, quiet)
-        result = generate(prepared, output, small, runner, quiet)
+        # Done twice: the first time pays for imports and first use, which a long run does not notice.
+        for name in ("warm", "timed"):
+            quiet = Reporter(SilentDisplay())
+            cache = Path(folder) / name / "cache"
+            prepared = prepare(probe, name_layers(cache, probe, small, gpu=False), small, runner, quiet)
+            result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]
     plan = _plan(prepared, inventory, config)

@@ -37,6 +37,11 @@ class Layers:
     variants: int
 
     @property
+    def names(self) -> dict[str, str]:
+        """The layers by kind."""
+        return {"images": self.images, "superpixels": self.superpixels, "saliency": self.saliency}
+
+    @property
     def block(self) -> int:
         """Images per block."""
         return block_size(self.facts.size, self.facts.channels, self.variants)

@@ -66,8 +66,7 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
     prepared, _ = load(folder)
-    layers = prepared.layers
-    now = {"images": layers.images, "superpixels": layers.superpixels, "saliency": layers.saliency}
+    now = prepared.layers.names
     if now != run["layers"]:
         changed = next(name for name in now if now[name] != run["layers"][name])
         raise CacheError(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hsmix_gen.pipeline import versions
+from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.finish import finish
 from hsmix_gen.pipeline.make_shard import ShardTask, make_shard
 from hsmix_gen.pipeline.output import Output
@@ -14,6 +15,9 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import DatasetFacts
 from hsmix_gen.stages.pairing import Plan, SplitPlan, make_plan
+
+# Named sets are spelled out in the other keys; files are known by the layers that came of them.
+_NO_BYTES = ("preset", "profile", "control", "saliency.weights", "saliency.folder")
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,15 @@ class Outcome:
     refused: int
 
 
-def identity_of(config: RunConfig) -> dict[str, Any]:
-    """Return what decides the bytes of a dataset besides its sources: configuration and versions."""
-    names = {*versions.SHARDS, *versions.IMAGES, *versions.SUPERPIXELS}
-    if config.saliency.backend == "gradcam":
-        names |= set(versions.GRADCAM)
-    found = versions.versions_of(tuple(sorted(names)))
-    return {**config.of_bytes(), **{f"version of {name}": value for name, value in found.items()}}
+def identity_of(layers: Layers, config: RunConfig) -> dict[str, Any]:
+    """Return what decides the bytes of a dataset besides its sources: configuration, features and versions.
+
+    The names of the layers stand for the contents of weights and maps, wherever those files lie.
+    """
+    options = {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
+    features = {f"layer of {kind}": name for kind, name in layers.names.items()}
+    found = versions.versions_of(versions.SHARDS)
+    return {**options, **features, **{f"version of {name}": value for name, value in found.items()}}
 
 
 def sample_bytes(facts: DatasetFacts) -> int:
@@ -56,6 +62,7 @@ def plan_samples(prepared: Prepared, config: RunConfig) -> Plan:
 
 def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runner, reporter: Reporter) -> Outcome:
     """Write all shards that are missing, then everything that describes them; the manifest comes last."""
+    output.bind(identity_of(prepared.layers, config), prepared.records)
     plan = plan_samples(prepared, config)
     shards = [(part, number) for part in plan.splits for number in range(part.n_shards)]
     done = output.records()

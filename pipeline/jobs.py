@@ -10,6 +10,7 @@ from types import FrameType
 
 from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
 from hsmix_gen.pipeline.inventory import take_inventory
+from hsmix_gen.pipeline.layer_names import name_layers
 from hsmix_gen.pipeline.output import Output
 from hsmix_gen.pipeline.prepare import prepare
 from hsmix_gen.pipeline.prepared import Prepared, load
@@ -70,8 +71,9 @@ def run_all(source: Path, output: Output, config: RunConfig, reporter: Reporter,
     cache = Path(config.run.cache) if config.run.cache else output.default_cache
     with running(config.run) as runner:
         inventory = take_inventory(source, config, runner, reporter)
-        output.claim(identity_of(config), inventory.records)
-        prepared = prepare(inventory, cache, config, runner, reporter)
+        layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
+        output.check_identity(identity_of(layers, config), inventory.records)
+        prepared = prepare(inventory, layers, config, runner, reporter)
         result = generate(prepared, output, config, runner, reporter)
     check_errors(config, result)
     return Finished(output, cache, result)
@@ -81,7 +83,8 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
     """Do the GPU half."""
     with running(config.run) as runner:
         inventory = take_inventory(source, config, runner, reporter)
-        return prepare(inventory, cache, config, runner, reporter)
+        layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
+        return prepare(inventory, layers, config, runner, reporter)
 
 
 def run_generate(
@@ -92,7 +95,7 @@ def run_generate(
     if fresh:
         output.clear()
     prepared, _ = load(cache)
-    output.claim(identity_of(config), prepared.records)
+    output.check_identity(identity_of(prepared.layers, config), prepared.records)
     with running(config.run) as runner:
         result = generate(prepared, output, config, runner, reporter)
     check_errors(config, result)

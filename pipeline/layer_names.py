@@ -6,11 +6,12 @@ from typing import Any
 
 from hsmix_gen.pipeline import precomputed, versions
 from hsmix_gen.pipeline.features import Layers
+from hsmix_gen.pipeline.inventory import Inventory
 from hsmix_gen.pipeline.sources import content_digest
 from hsmix_gen.pipeline.storage import sha256_of_file
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.schemas.records import SourceRecord
 
 IMAGES_VERSION = 1
 SUPERPIXELS_VERSION = 1
@@ -18,10 +19,9 @@ SALIENCY_VERSION = 1
 """Raised whenever an algorithm of ours gives other bytes for the same input."""
 
 
-def name_layers(
-    root: Path, records: Sequence[SourceRecord], facts: DatasetFacts, config: RunConfig, *, gpu: bool
-) -> Layers:
-    """Return the layers that belong to some sources and a configuration."""
+def name_layers(root: Path, inventory: Inventory, config: RunConfig, *, gpu: bool) -> Layers:
+    """Return the layers of a cache folder that belong to some sources and a configuration."""
+    records, facts = inventory.records, inventory.facts
     images = digest_of(
         {
             "version": IMAGES_VERSION,

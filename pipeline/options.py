@@ -88,7 +88,7 @@ feature_options = _options(
         metavar="MODULE:CALLABLE",
         help="Makes your network for Grad-CAM.  [default: a small U-Net is fitted on the training split]",
     ),
-    click.option("--weights", metavar="FILE", help="Weights of --model; no code in them is run."),
+    click.option("--weights", type=click.Path(resolve_path=True), metavar="FILE", help="Weights of --model; no code in them is run."),
     click.option(
         "--layer",
         metavar="NAME",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline import storage
-from hsmix_gen.pipeline.sources import describe_difference
+from hsmix_gen.pipeline.sources import SOURCES_FILE, describe_difference
 from hsmix_gen.pipeline.tables import read_sources, write_sources
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import FileRecord, ManifestRow, ShardRecord, SourceRecord
@@ -79,36 +79,44 @@ class Output:
             else:
                 path.unlink(missing_ok=True)
 
-    def claim(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
-        """Bind the folder to what decides the bytes of its dataset, or refuse another one.
+    def check_identity(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
+        """Refuse to go on with a dataset that was begun with something else.
 
         Parameters
         ----------
         identity : dict
-            Flat: configuration keys and versions.
+            Flat: everything that decides the bytes besides the sources.
         sources : list of SourceRecord
             All rows of the cache.
 
         Raises
         ------
         OutputError
-            If the folder is bound to something else; the message tells the difference and the ways out.
+            The message tells the difference and the ways out.
         """
-        path = self.state / "identity.json"
-        if path.is_file():
-            before = storage.read_json(path)
-            difference = _difference(before, identity)
-            changed = describe_difference(read_sources(self.state / "sources.parquet"), sources)
-            told = [*difference, *([f"sources: {changed}"] if changed else [])]
-            if told:
-                more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-                raise OutputError(
-                    f"{self.root} was begun with {'; '.join(told[:_SHOWN])}{more}; "
-                    "choose another folder, or start anew with --fresh"
-                )
+        if not self._identity.is_file():
             return
-        write_sources(self.state / "sources.parquet", sources)
-        storage.write_json(path, identity)
+        told = _difference(storage.read_json(self._identity), identity)
+        changed = describe_difference(read_sources(self.state / SOURCES_FILE), sources)
+        if changed:
+            told = [f"sources: {changed}", *told]
+        if told:
+            more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+            raise OutputError(
+                f"{self.root} was begun differently: {'; '.join(told[:_SHOWN])}{more}; "
+                "choose another folder, or start anew with --fresh"
+            )
+
+    def bind(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
+        """Bind the folder to what decides the bytes of its dataset, before the first shard is written."""
+        self.check_identity(identity, sources)
+        if not self._identity.is_file():
+            write_sources(self.state / SOURCES_FILE, sources)
+            storage.write_json(self._identity, identity)
+
+    @property
+    def _identity(self) -> Path:
+        return self.state / "identity.json"
 
     def records(self) -> dict[str, ShardRecord]:
         """Return the finished shards whose files match their record, without rows; others are forgotten."""
@@ -151,7 +159,9 @@ class Output:
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     keys = sorted(before.keys() | now.keys())
     return [
-        f"{key} {_text(before.get(key))}, now {_text(now.get(key))}" for key in keys if before.get(key) != now.get(key)
+        f"{key} was {_text(before.get(key))}, is {_text(now.get(key))}"
+        for key in keys
+        if before.get(key) != now.get(key)
     ]
 
 

@@ -1,14 +1,12 @@
 """The GPU half: from an inventory to a finished cache; what is finished already is kept."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.features import Layers, make_images, make_static_saliency, make_superpixels
 from hsmix_gen.pipeline.inventory import Inventory
-from hsmix_gen.pipeline.layer_names import name_layers
 from hsmix_gen.pipeline.prepared import Prepared, begin, save
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit, Worker
@@ -20,15 +18,15 @@ if TYPE_CHECKING:
     from hsmix_gen.pipeline.gradcam_units import GradCam
 
 
-def prepare(inventory: Inventory, root: Path, config: RunConfig, runner: Runner, reporter: Reporter) -> Prepared:
+def prepare(inventory: Inventory, layers: Layers, config: RunConfig, runner: Runner, reporter: Reporter) -> Prepared:
     """Fill the cache with the features of every usable source.
 
     Parameters
     ----------
     inventory : Inventory
         What the source holds.
-    root : Path
-        Folder of the cache.
+    layers : Layers
+        Where the features go.
     config : RunConfig
     runner : Runner
         Does the units.
@@ -39,9 +37,8 @@ def prepare(inventory: Inventory, root: Path, config: RunConfig, runner: Runner,
     CacheError
         If the cache belongs to other sources.
     """
-    check_same(root, inventory.records)
-    storage.remove_temporaries(root)
-    layers = name_layers(root, inventory.records, inventory.facts, config, gpu=runner.has_gpu)
+    check_same(layers.root, inventory.records)
+    storage.remove_temporaries(layers.root)
     begin(layers, inventory.records)
     filler = _Filler(layers, runner, reporter)
     records = inventory.records

@@ -39,7 +39,7 @@ def begin(layers: Layers, records: Sequence[SourceRecord]) -> None:
         write_sources(sources, records)
     homes = [(record.split, record.group) for record in records]
     if features.is_file() and (
-        storage.read_json(features)["layers"] != _layer_names(layers)
+        storage.read_json(features)["layers"] != layers.names
         or [(record.split, record.group) for record in read_sources(sources)] != homes
     ):
         features.unlink()
@@ -52,7 +52,7 @@ def save(prepared: Prepared, config: RunConfig) -> None:
     description = {
         "config": config.to_dict(),
         "facts": dataclasses.asdict(prepared.layers.facts),
-        "layers": _layer_names(prepared.layers),
+        "layers": prepared.layers.names,
         "saliency": prepared.saliency,
         "unpaired": [dataclasses.asdict(refusal) for refusal in prepared.unpaired],
     }
@@ -93,7 +93,3 @@ def load(root: Path) -> tuple[Prepared, RunConfig]:
         raise CacheError(f"{root / FEATURES_FILE} is damaged ({error}); run prepare again") from None
     unpaired = tuple(Refusal(**refusal) for refusal in raw["unpaired"])
     return Prepared(layers, records, unpaired, raw["saliency"]), config
-
-
-def _layer_names(layers: Layers) -> dict[str, str]:
-    return {"images": layers.images, "superpixels": layers.superpixels, "saliency": layers.saliency}

@@ -76,7 +76,8 @@ def check_same(root: Path, records: Sequence[SourceRecord]) -> None:
     difference = describe_difference(read_sources(path), records)
     if difference:
         raise CacheError(
-            f"{root} was made from other sources: {difference}; choose another folder, or start anew with --fresh"
+            f"{root} was made from other sources: {difference}; choose another folder, "
+            "or start anew with --fresh (which clears OUTPUT, not a folder given with --cache)"
         )
 
 
