@@ -14,8 +14,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 # The requirements apart from the package: their layer, by far the largest, is kept until they change.
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-extras = project['optional-dependencies']; \
-print(*project['dependencies'], *extras['cluster'], *extras['s3'], *extras['gcs'], sep='\n')" > requirements.txt
+print(*project['dependencies'], *project['optional-dependencies']['cluster'], sep='\n')" > requirements.txt
 COPY schemas schemas
 COPY stages stages
 COPY pipeline pipeline

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hsmix_gen.pipeline.options import (
+    LOCAL_PATH,
     cache_option,
     feature_options,
     fresh_option,
@@ -21,9 +22,6 @@ from hsmix_gen.pipeline.options import (
 if TYPE_CHECKING:
     from hsmix_gen.pipeline.jobs import Finished
     from hsmix_gen.schemas.config import RunConfig
-
-# Absolute, so that workers with another working directory find it.
-_PATH = click.Path(path_type=Path, resolve_path=True)
 
 EXIT_PROBLEM = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -41,8 +39,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source", type=_PATH)
-@click.argument("output", type=_PATH)
+@click.argument("source", type=LOCAL_PATH)
+@click.argument("output", type=LOCAL_PATH)
 @source_options
 @feature_options
 @mix_options
@@ -67,8 +65,8 @@ def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: An
 
 
 @cli.command()
-@click.argument("source", type=_PATH)
-@click.option("--cache", required=True, type=_PATH, metavar="DIR", help="Where the features go.")
+@click.argument("source", type=LOCAL_PATH)
+@click.option("--cache", required=True, type=LOCAL_PATH, metavar="DIR", help="Where the features go.")
 @source_options
 @feature_options
 @job_options
@@ -94,11 +92,11 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 @click.option(
     "--cache",
     required=True,
-    type=_PATH,
+    type=LOCAL_PATH,
     metavar="DIR",
     help="A cache that prepare finished.",
 )
-@click.argument("output", type=_PATH)
+@click.argument("output", type=LOCAL_PATH)
 @mix_options
 @fresh_option
 @job_options
@@ -115,7 +113,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("source", type=_PATH)
+@click.argument("source", type=LOCAL_PATH)
 @source_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options
@@ -132,16 +130,16 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("output", type=_PATH)
+@click.argument("output", type=LOCAL_PATH)
 @click.option("--rows", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples shown.")
 @click.option(
     "--to",
     "target",
-    type=_PATH,
+    type=LOCAL_PATH,
     metavar="FILE",
     help="PNG to write.  [default: OUTPUT/preview.png]",
 )
-@click.option("--cache", type=_PATH, metavar="DIR", help="The cache, if it was moved.")
+@click.option("--cache", type=LOCAL_PATH, metavar="DIR", help="The cache, if it was moved.")
 def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
     """Draw a contact sheet of A, B, superpixels, saliency, mix, mask and soft mask.
 
@@ -154,7 +152,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 
 
 @cli.command()
-@click.argument("output", type=_PATH)
+@click.argument("output", type=LOCAL_PATH)
 @click.option(
     "--replay",
     "replays",
@@ -165,7 +163,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 )
 @click.option(
     "--cache",
-    type=_PATH,
+    type=LOCAL_PATH,
     metavar="DIR",
     help="The cache, if it was moved (for --replay).",
 )
@@ -184,17 +182,17 @@ def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> 
 
 
 @cli.command()
-@click.argument("output", type=_PATH)
+@click.argument("output", type=LOCAL_PATH)
 @click.argument("key")
 @click.option(
     "--to",
     "target",
-    type=_PATH,
+    type=LOCAL_PATH,
     default=Path(),
     metavar="DIR",
     help="Where the members go.  [default: this folder]",
 )
-@click.option("--cache", type=_PATH, metavar="DIR", help="The cache, if it was moved.")
+@click.option("--cache", type=LOCAL_PATH, metavar="DIR", help="The cache, if it was moved.")
 def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
     """Make one sample again from its row of the manifest and write its members.
 
@@ -207,7 +205,7 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("output", type=_PATH, default=Path("demo-output"))
+@click.argument("output", type=LOCAL_PATH, default=Path("demo-output"))
 @fresh_option
 @job_options
 def demo(output: Path, *, fresh: bool, **options: Any) -> None:

@@ -9,6 +9,22 @@ import click
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+class LocalPath(click.Path):
+    """A path made absolute, so that workers with another working directory find it."""
+
+    def __init__(self) -> None:
+        super().__init__(resolve_path=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse addresses of object stores, which would be taken for a relative path."""
+        if "://" in str(value):
+            self.fail(f"{value} must be a local or mounted path; object stores are not read or written", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+LOCAL_PATH = LocalPath()
+
+
 # fmt: off
 
 def _options(*decorators: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -79,7 +95,7 @@ feature_options = _options(
     ),
     click.option(
         "--saliency-dir",
-        type=click.Path(resolve_path=True),
+        type=LOCAL_PATH,
         metavar="DIR",
         help="Maps for the precomputed backend, one per source, named by its id.",
     ),
@@ -88,7 +104,7 @@ feature_options = _options(
         metavar="MODULE:CALLABLE",
         help="Makes your network for Grad-CAM.  [default: a small U-Net is fitted on the training split]",
     ),
-    click.option("--weights", type=click.Path(resolve_path=True), metavar="FILE", help="Weights of --model; no code in them is run."),
+    click.option("--weights", type=LOCAL_PATH, metavar="FILE", help="Weights of --model; no code in them is run."),
     click.option(
         "--layer",
         metavar="NAME",
@@ -123,7 +139,7 @@ job_options = _options(
 )
 cache_option = click.option(
     "--cache",
-    type=click.Path(resolve_path=True),
+    type=LOCAL_PATH,
     metavar="DIR",
     help="Feature cache, shared by runs on the same source.  [default: OUTPUT/.hsmix/cache]",
 )

@@ -155,6 +155,8 @@ def _checked(flat: Flat) -> RunConfig:
 
 def _plain(key: str, value: Any) -> Any:
     """Return a value in the form the schema takes: texts for lists and maps are split."""
+    if isinstance(value, Path):
+        return str(value)
     if key == "source.mask_values" and isinstance(value, str):
         return parse_mask_values(value)
     if key == "source.classes" and isinstance(value, str):
