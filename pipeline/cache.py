@@ -69,8 +69,6 @@ class FeatureCache:
                 dtype=spec.dtype,
                 compressors=ZstdCodec(level=1, checksum=True),
                 fill_value=0,
-                # A block of zeros is written like any other, so that "missing" never means "zero".
-                config={"write_empty_chunks": True},
             )
 
     def write_block(
@@ -140,9 +138,12 @@ class FeatureCache:
     def _array(self, layer: str, name: str) -> Any:
         if (layer, name) not in self._open:
             try:
-                self._open[layer, name] = zarr.open_array(self._store(layer), path=name, mode="r+")
+                found = zarr.open_array(self._store(layer), path=name, mode="r+")
             except FileNotFoundError:
                 raise CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again") from None
+            # A block of zeros is written like any other, so that "missing" never means "zero". The setting is not
+            # stored with the array, and `zarr.open_array` ignores it where the array is there.
+            self._open[layer, name] = found.with_config({"write_empty_chunks": True})
         return self._open[layer, name]
 
 

@@ -34,7 +34,9 @@ class ListReader:
         rows = _rows(source)
         missing = [name for name in ("image", "mask") if rows and name not in rows[0]]
         if missing:
-            raise SourceError(f"{source} has no column {missing[0]}, got {', '.join(rows[0])}; rename one")
+            raise SourceError(
+                f"{source} has no column {missing[0]}, got {', '.join(filter(None, rows[0]))}; rename one"
+            )
         items: list[SourceItem] = []
         refusals: list[Refusal] = []
         for number, row in enumerate(rows, start=1):
@@ -51,15 +53,23 @@ def _rows(source: Path) -> list[Mapping[str, Any]]:
             return rows
         text = source.read_text(encoding="utf-8-sig")
         if ending in (".jsonl", ".ndjson"):
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return [_json_object(line) for line in text.splitlines() if line.strip()]
         return list(csv.DictReader(text.splitlines(), delimiter="\t" if ending == ".tsv" else ","))
     except (OSError, ValueError) as error:
         raise SourceError(f"{source} cannot be read as {ending[1:]}: {error}") from None
 
 
+def _json_object(line: str) -> Mapping[str, Any]:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object a line, got {line}")  # noqa: TRY004 - the caller's kind
+    return row
+
+
 def _item(source: Path, number: int, row: Mapping[str, Any]) -> SourceItem | Refusal:
     image, mask = (str(row.get(name) or "").strip() for name in ("image", "mask"))
-    name = str(row.get("id") or "").strip() or PurePosixPath(image).with_suffix("").as_posix()
+    path = PurePosixPath(image or f"row-{number}")
+    name = str(row.get("id") or "").strip() or path.with_suffix("").as_posix()
     item_id = safe_id(name.lstrip("./"))
     if not image or not mask:
         empty = "image" if not image else "mask"

@@ -88,7 +88,7 @@ def parse_mask_values(text: str) -> dict[int, int]:
 def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if name is None:
         return {}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{_nearest(str(name), known)}")
     return dict(known[name].values)
 
@@ -98,7 +98,7 @@ def _from_file(path: Path) -> Flat:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {path} is no YAML: {' '.join(str(error).split())}") from None
     if loaded is None:
         return {}

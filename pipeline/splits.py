@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import safe_id
+from hsmix_gen.pipeline.images import IMAGE_ENDINGS
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SPLITS, SourceItem, Split
 from hsmix_gen.stages.splitting import DEFAULT_RATIO, parse_ratio, split_groups
@@ -63,7 +64,9 @@ def _listed(
     by_id: dict[str, Split] = {}
     for split, names in lists.items():
         for name in names:
-            item_id = safe_id(PurePosixPath(name).with_suffix("").as_posix() if "." in name else name)
+            # The dot of a name is not the dot of an ending.
+            is_file = PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS
+            item_id = safe_id(PurePosixPath(name).with_suffix("").as_posix() if is_file else name)
             if by_id.get(item_id, split) != split:
                 raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
             by_id[item_id] = split
@@ -103,4 +106,8 @@ def _two_columns(path: Path) -> dict[Split, list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"split file {path} cannot be read as text: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -96,9 +96,9 @@ class SuperpixelsConfig(Section):
     """Least and greatest number of regions asked of SLIC."""
     variants: PositiveInt = 4
     """Granularities kept per image, one drawn from each stratum of the range."""
-    compactness: Annotated[float, Field(gt=0)] | None = None
+    compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """SLIC's weight of space against colour; none: 10 for RGB (Lab units), 0.1 for grey (0 to 1)."""
-    sigma: Annotated[float, Field(ge=0)] = 1.0
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Gaussian smoothing before SLIC in pixels."""
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class MixConfig(Section):
     """Relative saliency where both maps are 0: one half, or the published 0 (which favours A)."""
     small_object_guard: bool = False
     """Take small objects of B whole, and cover or spare those of A."""
-    small_object_ratio: Annotated[float, Field(gt=0)] = 2.0
+    small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     """An object is small below so many mean superpixel areas."""
     geometry: Literal["flips", "none"] = "flips"
     """Joint right-angle turns and flips per parent; ``none`` keeps the orientation."""
@@ -224,7 +224,7 @@ class ExecutionConfig(Section):
     """Units at work at once; none: the processors of this machine, or of the cluster."""
     cache: str | None = None
     """Folder of the feature cache; none: ``.hsmix/cache`` in the output."""
-    timeout_s: Annotated[float, Field(gt=0)] = 1800.0
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
     """Seconds without any finished unit after which Ray's work is stopped and tried again elsewhere, once."""
     max_errors: NonNegativeInt | None = None
     """Refused sources above which the exit status is 1; none: any number is tolerated."""

@@ -32,7 +32,7 @@ def understand_values(masks: Sequence[frozenset[int]]) -> dict[int, int]:
         raise SourceError("no mask could be read, so that classes are unknown; see refused.csv")
     found = sorted(set().union(*masks))
     best, explained = {0: 0}, -1
-    for candidate in _candidates(found):
+    for candidate in _candidates(found, masks):
         count = sum(values <= candidate.keys() for values in masks)
         if count > explained:
             best, explained = candidate, count
@@ -62,10 +62,10 @@ def describe(mapping: Mapping[int, int]) -> str:
     return ",".join(f"{value}={mapping[value]}" for value in sorted(mapping))
 
 
-def _candidates(found: list[int]) -> list[dict[int, int]]:
+def _candidates(found: list[int], masks: Sequence[frozenset[int]]) -> list[dict[int, int]]:
     candidates = []
     for k in range(2, _MAX_GREYS + 1):
-        greys = _matching_greys(found, k)
+        greys = _matching_greys(found, masks, k)
         if greys is not None:
             candidates.append(greys)
     k = 1
@@ -76,14 +76,20 @@ def _candidates(found: list[int]) -> list[dict[int, int]]:
     return sorted(candidates, key=len)
 
 
-def _matching_greys(found: list[int], k: int) -> dict[int, int] | None:
-    mapping = {}
+def _matching_greys(found: list[int], masks: Sequence[frozenset[int]], k: int) -> dict[int, int] | None:
+    mapping: dict[int, int] = {}
     for class_id in range(k):
         exact = class_id * 255 / (k - 1)
         near = [value for value in found if abs(value - exact) <= 1]
         if not near:
             return None
         mapping.update(dict.fromkeys(near, class_id))
+    # Off by one is noise only if some mask shows the value beside another class: a mask of 0 and 1 alone means
+    # background and foreground, not two shades of background.
+    beside = {value for values in masks if len({mapping.get(value) for value in values}) > 1 for value in values}
+    for value in found:
+        if value not in beside and value in mapping and abs(value - mapping[value] * 255 / (k - 1)) >= 1:
+            del mapping[value]
     return mapping
 
 

@@ -1,0 +1,128 @@
+"""One whole job in a process of its own, so that runs are independent; prints what it took as one JSON object.
+
+Used by scaling.py: ``python benchmarks/job.py SOURCE OUTPUT -o mix.copies=5 [--kernels]``.
+"""
+
+import argparse
+import contextlib
+import functools
+import importlib
+import json
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline import jobs
+from hsmix_gen.pipeline.output import Output
+from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.settings import resolve
+
+KERNELS = {
+    "superpixels": ("hsmix_gen.pipeline.features:segment",),
+    "fitting the network, choosing its layer": (
+        "hsmix_gen.pipeline.gradcam_units:fit_network",
+        "hsmix_gen.pipeline.gradcam_units:rank_layers",
+    ),
+    "Grad-CAM": ("hsmix_gen.stages.gradcam:GradCamSaliency.maps",),
+    "mixing": ("hsmix_gen.pipeline.make_shard:make_sample",),
+    "encoding": ("hsmix_gen.pipeline.encoding:encode_members",),
+}
+"""What the job is about; everything else is overhead, but for the input."""
+INPUT = {
+    "reading, decoding and resizing the sources": (
+        "hsmix_gen.pipeline.images:read_bytes",
+        "hsmix_gen.pipeline.images:read_header",
+        "hsmix_gen.pipeline.images:decode_image",
+        "hsmix_gen.pipeline.images:decode_mask",
+        "hsmix_gen.stages.standardise:resize_image",
+        "hsmix_gen.stages.standardise:resize_mask",
+    )
+}
+"""What any program has to spend that reads these files."""
+
+
+class Stopwatch:
+    """Wall time spent in groups of functions, by group; a function called by another watched one is not counted."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._depth = 0
+
+    @contextlib.contextmanager
+    def watching(self, groups: dict[str, tuple[str, ...]]) -> Iterator[None]:
+        """Put a timer around functions given as ``module:name`` where they are looked up; take it off afterwards."""
+        with contextlib.ExitStack() as stack:
+            for group, targets in groups.items():
+                self.seconds[group] = 0.0
+                for target in targets:
+                    stack.enter_context(self._replaced(target, group))
+            yield
+
+    @contextlib.contextmanager
+    def _replaced(self, target: str, group: str) -> Iterator[None]:
+        module, _, path = target.partition(":")
+        *owners, name = path.split(".")
+        owner = functools.reduce(getattr, owners, importlib.import_module(module))
+        before = getattr(owner, name)
+        setattr(owner, name, self._timed(before, group))
+        try:
+            yield
+        finally:
+            setattr(owner, name, before)
+
+    def _timed(self, function: Callable[..., Any], group: str) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            self._depth += 1
+            started = time.perf_counter()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.seconds[group] += time.perf_counter() - started
+
+        return call
+
+
+def main() -> int:
+    """Do the job and print seconds, stages, peak memory and samples."""
+    options = _options()
+    config = resolve(overrides=options.overrides)
+    reporter = Reporter(SilentDisplay())
+    start, watch = Stopwatch(), Stopwatch()
+    with (
+        # The runner's start imports Ray and starts its processes.
+        start.watching({"start": ("hsmix_gen.pipeline.jobs:make_runner",)}),
+        watch.watching({**KERNELS, **INPUT} if options.kernels else {}),
+    ):
+        before = time.perf_counter()
+        finished = jobs.run_all(options.source, Output(options.output), config, reporter)
+        seconds = time.perf_counter() - before
+    result = {
+        "seconds": seconds,
+        "start": start.seconds["start"],
+        "stages": reporter.seconds,
+        "watched": dict(watch.seconds),
+        "samples": finished.outcome.samples,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(result))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--kernels", action="store_true", help="time the kernels (in this process: serial backend)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,491 @@
+"""A run may die at any moment: the same command finishes it with the bytes of an undisturbed run."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click.testing
+import pytest
+
+TRAIN = 44
+BLOCKS = 3  # of 16 images each
+SHARDS = 12
+STAGES = ("images", "superpixels", "saliency", "mix")
+WAIT_S = 120
+STOP_S = 10
+_UNIT = re.compile(r"ray::(?:\d+|train-\d+|network|_Actor\S*)$")
+
+Snapshot = dict[str, tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A source and what an undisturbed run made of it."""
+
+    source: Path
+    output: Path
+    digests: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def job(tiny: tuple[str, ...]) -> tuple[str, ...]:
+    """Options of the job: three blocks a layer and a second of mixing, so that a kill can hit the middle."""
+    return (*tiny, "--copies", "2", "--shards", str(SHARDS), "--seed", "5", "--format", "webdataset")
+
+
+@pytest.fixture(scope="module")
+def reference(
+    make_source: Callable[..., Path],
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Reference:
+    """The undisturbed run."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    source, output = make_source(folder / "source", train=TRAIN, val=3, test=1), folder / "output"
+    result = run_cli("run", source, output, *job)
+    assert result.exit_code == 0, result.stderr
+    return Reference(source, output, shard_digests(output))
+
+
+@dataclass
+class Driver:
+    """A run under way in a process of its own."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    """What it wrote to stderr so far."""
+
+    def stop(self, number: signal.Signals) -> float:
+        """Send a signal and return after how many seconds the process was gone."""
+        sent = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(timeout=WAIT_S)
+        return time.monotonic() - sent
+
+
+@contextmanager
+def driver(command: Path, *arguments: object) -> Iterator[Driver]:
+    """Start the command and collect its stderr; whatever happens, it is gone afterwards."""
+    process = subprocess.Popen(
+        [str(command), *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    started = Driver(process)
+
+    def collect() -> None:
+        assert process.stderr is not None
+        started.lines.extend(iter(process.stderr.readline, ""))
+
+    reader = threading.Thread(target=collect, daemon=True)
+    reader.start()
+    try:
+        yield started
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(timeout=WAIT_S)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def wait_for(condition: Callable[[], bool], run: Driver) -> None:
+    """Return as soon as something is the case, while the run is still under way."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert run.process.poll() is None, "the run ended before it could be disturbed:\n" + "".join(run.lines)
+        assert time.monotonic() < deadline, "nothing to disturb was seen:\n" + "".join(run.lines)
+        time.sleep(0.002)
+
+
+def records_of(output: Path, stage: str) -> list[Path]:
+    """Return the records of what a stage finished, without those that are being written."""
+    folder, pattern = (".hsmix/shards", "*.json") if stage == "mix" else (".hsmix/cache/commits", f"{stage}-*/*.json")
+    return sorted(path for path in (output / folder).glob(pattern) if not path.name.startswith("."))
+
+
+def descendants(pid: int) -> list[tuple[int, str]]:
+    """Return id and title of all processes below one."""
+    parents: dict[int, int] = {}
+    titles: dict[int, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            titles[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0 ").replace("\0", " ")
+        except (OSError, ValueError):
+            continue
+    found, frontier = [], {pid}
+    while frontier:
+        frontier = {child for child, parent in parents.items() if parent in frontier}
+        found += [(child, titles.get(child, "")) for child in sorted(frontier)]
+    return found
+
+
+@pytest.mark.parametrize("stage", [*(pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES[:-1]), "mix"])
+def test_killed_driver_is_finished_by_the_same_command(  # noqa: PLR0917
+    reference: Reference,
+    command: Path,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    snapshot: Callable[[Path], Snapshot],
+    leftovers: Callable[[Path], list[str]],
+    tmp_path: Path,
+    stage: str,
+) -> None:
+    """SIGKILL leaves no time to tidy up; what has a record is kept, the rest is made again."""
+    output = tmp_path / "output"
+    with driver(command, "run", reference.source, output, *job) as run:
+        wait_for(lambda: len(records_of(output, stage)) > 0, run)
+        run.stop(signal.SIGKILL)
+    assert not (output / "manifest.parquet").exists()
+    records = {path for each in STAGES for path in records_of(output, each)}
+    finished = {name: found for name, found in snapshot(output).items() if output / name in records}
+    assert 0 < len(records_of(output, stage)) < (SHARDS + 2 if stage == "mix" else BLOCKS)
+
+    result = run_cli("run", reference.source, output, *job)
+
+    assert result.exit_code == 0, result.stderr
+    assert shard_digests(output) == reference.digests
+    after = snapshot(output)
+    assert {name: after[name] for name in finished} == finished, "something finished was done again"
+    assert leftovers(output) == []
+    if stage == "mix":
+        assert "saliency: nothing to do" in result.stderr
+        assert "done before" in re.findall(r"mix: .*", result.stderr)[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_stopped_run_tells_so_and_is_finished_by_the_same_command(  # noqa: PLR0917
+    reference: Reference,
+    command: Path,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    leftovers: Callable[[Path], list[str]],
+    tmp_path: Path,
+    number: signal.Signals,
+    status: int,
+    word: str,
+) -> None:
+    """A scheduler that takes the machine back, or Ctrl-C, costs the units under way and nothing else."""
+    output = tmp_path / "output"
+    with driver(command, "run", reference.source, output, *job) as run:
+        wait_for(lambda: len(records_of(output, "mix")) > 0, run)
+        passed = run.stop(number)
+    assert run.process.returncode == status
+    assert passed < STOP_S
+    assert f"{word}; run the same command again to finish\n" in run.lines
+    assert "Traceback" not in "".join(run.lines)
+    assert not (output / "manifest.parquet").exists()
+
+    result = run_cli("run", reference.source, output, *job)
+
+    assert result.exit_code == 0, result.stderr
+    assert shard_digests(output) == reference.digests
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_stopped_run_on_ray_leaves_no_process(
+    reference: Reference,
+    command: Path,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+    number: signal.Signals,
+    status: int,
+) -> None:
+    """The signal reaches the driver alone; it has to take its workers with it."""
+    output = tmp_path / "output"
+    with driver(command, "run", reference.source, output, *job, "--backend", "ray", "--workers", 2) as run:
+        wait_for(lambda: len(records_of(output, "mix")) > 0, run)
+        below = [pid for pid, _ in descendants(run.process.pid)]
+        passed = run.stop(number)
+    assert run.process.returncode == status, "".join(run.lines)
+    assert passed < STOP_S
+    assert "Traceback" not in "".join(run.lines)
+    assert below
+    gone = time.monotonic() + STOP_S
+    while alive := [pid for pid in below if is_alive(pid)]:
+        assert time.monotonic() < gone, f"still there: {alive}"
+        time.sleep(0.05)
+
+    result = run_cli("run", reference.source, output, *job)
+
+    assert result.exit_code == 0, result.stderr
+    assert shard_digests(output) == reference.digests
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs (a zombie does not)."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill_workers_in(run: Driver, output: Path, stages: tuple[str, ...]) -> dict[str, str]:
+    """Kill the workers of Ray once in each stage while they do units; return the titles of what was killed.
+
+    In the last stage they die with an open shard.
+    """
+    killed: dict[str, str] = {}
+    deadline = time.monotonic() + WAIT_S
+    while run.process.poll() is None and time.monotonic() < deadline:
+        begun = [match[1] for line in list(run.lines) if (match := re.match(r"(\w+): \d+ to do", line))]
+        stage = begun[-1] if begun else ""
+        is_open = stage != "mix" or any((output / "webdataset").glob(".*.tar"))
+        if stage in stages and stage not in killed and is_open:
+            for pid, title in descendants(run.process.pid):
+                if _UNIT.match(title):
+                    os.kill(pid, signal.SIGKILL)
+                    killed[stage] = title
+        time.sleep(0.002)
+    return killed
+
+
+def test_killed_workers_cost_nothing_but_time(
+    reference: Reference,
+    command: Path,
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    leftovers: Callable[[Path], list[str]],
+    tmp_path: Path,
+) -> None:
+    """The kernel kills for memory: in every stage the unit is tried again elsewhere, in the same run."""
+    output = tmp_path / "output"
+    with driver(command, "run", reference.source, output, *job, "--backend", "ray", "--workers", 2) as run:
+        killed = kill_workers_in(run, output, STAGES)
+        run.process.wait(timeout=WAIT_S)
+
+    assert run.process.returncode == 0, "".join(run.lines)
+    assert killed.keys() == set(STAGES)
+    assert killed["mix"].startswith("ray::train-")
+    assert shard_digests(output) == reference.digests
+    assert leftovers(output) == []
+
+
+@pytest.mark.slow
+def test_killed_network_and_gradcam_workers_cost_nothing_but_time(
+    reference: Reference,
+    command: Path,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    """The actor that holds the network comes back with it, and its block is mapped again."""
+    network = ("--saliency", "gradcam", "-o", "saliency.fit_steps=4", "-o", "saliency.probe_images=2")
+    output, calm = tmp_path / "output", tmp_path / "calm"
+    on_ray = ("--backend", "ray", "--workers", 2)
+    with driver(command, "run", reference.source, output, *job, *network, *on_ray) as run:
+        killed = kill_workers_in(run, output, ("superpixels", "saliency"))
+        run.process.wait(timeout=WAIT_S)
+    assert run.process.returncode == 0, "".join(run.lines)
+    assert killed.keys() == {"superpixels", "saliency"}
+
+    result = run_cli("run", reference.source, calm, *job, *network)
+
+    assert result.exit_code == 0, result.stderr
+    assert shard_digests(output) == shard_digests(calm)
+
+
+def flip_a_byte(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    """Keep the first half of a file."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def forge_the_checksum(path: Path) -> None:
+    """Let a record tell the checksum of another file."""
+    record = json.loads(path.read_text())
+    record["files"][0]["sha256"] = "0" * 64
+    path.write_text(json.dumps(record))
+
+
+DAMAGES = (flip_a_byte, truncate, Path.unlink)
+DAMAGED = (
+    ".hsmix/cache/images-*.zarr/image/c/1/0/0/0",
+    ".hsmix/cache/images-*.zarr/mask/c/0/0/0",
+    ".hsmix/cache/superpixels-*.zarr/labels/c/1/0/0/0",
+    ".hsmix/cache/saliency-*.zarr/saliency/c/0/0/0",
+    "webdataset/train-000002.tar",
+    "webdataset/val-000000.tar",
+)
+
+
+@pytest.fixture(scope="module")
+def small(
+    make_source: Callable[..., Path],
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Reference:
+    """A finished run of two blocks and a few shards, of which every test spoils a copy."""
+    folder = tmp_path_factory.mktemp("small")
+    source, output = make_source(folder / "source", train=14, val=3, test=1), folder / "output"
+    result = run_cli("run", source, output, *job, "--shards", 4, "--copies", 1)
+    assert result.exit_code == 0, result.stderr
+    return Reference(source, output, shard_digests(output))
+
+
+@pytest.fixture
+def copied(small: Reference, tmp_path: Path) -> Path:
+    """A copy of the finished output, to be spoiled."""
+    return Path(shutil.copytree(small.output, tmp_path / "output"))
+
+
+@pytest.fixture
+def run_again(
+    small: Reference, copied: Path, run_cli: Callable[..., click.testing.Result], job: tuple[str, ...]
+) -> Callable[[], str]:
+    """Call the same command on the copy and return what it says on stderr."""
+
+    def run() -> str:
+        result = run_cli("run", small.source, copied, *job, "--shards", 4, "--copies", 1)
+        assert result.exit_code == 0, result.stderr
+        return result.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=["flipped", "truncated", "deleted"])
+@pytest.mark.parametrize("pattern", DAMAGED, ids=lambda text: text.rpartition("/c/")[0].rpartition("/")[2] or text)
+def test_damaged_file_is_found_and_made_again(
+    small: Reference,
+    copied: Path,
+    run_again: Callable[[], str],
+    snapshot: Callable[[Path], Snapshot],
+    pattern: str,
+    damage: Callable[[Path], None],
+) -> None:
+    """Disks fail and people delete: the same command makes what is damaged again, with equal bytes, and only that."""
+    (path,) = copied.glob(pattern)
+    name = str(path.relative_to(copied))
+    damage(path)
+    before = snapshot(copied)
+
+    run_again()
+
+    after = snapshot(copied)
+    assert path.read_bytes() == (small.output / name).read_bytes()
+    blocks = {key for key in before if "/c/" in key or key.endswith(".tar")}
+    # A block is one unit: the image goes with its mask, the labels with their count.
+    redone = {key for key in blocks if after[key] != before[key]} | {name}
+    assert {Path(key).parts[:3] for key in redone} == {Path(name).parts[:3]}
+    assert after["manifest.parquet"][0] == snapshot(small.output)["manifest.parquet"][0]
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.parquet", "dataset.json", "run.json", "refused.csv", "README.md", "preview.png"]
+)
+def test_lost_description_is_written_again(
+    small: Reference,
+    copied: Path,
+    run_again: Callable[[], str],
+    shard_digests: Callable[[Path], dict[str, str]],
+    name: str,
+) -> None:
+    """Exit status 0 means complete: a file that the contract names cannot be missing then."""
+    (copied / name).unlink()
+
+    run_again()
+
+    assert (copied / name).is_file()
+    assert shard_digests(copied) == small.digests
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, truncate], ids=["flipped", "truncated"])
+def test_damaged_manifest_is_written_again(
+    small: Reference,
+    copied: Path,
+    run_again: Callable[[], str],
+    shard_digests: Callable[[Path], dict[str, str]],
+    damage: Callable[[Path], None],
+) -> None:
+    """A file under its final name is whole: a manifest that is not must not stay under an exit status of 0."""
+    damage(copied / "manifest.parquet")
+
+    run_again()
+
+    assert shard_digests(copied) == small.digests
+
+
+@pytest.mark.parametrize("damage", [forge_the_checksum, truncate], ids=["forged", "truncated"])
+def test_damaged_shard_record_costs_its_shard_only(
+    small: Reference,
+    copied: Path,
+    run_again: Callable[[], str],
+    shard_digests: Callable[[Path], dict[str, str]],
+    damage: Callable[[Path], None],
+) -> None:
+    """A record that cannot be read, or that tells another checksum, does not count."""
+    record = copied / ".hsmix" / "shards" / "train-000003.json"
+    if damage is flip_a_byte:
+        text = record.read_text()
+        record.write_text(
+            re.sub(r'"sha256": "(\w)', lambda m: f'"sha256": "{"0" if m[1] != "0" else "1"}', text, count=1)
+        )
+    else:
+        damage(record)
+
+    run_again()
+
+    assert shard_digests(copied) == small.digests
+
+
+@pytest.mark.parametrize("leave_manifest", [False, True], ids=["unfinished", "finished"])
+def test_what_killed_writes_left_is_removed(
+    copied: Path, run_again: Callable[[], str], leftovers: Callable[[Path], list[str]], leave_manifest: bool
+) -> None:
+    """A process killed in the middle of a write leaves a temporary file anywhere; the next run tidies up."""
+    mark = ".hsmix-tmp-0123456789ab-"
+    whole = (copied / ".hsmix" / "shards" / "train-000001.json").read_bytes()
+    (copied / f"{mark}manifest.parquet").write_bytes(b"half a fi")
+    (copied / "webdataset" / f"{mark}train-000001.tar").write_bytes(b"half a fi")
+    (copied / ".hsmix" / "shards" / f"{mark}train-000001.json").write_bytes(whole)
+    (copied / ".hsmix" / f"{mark}identity.json").write_bytes(b"{")
+    (copied / ".hsmix" / "cache" / f"{mark}features.json").write_bytes(b"{")
+    if not leave_manifest:
+        (copied / "manifest.parquet").unlink()
+
+    run_again()
+
+    assert leftovers(copied) == []
+
+
+def test_complete_run_called_again_changes_no_file_and_says_so(
+    copied: Path,
+    run_again: Callable[[], str],
+    snapshot: Callable[[Path], Snapshot],
+) -> None:
+    """A job that a scheduler starts twice must not touch what others may be reading."""
+    before = snapshot(copied)
+
+    said = run_again()
+
+    for stage in ("images", "superpixels", "saliency", "mix"):
+        assert f"{stage}: nothing to do (18 done before)" in said
+    assert snapshot(copied) == before

@@ -1,0 +1,226 @@
+"""Equal source, options and versions give equal bytes, whoever does the work; layers are made once."""
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click.testing
+import pytest
+
+COPIES = ("--copies", "3", "--format", "webdataset", "--format", "parquet", "--shards", "5", "--seed", "3")
+SMALL_NETWORK = ("--saliency", "gradcam", "-o", "saliency.fit_steps=4", "-o", "saliency.probe_images=2")
+
+
+@dataclass(frozen=True)
+class Both:
+    """Outputs of one job, done serially and on Ray."""
+
+    serial: Path
+    ray: Path
+
+
+@pytest.fixture(scope="module")
+def job(tiny: tuple[str, ...]) -> tuple[str, ...]:
+    """Options of the job; 20 images make two blocks, so that two workers have something to share."""
+    return (*tiny, *COPIES)
+
+
+@pytest.fixture(scope="module")
+def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of all runs."""
+    return make_source(tmp_path_factory.mktemp("agree") / "source", train=17, val=2, test=1)
+
+
+@pytest.fixture(scope="module")
+def run_both(
+    source: Path,
+    run_cli: Callable[..., click.testing.Result],
+    command: Path,
+    job: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Both]:
+    """Do the job on Ray and meanwhile serially in this process."""
+
+    def run(workers: int, *options: str) -> Both:
+        folder = tmp_path_factory.mktemp("both")
+        on_ray = [*("run", str(source), str(folder / "ray")), *job, *options, "--backend", "ray"]
+        process = subprocess.Popen(
+            [str(command), *on_ray, "--workers", str(workers)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            result = run_cli("run", source, folder / "serial", *job, *options)
+            _, errors = process.communicate(timeout=240)
+        finally:
+            process.kill()
+            process.wait()
+        assert result.exit_code == 0, result.stderr
+        assert process.returncode == 0, errors
+        return Both(folder / "serial", folder / "ray")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def one_worker(run_both: Callable[..., Both]) -> Both:
+    """The job done serially and by one worker."""
+    return run_both(1)
+
+
+@pytest.fixture(scope="module")
+def two_workers(run_both: Callable[..., Both]) -> Both:
+    """The job with Grad-CAM, done serially and by two workers."""
+    return run_both(2, *SMALL_NETWORK)
+
+
+def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(
+    one_worker: Both, shard_digests: Callable[[Path], dict[str, str]]
+) -> None:
+    """The backend decides who works and when, never what comes out."""
+    expected = shard_digests(one_worker.serial)
+
+    assert len(expected) == 2 * (5 + 1 + 1) + 1
+    assert shard_digests(one_worker.ray) == expected
+
+
+@pytest.mark.slow
+def test_two_workers_with_gradcam_give_the_bytes_of_the_serial_run(
+    two_workers: Both, one_worker: Both, shard_digests: Callable[[Path], dict[str, str]]
+) -> None:
+    """Fitting and Grad-CAM are float sums: neither neighbours nor the number of workers may change their last bit.
+
+    Were the maps those of the other backend, the comparison would compare nothing new.
+    """
+    expected = shard_digests(two_workers.serial)
+
+    assert shard_digests(two_workers.ray) == expected
+    assert expected["manifest.parquet"] != shard_digests(one_worker.serial)["manifest.parquet"]
+
+
+def test_order_time_and_place_of_source_files_do_not_matter(
+    source: Path,
+    one_worker: Both,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    """A copy made in another order, with other times, under another name gives the same bytes."""
+    names = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+    random.Random(5).shuffle(names)  # noqa: S311 - any other order will do
+    for number, name in enumerate(names):
+        target = tmp_path / "moved" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target)
+        os.utime(target, (number, number))
+
+    result = run_cli("run", tmp_path / "moved", tmp_path / "output", *job)
+
+    assert result.exit_code == 0, result.stderr
+    assert shard_digests(tmp_path / "output") == shard_digests(one_worker.serial)
+
+
+def test_another_seed_gives_other_samples_from_the_same_cache(
+    source: Path,
+    one_worker: Both,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    """The seed decides draws, not superpixels: many datasets are mixed from features made once."""
+    cache = one_worker.serial / ".hsmix" / "cache"
+
+    result = run_cli("run", source, tmp_path / "output", *job, "--cache", cache, "--seed", 4)
+
+    assert result.exit_code == 0, result.stderr
+    for layer in ("images", "superpixels", "saliency"):
+        assert f"{layer}: nothing to do (20 done before)" in result.stderr
+    ours, theirs = shard_digests(tmp_path / "output"), shard_digests(one_worker.serial)
+    assert ours["manifest.parquet"] != theirs["manifest.parquet"]
+    assert ours["webdataset/val-000000.tar"] != theirs["webdataset/train-000000.tar"]
+
+
+@pytest.fixture(scope="module")
+def reused(
+    source: Path,
+    one_worker: Both,
+    run_cli: Callable[..., click.testing.Result],
+    job: tuple[str, ...],
+    snapshot: Callable[[Path], dict[str, tuple[str, int]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., tuple[set[str], set[str]]]:
+    """Run with other options over the cache of a finished run: return the layers that were kept and those made."""
+    cache = one_worker.serial / ".hsmix" / "cache"
+
+    def blocks() -> dict[str, tuple[str, int]]:
+        return {name: found for name, found in snapshot(cache).items() if "/c/" in name or name.startswith("commits/")}
+
+    def again(*options: object) -> tuple[set[str], set[str]]:
+        before, output = blocks(), tmp_path_factory.mktemp("again") / "output"
+        done = run_cli("run", source, output, *job, "--cache", cache, "--copies", 1, *options)
+        assert done.exit_code == 0, done.stderr
+        after = blocks()
+        assert {name: after.get(name) for name in before} == before, "a block of an earlier run was touched"
+        new = {Path(name).parts[0].partition("-")[0] for name in after.keys() - before.keys() if "/c/" in name}
+        return {"images", "superpixels", "saliency"} - new, new
+
+    return again
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--copies", "2"),
+        ("--select", "0.5"),
+        ("--policy", "paired"),
+        ("--aggregate", "mean"),
+        ("--profile", "robust"),
+        ("--probabilities", "0", "1", "1"),
+        ("-o", "output.png_level=3"),
+        ("--shards", "2"),
+        ("--seed", "9"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_changed_mixing_option_reuses_all_layers(
+    reused: Callable[..., tuple[set[str], set[str]]], options: tuple[str, ...]
+) -> None:
+    """Features are the costly half: only what they depend on may make them anew."""
+    assert reused(*options) == ({"images", "superpixels", "saliency"}, set())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--regions", "5", "10"),
+        ("--variants", "3"),
+        ("--compactness", "3"),
+        ("--sigma", "0"),
+        ("--control", "square-grid"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_changed_superpixel_option_reuses_images_and_saliency(
+    reused: Callable[..., tuple[set[str], set[str]]], options: tuple[str, ...]
+) -> None:
+    """Trying other superpixels must not cost another pass over images and network."""
+    assert reused(*options) == ({"images", "saliency"}, {"superpixels"})
+
+
+def test_changed_saliency_backend_reuses_images_and_superpixels(
+    reused: Callable[..., tuple[set[str], set[str]]],
+) -> None:
+    """Comparing saliencies leaves the superpixels as they are."""
+    assert reused("--saliency", "uniform") == ({"images", "superpixels"}, {"saliency"})
+
+
+def test_changed_size_makes_every_layer_anew(reused: Callable[..., tuple[set[str], set[str]]]) -> None:
+    """Everything depends on the pixels."""
+    assert reused("--size", "32", "48") == (set(), {"images", "superpixels", "saliency"})

@@ -1,0 +1,73 @@
+"""Named sets of values fit the configuration and say where each value comes from."""
+
+from typing import Any, get_args
+
+import pytest
+
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
+
+EVERY = [(kind, name) for kind, known in (("p", PROFILES), ("c", CONTROLS), ("d", PRESETS)) for name in known]
+KNOWN = {"p": PROFILES, "c": CONTROLS, "d": PRESETS}
+
+
+def made_of(preset: Preset) -> RunConfig:
+    nested: dict[str, Any] = {}
+    for key, value in preset.values.items():
+        section, _, name = key.partition(".")
+        nested.setdefault(section, {})[name] = value
+    return RunConfig.model_validate(nested)
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_the_values_make_a_configuration_that_holds_them(kind: str, name: str) -> None:
+    preset = KNOWN[kind][name]
+
+    of_bytes = made_of(preset).of_bytes()
+
+    held = {key: tuple(value) if isinstance(value, list) else value for key, value in of_bytes.items()}
+    assert {key: held[key] for key in preset.values} == preset.values
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_a_summary_fits_on_a_line(kind: str, name: str) -> None:
+    assert 0 < len(KNOWN[kind][name].summary) <= 80
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_value_of_a_dataset_tells_its_source(name: str) -> None:
+    assert PRESETS[name].sources.keys() == PRESETS[name].values.keys()
+
+
+def test_the_configuration_takes_exactly_these_profiles_and_controls() -> None:
+    profiles = get_args(RunConfig.model_fields["profile"].annotation)
+    controls = [text for part in get_args(RunConfig.model_fields["control"].annotation) for text in get_args(part)]
+
+    assert list(profiles) == list(PROFILES)
+    assert controls == list(CONTROLS)
+
+
+def test_the_paper_profile_is_the_defaults() -> None:
+    assert made_of(PROFILES["paper"]) == RunConfig()
+
+
+def test_the_robust_profile_averages_caps_lambda_and_guards_small_objects() -> None:
+    mix = made_of(PROFILES["robust"]).mix
+
+    assert (mix.aggregate, mix.lambda_range, mix.small_object_guard) == ("mean", (0.0, 0.5), True)
+
+
+@pytest.mark.parametrize(
+    ("name", "probabilities"),
+    [("hard-only", (0, 1, 0)), ("soft-only", (0, 0, 1)), ("none", (1, 0, 0)), ("cutmix", (0, 1, 0)),
+     ("mixup", (0, 0, 1))],
+)  # fmt: skip
+def test_a_control_of_one_mode_gives_no_chance_to_the_others(name: str, probabilities: tuple[int, int, int]) -> None:
+    assert made_of(CONTROLS[name]).mix.probabilities == probabilities
+
+
+def test_isic_has_the_published_range_of_regions() -> None:
+    isic = made_of(PRESETS["isic2017"])
+
+    assert (isic.superpixels.regions, isic.mix.select) == ((30, 80), 0.2)
+    assert isic.source.classes == ("background", "lesion")

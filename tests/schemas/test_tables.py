@@ -1,0 +1,96 @@
+"""The columns of the tables are those of the records, in the promised order."""
+
+import json
+from dataclasses import fields
+
+import pyarrow as pa
+import pytest
+
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA, shard_schema
+
+PROMISED = [
+    "key", "split", "fold", "mode", "source_a", "source_b", "group_a", "group_b", "variant_a", "variant_b",
+    "transform_a", "transform_b", "seed", "select_p", "area_b", "lambda_min", "lambda_mean", "lambda_max", "regions",
+    "flags", "shard", "index", "bytes", "sha256",
+]  # fmt: skip
+
+ROW = ManifestRow(
+    key="train-a-000", split="train", fold=None, mode="none", source_a="a", source_b=None, group_a="a", group_b=None,
+    variant_a=None, variant_b=None, transform_a=3, transform_b=None, seed=2**63 - 1, select_p=None, area_b=0.0,
+    lambda_min=None, lambda_mean=None, lambda_max=None, regions=None, flags=("guarded",), shard="train-000000",
+    index=0, bytes=1, sha256="0",
+)  # fmt: skip
+
+
+def features(*, image_is_png: bool) -> dict[str, object]:
+    found: dict[str, object] = json.loads(shard_schema(image_is_png=image_is_png).metadata[b"huggingface"])["info"][
+        "features"
+    ]
+    return found
+
+
+def test_the_manifest_has_the_promised_columns() -> None:
+    assert MANIFEST_SCHEMA.names == PROMISED
+
+
+def test_the_manifest_has_the_fields_of_its_record() -> None:
+    assert MANIFEST_SCHEMA.names == [field.name for field in fields(ManifestRow)]
+
+
+def test_the_sources_have_the_fields_of_their_record() -> None:
+    assert SOURCES_SCHEMA.names == [field.name for field in fields(SourceRecord)]
+
+
+def test_provenance_is_the_row_without_its_place_and_checksum() -> None:
+    assert list(ROW.provenance()) == PROMISED[:-4]
+
+
+def test_provenance_is_json_as_it_stands() -> None:
+    assert json.loads(json.dumps(ROW.provenance())) == ROW.provenance()
+
+
+def test_a_shard_has_the_sample_first_and_then_its_provenance() -> None:
+    names = shard_schema(image_is_png=True).names
+
+    assert names == ["key", "image", "mask", "soft", *list(ROW.provenance())[1:]]
+
+
+def test_a_shard_takes_the_provenance_of_a_sample() -> None:
+    row = {**ROW.provenance(), "image": {"bytes": b"i", "path": "i"}, "mask": {"bytes": b"m", "path": "m"}, "soft": b""}
+
+    table = pa.Table.from_pylist([row], schema=shard_schema(image_is_png=True))
+
+    assert table.to_pylist() == [row]
+
+
+@pytest.mark.parametrize("name", ["source_b", "fold", "lambda_mean", "variant_b"])
+def test_what_an_unmixed_sample_lacks_may_be_null(name: str) -> None:
+    assert MANIFEST_SCHEMA.field(name).nullable
+
+
+@pytest.mark.parametrize("name", ["key", "mode", "source_a", "seed", "flags", "sha256"])
+def test_what_every_sample_has_is_never_null(name: str) -> None:
+    assert not MANIFEST_SCHEMA.field(name).nullable
+
+
+def test_pictures_are_marked_for_the_hub() -> None:
+    found = features(image_is_png=True)
+
+    assert (found["image"], found["mask"]) == ({"_type": "Image"}, {"_type": "Image"})
+
+
+def test_an_image_that_png_cannot_hold_is_binary() -> None:
+    schema = shard_schema(image_is_png=False)
+
+    assert schema.field("image").type == pa.binary()
+    assert features(image_is_png=False)["image"] == {"dtype": "binary", "_type": "Value"}
+
+
+def test_the_hub_is_told_of_every_column_in_its_own_words() -> None:
+    found = features(image_is_png=True)
+
+    assert list(found) == sorted(shard_schema(image_is_png=True).names)
+    assert found["select_p"] == {"dtype": "float64", "_type": "Value"}
+    assert found["seed"] == {"dtype": "int64", "_type": "Value"}
+    assert found["flags"] == {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"}

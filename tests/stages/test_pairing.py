@@ -1,0 +1,297 @@
+"""The plan names every sample once, mixes only training images, and never one image with itself."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import SamplePlan, SourceRecord, Split
+from hsmix_gen.stages import pairing
+from hsmix_gen.stages.pairing import Plan, draw_mode, make_plan, partners, probe_rows, shard_count
+
+
+def source(name: str, split: Split = "train", refusal: str | None = None) -> SourceRecord:
+    return SourceRecord(name, name, split, None, f"{name}.png", f"{name}-m.png", "", "", 1, 1, refusal)
+
+
+def sources(train: int, val: int = 0, test: int = 0) -> list[SourceRecord]:
+    return [
+        *(source(f"t{i}") for i in range(train)),
+        *(source(f"v{i}", "val") for i in range(val)),
+        *(source(f"e{i}", "test") for i in range(test)),
+    ]
+
+
+def planned(records: list[SourceRecord], *, seed: int = 0, shards: int | None = None, **mix: Any) -> Plan:
+    return make_plan(records, MixConfig(**mix), seed=seed, shards=shards, sample_bytes=1000)
+
+
+def samples(plan: Plan, records: list[SourceRecord]) -> list[SamplePlan]:
+    return [
+        sample
+        for part in plan.splits
+        for number in range(part.n_shards)
+        for sample in plan.samples(part, number, records)
+    ]
+
+
+def drawing(value: float) -> np.random.Generator:
+    return cast("np.random.Generator", SimpleNamespace(random=lambda: value))
+
+
+small_sets = st.lists(st.integers(0, 99), min_size=2, max_size=12, unique=True)
+seeds = st.integers(0, 2**32)
+
+
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(small_sets, st.integers(0, 30), seeds)
+def test_partners_are_a_permutation_without_fixed_points(rows: list[int], copy: int, seed: int) -> None:
+    """The published code pairs an image with itself once in a batch on average."""
+    found = partners(np.array(rows), copy, seed=seed)
+
+    assert sorted(found.tolist()) == sorted(rows)
+    assert all(found != rows)
+
+
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(small_sets, st.integers(0, 2), seeds)
+def test_an_image_meets_every_other_before_one_comes_again(rows: list[int], round_number: int, seed: int) -> None:
+    copies = range(round_number * (len(rows) - 1), (round_number + 1) * (len(rows) - 1))
+    met = np.array([partners(np.array(rows), copy, seed=seed) for copy in copies])
+
+    for position, row in enumerate(rows):
+        assert sorted(met[:, position].tolist()) == sorted(set(rows) - {row})
+
+
+def test_partners_do_not_depend_on_how_many_copies_there_are() -> None:
+    few = planned(sources(6), copies=2, probabilities=(0, 1, 0))
+    many = planned(sources(6), copies=4, probabilities=(0, 1, 0))
+
+    pairs = [{s.key: (s.row_a, s.row_b) for s in samples(plan, sources(6))} for plan in (few, many)]
+    assert pairs[0].items() <= pairs[1].items()
+
+
+def test_another_seed_gives_other_partners() -> None:
+    rows = np.arange(20)
+
+    assert partners(rows, 0, seed=0).tolist() != partners(rows, 0, seed=1).tolist()
+
+
+def test_a_training_image_gets_each_of_its_copies_once() -> None:
+    records = sources(3)
+
+    found = samples(planned(records, copies=2), records)
+
+    assert sorted(sample.key for sample in found) == [f"train-t{i}-00{c}" for i in range(3) for c in range(2)]
+
+
+def test_validation_and_test_images_pass_through_once_in_order() -> None:
+    records = sources(2, val=2, test=1)
+
+    passed = [s for s in samples(planned(records), records) if s.split != "train"]
+
+    assert [(s.key, s.mode, s.row_a, s.row_b, s.shard, s.index) for s in passed] == [
+        ("val-v0", "none", 2, None, "val-000000", 0),
+        ("val-v1", "none", 3, None, "val-000000", 1),
+        ("test-e0", "none", 4, None, "test-000000", 0),
+    ]
+
+
+def test_a_split_without_images_has_no_plan() -> None:
+    assert [part.split for part in planned(sources(2, test=1)).splits] == ["train", "test"]
+
+
+def test_passed_through_images_are_cut_into_shards_of_bounded_length() -> None:
+    plan = planned(sources(2, val=pairing.PASSED_THROUGH_PER_SHARD + 1))
+
+    assert plan.splits[1].n_shards == 2
+
+
+def test_partners_come_from_the_training_split_only() -> None:
+    records = sources(4, val=4, test=4)
+
+    found = samples(planned(records, copies=3, probabilities=(0, 1, 1)), records)
+
+    assert {records[s.row_b].split for s in found if s.row_b is not None} == {"train"}
+
+
+def test_a_refused_image_is_neither_first_nor_second() -> None:
+    records = [source("a"), source("b", refusal="scan: torn"), source("c"), source("d", "val", "scan: torn")]
+
+    found = samples(planned(records, copies=4, probabilities=(0, 1, 0)), records)
+
+    assert {s.row_a for s in found} == {0, 2}
+    assert {s.row_b for s in found} == {0, 2}
+
+
+@pytest.mark.parametrize("n_usable", [0, 1])
+def test_fewer_than_two_training_images_cannot_be_mixed(n_usable: int) -> None:
+    with pytest.raises(SourceError, match=f"{n_usable} usable image"):
+        planned([*sources(n_usable), source("r", refusal="scan: torn")])
+
+
+def test_an_unmixed_sample_has_no_partner() -> None:
+    records = sources(10)
+
+    found = samples(planned(records), records)
+
+    assert {s.mode for s in found} == {"none", "hard", "soft"}
+    assert all((s.row_b is None) == (s.mode == "none") for s in found)
+
+
+def test_modes_come_with_their_chances() -> None:
+    records = sources(200)
+
+    found = samples(planned(records, copies=5, probabilities=(0.5, 1, 0.5)), records)
+
+    counts = {mode: sum(s.mode == mode for s in found) for mode in ("none", "hard", "soft")}
+    assert all(abs(counts[mode] - expected) < 60 for mode, expected in (("none", 250), ("hard", 500), ("soft", 250)))
+
+
+def test_the_mode_of_a_sample_does_not_depend_on_who_else_is_there() -> None:
+    few, many = sources(3), sources(9)
+
+    modes = [{s.key: s.mode for s in samples(planned(records, copies=3), records)} for records in (few, many)]
+    assert modes[0].items() <= modes[1].items()
+
+
+def test_the_order_is_shuffled_over_the_whole_split() -> None:
+    found = samples(planned(sources(30), shards=1), sources(30))
+
+    assert [s.row_a for s in found] != sorted(s.row_a for s in found)
+
+
+def test_paired_samples_stand_together_and_share_all_chance() -> None:
+    records = sources(5)
+
+    found = samples(planned(records, policy="paired", copies=2, shards=3), records)
+
+    for hard, soft in zip(found[::2], found[1::2], strict=True):
+        assert (hard.mode, soft.mode) == ("hard", "soft")
+        assert hard.key.removesuffix("-hard") == soft.key.removesuffix("-soft")
+        assert (hard.row_a, hard.row_b, hard.seed, hard.shard) == (soft.row_a, soft.row_b, soft.seed, soft.shard)
+
+
+def test_paired_copies_are_pairs() -> None:
+    assert planned(sources(5), policy="paired", copies=3).n_samples == 2 * 5 * 3
+
+
+def test_a_batch_has_one_mode_and_stays_in_one_shard() -> None:
+    records = sources(10)
+
+    found = samples(planned(records, policy="per-batch", batch_size=4, copies=3, shards=3), records)
+
+    for start in range(0, len(found), 4):
+        batch = found[start : start + 4]
+        assert len({s.mode for s in batch}) == 1
+        assert len({s.shard for s in batch}) == 1
+    assert len({s.mode for s in found}) == 3
+
+
+policies = st.sampled_from(["per-sample", "per-batch", "paired"])
+
+
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(policies, st.integers(2, 7), st.integers(1, 4), st.none() | st.integers(1, 4), st.integers(1, 5))
+def test_shards_partition_the_plan(policy: str, n_images: int, copies: int, shards: int | None, batch: int) -> None:
+    records = sources(n_images, val=2)
+    mix = MixConfig(policy=cast("Any", policy), copies=copies, batch_size=batch)
+    hypothesis.assume((shards or 1) * pairing.group_size(mix) <= pairing.training_samples(n_images, mix))
+
+    plan = make_plan(records, mix, seed=1, shards=shards, sample_bytes=1)
+    found = samples(plan, records)
+
+    assert len(found) == plan.n_samples == pairing.training_samples(n_images, mix) + 2
+    assert len({s.key for s in found}) == len(found)
+    sizes = np.diff(plan.splits[0].starts)
+    assert sizes.min() > 0
+    assert sizes.max() - sizes.min() <= 2 * pairing.group_size(mix) - 1
+    assert shards is None or len(sizes) == shards
+    assert all(
+        [s.index for s in plan.samples(plan.splits[0], k, records)] == list(range(n)) for k, n in enumerate(sizes)
+    )
+
+
+def test_the_plan_is_a_function_of_its_arguments() -> None:
+    assert samples(planned(sources(8)), sources(8)) == samples(planned(sources(8)), sources(8))
+
+
+def test_each_sample_has_a_seed_of_its_own() -> None:
+    found = samples(planned(sources(8), copies=3), sources(8))
+
+    assert len({s.seed for s in found}) == 24
+
+
+def test_another_seed_of_the_run_keeps_the_keys_and_changes_the_draws() -> None:
+    records = sources(6)
+    one, other = (samples(planned(records, seed=seed), records) for seed in (0, 1))
+
+    assert {s.key for s in one} == {s.key for s in other}
+    assert {s.seed for s in one}.isdisjoint(s.seed for s in other)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "sample_bytes", "expected"),
+    [
+        (10, 1, 10),
+        (32, 1, 32),
+        (1000, 1, 32),
+        (1000, 2**20, 32),
+        (64, 256 * 2**20, 64),
+        (100, 2**28 - 1, 100),
+        (10_000, 2**20, 40),
+    ],
+)
+def test_the_number_of_shards_follows_count_and_size(n_samples: int, sample_bytes: int, expected: int) -> None:
+    """At least 32 where there are as many samples, none above 256 MiB."""
+    assert shard_count(n_samples, MixConfig(), shards=None, sample_bytes=sample_bytes) == expected
+
+
+def test_a_given_number_of_shards_is_taken() -> None:
+    assert shard_count(1000, MixConfig(), shards=7, sample_bytes=2**30) == 7
+
+
+def test_more_shards_than_groups_of_samples_are_refused() -> None:
+    with pytest.raises(SourceError, match="must not outnumber the 2 groups of samples, got 3; lower --shards"):
+        planned(sources(2), policy="per-batch", batch_size=4, copies=4, shards=3)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [(0.0, 0), (0.2499, 0), (0.25, 1), (0.7499, 1), (0.75, 2), (1 - 2**-53, 2)],
+)
+def test_a_mode_is_drawn_from_shares_of_any_sum(drawn: float, expected: int) -> None:
+    assert draw_mode(drawing(drawn), (1, 2, 1)) == expected
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.5, 1 - 2**-53])
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_a_mode_without_a_chance_is_never_drawn(drawn: float, mode: int) -> None:
+    certain = (float(mode == 0), float(mode == 1), float(mode == 2))
+
+    assert draw_mode(drawing(drawn), certain) == mode
+
+
+def test_rounding_of_the_shares_never_leaves_the_modes() -> None:
+    """Three tenths of 0.1 sum to 0.30000000000000004."""
+    assert draw_mode(drawing(1 - 2**-53), (0.1, 0.1, 0.1)) == 2
+    assert draw_mode(drawing(1 - 2**-53), (0.1, 0.2, 0.0)) == 1
+
+
+def test_probed_rows_are_distinct_and_rising() -> None:
+    rows = np.arange(10, 40)
+
+    found = probe_rows(rows, 8, seed=0).tolist()
+
+    assert len(set(found)) == 8
+    assert found == sorted(found)
+    assert set(found) <= set(rows.tolist())
+
+
+def test_all_rows_are_probed_where_there_are_few() -> None:
+    assert probe_rows(np.array([5, 3, 9]), 24, seed=0).tolist() == [3, 5, 9]
