@@ -78,9 +78,11 @@ class FeatureCache:
         files = []
         for name, value in values.items():
             array = self._array(layer, name)
-            array[rows.start : rows.stop] = value
             key = array.metadata.encode_chunk_key((block, *([0] * (array.ndim - 1))))
             path = self._layer_path(layer) / name / key
+            # Zarr reads the index of a file that it is about to replace, and fails where that is damaged.
+            path.unlink(missing_ok=True)
+            array[rows.start : rows.stop] = value
             storage.sync(path)
             storage.sync(path.parent)
             files.append(storage.file_record(path, self.root))
@@ -105,7 +107,7 @@ class FeatureCache:
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""
         found: dict[int, BlockRecord] = {}
-        for path in sorted((self.root / RECORDS / layer).glob("*.json")):
+        for path in storage.finished_files(self.root / RECORDS / layer, ".json"):
             record = _read_record(path)
             if record is not None and all(storage.matches(file, self.root) for file in record.files):
                 found[record.block] = record

@@ -75,20 +75,21 @@ def card_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
 
 
 def _header(dataset: dict[str, Any]) -> dict[str, Any]:
+    form = "parquet" if "parquet" in dataset["formats"] else next(iter(dataset["formats"]))
     return {
         "pretty_name": dataset["name"],
         "task_categories": ["image-segmentation"],
         "tags": ["medical", "augmentation", "superpixels", "hsmix"],
         "size_categories": [_size_category(sum(split["samples"] for split in dataset["splits"].values()))],
+        # One builder serves all configurations of a folder on the hub, so a single format can be named.
         "configs": [
             {
-                "config_name": form,
+                "config_name": "default",
                 "data_files": [
                     {"split": {"val": "validation"}.get(split, split), "path": f"{form}/{split}-*"}
                     for split in dataset["splits"]
                 ],
             }
-            for form in dataset["formats"]
         ],
     }
 

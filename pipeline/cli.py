@@ -269,11 +269,14 @@ class _Job:
 
     def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
         from hsmix_gen.pipeline.prepared import load
-        from hsmix_gen.pipeline.settings import flatten, resolve
+        from hsmix_gen.pipeline.settings import check_features_kept, flatten, resolve
 
-        if cache is not None:
-            base = flatten(load(cache)[1])
-        return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
+        if cache is None:
+            return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
+        base = flatten(load(cache)[1])
+        config = resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
+        check_features_kept(config, base, cache)
+        return config
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Return what the work returns; end the process with the right status where it does not."""
@@ -286,7 +289,7 @@ class _Job:
         """Print the summary of a finished run."""
         from hsmix_gen.pipeline.summary import summary_text
 
-        click.echo(summary_text(finished))
+        click.echo(_mended(lambda: summary_text(finished)))
 
 
 def _mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:

@@ -115,7 +115,7 @@ def _probe_config(config: RunConfig) -> RunConfig:
 
 def _plan(prepared: Prepared, inventory: Inventory, config: RunConfig) -> Plan:
     layers = dataclasses.replace(prepared.layers, n_rows=len(inventory.records))
-    return plan_samples(Prepared(layers, inventory.records, inventory.unpaired, {}), config)
+    return plan_samples(Prepared(layers, inventory.records, inventory.unpaired, {}, config.seed), config)
 
 
 def _scaled(

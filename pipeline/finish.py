@@ -10,11 +10,11 @@ from typing import Any
 from hsmix_gen.pipeline import storage, versions
 from hsmix_gen.pipeline.card import card_text
 from hsmix_gen.pipeline.encoding import image_member
-from hsmix_gen.pipeline.output import MANIFEST, Output
+from hsmix_gen.pipeline.output import Output
 from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.progress import Reporter
-from hsmix_gen.pipeline.tables import manifest_batch, write_manifest
+from hsmix_gen.pipeline.tables import manifest_batch, manifest_bytes
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import IGNORE, Refusal, ShardRecord
@@ -32,23 +32,26 @@ def finish(
         batches.append(manifest_batch(record.rows))
         shards.append(ShardRecord(record.name, record.split, record.files, ()))
         modes.update(row.mode for row in record.rows if row.split == "train")
-    write_refusals(output, prepared.refusals)
     dataset = describe_dataset(prepared, config, plan, shards)
-    storage.write_json(output.root / "dataset.json", dataset)
-    run = describe_run(prepared, config, dataset, modes)
-    storage.write_json(output.root / "run.json", {**run, "workers": n_workers, "seconds": _rounded(reporter.seconds)})
-    storage.write_whole(output.root / "README.md", card_text(dataset, run).encode())
-    storage.write_whole(output.root / "preview.png", draw_preview(prepared, config, plan))
-    write_manifest(output.root / MANIFEST, batches)
+    run = describe_run(prepared, output, config, dataset, modes)
+    seconds = {name: round(value, 2) for name, value in reporter.seconds.items()}
+    files = {
+        "refused.csv": refusals_csv(prepared.refusals),
+        "dataset.json": storage.json_bytes(dataset),
+        "run.json": storage.json_bytes({**run, "workers": n_workers, "seconds": seconds}),
+        "README.md": card_text(dataset, run).encode(),
+        "preview.png": draw_preview(prepared, config, plan),
+    }
+    output.complete(files, manifest_bytes(batches))
 
 
-def write_refusals(output: Output, refusals: list[Refusal]) -> None:
-    """Write ``refused.csv``, which is present even when nothing was refused."""
+def refusals_csv(refusals: list[Refusal]) -> bytes:
+    """Return ``refused.csv``: a header, and a line for each refusal."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "path", "stage", "reason"])
     writer.writerows([r.id, r.path, r.stage, r.reason] for r in sorted(refusals, key=lambda r: (r.id, r.path)))
-    storage.write_whole(output.root / "refused.csv", text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: list[ShardRecord]) -> dict[str, Any]:
@@ -79,7 +82,9 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
     }
 
 
-def describe_run(prepared: Prepared, config: RunConfig, dataset: dict[str, Any], modes: Counter[str]) -> dict[str, Any]:
+def describe_run(
+    prepared: Prepared, output: Output, config: RunConfig, dataset: dict[str, Any], modes: Counter[str]
+) -> dict[str, Any]:
     """Return ``run.json``: how the dataset was made."""
     layers = prepared.layers
     refused = Counter(refusal.stage for refusal in prepared.refusals)
@@ -87,9 +92,10 @@ def describe_run(prepared: Prepared, config: RunConfig, dataset: dict[str, Any],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.to_dict(),
         "seed": config.seed,
+        "features_seed": prepared.seed,
         "config_digest": dataset["config_digest"],
         "versions": versions.environment(),
-        "cache": str(layers.root),
+        "cache": output.relative(layers.root),
         "layers": layers.names,
         "saliency": prepared.saliency,
         "samples": {name: split["samples"] for name, split in dataset["splits"].items()},
@@ -106,7 +112,3 @@ def _files_of(form: str, shards: list[ShardRecord]) -> list[dict[str, Any]]:
         for file in shard.files
         if file.path.startswith(f"{form}/")
     ]
-
-
-def _rounded(seconds: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 2) for name, value in seconds.items()}

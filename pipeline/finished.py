@@ -62,7 +62,7 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
         If the cache is missing or holds other features now.
     """
     run = read_run(root)
-    folder = cache or Path(run["cache"])
+    folder = cache or root / run["cache"]
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
     prepared, _ = load(folder)

@@ -65,17 +65,20 @@ def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runn
     output.bind(identity_of(prepared.layers, config), prepared.records)
     plan = plan_samples(prepared, config)
     shards = [(part, number) for part in plan.splits for number in range(part.n_shards)]
+    output.remove_temporaries()
     done = output.records()
     missing = [(part, number) for part, number in shards if part.shard_name(number) not in done]
     if missing:
         # A dataset that is being mended is not complete until its manifest is written again.
-        output.uncomplete(config.output.formats)
+        output.uncomplete()
     n_missing = sum(_size(part, number) for part, number in missing)
     units = (_unit(prepared, output, config, plan, part, number) for part, number in missing)
     with reporter.stage("mix", plan.n_samples, done=plan.n_samples - n_missing) as stage:
         for _, record in runner.run(units):
             output.commit(record)
             stage.advance(len(record.rows))
+    # A worker that was killed and replaced leaves its unfinished files.
+    output.remove_temporaries()
     if missing or not output.is_complete:
         finish(prepared, output, config, plan, runner.n_workers, reporter)
     return outcome(prepared, output, plan)

@@ -36,14 +36,16 @@ class Finished:
 @contextlib.contextmanager
 def running(config: ExecutionConfig) -> Iterator[Runner]:
     """Start the runner of a configuration; SIGTERM ends it as an interrupt does."""
-    before = signal.getsignal(signal.SIGTERM)
-    runner = make_runner(config)
-    # After Ray, which sets a handler of its own.
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        yield runner
+        runner = make_runner(config)
+        # Once more: Ray sets a handler of its own.
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            yield runner
+        finally:
+            runner.close()
     finally:
-        runner.close()
         signal.signal(signal.SIGTERM, before)
 
 

@@ -1,23 +1,25 @@
 """The output folder: its state, its identity and the records of finished shards."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline import storage
-from hsmix_gen.pipeline.sources import SOURCES_FILE, describe_difference
+from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE, describe_difference
 from hsmix_gen.pipeline.tables import read_sources, write_sources
+from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import FileRecord, ManifestRow, ShardRecord, SourceRecord
 
-STATE = ".hsmix"
 MANIFEST = "manifest.parquet"
 OWN_NAMES = (
     "webdataset", "parquet", MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png", STATE,
 )  # fmt: skip
 """Everything that a run may leave in its output."""
+FOR_PEOPLE = ("README.md", "preview.png")
+"""Files that a user may edit or draw again; they have to be there, and that is all."""
 _SHOWN = 6
 
 
@@ -41,8 +43,32 @@ class Output:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the manifest, which is written last, is there."""
-        return (self.root / MANIFEST).is_file()
+        """Whether all that describes the dataset is there, and the manifest and its like are as they were written."""
+        try:
+            described = storage.read_json(self._described)
+            records = [FileRecord(**record) for record in described]
+        except (FileNotFoundError, ValueError, TypeError):
+            return False
+        return all(storage.matches(record, self.root) for record in records) and all(
+            (self.root / name).is_file() for name in FOR_PEOPLE
+        )
+
+    def complete(self, files: Mapping[str, bytes], manifest: bytes) -> None:
+        """Write the describing files, the record of their checksums and, last, the manifest."""
+        for name, data in files.items():
+            storage.write_whole(self.root / name, data)
+        checked = {**{name: data for name, data in files.items() if name not in FOR_PEOPLE}, MANIFEST: manifest}
+        records = [FileRecord(name, len(data), sha256_of(data)) for name, data in checked.items()]
+        storage.write_json(self._described, [asdict(record) for record in records])
+        storage.write_whole(self.root / MANIFEST, manifest)
+
+    def remove_temporaries(self) -> None:
+        """Remove what dead attempts left, in the cache inside too."""
+        storage.remove_temporaries(self.root)
+
+    def relative(self, path: Path) -> str:
+        """Return a path relative to the output if it lies inside, so that both can be moved together."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def check_usable(self) -> None:
         """Refuse a folder that holds something else than a dataset of ours.
@@ -118,6 +144,10 @@ class Output:
     def _identity(self) -> Path:
         return self.state / "identity.json"
 
+    @property
+    def _described(self) -> Path:
+        return self.state / "described.json"
+
     def records(self) -> dict[str, ShardRecord]:
         """Return the finished shards whose files match their record, without rows; others are forgotten."""
         found: dict[str, ShardRecord] = {}
@@ -146,14 +176,12 @@ class Output:
             )
         storage.write_json(self.state / "shards" / f"{record.name}.json", asdict(record))
 
-    def uncomplete(self, formats: Iterable[str]) -> None:
-        """Withdraw the manifest before shards are written again, and remove what dead attempts left."""
+    def uncomplete(self) -> None:
+        """Withdraw the manifest before shards are written again."""
         (self.root / MANIFEST).unlink(missing_ok=True)
-        for form in formats:
-            storage.remove_temporaries(self.root / form)
 
     def _record_files(self) -> list[Path]:
-        return sorted((self.state / "shards").glob("*.json"))
+        return storage.finished_files(self.state / "shards", ".json")
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -59,7 +59,7 @@ def prepare(inventory: Inventory, layers: Layers, config: RunConfig, runner: Run
         refusals = filler.fill("saliency", layers.saliency, units)
     records = with_refusals(records, refusals)
     report = gradcam.report() if gradcam else {"backend": config.saliency.backend}
-    prepared = Prepared(layers, records, inventory.unpaired, report)
+    prepared = Prepared(layers, records, inventory.unpaired, report, config.seed)
     save(prepared, config)
     return prepared
 

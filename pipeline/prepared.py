@@ -25,6 +25,8 @@ class Prepared:
     records: list[SourceRecord]
     unpaired: tuple[Refusal, ...]
     saliency: dict[str, Any]
+    seed: int
+    """Seed of the split and of the fitted network; the seed of the mixing may be another."""
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -92,4 +94,4 @@ def load(root: Path) -> tuple[Prepared, RunConfig]:
     except (KeyError, TypeError, ValueError) as error:
         raise CacheError(f"{root / FEATURES_FILE} is damaged ({error}); run prepare again") from None
     unpaired = tuple(Refusal(**refusal) for refusal in raw["unpaired"])
-    return Prepared(layers, records, unpaired, raw["saliency"]), config
+    return Prepared(layers, records, unpaired, raw["saliency"], config.seed), config

@@ -18,6 +18,8 @@ Flat = dict[str, Any]
 
 _NAMED: dict[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
 
+_FEATURE_SECTIONS = ("source.", "image.", "superpixels.", "saliency.")
+
 
 def resolve(
     *, file: Path | None = None, overrides: Iterable[str] = (), options: Mapping[str, Any] | None = None,
@@ -64,6 +66,23 @@ def flatten(config: RunConfig) -> Flat:
     return flat
 
 
+def check_features_kept(config: RunConfig, made_with: Flat, cache: Path) -> None:
+    """Refuse options that would change cached features, which `generate` takes as they are.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key and both values.
+    """
+    now = flatten(config)
+    for key in sorted(now):
+        if key.startswith(_FEATURE_SECTIONS) and now[key] != made_with[key]:
+            raise ConfigError(
+                f"{key} is {made_with[key]} in the cache {cache}, got {now[key]}; "
+                "generate mixes what is cached: run prepare with that value into another cache"
+            )
+
+
 def known_keys() -> list[str]:
     """Return every key of the configuration as ``section.key``."""
     keys = []
@@ -107,6 +126,8 @@ def _from_file(path: Path) -> Flat:
     flat: Flat = {}
     for name, value in loaded.items():
         section = RunConfig.model_fields.get(str(name))
+        if value is None and isinstance(section and section.annotation, type):
+            continue  # a section without any key
         if section is not None and isinstance(value, dict):
             flat |= {_key(f"{name}.{key}", str(path)): entry for key, entry in value.items()}
         else:

@@ -4,12 +4,13 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-_N_MEMBERS = 4
+from hsmix_gen.schemas.errors import OutputError
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,21 @@ def read_samples(path: Path, form: str, members: Sequence[str]) -> Iterator[Stor
 
 
 def _tar_samples(path: Path, name: str, image_member: str) -> Iterator[Stored]:
-    members: dict[str, bytes] = {}
     with tarfile.open(path) as tar:
-        for index, info in enumerate(tar):
-            key, _, member = info.name.partition(".")
-            file = tar.extractfile(info)
-            assert file is not None
-            members[member] = file.read()
-            if len(members) == _N_MEMBERS:
+        for index, (key, infos) in enumerate(groupby(tar, key=lambda info: info.name.partition(".")[0])):
+            members = {info.name.partition(".")[2]: _content(tar, info) for info in infos}
+            try:
                 yield Stored(
-                    key, name, index // _N_MEMBERS, members[image_member], members["mask.png"], members["soft.npz"],
+                    key, name, index, members[image_member], members["mask.png"], members["soft.npz"],
                     json.loads(members["json"]),
                 )  # fmt: skip
-                members = {}
+            except KeyError as missing:
+                raise OutputError(f"{name}: sample {key} has no member {missing.args[0]}; run again") from None
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(info)
+    return file.read() if file is not None else b""
 
 
 def _parquet_samples(path: Path, name: str) -> Iterator[Stored]:

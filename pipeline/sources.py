@@ -11,6 +11,8 @@ from hsmix_gen.schemas.errors import CacheError, SourceError
 from hsmix_gen.schemas.records import Refusal, ScanResult, SourceItem, SourceRecord
 
 SOURCES_FILE = "sources.parquet"
+STATE = ".hsmix"
+"""Folder inside an output that holds its state and, unless another is named, its cache."""
 _SHOWN = 5
 
 
@@ -75,10 +77,8 @@ def check_same(root: Path, records: Sequence[SourceRecord]) -> None:
         return
     difference = describe_difference(read_sources(path), records)
     if difference:
-        raise CacheError(
-            f"{root} was made from other sources: {difference}; choose another folder, "
-            "or start anew with --fresh (which clears OUTPUT, not a folder given with --cache)"
-        )
+        clear = "start anew with --fresh" if root.parent.name == STATE else "remove it"
+        raise CacheError(f"cache {root} was made from other sources: {difference}; choose another folder, or {clear}")
 
 
 def describe_difference(old: Iterable[SourceRecord], new: Iterable[SourceRecord]) -> str:

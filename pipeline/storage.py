@@ -43,7 +43,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or absent, readable by people and the same for equal values."""
-    write_whole(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_whole(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a JSON file for people, the same for equal values."""
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -84,6 +89,12 @@ def matches(record: FileRecord, root: Path) -> bool:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what dead attempts left under temporary names."""
-    for path in folder.rglob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    """Remove what dead attempts left under temporary names, zarr's (``*.partial``) and ours."""
+    for pattern in (f"{TEMPORARY}*", "*.partial"):
+        for path in folder.rglob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def finished_files(folder: Path, ending: str) -> list[Path]:
+    """Return the files of a folder with an ending, sorted, those under temporary names left out."""
+    return sorted(path for path in folder.glob(f"*{ending}") if not path.name.startswith(TEMPORARY))

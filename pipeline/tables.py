@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline import storage
+from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import ManifestRow, SourceRecord
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
 
@@ -22,7 +23,8 @@ def read_table(path: Path) -> pa.Table:
 
 def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
     """Write ``sources.parquet``."""
-    _write(path, pa.Table.from_pylist([asdict(record) for record in sources], schema=SOURCES_SCHEMA))
+    table = pa.Table.from_pylist([asdict(record) for record in sources], schema=SOURCES_SCHEMA)
+    storage.write_whole(path, _parquet(table))
 
 
 def read_sources(path: Path) -> list[SourceRecord]:
@@ -35,17 +37,28 @@ def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:
     return pa.Table.from_pylist([asdict(row) for row in rows], schema=MANIFEST_SCHEMA)
 
 
-def write_manifest(path: Path, batches: Sequence[pa.Table]) -> None:
-    """Write ``manifest.parquet`` from tables of rows, sorted by key."""
-    _write(path, pa.concat_tables([MANIFEST_SCHEMA.empty_table(), *batches]).sort_by("key"))
+def manifest_bytes(batches: Sequence[pa.Table]) -> bytes:
+    """Return ``manifest.parquet`` from tables of rows, sorted by key."""
+    return _parquet(pa.concat_tables([MANIFEST_SCHEMA.empty_table(), *batches]).sort_by("key"))
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """Return the rows of ``manifest.parquet``."""
-    return [ManifestRow(**{**row, "flags": tuple(row["flags"])}) for row in read_table(path).to_pylist()]
+    """Return the rows of ``manifest.parquet``.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
+    """
+    try:
+        rows = read_table(path).to_pylist()
+        return [ManifestRow(**{**row, "flags": tuple(row["flags"])}) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", store_schema=True)
-    storage.write_whole(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -12,12 +12,13 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.encoding import encode_npy
 from hsmix_gen.pipeline.finished import Reopened, reopen
-from hsmix_gen.pipeline.output import MANIFEST, STATE, read_dataset
+from hsmix_gen.pipeline.output import MANIFEST, read_dataset
 from hsmix_gen.pipeline.shard_reading import Stored, read_samples
-from hsmix_gen.pipeline.sources import SOURCES_FILE
+from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE
 from hsmix_gen.pipeline.storage import matches
 from hsmix_gen.pipeline.tables import read_manifest, read_sources
 from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE, FileRecord, ManifestRow
 
 SUM_TOLERANCE = 2e-3
@@ -79,30 +80,57 @@ def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) ->
     report.checked["manifest rows"] = len(rows)
     _check_counts(dataset, rows, report)
     _check_leakage(root, rows, report)
-    again = _replayed_keys(rows, replays)
-    opened = reopen(root, cache) if again else None
+    check = _Checker(root, dataset, rows, _replayed_keys(rows, replays), report)
+    if check.again:
+        check.opened = reopen(root, cache)
     for form, files in dataset["formats"].items():
+        check.form(form, files)
+    return report
+
+
+@dataclass
+class _Checker:
+    """Checks the files of one format after the other against the manifest."""
+
+    root: Path
+    dataset: dict[str, Any]
+    rows: dict[str, ManifestRow]
+    again: set[str]
+    report: Report
+    opened: Reopened | None = None
+
+    def form(self, form: str, files: list[dict[str, Any]]) -> None:
+        """Check all shards of a format, and that together they hold every sample once."""
+        known = {file["path"] for file in files}
+        for path in sorted((self.root / form).glob("*")):
+            if f"{form}/{path.name}" not in known:
+                problem = f"{form}/{path.name} is not of this dataset, but loaders read it; remove it"
+                self.report.problems.append(problem)
         seen: set[str] = set()
         for file in files:
-            record = FileRecord(file["path"], file["bytes"], file["sha256"])
-            report.checked["files"] += 1
-            if not matches(record, root):
-                report.problems.append(
+            self.report.checked["files"] += 1
+            if matches(FileRecord(file["path"], file["bytes"], file["sha256"]), self.root):
+                self._shard(form, file["path"], seen)
+            else:
+                self.report.problems.append(
                     f"{file['path']} is missing or does not match its size and checksum; run the same command again"
                 )
-                continue
-            for stored in read_samples(root / file["path"], form, dataset["members"]):
-                report.checked["samples"] += 1
-                if stored.key in seen:
-                    report.problems.append(f"{file['path']}: sample {stored.key} occurs twice in {form}")
-                seen.add(stored.key)
-                _check_sample(stored, rows, dataset, report)
-                if opened is not None and stored.key in again:
-                    _check_replay(stored, rows[stored.key], opened, form, report)
-        missing = sorted(rows.keys() - seen)
+        missing = sorted(self.rows.keys() - seen)
         if missing:
-            report.problems.append(f"{form} lacks {len(missing)} samples of the manifest, first {missing[0]}")
-    return report
+            self.report.problems.append(f"{form} lacks {len(missing)} samples of the manifest, first {missing[0]}")
+
+    def _shard(self, form: str, file: str, seen: set[str]) -> None:
+        try:
+            for stored in read_samples(self.root / file, form, self.dataset["members"]):
+                self.report.checked["samples"] += 1
+                if stored.key in seen:
+                    self.report.problems.append(f"{file}: sample {stored.key} occurs twice in {form}")
+                seen.add(stored.key)
+                _check_sample(stored, self.rows, self.dataset, self.report)
+                if self.opened is not None and stored.key in self.again:
+                    _check_replay(stored, self.rows[stored.key], self.opened, form, self.report)
+        except OutputError as error:
+            self.report.problems.append(str(error))
 
 
 def _check_counts(dataset: dict[str, Any], rows: dict[str, ManifestRow], report: Report) -> None:

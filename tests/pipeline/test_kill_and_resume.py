@@ -22,7 +22,7 @@ SHARDS = 12
 STAGES = ("images", "superpixels", "saliency", "mix")
 WAIT_S = 120
 STOP_S = 10
-_UNIT = re.compile(r"ray::(?:\d+|train-\d+|network|_Actor\S*)$")
+_UNIT = re.compile(r"ray::(?:(?:images|superpixels|saliency) of .+|train-\d+|network|_Actor\S*)$")
 
 Snapshot = dict[str, tuple[str, int]]
 

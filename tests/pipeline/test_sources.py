@@ -7,6 +7,7 @@ import pytest
 
 from hsmix_gen.pipeline.sources import (
     SOURCES_FILE,
+    STATE,
     check_same,
     content_digest,
     describe_difference,
@@ -164,7 +165,12 @@ def test_a_new_cache_is_taken(tmp_path: Path) -> None:
 def test_a_cache_of_other_sources_is_refused_with_the_difference(tmp_path: Path) -> None:
     write_sources(tmp_path / SOURCES_FILE, [record("a")])
 
-    with pytest.raises(
-        CacheError, match=r"made from other sources: 1 changed \(a\); choose another folder, or .*fresh"
-    ):
+    with pytest.raises(CacheError, match=r"other sources: 1 changed \(a\); choose another folder, or remove it$"):
         check_same(tmp_path, [record("a", image="x")])
+
+
+def test_a_cache_inside_its_output_goes_with_fresh(tmp_path: Path) -> None:
+    write_sources(tmp_path / STATE / "cache" / SOURCES_FILE, [record("a")])
+
+    with pytest.raises(CacheError, match=r"choose another folder, or start anew with --fresh$"):
+        check_same(tmp_path / STATE / "cache", [record("b")])

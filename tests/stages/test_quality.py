@@ -158,9 +158,7 @@ def test_saliency_auc_equals_the_count_over_all_pairs(seed: int) -> None:
         for back in saliency[mask == 0]
     )
 
-    assert quality.saliency_auc(saliency, mask) == pytest.approx(
-        right / ((mask == 1).sum() * (mask == 0).sum())
-    )
+    assert quality.saliency_auc(saliency, mask) == pytest.approx(right / ((mask == 1).sum() * (mask == 0).sum()))
 
 
 @pytest.mark.parametrize("value", [0, 1])
