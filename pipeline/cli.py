@@ -49,7 +49,9 @@ def cli() -> None:
 @click.option("--dry-run", is_flag=True, help="Only tell counts, bytes and time (measured on a few images).")
 @job_options
 def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: Any) -> None:
-    """Do the whole job: read, features once per image, mix, shards. Run it again after any stop.
+    """Do the whole job, from images to shards.
+
+    Read, compute features once per image, mix, write. Run it again after any stop: it finishes what is missing.
 
     Example: hsmix-gen run photos/ out/ --size 224 224 --copies 5
     """
@@ -118,7 +120,9 @@ def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options
 def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
-    """Tell what is understood of a source: pairs, sizes, classes, splits and every problem; do no work.
+    """Tell what is understood of a source.
+
+    Pairs, sizes, classes, splits and every problem; no work is done.
 
     Example: hsmix-gen inspect photos/
     """
@@ -141,7 +145,9 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
 )
 @click.option("--cache", type=LOCAL_PATH, metavar="DIR", help="The cache, if it was moved.")
 def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
-    """Draw a contact sheet of A, B, superpixels, saliency, mix, mask and soft mask.
+    """Draw a contact sheet of some samples.
+
+    The panels are A, B, superpixels, saliency, mix, mask and soft mask.
 
     Example: hsmix-gen preview out/ --rows 12
     """
@@ -169,7 +175,9 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> None:
-    """Check sizes, checksums, counts, label sums and leakage of a dataset.
+    """Check a dataset: files, labels, leakage.
+
+    Sizes, checksums, counts, sums of soft labels, and that no parent is of another split.
 
     Example: hsmix-gen verify out/ --replay 20
     """
@@ -194,7 +202,9 @@ def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> 
 )
 @click.option("--cache", type=LOCAL_PATH, metavar="DIR", help="The cache, if it was moved.")
 def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
-    """Make one sample again from its row of the manifest and write its members.
+    """Make one sample again from its provenance.
+
+    Its members are written to a folder, equal to those in the dataset.
 
     Example: hsmix-gen replay out/ train-ISIC_0000000-003 --to sample/
     """
@@ -228,7 +238,9 @@ def demo(output: Path, *, fresh: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("name", required=False)
 def presets(name: str | None) -> None:
-    """List the dataset presets, or the values of one with the source of each.
+    """List the dataset presets, or show one.
+
+    Each value comes with its source, published or ours.
 
     Example: hsmix-gen presets isic2017
     """

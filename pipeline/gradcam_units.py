@@ -18,6 +18,7 @@ from hsmix_gen.pipeline.features import Layers, quantised
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.schemas.records import BlockRecord, SourceRecord
 from hsmix_gen.stages.fit_batches import Samples
 from hsmix_gen.stages.fitting import FitConfig, Fitted, fit_network
@@ -127,6 +128,11 @@ class GradCamWorker:
             network = models.load_fitted(network_path(layers)).network
         else:
             network = _user_network(layers, config, folder)
+        if models.weights_digest(network) != record["weights"]:
+            raise ModelError(
+                f"the weights of {record['network']} differ from those that {record_path(layers)} was made with; "
+                "bring them back, or remove that file to choose the layer again"
+            )
         self._layers = layers
         self._saliency = GradCamSaliency(
             network, record["layer"], cam_options(config, record["side"]), device=models.best_device()

@@ -112,12 +112,16 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
 
 def _hard_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Weights:
     if config.method == "cutmix":
-        return Weights(paste_weights(draws.draw_rectangle(seed, a.mask.shape)))
+        from_b = draws.draw_rectangle(seed, a.mask.shape)
+        return Weights(paste_weights(from_b), _identity_flags(from_b))
     from_b, flags = _selected_pixels(seed, a, b, config)
-    if from_b.all() or not from_b.any():
-        flags.append("hard_identity")
     _, n_regions = regions.mixed_regions(a.labels, b.labels, from_b)
-    return Weights(paste_weights(from_b), flags, n_regions, config.select)
+    return Weights(paste_weights(from_b), flags + _identity_flags(from_b), n_regions, config.select)
+
+
+def _identity_flags(from_b: npt.NDArray[np.bool_]) -> list[str]:
+    """Return the flag of a hard mix that is one of its parents."""
+    return ["hard_identity"] if from_b.all() or not from_b.any() else []
 
 
 def _soft_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Weights:
@@ -138,8 +142,8 @@ def _saliency_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Wei
     region, n_regions = regions.mixed_regions(a.labels, b.labels, from_b)
     flat = [name for name, p in (("a", a), ("b", b)) if not p.saliency.any()]
     flags += [f"flat_saliency_{name}" for name in flat]
-    # One flat map makes the ratio 0 or 1 everywhere: no information. The published area-weighted sum still
-    # ranks regions when only A is flat; in every other case one half is the honest weight.
+    # One flat map makes the ratio 0 or 1 everywhere, which tells nothing: one half is the honest weight. With A
+    # flat the published sum gives lambda by area, which is kept, as it is where both are flat (ratio one half).
     if flat == ["b"] or (flat == ["a"] and config.aggregate == "mean"):
         half = regions.quantise(np.array([0.5]), config.lambda_range)
         return Weights(np.full(a.mask.shape, half[0], dtype=np.uint8), flags, n_regions, config.select)
