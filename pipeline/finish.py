@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -87,7 +89,6 @@ def describe_run(
 ) -> dict[str, Any]:
     """Return ``run.json``: how the dataset was made."""
     layers = prepared.layers
-    refused = Counter(refusal.stage for refusal in prepared.refusals)
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.to_dict(),
@@ -101,7 +102,11 @@ def describe_run(
         "samples": {name: split["samples"] for name, split in dataset["splits"].items()},
         "modes": dict(sorted(modes.items())),
         "sources": len(prepared.records) + len(prepared.unpaired),
-        "refused": {"total": len(prepared.refusals), **dict(sorted(refused.items()))},
+        "refused": {
+            "total": len(prepared.refusals),
+            "by_stage": _counted(refusal.stage for refusal in prepared.refusals),
+            "by_reason": _counted(_kind_of(refusal.reason) for refusal in prepared.refusals),
+        },
     }
 
 
@@ -112,3 +117,12 @@ def _files_of(form: str, shards: list[ShardRecord]) -> list[dict[str, Any]]:
         for file in shard.files
         if file.path.startswith(f"{form}/")
     ]
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _kind_of(reason: str) -> str:
+    """Return a reason without its paths and numbers, so that equal problems of different files count together."""
+    return re.sub(r"\d+", "N", re.sub(r"\S*/\S*", "FILE", reason))

@@ -125,7 +125,10 @@ def test_only_bad_files_are_refused(bad: BadRun) -> None:
     assert refused(bad.output).keys() == EXPECTED.keys()
     run = json.loads((bad.output / "run.json").read_text())
     stages = [stage for stage, _ in EXPECTED.values()]
-    assert run["refused"] == {"total": len(EXPECTED), **{stage: stages.count(stage) for stage in set(stages)}}
+    assert run["refused"]["total"] == len(EXPECTED)
+    assert run["refused"]["by_stage"] == {stage: stages.count(stage) for stage in set(stages)}
+    assert sum(run["refused"]["by_reason"].values()) == len(EXPECTED)
+    assert not any("/" in reason for reason in run["refused"]["by_reason"])
 
 
 def test_good_files_among_bad_ones_give_all_of_their_samples(bad: BadRun) -> None:
