@@ -1,5 +1,6 @@
 """The feature cache in Zarr v3: arrays with one row per source, written in blocks, each with a commit record."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,11 +50,15 @@ class FeatureCache:
     ----------
     root : Path
         Folder of the cache.
+    kept_bytes : int
+        Memory for rows that were read last; layers are named by their content, so that a row never changes.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, kept_bytes: int = 0) -> None:
         self.root = root
         self._open: dict[tuple[str, str], Any] = {}
+        self._kept: OrderedDict[tuple[str | int, ...], npt.NDArray[Any]] = OrderedDict()
+        self._kept_bytes = self._room = kept_bytes
 
     def create(self, layer: str, arrays: list[ArraySpec], *, n_rows: int, block: int) -> None:
         """Make the arrays of a layer unless they are there; nothing is filled."""
@@ -89,20 +94,38 @@ class FeatureCache:
         return tuple(files)
 
     def read(self, layer: str, name: str, row: int, *index: int) -> npt.NDArray[Any]:
-        """Return one row of an array, or the part of it that `index` names.
+        """Return one row of an array, or the part of it that `index` names; do not write to it.
 
         Raises
         ------
         CacheError
             If the data are damaged.
         """
+        key: tuple[str | int, ...] = (layer, name, row, *index)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        values = self._read(layer, name, (row, *index))
+        self._keep(key, values)
+        return values
+
+    def _read(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
         try:
-            return np.asarray(self._array(layer, name)[(row, *index)])
+            return np.asarray(self._array(layer, name)[index])
         except (ValueError, RuntimeError, OSError) as error:
             raise CacheError(
-                f"{self._layer_path(layer)} array {name} row {row} is damaged ({error}); "
+                f"{self._layer_path(layer)} array {name} row {index[0]} is damaged ({error}); "
                 "run the same command again, it rebuilds what does not match its record"
             ) from None
+
+    def _keep(self, key: tuple[str | int, ...], values: npt.NDArray[Any]) -> None:
+        if values.nbytes > self._kept_bytes:
+            return
+        self._kept[key] = values
+        self._room -= values.nbytes
+        while self._room < 0:
+            _, oldest = self._kept.popitem(last=False)
+            self._room += oldest.nbytes
 
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""

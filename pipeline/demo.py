@@ -63,4 +63,4 @@ def stained_mask(picture: npt.NDArray[np.uint8]) -> Mask:
 
 def _write_once(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     if not path.is_file():
-        storage.write_whole(path, encode_png(pixels, level=6))
+        storage.write_whole(path, encode_png(pixels))

@@ -40,7 +40,6 @@ class Reopened:
             plan,
             sources,
             self.config.mix,
-            png_level=self.config.output.png_level,
         )
 
 

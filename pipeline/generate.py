@@ -123,6 +123,5 @@ def _unit(prepared: Prepared, output: Output, config: RunConfig, plan: Plan, par
         samples=samples,
         sources={row: prepared.records[row] for row in sorted(rows)},
         mix=config.mix,
-        png_level=config.output.png_level,
     )
     return Unit(part.shard_name(number), make_shard, (task,))

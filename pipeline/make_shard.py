@@ -2,7 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.records import ManifestRow, SamplePlan, ShardRecord, SourceRecord
 from hsmix_gen.stages.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.sample import Parent, Sample, make_sample, needs
+
+KEPT_BYTES = 256 * 2**20
+"""Memory per process for rows of the cache: the features of some 600 RGB images of 224 x 224."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,6 @@ class ShardTask:
     samples: tuple[SamplePlan, ...]
     sources: dict[int, SourceRecord]
     mix: MixConfig
-    png_level: int
 
     @property
     def split(self) -> str:
@@ -57,9 +59,18 @@ class Made:
     row: ManifestRow
 
 
+@lru_cache(maxsize=1)
+def warm_cache(root: Path) -> FeatureCache:
+    """Return the cache of a folder, one per process, which keeps the rows that were read last.
+
+    An image is a parent of many samples, and reading its features costs as much as mixing them.
+    """
+    return FeatureCache(root, kept_bytes=KEPT_BYTES)
+
+
 def make_shard(task: ShardTask) -> ShardRecord:
     """Make all samples of a shard and publish it in every format; on an error nothing is left behind."""
-    cache = FeatureCache(task.layers.root)
+    cache = warm_cache(task.layers.root)
     is_png = encoding.image_is_png(task.layers.facts.channels, task.layers.facts.dtype)
     writers: list[ShardWriter] = []
     try:
@@ -68,7 +79,7 @@ def make_shard(task: ShardTask) -> ShardRecord:
             writers.append(open_shard(path, form, image_is_png=is_png))
         rows = []
         for plan in task.samples:
-            made = make_one(cache, task.layers, plan, task.sources, task.mix, png_level=task.png_level)
+            made = make_one(cache, task.layers, plan, task.sources, task.mix)
             soft_npy = partial(encoding.encode_npy, made.sample.mixed.soft)
             for writer in writers:
                 writer.add(plan.key, made.members, soft_npy, made.row.provenance())
@@ -89,8 +100,6 @@ def make_one(
     plan: SamplePlan,
     sources: dict[int, SourceRecord],
     mix: MixConfig,
-    *,
-    png_level: int,
 ) -> Made:
     """Make one sample from the cache; equal plans give equal bytes."""
     draw_a = _drawn(plan, "a", layers, mix)
@@ -99,7 +108,7 @@ def make_one(
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
     row = _manifest_row(plan, sources, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
-    members = encoding.encode_members(sample.mixed, row.provenance(), png_level=png_level)
+    members = encoding.encode_members(sample.mixed, row.provenance())
     image = members[encoding.image_member(layers.facts.channels, layers.facts.dtype)]
     return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
 

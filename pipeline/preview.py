@@ -73,7 +73,7 @@ def _choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:
 def _panels(cache: FeatureCache, prepared: Prepared, config: RunConfig, plan: SamplePlan) -> list[Picture]:
     layers, records = prepared.layers, prepared.records
     sources = {row: records[row] for row in (plan.row_a, plan.row_b) if row is not None}
-    made = make_one(cache, layers, plan, sources, config.mix, png_level=1)
+    made = make_one(cache, layers, plan, sources, config.mix)
     a = _whole_parent(cache, prepared, config, plan, "a", plan.row_a)
     b = a if plan.row_b is None else _whole_parent(cache, prepared, config, plan, "b", plan.row_b)
     sample: Sample = made.sample

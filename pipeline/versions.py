@@ -7,7 +7,7 @@ IMAGES = ("pillow", "imagecodecs", "tifffile", "numpy")
 SUPERPIXELS = ("scikit-image", "scipy", "numpy")
 STATIC_SALIENCY = ("numpy", "scipy", "pillow")
 GRADCAM = ("torch", "grad-cam", "monai", "numpy")
-SHARDS = ("hsmix-gen", "numpy", "scipy", "pillow", "pyarrow")
+SHARDS = ("hsmix-gen", "numpy", "scipy", "imagecodecs", "pyarrow")
 REPORTED = (
     "hsmix-gen",
     "ray",

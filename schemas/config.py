@@ -202,8 +202,6 @@ class OutputConfig(Section):
     formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset",)
     shards: PositiveInt | None = None
     """Training shards; none: at least 32 where there are as many samples, and none above 256 MiB."""
-    png_level: Annotated[int, Field(ge=0, le=9)] = 1
-    """zlib level of PNG files; 1 is several times as fast as 6 for some 10 % more bytes."""
     name: str = "hsmix"
     """Name of the dataset in its card."""
 

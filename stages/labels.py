@@ -10,10 +10,10 @@ SoftLabel = npt.NDArray[np.float16]
 """(C, H, W) float16; channel 0 is background, channels sum to 1; all 0 where a pixel is ignored."""
 
 
-def soft_label(
+def class_shares(
     mask_a: arrays.Mask, mask_b: arrays.Mask, weight_b: npt.NDArray[np.uint8], *, n_classes: int
-) -> SoftLabel:
-    """Return ``(1 - w) onehot(A) + w onehot(B)`` with w = `weight_b` / 255.
+) -> npt.NDArray[np.uint8]:
+    """Return ``(1 - w) onehot(A) + w onehot(B)`` with w = `weight_b` / 255, in whole 255ths.
 
     Parameters
     ----------
@@ -26,16 +26,32 @@ def soft_label(
 
     Returns
     -------
-    (C, H, W) float16
-        Rounded to float16 once, from exact 255ths. A pixel to which an ignored parent contributes is all 0.
+    (C, H, W) uint8
+        Sums to 255 over the classes, but to 0 where an ignored parent contributes.
     """
-    share = np.zeros((n_classes, *mask_a.shape), dtype=np.int16)
+    weight_a = 255 - weight_b
+    share = np.empty((n_classes, *mask_a.shape), dtype=np.uint8)
     for class_id in range(n_classes):
-        plane = share[class_id]
-        np.copyto(plane, 255 - weight_b.astype(np.int16), where=mask_a == class_id)
-        np.add(plane, weight_b, out=plane, where=mask_b == class_id)
+        np.add((mask_a == class_id) * weight_a, (mask_b == class_id) * weight_b, out=share[class_id])
     share[:, ignored(mask_a, mask_b, weight_b)] = 0
+    return share
+
+
+def soft_label(share: npt.NDArray[np.uint8]) -> SoftLabel:
+    """Return shares in 255ths as a soft label, rounded to float16 once."""
     return _AS_FLOAT16[share]
+
+
+def hard_mask(share: npt.NDArray[np.uint8]) -> arrays.Mask:
+    """Return the (H, W) uint8 class ids of (C, H, W) shares: the argmax, the lower id in a tie, 255 = ignore."""
+    mask = np.zeros(share.shape[1:], dtype=np.uint8)
+    best = share[0].copy()
+    for class_id in range(1, len(share)):
+        wins = share[class_id] > best
+        mask[wins] = class_id
+        np.maximum(best, share[class_id], out=best)
+    mask[best == 0] = IGNORE
+    return mask
 
 
 def ignored(mask_a: arrays.Mask, mask_b: arrays.Mask, weight_b: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -43,13 +59,6 @@ def ignored(mask_a: arrays.Mask, mask_b: arrays.Mask, weight_b: npt.NDArray[np.u
     of_a: npt.NDArray[np.bool_] = (mask_a == IGNORE) & (weight_b < 255)
     of_b: npt.NDArray[np.bool_] = (mask_b == IGNORE) & (weight_b > 0)
     return of_a | of_b
-
-
-def hard_mask(soft: SoftLabel) -> arrays.Mask:
-    """Return the (H, W) uint8 class ids of a soft label: its argmax, the lower id in a tie, 255 = ignore."""
-    mask: arrays.Mask = soft.argmax(axis=0).astype(np.uint8)
-    mask[~soft.any(axis=0)] = IGNORE
-    return mask
 
 
 # 256 exact quotients, so that float16 rounding happens once and everywhere alike.

@@ -255,3 +255,25 @@ def test_a_block_holds_16_images_or_less_where_they_are_large(
 
 def test_blocks_partition_the_rows() -> None:
     assert [row for block in range(4) for row in block_rows(block, 3, 11)] == list(range(11))
+
+
+def test_rows_that_were_read_last_are_kept_within_their_memory(tmp_path: Path) -> None:
+    """An image is a parent of many samples; memory must not grow with the number of images all the same."""
+    FeatureCache(tmp_path).create("layer", [ArraySpec("a", (4,), "uint8")], n_rows=3, block=1)
+    cache = FeatureCache(tmp_path, kept_bytes=8)
+    for row in range(3):
+        cache.write_block("layer", row, range(row, row + 1), {"a": np.full((1, 4), row + 1, np.uint8)})
+    first = cache.read("layer", "a", 0)
+
+    assert cache.read("layer", "a", 0) is first
+    assert [cache.read("layer", "a", row).tolist() for row in (1, 2)] == [[2] * 4, [3] * 4]
+    assert cache.read("layer", "a", 2) is cache.read("layer", "a", 2)
+    assert cache.read("layer", "a", 0) is not first
+
+
+def test_a_row_larger_than_the_memory_is_not_kept(tmp_path: Path) -> None:
+    FeatureCache(tmp_path).create("layer", [ArraySpec("a", (9,), "uint8")], n_rows=1, block=1)
+    cache = FeatureCache(tmp_path, kept_bytes=8)
+    cache.write_block("layer", 0, range(1), {"a": np.ones((1, 9), np.uint8)})
+
+    assert cache.read("layer", "a", 0) is not cache.read("layer", "a", 0)

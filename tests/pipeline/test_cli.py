@@ -765,7 +765,7 @@ CHANGES: tuple[tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ..
     ("copies", keep, ("--copies", "3"), ("mix.copies was 2, is 3",)),
     ("seed", keep, ("--seed", "8"), ("seed was 0, is 8",)),
     ("regions", keep, ("--regions", "7", "20"), ("superpixels.regions was 6 20, is 7 20",)),
-    ("png level", keep, ("-o", "output.png_level=2"), ("output.png_level was 1, is 2",)),
+    ("name", keep, ("-o", "output.name=other"), ("output.name was hsmix, is other",)),
     ("pixel", change_a_pixel, (), ("1 changed (case_03)",)),
     ("added", add_a_pair, (), ("1 added (case_99)",)),
     ("removed", remove_a_pair, (), ("1 missing (case_01)",)),

@@ -183,7 +183,7 @@ def reused(
         ("--aggregate", "mean"),
         ("--profile", "robust"),
         ("--probabilities", "0", "1", "1"),
-        ("-o", "output.png_level=3"),
+        ("-o", "mix.geometry=none"),
         ("--shards", "2"),
         ("--seed", "9"),
     ],

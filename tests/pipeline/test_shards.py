@@ -35,7 +35,7 @@ def mixed(index: int, *, channels: int = 3, dtype: str = "uint8") -> Mixed:
 
 
 def add(writer: ShardWriter, key: str, sample: Mixed) -> Mapping[str, bytes]:
-    members = encode_members(sample, row(key), png_level=1)
+    members = encode_members(sample, row(key))
     writer.add(key, members, lambda: encode_npy(sample.soft), row(key))
     return members
 

@@ -97,7 +97,6 @@ def test_a_contradiction_is_refused_with_its_rule_and_value(section: str, values
         ("superpixels", {"variants": 0}),
         ("superpixels", {"compactness": 0}),
         ("superpixels", {"sigma": -1}),
-        ("output", {"png_level": 10}),
         ("output", {"shards": 0}),
         ("output", {"formats": ("zip",)}),
         ("source", {"limit": 0}),

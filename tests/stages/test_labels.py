@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.stages.labels import hard_mask, ignored, soft_label
+from hsmix_gen.stages.labels import class_shares, hard_mask, ignored, soft_label
 
 WEIGHTS = np.arange(256, dtype=np.uint8)[None, :]
 
@@ -22,14 +22,16 @@ def filled(class_id: int) -> npt.NDArray[np.uint8]:
 
 
 def test_a_soft_label_holds_the_share_of_each_class() -> None:
-    soft = soft_label(u8([1, 1, 0]), u8([2, 1, 0]), u8([51, 51, 51]), n_classes=3)
+    share = class_shares(u8([1, 1, 0]), u8([2, 1, 0]), u8([51, 51, 51]), n_classes=3)
+    soft = soft_label(share)
 
     assert soft.dtype == np.float16
     np.testing.assert_allclose(soft[:, 0], np.array([[0, 0, 1], [0.8, 1, 0], [0.2, 0, 0]]), atol=2.5e-4)
 
 
 def test_every_share_is_the_float16_nearest_to_the_exact_quotient() -> None:
-    soft = soft_label(filled(0), filled(1), WEIGHTS, n_classes=2)
+    share = class_shares(filled(0), filled(1), WEIGHTS, n_classes=2)
+    soft = soft_label(share)
 
     for plane, numerators in ((soft[1, 0], range(256)), (soft[0, 0], range(255, -1, -1))):
         for stored, numerator in zip(plane, numerators, strict=True):
@@ -44,7 +46,8 @@ classes = st.lists(st.sampled_from([0, 1, 2, 3]), min_size=8, max_size=8)
 @hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
 @hypothesis.given(classes, classes, st.lists(st.integers(0, 255), min_size=8, max_size=8))
 def test_channels_sum_to_one(a: list[int], b: list[int], weight: list[int]) -> None:
-    soft = soft_label(u8(a), u8(b), u8(weight), n_classes=4)
+    share = class_shares(u8(a), u8(b), u8(weight), n_classes=4)
+    soft = soft_label(share)
 
     np.testing.assert_allclose(soft.astype(np.float64).sum(axis=0), 1, atol=2**-11)
     assert (soft >= 0).all()
@@ -54,20 +57,22 @@ def test_channels_sum_to_one(a: list[int], b: list[int], weight: list[int]) -> N
 @hypothesis.given(classes, classes, st.lists(st.integers(0, 255), min_size=8, max_size=8))
 def test_the_mask_is_the_class_of_the_heavier_parent(a: list[int], b: list[int], weight: list[int]) -> None:
     """255 is odd, so no two parents weigh the same and no third class can win."""
-    mask = hard_mask(soft_label(u8(a), u8(b), u8(weight), n_classes=4))
+    mask = hard_mask(class_shares(u8(a), u8(b), u8(weight), n_classes=4))
 
     assert mask[0].tolist() == [q if w > 127 else p for p, q, w in zip(a, b, weight, strict=True)]
 
 
 def test_a_class_of_both_parents_keeps_all_of_its_weight() -> None:
-    soft = soft_label(filled(1), filled(1), WEIGHTS, n_classes=2)
+    share = class_shares(filled(1), filled(1), WEIGHTS, n_classes=2)
+    soft = soft_label(share)
 
     assert (soft[1] == 1).all()
     assert (soft[0] == 0).all()
 
 
 def test_a_class_that_no_parent_shows_is_nowhere() -> None:
-    soft = soft_label(filled(1), filled(3), WEIGHTS, n_classes=5)
+    share = class_shares(filled(1), filled(3), WEIGHTS, n_classes=5)
+    soft = soft_label(share)
 
     assert not soft[[0, 2, 4]].any()
 
@@ -84,24 +89,26 @@ def test_a_pixel_is_ignored_if_an_ignored_parent_weighs_there(a: int, b: int, we
 
 
 def test_an_ignored_pixel_is_zero_in_all_channels_and_255_in_the_mask() -> None:
-    soft = soft_label(u8([255, 1, 255]), u8([1, 255, 255]), u8([100, 100, 100]), n_classes=2)
+    share = class_shares(u8([255, 1, 255]), u8([1, 255, 255]), u8([100, 100, 100]), n_classes=2)
+    soft = soft_label(share)
 
     assert not soft.any()
-    assert hard_mask(soft).tolist() == [[255, 255, 255]]
+    assert hard_mask(share).tolist() == [[255, 255, 255]]
 
 
 def test_hard_mixing_ignores_only_where_the_chosen_parent_is_ignored() -> None:
-    soft = soft_label(u8([255, 255, 1]), u8([1, 1, 255]), u8([0, 255, 0]), n_classes=2)
+    share = class_shares(u8([255, 255, 1]), u8([1, 1, 255]), u8([0, 255, 0]), n_classes=2)
 
-    assert hard_mask(soft).tolist() == [[255, 1, 1]]
+    assert hard_mask(share).tolist() == [[255, 1, 1]]
 
 
 def test_a_tie_goes_to_the_lower_class() -> None:
-    assert hard_mask(np.full((3, 1, 1), 1 / 3, np.float16)).item() == 0
+    assert hard_mask(np.full((3, 1, 1), 85, np.uint8)).item() == 0
 
 
 def test_254_classes_fit() -> None:
-    soft = soft_label(u8([253]), u8([0]), u8([51]), n_classes=254)
+    share = class_shares(u8([253]), u8([0]), u8([51]), n_classes=254)
+    soft = soft_label(share)
 
     assert np.flatnonzero(soft).tolist() == [0, 253]
-    assert hard_mask(soft).item() == 253
+    assert hard_mask(share).item() == 253
