@@ -113,7 +113,6 @@ class Workshop:
             samples=samples,
             sources={row: self.prepared.records[row] for row in rows},
             mix=mix,
-            png_level=self.config.output.png_level,
         )
 
     def pair(self, plan: SamplePlan) -> Pair:
@@ -131,7 +130,7 @@ class Workshop:
 
     def check(self, pair: Pair, task: ShardTask) -> None:
         """Refuse to compare unless all ways make the same soft sample, up to the rounding of lambda."""
-        made = make_one(self._cache, task.layers, pair.plan, task.sources, task.mix, png_level=task.png_level)
+        made = make_one(self._cache, task.layers, pair.plan, task.sources, task.mix)
         cached = made.sample.mixed.image.astype(np.float64)
         images = {
             VECTORISED: vectorised(pair, self.gradcam, task.mix, n_classes=self.n_classes).mixed.image,
