@@ -43,7 +43,7 @@ bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
 clean:  ## remove what builds, tests and the demonstration leave behind
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT)
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## the same, and .venv
