@@ -180,6 +180,7 @@ def _start(processors: int) -> None:
     # Ray tells at every start that tokens guard its ports, which is as it should be.
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
+        address="local",  # without it Ray joins whatever cluster was started last on this machine
         num_cpus=processors,
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
@@ -195,4 +196,7 @@ def _connect(address: str) -> None:
         ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise OutputError(f"no Ray cluster answers at {address}: {reason}; check --address, or leave it out") from None
+        raise OutputError(
+            f"no Ray cluster answers at {address}: {reason}; check --address, set RAY_AUTH_MODE=token if tokens guard "
+            "the cluster, or leave --address out"
+        ) from None
