@@ -22,11 +22,12 @@ RECORDS = "commits"
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of a layer: shape and dtype of a row."""
+    """One array of a layer: shape and dtype of a row, and the part of a row that is read at once (all of it)."""
 
     name: str
     row: tuple[int, ...]
     dtype: str
+    chunk: tuple[int, ...] | None = None
 
 
 def block_size(size: tuple[int, int], channels: int, variants: int) -> int:
@@ -69,7 +70,7 @@ class FeatureCache:
             group.create_array(
                 spec.name,
                 shape=(n_rows, *spec.row),
-                chunks=(1, *spec.row),
+                chunks=(1, *(spec.chunk or spec.row)),
                 shards=(block, *spec.row),
                 dtype=spec.dtype,
                 compressors=ZstdCodec(level=1, checksum=True),

@@ -64,7 +64,8 @@ class Layers:
                 ArraySpec("mask", (height, width), "uint8"),
             ],
             self.superpixels: [
-                ArraySpec("labels", (self.variants, height, width), "uint16"),
+                # A sample needs one granularity of each parent.
+                ArraySpec("labels", (self.variants, height, width), "uint16", (1, height, width)),
                 ArraySpec("count", (self.variants,), "uint16"),
             ],
             self.saliency: [ArraySpec("saliency", (height, width), "uint8")],

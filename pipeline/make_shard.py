@@ -17,8 +17,8 @@ from hsmix_gen.schemas.records import ManifestRow, SamplePlan, ShardRecord, Sour
 from hsmix_gen.stages.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.sample import Parent, Sample, make_sample, needs
 
-KEPT_BYTES = 256 * 2**20
-"""Memory per process for rows of the cache: the features of some 600 RGB images of 224 x 224."""
+KEPT_BYTES = 512 * 2**20
+"""Memory per process for rows of the cache: the features of some 1,300 RGB images of 224 x 224."""
 
 
 @dataclass(frozen=True)
