@@ -42,8 +42,9 @@ from hsmix_gen.stages.superpixels import stratified_counts
 SYNTHETIC_IMAGES = 96
 LEAST_OVER_LOOPS = 25.0
 LEAST_OVER_VECTORISED = 8.0
-CACHE = "from the cache, encoded and written"
-WARM = "the same, its rows in memory already"
+CACHE = "from the cache, encoded and written: a whole run"
+COLD = "  the same, every image used once only"
+WARM = "  the same, all images in memory already"
 LOOPS = "loops over regions, Grad-CAM"
 VECTORISED = "vectorised, Grad-CAM"
 PROBABILITIES: dict[Mode, tuple[float, float, float]] = {"none": (1, 0, 0), "hard": (0, 1, 0), "soft": (0, 0, 1)}
@@ -113,10 +114,14 @@ class Workshop:
         return quantised(np.stack([static_saliency.fine_grained(image) for image in images]))
 
     def task(self, mode: Mode, n_samples: int) -> ShardTask:
-        """Return a shard of at most so many samples of one mode; each image is parent of one of them."""
+        """Return a shard of at most so many samples of one mode; each image is parent of one of them.
+
+        With 0 samples asked, all of a run: its images are parents of several samples, as they are in every run.
+        """
         mix = self.config.mix.model_copy(update={"probabilities": PROBABILITIES[mode]})
         plan = plan_samples(self.prepared, self.config.model_copy(update={"mix": mix}))
-        samples = _of_different_images(plan.samples(plan.splits[0], 0, self.prepared.records), n_samples)
+        planned = plan.samples(plan.splits[0], 0, self.prepared.records)
+        samples = _of_different_images(planned, n_samples) if n_samples else tuple(planned)
         rows = {row for sample in samples for row in (sample.row_a, sample.row_b) if row is not None}
         return ShardTask(
             layers=self.prepared.layers,
@@ -192,8 +197,8 @@ def _ways(workshop: Workshop, options: argparse.Namespace) -> dict[str, Way]:
     mix, n_classes = tasks["soft"].mix, workshop.n_classes
     gradcam, fine_grained = workshop.gradcam, workshop.fine_grained
 
-    def shard(mode: Mode, *, warm: bool = False) -> Way:
-        task = tasks[mode]
+    def shard(mode: Mode, *, warm: bool = False, whole: bool = False) -> Way:
+        task = workshop.task(mode, 0) if whole else tasks[mode]
         return Way(
             lambda: make_shard(task), len(task.samples), (lambda: make_shard(task)) if warm else warm_cache.cache_clear
         )
@@ -208,7 +213,8 @@ def _ways(workshop: Workshop, options: argparse.Namespace) -> dict[str, Way]:
         LOOPS: loops(gradcam),
         "loops over regions, fine_grained": loops(fine_grained),
         "loops with masks of one plane, Grad-CAM": loops(gradcam, wide=False),
-        CACHE: shard("soft"),
+        CACHE: shard("soft", whole=True),
+        COLD: shard("soft"),
         WARM: shard("soft", warm=True),
         VECTORISED: fast(gradcam, soft),
         "vectorised, fine_grained": fast(fine_grained, soft),
@@ -216,9 +222,9 @@ def _ways(workshop: Workshop, options: argparse.Namespace) -> dict[str, Way]:
             lambda: vectorised_batch(soft, gradcam, mix, n_classes=n_classes), len(soft)
         ),
         "SLIC of one image": Way(lambda: [superpixels(pair.a) for pair in soft], len(soft)),
-        "hard from the cache": shard("hard"),
+        "hard from the cache": shard("hard", whole=True),
         "hard vectorised": fast(gradcam, hard),
-        "none from the cache": shard("none"),
+        "none from the cache": shard("none", whole=True),
     }
 
 
