@@ -34,6 +34,7 @@ KERNELS = {
 """What the job is about; everything else is overhead, but for the input."""
 INPUT = {
     "reading, decoding and resizing the sources": (
+        "hsmix_gen.pipeline.scanning:look_of",
         "hsmix_gen.pipeline.images:read_bytes",
         "hsmix_gen.pipeline.images:read_header",
         "hsmix_gen.pipeline.images:decode_image",
@@ -108,7 +109,7 @@ def main() -> int:
         "start": start.seconds["start"],
         "stages": reporter.seconds,
         "watched": dict(watch.seconds),
-        "samples": finished.outcome.samples,
+        "samples": sum(outcome.samples for _, outcome in finished.outcomes),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(result))

@@ -41,7 +41,7 @@ def main() -> int:
         config = resolve(
             options={"size": options.size, "regions": options.regions, "split": split, "backend": "serial"}
         )
-        prepared = run_prepare(source, Path(folder) / "cache", config, Reporter(SilentDisplay()))
+        (prepared,) = run_prepare(source, Path(folder) / "cache", config, Reporter(SilentDisplay()))
         usable = [row for row, record in enumerate(prepared.records) if record.refusal is None]
         tested = [row for row in usable if prepared.records[row].split == "test"]
         print(f"{len(usable)} usable images of {len(prepared.records)}, {len(tested)} of them in the test split")

@@ -174,7 +174,7 @@ def main() -> int:
                 "shards": 1,
             }
         )
-        prepared = run_prepare(source, Path(folder) / "cache", config, Reporter(SilentDisplay()))
+        (prepared,) = run_prepare(source, Path(folder) / "cache", config, Reporter(SilentDisplay()))
         workshop = Workshop(prepared, config, Path(folder) / "output")
         rounds = _measure(_ways(workshop, options), options.rounds)
     _print_methods(rounds)

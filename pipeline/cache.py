@@ -30,9 +30,9 @@ class ArraySpec:
     chunk: tuple[int, ...] | None = None
 
 
-def block_size(size: tuple[int, int], channels: int, variants: int) -> int:
+def block_size(size: tuple[int, int], pixel_bytes: int, variants: int) -> int:
     """Return how many images make a block: 16, or less where they are large."""
-    per_image = size[0] * size[1] * (2 * channels + 2 * variants + 2)
+    per_image = size[0] * size[1] * (2 * pixel_bytes + 2 * variants + 2)
     return max(1, min(BLOCK_IMAGES, BLOCK_BYTES // per_image))
 
 

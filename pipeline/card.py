@@ -13,15 +13,15 @@ from PIL import Image
 
 def sample(entry):
     image = np.array({image})
-    soft = np.load(io.BytesIO(entry["soft.npz"]))["soft"]        # (C, H, W), channels sum to 1
-    return torch.from_numpy({channels_first}).float() / {white}, torch.from_numpy(soft).float()
+    soft = np.load(io.BytesIO(entry["soft.npz"]))["soft"]        # (C, H, W), {soft_rule}
+    return torch.from_numpy({channels_first}).float(){scaled}, torch.from_numpy(soft).float()
 
 shards = sorted(glob.glob("webdataset/train-*.tar"))
 dataset = wds.WebDataset(shards, shardshuffle=len(shards), nodesplitter=wds.split_by_node).shuffle(500).map(sample)
 loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2)    # at most one worker per shard
 for images, soft in loader:
     logits = model(images)                                       # (B, C, H, W)
-    loss = torch.nn.functional.cross_entropy(logits, soft)       # takes class probabilities
+    loss = torch.nn.functional.{loss}(logits, soft)  # takes probabilities
     loss.backward()
 """
 
@@ -36,11 +36,11 @@ rows = load_dataset("parquet", data_files="parquet/train-*.parquet", split="trai
 def collate(batch):
     images = np.stack([np.array({hf_image}){hf_axis} for row in batch])
     soft = np.stack([np.load(io.BytesIO(row["soft"])) for row in batch])
-    return torch.from_numpy(images).movedim(-1, 1).float() / {white}, torch.from_numpy(soft).float()
+    return torch.from_numpy(images).movedim(-1, 1).float(){scaled}, torch.from_numpy(soft).float()
 
 loader = torch.utils.data.DataLoader(rows.shuffle(seed=0, buffer_size=500), batch_size=8, collate_fn=collate)
 for images, soft in loader:
-    loss = torch.nn.functional.cross_entropy(model(images), soft)
+    loss = torch.nn.functional.{loss}(model(images), soft)
     loss.backward()
 """
 
@@ -48,14 +48,19 @@ for images, soft in loader:
 def snippets(dataset: dict[str, Any]) -> dict[str, str]:
     """Return the loader snippet of each format in a dataset, ready to run in its folder with a ``model``."""
     is_png = "image.png" in dataset["members"]
-    white = {"uint8": 255, "uint16": 65535, "float32": 1}[dataset["dtype"]]
+    white = {"uint8": 255, "uint16": 65535}.get(dataset["dtype"])
+    # torch has no operations on uint16, and floats are taken as they are.
+    wider = "" if white is None else ".astype(np.int32)"
     grey = is_png and dataset["channels"] == 1
+    multilabel = dataset["label_mode"] == "multilabel"
     values = {
         "image": 'Image.open(io.BytesIO(entry["image.png"]))' if is_png else 'np.load(io.BytesIO(entry["image.npy"]))',
-        "channels_first": "image[None].astype(np.int32)" if grey else "image.transpose(2, 0, 1).astype(np.int32)",
+        "channels_first": ("image[None]" if grey else "image.transpose(2, 0, 1)") + (wider or ".copy()"),
         "hf_image": 'row["image"]' if is_png else 'np.load(io.BytesIO(row["image"]))',
-        "hf_axis": "[..., None].astype(np.int32)" if grey else ".astype(np.int32)",
-        "white": white,
+        "hf_axis": ("[..., None]" if grey else "") + wider,
+        "scaled": "" if white is None else f" / {white}",
+        "soft_rule": "channels of their own" if multilabel else "channels sum to 1",
+        "loss": "binary_cross_entropy_with_logits" if multilabel else "cross_entropy",
     }
     templates = {"webdataset": WEBDATASET_SNIPPET, "parquet": DATASETS_SNIPPET}
     found = {}
@@ -115,13 +120,25 @@ Training samples are mixed ({modes}); validation and test images are passed thro
 
 - {height} x {width} pixels, {dataset["channels"]} channel(s), {dataset["dtype"]}; classes: {classes}.
 - Members of a sample: {members}.
-  `mask.png` holds class ids (argmax of the soft label, {dataset["ignore"]} = ignore), `soft.npz` the soft label `soft`,
-  (C, H, W) float16, channel 0 is background.
+  {_label_text(dataset)}
 - Profile {run["config"]["profile"]}, policy {mix["policy"]}, {mix["copies"]} copies,
   selection probability {mix["select"]}, saliency {run["saliency"]["backend"]}, seed {run["seed"]}.
   Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
 - {run["refused"]["total"]} of {run["sources"]} sources were refused; see `refused.csv`.
 """
+
+
+def _label_text(dataset: dict[str, Any]) -> str:
+    if dataset["label_mode"] == "multilabel":
+        return (
+            "`soft.npz` holds the soft label `soft`, (C, H, W) float16, a channel of its own for each class, without\n"
+            "  background; `mask.png` the last class that holds at least one half of a pixel, counted from 1 "
+            f"(0 = none, {dataset['ignore']} = ignore)."
+        )
+    return (
+        f"`mask.png` holds class ids (argmax of the soft label, {dataset['ignore']} = ignore), `soft.npz` the soft\n"
+        "  label `soft`, (C, H, W) float16, channel 0 is background."
+    )
 
 
 def _size_category(count: int) -> str:
@@ -138,7 +155,8 @@ def _size_category(count: int) -> str:
 
 _PITFALLS = """## Pitfalls
 
-- Use losses that accept probabilities: `cross_entropy` with float targets, MONAI `DiceLoss(soft_label=True)`.
+- Use losses that accept probabilities: `cross_entropy` with float targets (`binary_cross_entropy_with_logits` where
+  each class has a channel of its own), MONAI `DiceLoss(soft_label=True)`.
   `ignore_index` does not work with float targets; ignored pixels are all zero in the soft label.
 - Never resize or average class ids; interpolate the soft label and renormalise it.
 - `mask.png` has small integers: do not divide it by 255.

@@ -81,12 +81,14 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 
     job = _Job(options)
     prepared = job.call(lambda: run_prepare(source, cache, job.config, job.reporter))
-    usable = sum(record.refusal is None for record in prepared.records)
+    first = prepared[0]
+    usable = sum(record.refusal is None for record in first.records)
+    folds = f" for {len(prepared)} folds" if first.fold is not None else ""
     click.echo(
-        f"prepared {usable} images in {cache}; refused {len(prepared.refusals)} of "
-        f"{len(prepared.records) + len(prepared.unpaired)} sources"
+        f"prepared {usable} images{folds} in {cache}; refused {len(first.refusals)} of "
+        f"{len(first.records) + len(first.unpaired)} sources"
     )
-    for refusal in prepared.refusals[:10]:
+    for refusal in first.refusals[:10]:
         click.echo(f"  {refusal.id}: {refusal.reason}", err=True)
 
 

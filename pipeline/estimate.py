@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from hsmix_gen.pipeline.generate import generate, plan_samples
-from hsmix_gen.pipeline.inventory import Inventory, take_inventory
+from hsmix_gen.pipeline.inventory import Inventory, chosen_rows, take_inventory
 from hsmix_gen.pipeline.jobs import processors
 from hsmix_gen.pipeline.layer_names import name_layers
 from hsmix_gen.pipeline.output import Output
@@ -13,6 +13,7 @@ from hsmix_gen.pipeline.prepare import prepare
 from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.running import SerialRunner
+from hsmix_gen.pipeline.sources import per_fold
 from hsmix_gen.pipeline.summary import size_text, time_text
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -49,6 +50,15 @@ class Estimate:
         return max(self.seconds.get("network", 0.0), (rest + self.seconds.get("network", 0.0)) / self.workers)
 
 
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How many times more a run has than its probe: images, samples, and folds."""
+
+    images: float
+    samples: float
+    folds: int
+
+
 def estimate_text(source: Path, config: RunConfig, reporter: Reporter) -> str:
     """Return the estimate of a run in words; nothing is written but temporary files."""
     found = estimate(source, config, reporter)
@@ -76,59 +86,62 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
         for name in ("warm", "timed"):
             quiet = Reporter(SilentDisplay())
             cache = Path(folder) / name / "cache"
-            prepared = prepare(probe, name_layers(cache, probe, small, gpu=False), small, runner, quiet)
+            (prepared,) = prepare(probe, name_layers(cache, probe, small, gpu=False), small, runner, quiet)
             result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]
-    plan = _plan(prepared, inventory, config)
+    plans = _plans(prepared, inventory, config)
+    n_samples = sum(plan.n_samples for plan in plans)
+    scale = Scale(len(usable) / n_probe, n_samples / result.samples, len(plans))
     return Estimate(
         images=len(usable),
         refused=len(inventory.records) - len(usable) + len(inventory.unpaired),
-        samples=plan.n_samples,
-        shards=sum(part.n_shards for part in plan.splits),
-        output_bytes=result.bytes * plan.n_samples // result.samples,
+        samples=n_samples,
+        shards=sum(part.n_shards for plan in plans for part in plan.splits),
+        output_bytes=result.bytes * n_samples // result.samples,
         cache_bytes=cache_bytes * len(inventory.records) // n_probe,
-        seconds=_scaled(quiet.seconds, prepared, config, len(usable) / n_probe, plan.n_samples / result.samples),
+        seconds=_scaled(quiet.seconds, prepared, config, scale),
         workers=config.run.workers or processors(),
     )
 
 
 def _probe_inventory(inventory: Inventory) -> Inventory:
-    chosen = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None]
-    if len(chosen) < 2:
-        raise SourceError(f"the training split has {len(chosen)} usable image(s), mixing needs 2; see inspect")
-    step = max(1, len(chosen) // PROBE_IMAGES)
-    chosen = chosen[::step][:PROBE_IMAGES]
-    return dataclasses.replace(
-        inventory,
-        scans=[inventory.scans[i] for i in chosen],
-        records=[inventory.records[i] for i in chosen],
-    )
+    rows = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None]
+    if len(rows) < 2:
+        raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; see inspect")
+    step = max(1, len(rows) // PROBE_IMAGES)
+    # A probe has no folds: they repeat its work.
+    probe = chosen_rows(inventory, rows[::step][:PROBE_IMAGES])
+    return dataclasses.replace(probe, records=[dataclasses.replace(record, fold=None) for record in probe.records])
 
 
 def _probe_config(config: RunConfig) -> RunConfig:
     saliency = config.saliency.model_copy(update={"fit_steps": PROBE_STEPS, "probe_images": 2})
-    mix = config.mix.model_copy(update={"copies": PROBE_COPIES, "batch_size": 2})
+    mix = config.mix.model_copy(update={"copies": PROBE_COPIES, "batch_size": 2, "partners": "any"})
     output = config.output.model_copy(update={"shards": 1})
     return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
 
 
-def _plan(prepared: Prepared, inventory: Inventory, config: RunConfig) -> Plan:
+def _plans(prepared: Prepared, inventory: Inventory, config: RunConfig) -> list[Plan]:
+    """Return the plan of each fold."""
     layers = dataclasses.replace(prepared.layers, n_rows=len(inventory.records))
-    return plan_samples(Prepared(layers, inventory.records, inventory.unpaired, {}, config.seed), config)
+    return [
+        plan_samples(Prepared(layers, records, inventory.unpaired, {}, config.seed), config)
+        for records in per_fold(inventory.records)
+    ]
 
 
-def _scaled(
-    seconds: dict[str, float], prepared: Prepared, config: RunConfig, per_image: float, per_sample: float
-) -> dict[str, float]:
+def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:
     network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
+    # A network, and what follows from it, is made for each fold.
+    networks = scale.folds if prepared.saliency["backend"] == "gradcam" else 1
     scaled = {
-        "images": seconds["images"] * per_image,
-        "superpixels": (seconds["superpixels"] - sum(network.values())) * per_image,
-        "saliency": seconds["saliency"] * per_image,
-        "mix": seconds["mix"] * per_sample,
+        "images": seconds["images"] * scale.images,
+        "superpixels": (seconds["superpixels"] - sum(network.values())) * scale.images,
+        "saliency": seconds["saliency"] * scale.images * networks,
+        "mix": seconds["mix"] * scale.samples,
     }
     if prepared.saliency["backend"] == "gradcam":
         fit = network["fit"] * config.saliency.fit_steps / PROBE_STEPS
-        scaled["network"] = fit + network["layer"] * config.saliency.probe_images / 2
+        scaled["network"] = (fit + network["layer"] * config.saliency.probe_images / 2) * networks
     return scaled

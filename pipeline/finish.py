@@ -64,11 +64,12 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
         "name": config.output.name,
         "contract": CONTRACT_VERSION,
         "classes": list(facts.classes),
-        "label_mode": "exclusive",
+        "label_mode": "multilabel" if facts.multilabel else "exclusive",
         "ignore": IGNORE,
         "size": list(facts.size),
         "channels": facts.channels,
         "dtype": facts.dtype,
+        "intensity": asdict(facts.intensity),
         "members": [image_member(facts.channels, facts.dtype), "json", "mask.png", "soft.npz"],
         "soft": {"array": "soft", "shape": [facts.n_classes, *facts.size], "dtype": "float16"},
         "splits": {
@@ -79,6 +80,7 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
             }
             for part in plan.splits
         },
+        "fold": prepared.fold,
         "formats": {form: _files_of(form, shards) for form in config.output.formats},
         "config_digest": digest_of(config.of_bytes()),
     }
@@ -92,6 +94,7 @@ def describe_run(
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.to_dict(),
+        "fold": prepared.fold,
         "seed": config.seed,
         "features_seed": prepared.seed,
         "config_digest": dataset["config_digest"],

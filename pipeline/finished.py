@@ -64,7 +64,8 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     folder = cache or root / run["cache"]
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
-    prepared, _ = load(folder)
+    folds, _ = load(folder)
+    prepared = next((fold for fold in folds if fold.fold == run["fold"]), folds[0])
     now = prepared.layers.names
     if now != run["layers"]:
         changed = next(name for name in now if now[name] != run["layers"][name])

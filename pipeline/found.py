@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from hsmix_gen.schemas.records import Refusal, SourceItem
+from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
 
 MAX_ID = 64
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -12,11 +12,12 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 @dataclass(frozen=True)
 class Found:
-    """Items and refusals of one source, in any order."""
+    """Items and refusals of one source in any order, what its layout tells of labels, and notes for the user."""
 
     items: tuple[SourceItem, ...]
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
+    labelling: Labelling = field(default_factory=Labelling)
 
 
 def safe_id(name: str) -> str:

@@ -1,7 +1,10 @@
 """The CPU half: from a finished cache to a finished dataset; shards that are finished already are kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from hsmix_gen.pipeline import versions
 from hsmix_gen.pipeline.features import Layers
@@ -12,8 +15,9 @@ from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit
 from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import DatasetFacts
+from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 from hsmix_gen.stages.pairing import Plan, SplitPlan, make_plan
 
 # Named sets are spelled out in the other keys; files are known by the layers that came of them.
@@ -31,13 +35,14 @@ class Outcome:
     refused: int
 
 
-def identity_of(layers: Layers, config: RunConfig) -> dict[str, Any]:
-    """Return what decides the bytes of a dataset besides its sources: configuration, features and versions.
+def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> dict[str, Any]:
+    """Return what decides the bytes of a dataset besides its sources: configuration, homes, features and versions.
 
     The names of the layers stand for the contents of weights and maps, wherever those files lie.
     """
     options = {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
     features = {f"layer of {kind}": name for kind, name in layers.names.items()}
+    features["splits and groups"] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
     found = versions.versions_of(versions.SHARDS)
     return {**options, **features, **{f"version of {name}": value for name, value in found.items()}}
 
@@ -45,7 +50,7 @@ def identity_of(layers: Layers, config: RunConfig) -> dict[str, Any]:
 def sample_bytes(facts: DatasetFacts) -> int:
     """Return a rough size of one encoded sample: half of the raw image, a tenth of the raw soft label."""
     height, width = facts.size
-    depth = 2 if facts.dtype == "uint16" else 1
+    depth = np.dtype(facts.dtype).itemsize
     return height * width * (facts.channels * depth // 2 + 1 + facts.n_classes // 5) + 2048
 
 
@@ -57,12 +62,20 @@ def plan_samples(prepared: Prepared, config: RunConfig) -> Plan:
         seed=config.seed,
         shards=config.output.shards,
         sample_bytes=sample_bytes(prepared.layers.facts),
+        other_group=needs_other_group(prepared.layers.facts, config),
     )
+
+
+def needs_other_group(facts: DatasetFacts, config: RunConfig) -> bool:
+    """Return whether partners have to be of another group: slices of a patient and tiles of a slide look alike."""
+    if config.mix.partners == "auto":
+        return facts.volumes or config.image.tiles is not None
+    return config.mix.partners == "other-group"
 
 
 def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runner, reporter: Reporter) -> Outcome:
     """Write all shards that are missing, then everything that describes them; the manifest comes last."""
-    output.bind(identity_of(prepared.layers, config), prepared.records)
+    output.bind(identity_of(prepared.layers, prepared.records, config), prepared.records)
     plan = plan_samples(prepared, config)
     shards = [(part, number) for part in plan.splits for number in range(part.n_shards)]
     output.remove_temporaries()

@@ -134,9 +134,8 @@ class GradCamWorker:
                 "bring them back, or remove that file to choose the layer again"
             )
         self._layers = layers
-        self._saliency = GradCamSaliency(
-            network, record["layer"], cam_options(config, record["side"]), device=models.best_device()
-        )
+        options = cam_options(config, record["side"], multilabel=layers.facts.multilabel)
+        self._saliency = GradCamSaliency(network, record["layer"], options, device=models.best_device())
 
     def process(self, layers: Layers, block: int, sources: Sequence[SourceRecord]) -> BlockRecord:
         """Map one block."""
@@ -191,9 +190,13 @@ def make_network(task: NetworkTask) -> None:
     storage.write_json(record_path(layers), record)
 
 
-def cam_options(config: SaliencyConfig, side: int | None) -> CamOptions:
-    """Return how maps are computed: reduced precision on a GPU, one thread on a CPU."""
+def cam_options(config: SaliencyConfig, side: int | None, *, multilabel: bool = False) -> CamOptions:
+    """Return how maps are computed: reduced precision on a GPU, one thread on a CPU.
+
+    In multi-label a network of the user has a channel for each region; the fitted one has classes.
+    """
     return CamOptions(
+        multilabel=multilabel and config.model is not None,
         method=config.cam,
         target=config.target,
         side=side,
@@ -222,6 +225,7 @@ def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Mo
         network,
         n_channels=layers.facts.channels,
         n_classes=layers.facts.n_classes,
+        multilabel=layers.facts.multilabel,
         size=layers.facts.size,
         side=config.side,
         output_key=config.output_key,
@@ -237,7 +241,8 @@ def _fit(task: NetworkTask) -> Fitted:
         _samples(cache, layers, task.train_rows),
         _samples(cache, layers, task.val_rows) if task.val_rows else None,
         n_channels=layers.facts.channels,
-        n_classes=layers.facts.n_classes,
+        # Channels of multi-label collapse to ids, with the background that they lack.
+        n_classes=layers.facts.n_classes + layers.facts.multilabel,
         config=fit,
         seed=task.seed,
         device=models.best_device(),
@@ -255,7 +260,8 @@ def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> list[tu
     if config.layer is not None:
         candidates = [c for c in candidates if c.name == config.layer] or [LayerInfo(config.layer, "given", 0, 0, 0)]
     device = models.best_device()
-    measured = rank_layers(network, candidates, images, masks, options=cam_options(config, side), device=device)
+    options = cam_options(config, side, multilabel=layers.facts.multilabel)
+    measured = rank_layers(network, candidates, images, masks, options=options, device=device)
     return [(layer.name, _number(auc)) for layer, auc in measured]
 
 

@@ -1,6 +1,7 @@
 """Image and mask files as arrays: faithful values whatever the format, problems told in words."""
 
 import io
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from hsmix_gen.pipeline import tiff_files
 from hsmix_gen.schemas.errors import SourceError
@@ -24,6 +25,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 274
 _SWAPPED = range(5, 9)
 _PNG_GREY_ALPHA = 4
+_JPEG = b"\xff\xd8\xff"
+# Lossy files are masks of two values: how far their channels may differ, and the share of pixels in between.
+_LOSSY_TINT = 32
+_LOSSY_BETWEEN = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,11 @@ class Header:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file; an empty or unreadable one is a ``SourceError``."""
+    """Return the bytes of a file; an empty or unreadable one, or a device or pipe, is a ``SourceError``."""
     try:
+        # A pipe would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError("cannot be read (it is no file); remove it")
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
@@ -47,8 +55,17 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_header(data: bytes, *, max_pixels: int) -> Header:
+def read_header(data: bytes, *, max_pixels: int, any_type: bool = False) -> Header:
     """Return size and form of an image file from its header.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    max_pixels : int
+        Most pixels that it may have.
+    any_type : bool
+        Whether a TIFF may hold floats, signed or wide numbers (masks); its `bits` are 16 then.
 
     Raises
     ------
@@ -56,7 +73,7 @@ def read_header(data: bytes, *, max_pixels: int) -> Header:
         If it is no image, or has more than `max_pixels` pixels.
     """
     with _refusing():
-        header = _tiff_header(data) if tiff_files.is_tiff(data) else _picture_header(data)
+        header = _tiff_header(data, any_type) if tiff_files.is_tiff(data) else _picture_header(data)
     if header.height * header.width > max_pixels:
         raise SourceError(
             f"has {header.width} x {header.height} pixels, more than source.max_pixels = {max_pixels}; "
@@ -80,39 +97,67 @@ def decode_image(data: bytes) -> npt.NDArray[Any]:
             return tiff_files.decode_picture(data)
         if _is_wide_png(data):
             return _decode_wide_png(data)
-        picture = ImageOps.exif_transpose(_loaded(data))
+        picture = _upright(data)
         if picture.mode.startswith("I"):
             return _as_uint16(np.asarray(picture))[..., None]
         if picture.mode == "F":
             raise SourceError("holds floating-point pixels; export it as 8 or 16 bit")
         if picture.mode in _GREY_MODES:
-            return np.asarray(picture.convert("L"))[..., None]
+            return np.asarray(picture if picture.mode == "L" else picture.convert("L"))[..., None]
+        if picture.mode == "RGB":
+            return np.asarray(picture)
         # Pillow warns when a palette carries transparency; alpha is dropped on purpose.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(picture.convert("RGB"))
 
 
-def decode_mask(data: bytes) -> npt.NDArray[np.uint8]:
-    """Return a mask file as (H, W) uint8 values as they are stored; palettes give their indices.
+def decode_mask(data: bytes) -> npt.NDArray[Any]:
+    """Return a mask file as (H, W) values as they are stored; palettes give their indices, lossy files 0 and 255.
 
     Raises
     ------
     SourceError
-        If it is damaged, has colours that differ between channels, or values above 255.
+        If it is damaged, has colours that differ between channels, or is lossy and not of two values.
     """
     with _refusing():
-        array = tiff_files.decode_values(data) if tiff_files.is_tiff(data) else _mask_values(data)
-        if array.ndim == 3:
-            colours = array[..., :3]
-            if (colours != colours[..., :1]).any():
-                raise SourceError("mask is coloured; store class ids or grey values, one number a pixel")
-            array = colours[..., 0]
-        if array.dtype.kind == "f" or array.min() < 0 or array.max() > 255:
-            raise SourceError(f"mask has {array.dtype} values {array.min()} to {array.max()}, expected 0 to 255")
-        return np.ascontiguousarray(array.astype(np.uint8))
+        if tiff_files.is_tiff(data):
+            return _common_channel(tiff_files.decode_values(data))
+        if _is_wide_png(data):
+            array = imagecodecs.png_decode(data)
+            return np.ascontiguousarray(array[..., 0]) if data[25] == _PNG_GREY_ALPHA else _common_channel(array)
+        if _is_lossy(data):
+            return _two_values(_luma(data))
+        values = np.asarray(_grey_band(_upright(data)))
+        return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
+def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
+    """Return a coloured mask file as (H, W) numbers: red * 65536 + green * 256 + blue.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged, lossy, or has more than 8 bits a channel.
+    """
+    if _is_lossy(data):
+        raise SourceError("is a lossy file, in which colours are blurred; export the coloured mask as PNG")
+    image = decode_image(data)
+    if image.dtype != np.uint8:
+        raise SourceError("has 16 bits a channel, expected colours of 8 bits; export it as 8 bit")
+    packed = image[..., 0].astype(np.int32)
+    if image.shape[2] == 1:
+        return packed * 0x010101
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= image[..., channel]
+    return packed
+
+
+_COLOURED = (
+    "mask is coloured; store class ids or grey values, one number a pixel, or name its colours, "
+    "for example --colours '#000000=background,#FF0000=lesion'"
+)
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
@@ -124,20 +169,26 @@ def _refusing() -> Iterator[None]:
     except SourceError:
         raise
     except UnidentifiedImageError:
-        raise SourceError("is no image that can be read (unknown or damaged format)") from None
+        raise SourceError(
+            "is no image that can be read (unknown or damaged format); copy it again or remove it"
+        ) from None
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise SourceError(f"is damaged: {reason[0] if reason else type(error).__name__}; copy it again") from None
 
 
-def _tiff_header(data: bytes) -> Header:
-    form = tiff_files.read_form(data)
+def _tiff_header(data: bytes, any_type: bool) -> Header:
+    form = tiff_files.read_form(data, any_type=any_type)
     return Header(form.height, form.width, form.channels, form.bits)
 
 
 def _picture_header(data: bytes) -> Header:
     picture = Pillow.open(io.BytesIO(data))
     width, height = picture.size
+    # Phones put a preview behind the picture (MPO); what moves has no one picture that a mask could belong to.
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+        frames: int = getattr(picture, "n_frames", 1)
+        raise SourceError(f"holds {frames} frames, expected one picture; export the one that is meant")
     # For a PNG without EXIF the look-up would decode all pixels.
     has_exif = not data.startswith(_PNG) or b"eXIf" in data
     if has_exif and picture.getexif().get(_ORIENTATION_TAG) in _SWAPPED:
@@ -147,19 +198,65 @@ def _picture_header(data: bytes) -> Header:
     return Header(height, width, 1 if grey else 3, 16 if wide or picture.mode.startswith("I") else 8)
 
 
-def _loaded(data: bytes) -> Pillow.Image:
+def _upright(data: bytes, *, draft: str | None = None) -> Pillow.Image:
     picture = Pillow.open(io.BytesIO(data))
+    if draft is not None:
+        picture.draft(draft, None)
     picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)
     return picture
 
 
-def _mask_values(data: bytes) -> npt.NDArray[Any]:
-    if _is_wide_png(data):
-        return imagecodecs.png_decode(data)[..., : 1 if data[25] == _PNG_GREY_ALPHA else 3]
-    picture = ImageOps.exif_transpose(_loaded(data))
+def _luma(data: bytes) -> Pillow.Image:
+    """Return the brightness of a lossy file that has no colours."""
+    # A JPEG can be decoded without its colours, and once more at an eighth to see whether it has any.
+    small = Pillow.open(io.BytesIO(data))
+    small.draft("RGB", (max(1, small.width // 8), max(1, small.height // 8)))
+    _grey_band(small, tolerance=_LOSSY_TINT)
+    picture = _upright(data, draft="L")
+    return picture if picture.mode == "L" else picture.convert("RGB").convert("L")
+
+
+def _grey_band(picture: Pillow.Image, *, tolerance: int = 0) -> Pillow.Image:
+    """Return the one band of a mask; coloured ones are told from grey ones by the differences of their bands."""
     if picture.mode in ("LA", "PA"):
-        return np.asarray(picture)[..., 0]
-    return np.asarray(picture.convert("RGB") if picture.mode == "CMYK" else picture)
+        return picture.getchannel(0)
+    if len(picture.getbands()) == 1:
+        return picture
+    red, green, blue = (picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGB")).split()[:3]
+    if any(sum(ImageChops.difference(red, other).histogram()[tolerance + 1 :]) for other in (green, blue)):
+        raise SourceError(_COLOURED)
+    return red
+
+
+def _common_channel(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the first channel of (H, W, C) values if all but alpha are equal."""
+    if array.shape[2] > 4:
+        raise SourceError(f"mask has {array.shape[2]} channels, expected one; store class ids, one number a pixel")
+    colours = array[..., :3]
+    if array.shape[2] > 1 and (colours != colours[..., :1]).any():
+        raise SourceError(_COLOURED)
+    return np.ascontiguousarray(colours[..., 0])
+
+
+def _two_values(picture: Pillow.Image) -> npt.NDArray[np.uint8]:
+    """Return 0 below 128 and 255 above for a mask that a lossy format has blurred."""
+    counts = np.asarray(picture.histogram())
+    present = np.flatnonzero(counts)
+    between = counts[65:192].sum() / counts.sum()
+    # Class ids 0, 1, 2 would all turn into background.
+    faint = present[-1] < 128 and len(present) > 1
+    if between > _LOSSY_BETWEEN or faint:
+        raise SourceError(
+            f"is a lossy mask with values {present[0]} to {present[-1]}, {between:.0%} of its pixels between 64 and "
+            "192, expected black and white; export it as PNG"
+        )
+    return np.asarray(picture.point([0] * 128 + [255] * 128))
+
+
+def _is_lossy(data: bytes) -> bool:
+    """Return whether a file is a JPEG or a lossy WebP."""
+    return data.startswith(_JPEG) or (data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8 ")
 
 
 def _is_wide_png(data: bytes) -> bool:

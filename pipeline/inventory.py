@@ -1,15 +1,31 @@
 """What a source holds, after every file was looked at once; nothing is computed yet."""
 
+import dataclasses
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.reading import Discovery, discover
 from hsmix_gen.pipeline.running import Runner, Unit
-from hsmix_gen.pipeline.scanning import SCAN_BLOCK, scan, understand, with_value_problems
-from hsmix_gen.pipeline.sources import make_records
+from hsmix_gen.pipeline.scanning import SCAN_BLOCK, ScanOptions, scan, scan_options
+from hsmix_gen.pipeline.sources import make_records, with_folds
+from hsmix_gen.pipeline.understanding import understand, with_problems
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.records import DatasetFacts, Refusal, ScanResult, SourceRecord
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import DatasetFacts, Part, Refusal, ScanResult, SourceItem, SourceRecord
+from hsmix_gen.stages.similarity import near_duplicates
+
+_SHOWN_TWINS = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one image comes from: an item and a part of it."""
+
+    item: SourceItem
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -18,16 +34,23 @@ class Inventory:
 
     Attributes
     ----------
-    records : list of SourceRecord
-        One for each pair, sorted by id; those that cannot be used are refused.
-    unpaired : tuple of Refusal
-        Files that are no part of a pair.
+    discovery : Discovery
+    scans, places, records : list
+        One entry for each image, sorted by id; images that cannot be used carry their refusal.
+    facts : DatasetFacts
+    twins : list of (int, int, int)
+        Pairs of images of different groups that look alike, and in how many of 64 bits they differ.
+    notes : tuple of str
+        What was understood and chosen, for the user.
     """
 
     discovery: Discovery
     scans: list[ScanResult]
+    places: list[Place]
     facts: DatasetFacts
     records: list[SourceRecord]
+    twins: list[tuple[int, int, int]]
+    notes: tuple[str, ...]
 
     @property
     def unpaired(self) -> tuple[Refusal, ...]:
@@ -36,19 +59,88 @@ class Inventory:
 
 
 def take_inventory(source: Path, config: RunConfig, runner: Runner, reporter: Reporter) -> Inventory:
-    """Find, look at and understand all pairs of a source."""
+    """Find, look at and understand all images of a source."""
     discovery = discover(source, config)
     for note in discovery.notes:
         reporter.note(note)
-    items = discovery.items
-    pieces = [items[i : i + SCAN_BLOCK] for i in range(0, len(items), SCAN_BLOCK)]
-    units = [Unit(f"scan {i}", scan, (piece, config.source.max_pixels)) for i, piece in enumerate(pieces)]
-    by_name: dict[str, list[ScanResult]] = {}
+    options = scan_options(config, discovery.labelling)
+    scans, places = _scanned(discovery.items, options, runner, reporter)
+    facts, notes = understand(scans, config, discovery.labelling)
+    scans = with_problems(
+        scans, facts, [place.item.mask.uri for place in places], bits=discovery.labelling.bits and not facts.multilabel
+    )
+    records = make_records([place.item for place in places], scans)
+    if config.source.folds is not None:
+        records = with_folds(records, scans, config.source.folds, seed=config.seed)
+    twins = _twins(records, scans)
+    notes = [*notes, *_twin_notes(records, twins)]
+    for note in notes:
+        reporter.note(note)
+    return Inventory(discovery, scans, places, facts, records, twins, (*discovery.notes, *notes))
+
+
+def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:
+    """Return an inventory of some of the rows."""
+    return dataclasses.replace(
+        inventory,
+        scans=[inventory.scans[row] for row in rows],
+        places=[inventory.places[row] for row in rows],
+        records=[inventory.records[row] for row in rows],
+        twins=[],
+    )
+
+
+def _scanned(
+    items: Sequence[SourceItem], options: ScanOptions, runner: Runner, reporter: Reporter
+) -> tuple[list[ScanResult], list[Place]]:
+    """Return what was seen of each image and where it comes from, sorted by id."""
+    pieces = _pieces(items)
+    units = [Unit(f"scan of {piece[0].id} to {piece[-1].id}", scan, (piece, options)) for piece in pieces]
+    by_name: dict[str, list[list[ScanResult]]] = {}
     with reporter.stage("scan", len(items)) as stage:
         for unit, results in runner.run(units):
             by_name[unit.name] = results
             stage.advance(len(results))
-    scans = [result for unit in units for result in by_name[unit.name]]
-    facts = understand(scans, config)
-    scans = with_value_problems(scans, facts, items)
-    return Inventory(discovery, scans, facts, make_records(items, scans))
+    seen = [
+        (result, Place(item, result.part))
+        for unit, piece in zip(units, pieces, strict=True)
+        for item, results in zip(piece, by_name[unit.name], strict=True)
+        for result in results
+    ]
+    seen.sort(key=lambda pair: pair[0].id)
+    for (one, place), (other, twin) in itertools.pairwise(seen):
+        if one.id == other.id:
+            raise SourceError(
+                f"{place.item.image.uri} and {twin.item.image.uri} both have an image {one.id}; rename one of them"
+            )
+    return [result for result, _ in seen], [place for _, place in seen]
+
+
+def _pieces(items: Sequence[SourceItem]) -> list[list[SourceItem]]:
+    """Cut items into units: pictures in blocks, others, which may be volumes, one by one."""
+    pieces: list[list[SourceItem]] = []
+    for item in items:
+        small = item.image.format == "picture"
+        if pieces and small and len(pieces[-1]) < SCAN_BLOCK and pieces[-1][0].image.format == "picture":
+            pieces[-1].append(item)
+        else:
+            pieces.append([item])
+    return pieces
+
+
+def _twins(records: Sequence[SourceRecord], scans: Sequence[ScanResult]) -> list[tuple[int, int, int]]:
+    looks = [scan.look if record.refusal is None else None for record, scan in zip(records, scans, strict=True)]
+    return near_duplicates(looks, [record.group for record in records])
+
+
+def _twin_notes(records: Sequence[SourceRecord], twins: Sequence[tuple[int, int, int]]) -> list[str]:
+    if not twins:
+        return []
+    across = [pair for pair in twins if _home(records[pair[0]]) != _home(records[pair[1]])]
+    shown = ", ".join(f"{records[i].id} and {records[j].id}" for i, j, _ in [*across, *twins][:_SHOWN_TWINS])
+    where = f", {len(across)} of them across splits or folds" if across else ""
+    return [f"{len(twins)} pairs of images of different groups look alike{where}: {shown}; see whether they are copies"]
+
+
+def _home(record: SourceRecord) -> tuple[str, int | None]:
+    return record.split, record.fold

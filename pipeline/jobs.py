@@ -16,6 +16,7 @@ from hsmix_gen.pipeline.prepare import prepare
 from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, SerialRunner
+from hsmix_gen.pipeline.sources import per_fold
 from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
 from hsmix_gen.schemas.errors import OutputError
 
@@ -26,11 +27,11 @@ class Terminated(BaseException):
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: where it is, what it holds."""
+    """A finished run: where it is, what it holds; of folds each has an output and an outcome of its own."""
 
     output: Output
     cache: Path
-    outcome: Outcome
+    outcomes: list[tuple[Output, Outcome]]
 
 
 @contextlib.contextmanager
@@ -74,14 +75,14 @@ def run_all(source: Path, output: Output, config: RunConfig, reporter: Reporter,
     with running(config.run) as runner:
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
-        output.check_identity(identity_of(layers, config), inventory.records)
+        outputs = _outputs(output, config)
+        for fold, part, records in zip(layers, outputs, per_fold(inventory.records), strict=True):
+            part.check_identity(identity_of(fold, records, config), records)
         prepared = prepare(inventory, layers, config, runner, reporter)
-        result = generate(prepared, output, config, runner, reporter)
-    check_errors(config, result)
-    return Finished(output, cache, result)
+        return _generated(prepared, output, outputs, config, runner, reporter)
 
 
-def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> Prepared:
+def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
     """Do the GPU half."""
     with running(config.run) as runner:
         inventory = take_inventory(source, config, runner, reporter)
@@ -97,11 +98,34 @@ def run_generate(
     if fresh:
         output.clear()
     prepared, _ = load(cache)
-    output.check_identity(identity_of(prepared.layers, config), prepared.records)
+    outputs = _outputs(output, config)
+    for fold, part in zip(prepared, outputs, strict=True):
+        part.check_identity(identity_of(fold.layers, fold.records, config), fold.records)
     with running(config.run) as runner:
-        result = generate(prepared, output, config, runner, reporter)
-    check_errors(config, result)
-    return Finished(output, cache, result)
+        return _generated(prepared, output, outputs, config, runner, reporter)
+
+
+def _outputs(output: Output, config: RunConfig) -> list[Output]:
+    """Return where each fold goes; without folds the output itself."""
+    output.check_folds(config.source.folds)
+    return [output] if config.source.folds is None else [output.fold(k) for k in range(config.source.folds)]
+
+
+def _generated(
+    prepared: list[Prepared],
+    output: Output,
+    outputs: list[Output],
+    config: RunConfig,
+    runner: Runner,
+    reporter: Reporter,
+) -> Finished:
+    outcomes = []
+    for fold, part in zip(prepared, outputs, strict=True):
+        if fold.fold is not None:
+            reporter.note(f"fold {fold.fold}: {part.root}")
+        outcomes.append((part, generate(fold, part, config, runner, reporter)))
+    check_errors(config, outcomes[0][1])
+    return Finished(output, prepared[0].layers.root, outcomes)
 
 
 def check_errors(config: RunConfig, result: Outcome) -> None:

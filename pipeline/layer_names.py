@@ -1,5 +1,6 @@
 """Names of the cache's layers: a digest of everything that their bytes depend on, and of nothing else."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,29 +8,29 @@ from typing import Any
 from hsmix_gen.pipeline import precomputed, versions
 from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.inventory import Inventory
-from hsmix_gen.pipeline.sources import content_digest
+from hsmix_gen.pipeline.sources import content_digest, per_fold
 from hsmix_gen.pipeline.storage import sha256_of_file
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
 
-IMAGES_VERSION = 1
-SUPERPIXELS_VERSION = 1
+IMAGES_VERSION = 2
+SUPERPIXELS_VERSION = 2
 SALIENCY_VERSION = 1
 """Raised whenever an algorithm of ours gives other bytes for the same input."""
 
 
-def name_layers(root: Path, inventory: Inventory, config: RunConfig, *, gpu: bool) -> Layers:
-    """Return the layers of a cache folder that belong to some sources and a configuration."""
-    records, facts = inventory.records, inventory.facts
+def name_layers(root: Path, inventory: Inventory, config: RunConfig, *, gpu: bool) -> list[Layers]:
+    """Return the layers of a cache folder that belong to some sources and a configuration, one set for each fold.
+
+    Folds share images and superpixels, and saliency too where no network is fitted to their training images.
+    """
+    facts = inventory.facts
     images = digest_of(
         {
             "version": IMAGES_VERSION,
-            "content": content_digest(records),
-            "size": facts.size,
-            "channels": facts.channels,
-            "dtype": facts.dtype,
-            "mask_values": facts.mask_values,
+            "content": content_digest(inventory.records),
+            "facts": dataclasses.asdict(facts) | {"classes": len(facts.classes)},
             "libraries": versions.versions_of(versions.IMAGES),
         }
     )
@@ -41,16 +42,18 @@ def name_layers(root: Path, inventory: Inventory, config: RunConfig, *, gpu: boo
             "libraries": versions.versions_of(versions.SUPERPIXELS),
         }
     )
-    saliency = digest_of({"images": images, **_saliency_key(records, config, gpu=gpu)})
-    return Layers(
-        root=root,
-        images=f"images-{images}",
-        superpixels=f"superpixels-{superpixels}",
-        saliency=f"saliency-{saliency}",
-        facts=facts,
-        n_rows=len(records),
-        variants=config.superpixels.variants,
-    )
+    return [
+        Layers(
+            root=root,
+            images=f"images-{images}",
+            superpixels=f"superpixels-{superpixels}",
+            saliency="saliency-" + digest_of({"images": images, **_saliency_key(records, config, gpu=gpu)}),
+            facts=facts,
+            n_rows=len(records),
+            variants=config.superpixels.variants,
+        )
+        for records in per_fold(inventory.records)
+    ]
 
 
 def _saliency_key(records: Sequence[SourceRecord], config: RunConfig, *, gpu: bool) -> dict[str, Any]:

@@ -1,82 +1,278 @@
 """Lists of pairs: CSV, Parquet or JSONL with columns image and mask, and if wanted id, group and split."""
 
 import csv
+import io
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hsmix_gen.pipeline.found import Found, safe_id
+from hsmix_gen.pipeline.images import IMAGE_ENDINGS
 from hsmix_gen.pipeline.tables import read_table
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import SPLITS, Refusal, SourceItem, Split
+from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem, Split, picture
 
 ENDINGS = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})
+ARRAY_ENDINGS = (".npy", ".npz", ".h5", ".hdf5")
+NIFTI_ENDINGS = (".nii", ".nii.gz")
 _SPLIT_WORDS: dict[str, Split] = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
 }  # fmt: skip
+_DOUBLE_ENDINGS = (".nii.gz", ".npy.h5")
+_DRIVE = re.compile(r"[A-Za-z]:/")
 
 
 class ListReader:
-    """A table with one row per pair; paths are relative to the folder of the list."""
+    """A table with one row per pair.
+
+    Paths are relative to the folder of the list and may not leave it, or the folder that ``root`` names. A list
+    that lies outside of that folder has its paths relative to it.
+    """
 
     name = "list"
 
     def recognises(self, source: Path) -> bool:
-        """Return whether the source is a file with the ending of a list."""
-        return source.is_file() and source.suffix.lower() in ENDINGS
+        """Return whether the source is a file with the ending of a list; Parquet with pictures inside is none."""
+        if source.suffix.lower() not in ENDINGS or not source.is_file():
+            return False
+        if source.suffix.lower() != ".parquet":
+            return True
+        from hsmix_gen.pipeline.parquet_reader import ParquetReader
 
-    def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - part of the interface
-        """Return the pairs that a list names."""
-        if not self.recognises(source):
+        return not ParquetReader().recognises(source)
+
+    def find(self, source: Path, config: SourceConfig) -> Found:
+        """Return the pairs that a list names.
+
+        Raises
+        ------
+        SourceError
+            If the list cannot be read, or has no columns image and mask.
+        """
+        if source.suffix.lower() not in ENDINGS or not source.is_file():
             raise SourceError(f"{source} is no list, expected a file with ending {', '.join(sorted(ENDINGS))}")
         rows = _rows(source)
-        missing = [name for name in ("image", "mask") if rows and name not in rows[0]]
+        columns = list(dict.fromkeys(name for row in rows for name in row if name))
+        missing = [name for name in ("image", "mask") if rows and name not in columns]
         if missing:
-            raise SourceError(
-                f"{source} has no column {missing[0]}, got {', '.join(filter(None, rows[0]))}; rename one"
+            raise SourceError(f"{source} has no column {missing[0]}, got {', '.join(columns)}; rename one")
+        table = _Table(source, config)
+        found = [table.item(number, row) for number, row in enumerate(rows, start=1)]
+        return Found(
+            tuple(item for item in found if isinstance(item, SourceItem)),
+            tuple(item for item in found if isinstance(item, Refusal)),
+        )
+
+
+class Root:
+    """A folder that paths may not leave, neither by ``..`` nor through links."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._real = os.path.realpath(folder)
+        self._parents: dict[str, str] = {}
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a path, with all links followed, lies in the folder."""
+        try:
+            real = self._resolved(path)
+        except (OSError, ValueError):
+            return False
+        return real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep)
+
+    def relative(self, path: Path) -> str:
+        """Return the path of a file in the folder, without links above it, relative and with ``/``."""
+        parent = self._parent(path)
+        return PurePosixPath(os.path.relpath(parent, self._real), path.name).as_posix()
+
+    def _resolved(self, path: Path) -> str:
+        # Lists name thousands of files of few folders: links above a file are followed once a folder.
+        if path.name in ("", ".."):
+            return os.path.realpath(path)
+        real = str(Path(self._parent(path), path.name))
+        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114 - takes text
+
+    def _parent(self, path: Path) -> str:
+        parent = str(path.parent)
+        if parent not in self._parents:
+            self._parents[parent] = os.path.realpath(parent)
+        return self._parents[parent]
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turn whatever a library raises for a damaged file into a ``SourceError`` of one line that begins with `name`."""
+    try:
+        yield
+    except SourceError as error:
+        text = str(error)
+        raise SourceError(text if text.startswith(name) else f"{name} {text}") from None
+    except FileNotFoundError:
+        raise SourceError(f"{name} does not exist; copy it again") from None
+    except Exception as error:
+        reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[0].split())
+        raise SourceError(f"{name} is damaged: {reason or type(error).__name__}; copy it again") from None
+
+
+def split_word(word: str) -> Split | None:
+    """Return the split that a word means, in any usual spelling."""
+    return _SPLIT_WORDS.get(word.strip().lower())
+
+
+def split_told(name: str) -> Split | None:
+    """Return the split that a word of a name tells, such as val of ``instances_val2017``."""
+    words = re.findall(r"[a-z]+", name.lower())
+    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
+
+
+def split_of_folder(name: str) -> Split | None:
+    """Return the split that a folder is for, such as test of ``test2017``; other words are no name of a split."""
+    return _SPLIT_WORDS.get(re.sub(r"[\d_-]+$", "", name.lower()))
+
+
+class _Table:
+    """Rows of one list as items."""
+
+    def __init__(self, source: Path, config: SourceConfig) -> None:
+        self._source = source
+        self._config = config
+        self._root = Root(Path(config.root) if config.root else source.parent)
+        self._folder = source.parent if self._root.holds(source) else self._root.folder
+
+    def item(self, number: int, row: Mapping[str, Any]) -> SourceItem | Refusal:
+        """Return the pair of a row, or why it is left out."""
+        image, mask = (_text(row.get(name)).replace("\\", "/") for name in ("image", "mask"))
+        item_id = safe_id(_text(row.get("id")) or _name(image) or f"row-{number}")
+        word = _text(row.get("split")).lower()
+        problem = _problem(row, word)
+        if problem:
+            return Refusal(item_id, f"{self._source}:{number}", "discover", f"row {number} {problem}")
+        try:
+            sides = (
+                self._content(image, "image", self._config.image_key),
+                self._content(mask, "mask", self._config.mask_key),
             )
-        items: list[SourceItem] = []
-        refusals: list[Refusal] = []
-        for number, row in enumerate(rows, start=1):
-            item = _item(source, number, row)
-            (items if isinstance(item, SourceItem) else refusals).append(item)  # type: ignore[arg-type]
-        return Found(tuple(items), tuple(refusals))
+        except SourceError as error:
+            return Refusal(item_id, f"{self._source}:{number}", "discover", f"row {number} {error}")
+        return SourceItem(item_id, *sides, group=_text(row.get("group")) or None, split=_SPLIT_WORDS.get(word))
+
+    def _content(self, text: str, side: str, key: str | None) -> Content:
+        """Return what a value names; the ending tells its format."""
+        if not text:
+            raise SourceError(f"has no {side}; fill it in")
+        several = [part.strip() for part in text.split(";") if part.strip()]
+        if len(several) > 1 and all(part.lower().endswith(NIFTI_ENDINGS) for part in several):
+            if side == "mask":
+                raise SourceError(f"has {len(several)} masks; join them into one file with a value for each class")
+            return Content("nifti", tuple(self._path(part) for part in several))
+        file, mark, array = text.partition("#")
+        if mark and file.lower().endswith(ARRAY_ENDINGS):
+            return Content("array", (self._path(file),), array)
+        lower = text.lower()
+        if lower.endswith(NIFTI_ENDINGS):
+            return Content("nifti", (self._path(text),))
+        if lower.endswith(ARRAY_ENDINGS):
+            return Content("array", (self._path(text),), "" if lower.endswith(".npy") else key or "")
+        if PurePosixPath(lower).suffix in IMAGE_ENDINGS:
+            return picture(self._path(text))
+        known = ", ".join(sorted({*IMAGE_ENDINGS, *NIFTI_ENDINGS, *ARRAY_ENDINGS}))
+        raise SourceError(f"has the {side} {text} of unknown ending, expected one of {known}")
+
+    def _path(self, text: str) -> str:
+        path = self._folder / text
+        if _DRIVE.match(text) or not self._root.holds(path):
+            way = "name the folder of the data with --root DIR"
+            raise SourceError(f"names {text}, which is not in {self._root.folder}; {way}, or correct the path")
+        return str(path)
 
 
-def _rows(source: Path) -> list[Mapping[str, Any]]:
+def _problem(row: Mapping[str, Any], word: str) -> str:
+    """Return what is wrong with a row as a whole."""
+    # DictReader's key of what has no column is None.
+    surplus = row.get(None)  # type: ignore[call-overload]
+    if surplus:
+        columns = len(row) - 1
+        return f"has {columns + len(surplus)} values for {columns} columns; put names with separators in quotes"
+    if word and word not in _SPLIT_WORDS:
+        return f"has split {word}, expected {', '.join(SPLITS)}"
+    return ""
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _name(image: str) -> str:
+    """Return the path of an image without its ending, as an id is made of it."""
+    first = image.partition(";")[0]
+    file, mark, array = first.partition("#")
+    if not file.lower().endswith(ARRAY_ENDINGS):
+        file, mark, array = first, "", ""
+    for ending in (*_DOUBLE_ENDINGS, PurePosixPath(file).suffix):
+        if ending and file.lower().endswith(ending.lower()):
+            file = file[: -len(ending)]
+            break
+    return f"{file.lstrip('./')}{'-' if mark else ''}{array}"
+
+
+def _rows(source: Path) -> Sequence[Mapping[str, Any]]:
     ending = source.suffix.lower()
     try:
         if ending == ".parquet":
-            rows: list[Mapping[str, Any]] = read_table(source).to_pylist()
+            table = read_table(source)
+            _check_columns(source, table.column_names)
+            rows: list[Mapping[str, Any]] = table.to_pylist()
             return rows
-        text = source.read_text(encoding="utf-8-sig")
+        text = _decoded(source)
         if ending in (".jsonl", ".ndjson"):
-            return [_json_object(line) for line in text.splitlines() if line.strip()]
-        return list(csv.DictReader(text.splitlines(), delimiter="\t" if ending == ".tsv" else ","))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{source} cannot be read as {ending[1:]}: {error}") from None
+            return [_json_object(source, line) for line in text.split("\n") if line.strip()]
+        return _csv_rows(source, text)
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"{source} cannot be read as {ending[1:]}: {reason}") from None
 
 
-def _json_object(line: str) -> Mapping[str, Any]:
-    row = json.loads(line)
+def _decoded(source: Path) -> str:
+    data = source.read_bytes()
+    if b"\x00" in data:
+        raise SourceError(f"{source} holds NUL bytes and is no UTF-8 text (UTF-16?); save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SourceError(
+            f"{source} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}; save it as UTF-8"
+        ) from None
+
+
+def _csv_rows(source: Path, text: str) -> Sequence[Mapping[str, Any]]:
+    header = text.partition("\n")[0]
+    comma = "\t" if source.suffix.lower() == ".tsv" else ";" if ";" in header and "," not in header else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=comma)
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+    _check_columns(source, reader.fieldnames)
+    return list(reader)
+
+
+def _check_columns(source: Path, names: Iterable[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1 and name]
+    if twice:
+        raise SourceError(f"{source} has the column {twice[0]} twice; remove one")
+
+
+def _json_object(source: Path, line: str) -> Mapping[str, Any]:
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        _check_columns(source, [name for name, _ in pairs])
+        return dict(pairs)
+
+    row = json.loads(line, object_pairs_hook=object_of)
     if not isinstance(row, dict):
         raise ValueError(f"expected an object a line, got {line}")  # noqa: TRY004 - the caller's kind
     return row
-
-
-def _item(source: Path, number: int, row: Mapping[str, Any]) -> SourceItem | Refusal:
-    image, mask = (str(row.get(name) or "").strip() for name in ("image", "mask"))
-    path = PurePosixPath(image or f"row-{number}")
-    name = str(row.get("id") or "").strip() or path.with_suffix("").as_posix()
-    item_id = safe_id(name.lstrip("./"))
-    if not image or not mask:
-        empty = "image" if not image else "mask"
-        return Refusal(item_id, f"{source}:{number}", "discover", f"row {number} has no {empty}; fill it in")
-    word = str(row.get("split") or "").strip().lower()
-    if word and word not in _SPLIT_WORDS:
-        reason = f"row {number} has split {word}, expected {', '.join(SPLITS)}"
-        return Refusal(item_id, f"{source}:{number}", "discover", reason)
-    group = str(row.get("group") or "").strip() or None
-    return SourceItem(item_id, str(source.parent / image), str(source.parent / mask), group, _SPLIT_WORDS.get(word))

@@ -13,9 +13,10 @@ from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.shards import ShardWriter, open_shard, shard_path
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.digests import sha256_of
-from hsmix_gen.schemas.records import ManifestRow, SamplePlan, ShardRecord, SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
 from hsmix_gen.stages.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.sample import Parent, Sample, make_sample, needs
+from hsmix_gen.stages.standardise import stored_spacing
 
 KEPT_BYTES = 512 * 2**20
 """Memory per process for rows of the cache: the features of some 1,300 RGB images of 224 x 224."""
@@ -107,7 +108,7 @@ def make_one(
     a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
-    row = _manifest_row(plan, sources, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
+    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
     members = encoding.encode_members(sample.mixed, row.provenance())
     image = members[encoding.image_member(layers.facts.channels, layers.facts.dtype)]
     return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
@@ -139,6 +140,7 @@ def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> Par
 def _manifest_row(
     plan: SamplePlan,
     sources: dict[int, SourceRecord],
+    facts: DatasetFacts,
     sample: Sample,
     draw_a: ParentDraw,
     draw_b: ParentDraw | None,
@@ -174,4 +176,12 @@ def _manifest_row(
         index=plan.index,
         bytes=0,
         sha256="",
+        spacing_a=_spacing(a, facts),
+        spacing_b=_spacing(b, facts) if b else None,
     )
+
+
+def _spacing(source: SourceRecord, facts: DatasetFacts) -> tuple[float, ...] | None:
+    if source.spacing is None:
+        return None
+    return stored_spacing(source.spacing, (source.height, source.width), facts.size, facts.fit)

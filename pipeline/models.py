@@ -71,6 +71,7 @@ def check_network(
     n_channels: int,
     n_classes: int,
     size: tuple[int, int],
+    multilabel: bool = False,
     side: int | None = None,
     output_key: str | None = None,
 ) -> tuple[int, int, int]:
@@ -84,6 +85,8 @@ def check_network(
         Of the images and the masks.
     size : (int, int)
         Height and width of the images in pixels.
+    multilabel : bool
+        Whether each of the `n_classes` is a channel of its own, without background.
     side, output_key
         See `CamOptions`.
 
@@ -110,7 +113,7 @@ def check_network(
                 "choose --channels, --size or saliency.side for this network"
             ) from error
     logits = logits_of(output, key=output_key)
-    expected = {n_classes, 1} if n_classes == 2 else {n_classes}
+    expected = {n_classes, 1} if n_classes == 2 and not multilabel else {n_classes}
     if len(logits) != shape[0] or logits.shape[1] not in expected:
         wanted = " or ".join(f"({shape[0]}, {channels}, h, w)" for channels in sorted(expected, reverse=True))
         raise ModelError(

@@ -38,8 +38,13 @@ def _options(*decorators: Callable[[_Command], _Command]) -> Callable[[_Command]
 
 source_options = _options(
     click.option(
-        "--layout", metavar="NAME", help="Reader of the source: auto, folder or list.  [default: auto]"
+        "--layout",
+        metavar="NAME",
+        help="Reader of the source: isic, glas, monuseg, synapse, arrays, brats, msd, nnunet, coco, dicom, parquet, webdataset, list, folder, or auto: recognised.  [default: auto]",
     ),
+    click.option("--root", type=LOCAL_PATH, metavar="DIR", help="Folder that the paths of a list may not leave.  [default: that of the list]"),
+    click.option("--image-key", metavar="NAME", help="Array or column of images in npz, h5 and Parquet files.  [default: the usual names]"),
+    click.option("--mask-key", metavar="NAME", help="Array or column of masks.  [default: the usual names]"),
     click.option("--image-suffix", metavar="TEXT", help="End of the stem of image files, such as _img."),
     click.option(
         "--mask-suffix",
@@ -51,7 +56,12 @@ source_options = _options(
         metavar="V=C,…",
         help="Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.  [default: understood from the files]",
     ),
-    click.option("--classes", metavar="NAME,…", help="Names of the classes by id, background first."),
+    click.option("--classes", metavar="NAME,…", help="Names of the classes by id, background first (of the channels with --labels multilabel)."),
+    click.option("--colours", metavar="FILE|#RRGGBB=NAME,…", help="Colour table of coloured masks.  [default: class_dict.csv or labelmap.txt in SOURCE]"),
+    click.option("--instances/--no-instances", default=None, help="Mask values are numbers of objects, all of class 1.  [default: as the layout has it]"),
+    click.option("--ignore", type=int, metavar="V", help="Mask value of pixels that belong to no class."),
+    click.option("--labels", metavar="MODE", help="exclusive: a pixel has one class; multilabel: each class has a channel of its own; auto: as the layout has it.  [default: auto]"),
+    click.option("--label-regions", metavar="NAME=V+V,…", help="Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4."),
     click.option(
         "--split",
         metavar="FILE|RATIO",
@@ -62,7 +72,11 @@ source_options = _options(
         metavar="REGEX",
         help="Names the patient or slide in the id; groups are never torn between splits.",
     ),
-    click.option("--limit", type=int, metavar="N", help="Only N pairs, evenly spread (a trial run)."),
+    click.option("--folds", type=int, metavar="K", help="Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold."),
+    click.option("--limit", type=int, metavar="N", help="Only N pairs or volumes, evenly spread (a trial run)."),
+    click.option("--axis", metavar="NAME", help="Slicing axis of volumes: auto (the coarsest), axial, coronal or sagittal.  [default: auto]"),
+    click.option("--min-foreground", type=int, metavar="N", help="Leave out slices of volumes with fewer foreground pixels; 0 keeps all.  [default: 1]"),
+    click.option("--every", type=int, metavar="K", help="Take every K-th slice of volumes.  [default: 1]"),
     click.option(
         "--size",
         nargs=2,
@@ -70,7 +84,13 @@ source_options = _options(
         metavar="H W",
         help="Height and width of all images in pixels.  [default: 224 224]",
     ),
-    click.option("--channels", metavar="auto|1|3", help="Grey or RGB.  [default: auto]"),
+    click.option("--fit", metavar="NAME", help="stretch to the size, pad (aspect kept), or crop the middle without scaling.  [default: stretch]"),
+    click.option("--tiles", nargs=2, type=int, metavar="H W", help="Cut images into tiles first."),
+    click.option("--overlap", type=int, metavar="N", help="Pixels that neighbouring tiles share.  [default: 0]"),
+    click.option("--channels", metavar="auto|1|3", help="Grey or RGB of pictures.  [default: auto]"),
+    click.option("--intensity", metavar="NAME", help="Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.  [default: auto]"),
+    click.option("--window", nargs=2, type=float, metavar="LOW HIGH", help="Window in the units of the file (HU of CT), or the two percentiles."),
+    click.option("--dtype", metavar="NAME", help="Stored as uint8, uint16, float32, or auto: by the intensity.  [default: auto]"),
 )
 feature_options = _options(
     click.option(
@@ -114,6 +134,7 @@ feature_options = _options(
 )
 mix_options = _options(
     click.option("--copies", type=int, metavar="K", help="Mixed samples per training image (pairs under --policy paired).  [default: 5]"),
+    click.option("--partners", metavar="NAME", help="Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles.  [default: auto]"),
     click.option("--policy", metavar="NAME", help="per-sample, per-batch or paired.  [default: per-sample]"),
     click.option("--probabilities", nargs=3, type=float, metavar="NONE HARD SOFT", help="Chance of each mode.  [default: 1/3 each]"),
     click.option("--select", type=float, metavar="P", help="Chance of each superpixel of B to be taken.  [default: 0.2]"),

@@ -1,5 +1,7 @@
 """The output folder: its state, its identity and the records of finished shards."""
 
+import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -20,6 +22,8 @@ OWN_NAMES = (
 """Everything that a run may leave in its output."""
 FOR_PEOPLE = ("README.md", "preview.png")
 """Files that a user may edit or draw again; they have to be there, and that is all."""
+FOLD = re.compile(r"fold-\d+")
+"""Name of the output of one fold inside of an output."""
 _SHOWN = 6
 
 
@@ -30,11 +34,14 @@ class Output:
     ----------
     root : Path
         The folder; it need not exist.
+    home : Path or None
+        Of a fold, the folder that holds all folds.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, home: Path | None = None) -> None:
         self.root = root
         self.state = root / STATE
+        self._home = home or root
 
     @property
     def default_cache(self) -> Path:
@@ -66,9 +73,37 @@ class Output:
         """Remove what dead attempts left, in the cache inside too."""
         storage.remove_temporaries(self.root)
 
+    def fold(self, number: int) -> "Output":
+        """Return the output of one fold."""
+        return Output(self.root / f"fold-{number}", home=self.root)
+
     def relative(self, path: Path) -> str:
-        """Return a path relative to the output if it lies inside, so that both can be moved together."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        """Return a path relative to the output if it lies inside, so that both can be moved together.
+
+        The home of folds counts as inside, so that they find the cache that they share.
+        """
+        if not path.is_relative_to(self._home):
+            return str(path)
+        return Path(os.path.relpath(path, self.root)).as_posix()
+
+    def check_folds(self, folds: int | None) -> None:
+        """Refuse to put folds beside a dataset without folds, a dataset beside folds, or another number of folds.
+
+        Raises
+        ------
+        OutputError
+            With the ways out.
+        """
+        found = sorted(path.name for path in self.root.glob("fold-*") if FOLD.fullmatch(path.name))
+        single = self._identity.is_file()
+        wrong = (folds is None and found) or (folds is not None and (single or set(found) - _fold_names(folds)))
+        if wrong:
+            held = "a dataset without folds" if single else f"{len(found)} folds"
+            wanted = "one without folds" if folds is None else f"one of {folds} folds"
+            raise OutputError(
+                f"{self.root} holds {held}, got the order for {wanted}; "
+                "choose another folder, or start anew with --fresh"
+            )
 
     def check_usable(self) -> None:
         """Refuse a folder that holds something else than a dataset of ours.
@@ -82,7 +117,7 @@ class Output:
             raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            foreign = sorted(path.name for path in self.root.iterdir() if path.name not in OWN_NAMES)
+            foreign = sorted(path.name for path in self.root.iterdir() if not _is_own(path.name))
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
         if foreign and not self.state.is_dir():
@@ -98,8 +133,7 @@ class Output:
 
     def clear(self) -> None:
         """Remove everything that runs left here, and nothing else."""
-        for name in OWN_NAMES:
-            path = self.root / name
+        for path in [path for path in self.root.iterdir() if _is_own(path.name)]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -184,6 +218,20 @@ class Output:
         return storage.finished_files(self.state / "shards", ".json")
 
 
+def _is_own(name: str) -> bool:
+    return name in OWN_NAMES or FOLD.fullmatch(name) is not None
+
+
+def _fold_names(folds: int) -> set[str]:
+    return {f"fold-{number}" for number in range(folds)}
+
+
+def fold_outputs(root: Path) -> list[Path]:
+    """Return the folders of the folds in an output, in order; none where it is a dataset itself."""
+    found = [path for path in root.glob("fold-*") if FOLD.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("fold-")))
+
+
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     keys = sorted(before.keys() | now.keys())
     return [
@@ -206,7 +254,7 @@ def _read_record(path: Path) -> ShardRecord | None:
             name=raw["name"],
             split=raw["split"],
             files=tuple(FileRecord(**file) for file in raw["files"]),
-            rows=tuple(ManifestRow(**{**row, "flags": tuple(row["flags"])}) for row in raw["rows"]),
+            rows=tuple(ManifestRow.of(row) for row in raw["rows"]),
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -236,6 +284,8 @@ def read_dataset(root: Path) -> dict[str, Any]:
 
 def _read_described(root: Path, name: str) -> dict[str, Any]:
     if not (root / MANIFEST).is_file():
+        if fold_outputs(root):
+            raise OutputError(f"{root} holds folds, each a dataset of its own; name one, for example {root / 'fold-0'}")
         raise OutputError(f"{root} holds no finished dataset ({MANIFEST} is missing); finish it with hsmix-gen run")
     try:
         value: dict[str, Any] = storage.read_json(root / name)

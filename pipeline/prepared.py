@@ -8,11 +8,11 @@ from typing import Any
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.features import Layers
-from hsmix_gen.pipeline.sources import SOURCES_FILE, refusals_of
+from hsmix_gen.pipeline.sources import SOURCES_FILE, per_fold, refusals_of
 from hsmix_gen.pipeline.tables import read_sources, write_sources
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError
-from hsmix_gen.schemas.records import DatasetFacts, Refusal, SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, Intensity, Refusal, SourceRecord
 
 FEATURES_FILE = "features.json"
 
@@ -33,36 +33,49 @@ class Prepared:
         """Everything that was left out so far."""
         return [*self.unpaired, *refusals_of(self.records)]
 
+    @property
+    def fold(self) -> int | None:
+        """Number of the fold, or None where there are no folds."""
+        return next((record.fold for record in self.records if record.fold is not None), None)
 
-def begin(layers: Layers, records: Sequence[SourceRecord]) -> None:
+
+def begin(layers: Sequence[Layers], records: Sequence[SourceRecord]) -> None:
     """Bind a new cache to its sources; withdraw the description of a cache that will hold something else."""
-    sources, features = layers.root / SOURCES_FILE, layers.root / FEATURES_FILE
+    root = layers[0].root
+    sources, features = root / SOURCES_FILE, root / FEATURES_FILE
     if not sources.is_file():
         write_sources(sources, records)
-    homes = [(record.split, record.group) for record in records]
     if features.is_file() and (
-        storage.read_json(features)["layers"] != layers.names
-        or [(record.split, record.group) for record in read_sources(sources)] != homes
+        [fold["layers"] for fold in storage.read_json(features).get("folds", [])] != [fold.names for fold in layers]
+        or _homes(read_sources(sources)) != _homes(records)
     ):
         features.unlink()
 
 
-def save(prepared: Prepared, config: RunConfig) -> None:
-    """Write the sources and the description of a finished cache, which `load` reads."""
-    root = prepared.layers.root
-    write_sources(root / SOURCES_FILE, prepared.records)
+def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: RunConfig) -> None:
+    """Write the sources and the description of a finished cache, which `load` reads.
+
+    Parameters
+    ----------
+    prepared : sequence of Prepared
+        One for each fold.
+    records : sequence of SourceRecord
+        The sources, each with its own fold.
+    config : RunConfig
+    """
+    root = prepared[0].layers.root
+    write_sources(root / SOURCES_FILE, records)
     description = {
         "config": config.to_dict(),
-        "facts": dataclasses.asdict(prepared.layers.facts),
-        "layers": prepared.layers.names,
-        "saliency": prepared.saliency,
-        "unpaired": [dataclasses.asdict(refusal) for refusal in prepared.unpaired],
+        "facts": dataclasses.asdict(prepared[0].layers.facts),
+        "folds": [{"layers": fold.layers.names, "saliency": fold.saliency} for fold in prepared],
+        "unpaired": [dataclasses.asdict(refusal) for refusal in prepared[0].unpaired],
     }
     storage.write_json(root / FEATURES_FILE, description)
 
 
-def load(root: Path) -> tuple[Prepared, RunConfig]:
-    """Return what `save` wrote: a finished cache and the configuration that it was made with.
+def load(root: Path) -> tuple[list[Prepared], RunConfig]:
+    """Return what `save` wrote: a finished cache, for each fold, and the configuration that it was made with.
 
     Raises
     ------
@@ -73,25 +86,33 @@ def load(root: Path) -> tuple[Prepared, RunConfig]:
         raw = storage.read_json(root / FEATURES_FILE)
         records = read_sources(root / SOURCES_FILE)
         config = RunConfig.model_validate(raw["config"])
-        facts = raw["facts"]
-        layers = Layers(
-            root=root,
-            **raw["layers"],
-            facts=DatasetFacts(
-                size=tuple(facts["size"]),
-                channels=facts["channels"],
-                dtype=facts["dtype"],
-                classes=tuple(facts["classes"]),
-                mask_values=tuple((value, class_id) for value, class_id in facts["mask_values"]),
-            ),
-            n_rows=len(records),
-            variants=config.superpixels.variants,
-        )
+        facts = _facts(raw["facts"])
+        unpaired = tuple(Refusal(**refusal) for refusal in raw["unpaired"])
+        prepared = [
+            Prepared(
+                Layers(root, **fold["layers"], facts=facts, n_rows=len(records), variants=config.superpixels.variants),
+                seen,
+                unpaired,
+                fold["saliency"],
+                config.seed,
+            )
+            for fold, seen in zip(raw["folds"], per_fold(records), strict=True)
+        ]
     except (FileNotFoundError, NotADirectoryError):
         raise CacheError(
             f"{root} holds no finished features; make them with hsmix-gen prepare SOURCE --cache {root}"
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise CacheError(f"{root / FEATURES_FILE} is damaged ({error}); run prepare again") from None
-    unpaired = tuple(Refusal(**refusal) for refusal in raw["unpaired"])
-    return Prepared(layers, records, unpaired, raw["saliency"], config.seed), config
+    return prepared, config
+
+
+def _facts(raw: dict[str, Any]) -> DatasetFacts:
+    intensity = Intensity(**{**raw["intensity"], "bounds": tuple(raw["intensity"]["bounds"])})
+    lists = {name: tuple(raw[name]) for name in ("size", "classes")}
+    values = tuple((value, class_id) for value, class_id in raw["mask_values"])
+    return DatasetFacts(**{**raw, **lists, "mask_values": values, "intensity": intensity})
+
+
+def _homes(records: Sequence[SourceRecord]) -> list[tuple[str, str, int | None]]:
+    return [(record.split, record.group, record.fold) for record in records]

@@ -15,11 +15,12 @@ from hsmix_gen.schemas.arrays import Image, Labels, Mask
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import IGNORE, SamplePlan
 from hsmix_gen.stages.draws import ParentDraw, draw_parent
-from hsmix_gen.stages.labels import SoftLabel
+from hsmix_gen.stages.labels import SoftLabel, collapse
 from hsmix_gen.stages.pairing import Plan
 from hsmix_gen.stages.sample import Parent, Sample
 
 PANELS = ("A", "B", "superpixels of B", "saliency of B", "mix", "mask", "soft mask")
+"""Columns; where images are neither grey nor RGB, each channel of the mix has a column of its own."""
 ROWS = 8
 PANEL_SIDE = 224
 _MARGIN = 6
@@ -50,7 +51,8 @@ def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan, *, n_rows: i
     rows = [_panels(cache, prepared, config, sample) for sample in chosen]
     captions = [_caption(prepared, sample) for sample in chosen]
     buffer = io.BytesIO()
-    _sheet(rows, captions).save(buffer, "PNG", optimize=True)
+    titles = _titles(prepared.layers.facts.channels)
+    _sheet(rows, captions, titles).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -77,17 +79,29 @@ def _panels(cache: FeatureCache, prepared: Prepared, config: RunConfig, plan: Sa
     a = _whole_parent(cache, prepared, config, plan, "a", plan.row_a)
     b = a if plan.row_b is None else _whole_parent(cache, prepared, config, plan, "b", plan.row_b)
     sample: Sample = made.sample
-    mixed_picture = as_rgb(sample.mixed.image)
-    soft = sample.mixed.soft
+    multilabel = layers.facts.multilabel
     return [
-        with_contour(as_rgb(a.image), a.mask),
-        with_contour(as_rgb(b.image), b.mask),
+        with_contour(as_rgb(a.image), collapse(a.mask)),
+        with_contour(as_rgb(b.image), collapse(b.mask)),
         with_boundaries(as_rgb(b.image), b.labels, chosen=sample.weight_b if plan.mode == "hard" else None),
         heat_map(as_rgb(b.image), b.saliency),
-        mixed_picture,
+        *(as_rgb(image) for image in _shown_channels(sample.mixed.image)),
         mask_colours(sample.mixed.mask),
-        soft_colours(soft),
+        soft_colours(sample.mixed.soft, first=0 if multilabel else 1),
     ]
+
+
+def _shown_channels(image: Image) -> list[Image]:
+    """Return an image as one picture, or each of its channels where they are no colours."""
+    n_channels = image.shape[-1]
+    return [image] if n_channels in (1, 3) else [image[..., k : k + 1] for k in range(n_channels)]
+
+
+def _titles(n_channels: int) -> list[str]:
+    if n_channels in (1, 3):
+        return list(PANELS)
+    mix = PANELS.index("mix")
+    return [*PANELS[:mix], *(f"mix, channel {k}" for k in range(n_channels)), *PANELS[mix + 1 :]]
 
 
 def _whole_parent(
@@ -103,11 +117,13 @@ def _whole_parent(
 
 
 def as_rgb(image: Image) -> Picture:
-    """Return an image as (H, W, 3) uint8 for people; deep images are stretched to their range."""
+    """Return an image as (H, W, 3) uint8 for people: the first channel unless it is RGB, stretched unless uint8."""
+    if image.shape[-1] != 3:
+        image = image[..., :1]
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = np.rint((image - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
-    return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else np.ascontiguousarray(image[..., :3])
+    return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else np.ascontiguousarray(image)
 
 
 def with_boundaries(picture: Picture, labels: Labels, *, chosen: npt.NDArray[np.uint8] | None) -> Picture:
@@ -145,11 +161,16 @@ def mask_colours(mask: Mask) -> Picture:
     return result.astype(np.uint8)
 
 
-def soft_colours(soft: SoftLabel) -> Picture:
-    """Return a soft label as the mixture of the colours of its classes."""
+def soft_colours(soft: SoftLabel, *, first: int) -> Picture:
+    """Return a soft label as the mixture of the colours of its channels from `first` on.
+
+    Channels that overlap (multi-label) are laid over each other, so that the last one shows.
+    """
     result = np.zeros((*soft.shape[1:], 3), dtype=np.float64)
-    for class_id in range(1, len(soft)):
-        result += soft[class_id][..., None].astype(np.float64) * _COLOURS[(class_id - 1) % len(_COLOURS)]
+    for number, channel in enumerate(soft[first:]):
+        share = channel[..., None].astype(np.float64)
+        shown = share * _COLOURS[number % len(_COLOURS)]
+        result = result + shown if first else result * (1 - share) + shown
     return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 
@@ -166,15 +187,15 @@ def _caption(prepared: Prepared, plan: SamplePlan) -> str:
     return f"{plan.mode}: {parents}"
 
 
-def _sheet(rows: Sequence[Sequence[Picture]], captions: Sequence[str]) -> Pillow.Image:
+def _sheet(rows: Sequence[Sequence[Picture]], captions: Sequence[str], titles: Sequence[str]) -> Pillow.Image:
     height, width = rows[0][0].shape[:2]
     scale = PANEL_SIDE / max(height, width)
     panel = (max(1, round(width * scale)), max(1, round(height * scale)))
     step = (panel[0] + _MARGIN, panel[1] + _MARGIN + _CAPTION)
-    sheet = Pillow.new("RGB", (len(PANELS) * step[0] + _MARGIN, len(rows) * step[1] + _MARGIN + _TITLE), "white")
+    sheet = Pillow.new("RGB", (len(titles) * step[0] + _MARGIN, len(rows) * step[1] + _MARGIN + _TITLE), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
-    for column, title in enumerate(PANELS):
+    for column, title in enumerate(titles):
         draw.text((_MARGIN + column * step[0], _MARGIN // 2), title, fill="black", font=font)
     for line, (pictures, caption) in enumerate(zip(rows, captions, strict=True)):
         top = _TITLE + line * step[1]

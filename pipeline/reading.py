@@ -17,7 +17,7 @@ from hsmix_gen.pipeline.list_reader import ListReader
 from hsmix_gen.pipeline.splits import assign_splits
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import Refusal, SourceItem
+from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
 
 
 class Reader(Protocol):
@@ -36,7 +36,10 @@ class Reader(Protocol):
 
 def readers() -> tuple[Reader, ...]:
     """Return the known readers in the order in which they are tried."""
-    return (ListReader(), FolderReader())
+    return (
+        ListReader(),
+        FolderReader(),
+    )
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Discovery:
     layout: str
     items: tuple[SourceItem, ...]
     refusals: tuple[Refusal, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    labelling: Labelling = field(default_factory=Labelling)
 
 
 def discover(source: Path, config: RunConfig) -> Discovery:
@@ -67,7 +71,8 @@ def discover(source: Path, config: RunConfig) -> Discovery:
     items = sorted(_limited(items, config.source.limit), key=lambda item: item.id)
     items = [_with_group(item, config.source.group_by) for item in items]
     assigned, split_notes = assign_splits(items, source, config.source.split, seed=config.seed)
-    return Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), (*found.notes, *split_notes))
+    notes = (*found.notes, *split_notes)
+    return Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), notes, found.labelling)
 
 
 def _reader_for(source: Path, layout: str) -> Reader:
@@ -90,11 +95,11 @@ def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal
         if len(same) == 1:
             kept.append(same[0])
             continue
-        names = ", ".join(item.image for item in same)
+        names = ", ".join(item.image.uri for item in same)
         clashes += [
             Refusal(
                 item.id,
-                item.image,
+                item.image.uri,
                 "discover",
                 f"{len(same)} images share the id {item.id}: {names}; rename them",
             )
@@ -130,7 +135,9 @@ def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> st
             f"{source} holds no pair of image and mask; {len(problems)} files were refused, "
             f"first {first.path}: {first.reason}"
         )
-    return (
-        f"{source} holds no pair of image and mask; expected images/ and masks/ with equal names, "
-        "masks with a suffix such as _mask, or a list (CSV, Parquet, JSONL) with columns image and mask"
+    # What was left alone tells which other layout is meant.
+    expected = "; ".join(found.notes) or (
+        "expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
+        "or a list (CSV, Parquet, JSONL) with columns image and mask"
     )
+    return f"{source} holds no pair of image and mask; {expected}"

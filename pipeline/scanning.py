@@ -1,135 +1,175 @@
-"""First look at every pair: checksums, sizes and mask values; what all images have in common follows from it."""
+"""First look at every item: what images it gives, their checksums, sizes, intensities and mask values."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from hsmix_gen.pipeline import images
+from hsmix_gen.pipeline.found import safe_id
+from hsmix_gen.pipeline.looks import look_of
+from hsmix_gen.pipeline.opening import open_pair
+from hsmix_gen.pipeline.stacks import ReadOptions, Stack
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import sha256_of
-from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import IGNORE, DatasetFacts, ScanResult, SourceItem
-from hsmix_gen.stages.mask_values import describe, understand_values, unknown_values
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import IGNORE, Labelling, Part, ScanResult, SourceItem
+from hsmix_gen.stages.mask_values import value_counts
+from hsmix_gen.stages.objects import median_object_share
+from hsmix_gen.stages.tiling import tiles
 
 SCAN_BLOCK = 32
+"""Items of a unit of work; volumes, which are read whole, go one by one."""
 
 
-def scan(items: Sequence[SourceItem], max_pixels: int) -> list[ScanResult]:
-    """Look at some pairs (a unit of work); a problem is told in the result and never raised."""
-    return [_scan_one(item, max_pixels) for item in items]
+@dataclass(frozen=True)
+class ScanOptions:
+    """What decides which images an item gives.
 
-
-def _scan_one(item: SourceItem, max_pixels: int) -> ScanResult:
-    subject = item.image
-    try:
-        image = images.read_bytes(Path(item.image))
-        header = images.read_header(image, max_pixels=max_pixels)
-        subject = item.mask
-        mask = images.read_bytes(Path(item.mask))
-        mask_header = images.read_header(mask, max_pixels=max_pixels)
-        values = images.decode_mask(mask)
-    except SourceError as error:
-        return ScanResult(item.id, problem=f"{subject} {error}")
-    if (mask_header.height, mask_header.width) != (header.height, header.width):
-        problem = (
-            f"{item.mask} is {mask_header.width} x {mask_header.height}, its image {header.width} x {header.height}; "
-            "export the mask at the size of the image"
-        )
-        return ScanResult(item.id, problem=problem)
-    counts = np.bincount(values.ravel(), minlength=256)
-    return ScanResult(
-        id=item.id,
-        image_sha256=sha256_of(image),
-        mask_sha256=sha256_of(mask),
-        height=header.height,
-        width=header.width,
-        channels=header.channels,
-        bits=header.bits,
-        mask_counts=tuple((int(v), int(counts[v])) for v in np.flatnonzero(counts)),
-    )
-
-
-def understand(scans: Iterable[ScanResult], config: RunConfig) -> DatasetFacts:
-    """Return what all images will have in common, from the scans that have no problem.
-
-    Raises
-    ------
-    SourceError
-        If the mask values follow no convention.
-    ConfigError
-        If the configured classes or mask values do not fit.
+    Attributes
+    ----------
+    how : ReadOptions
+    min_foreground, every : int
+        Rule by which slices of volumes are kept.
+    tile : (int, int) or None
+        Height and width of tiles.
+    overlap : int
+        Pixels that neighbouring tiles share.
+    instances : bool
+        Whether mask values are numbers of objects, all of class 1.
+    background : tuple of int
+        Mask values that are no foreground.
     """
-    good = [result for result in scans if result.problem is None]
-    if not good:
-        raise SourceError("no pair of image and mask can be used; the reasons stand in refused.csv")
-    wide = sum(result.bits == 16 for result in good)
-    auto_channels = 3 if any(result.channels == 3 for result in good) else 1
-    mapping = _mapping(good, config)
-    return DatasetFacts(
-        size=config.image.size,
-        channels=auto_channels if config.image.channels == "auto" else int(config.image.channels),
-        dtype="uint16" if wide * 2 > len(good) else "uint8",
-        classes=_class_names(mapping, config.source.classes),
-        mask_values=tuple(sorted(mapping.items())),
+
+    how: ReadOptions
+    min_foreground: int = 1
+    every: int = 1
+    tile: tuple[int, int] | None = None
+    overlap: int = 0
+    instances: bool = False
+    background: tuple[int, ...] = (0,)
+
+
+def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
+    """Return the options of a configuration, completed by what the layout tells of labels."""
+    source, volume = config.source, config.volume
+    values = dict(source.mask_values or labelling.values)
+    background = {value for value, class_id in values.items() if class_id in (0, IGNORE)} or {0}
+    if source.ignore is not None:
+        background.add(source.ignore)
+    return ScanOptions(
+        how=read_options(config),
+        min_foreground=volume.min_foreground,
+        every=volume.every,
+        tile=config.image.tiles,
+        overlap=config.image.overlap,
+        instances=has_instances(config, labelling),
+        background=tuple(sorted(background)),
     )
 
 
-def with_value_problems(
-    scans: Sequence[ScanResult], facts: DatasetFacts, items: Sequence[SourceItem]
-) -> list[ScanResult]:
-    """Return the scans, those with a mask value that is no class turned into problems."""
-    mapping = dict(facts.mask_values)
-    checked = []
-    for result, item in zip(scans, items, strict=True):
-        unknown = unknown_values((value for value, _ in result.mask_counts), mapping)
-        if result.problem is None and unknown:
-            problem = (
-                f"{item.mask} has values {_shortened(unknown)} that are no class, "
-                f"expected {_shortened(sorted(mapping))}; correct the file or map them, "
-                f"for example --mask-values {describe(mapping)},{unknown[0]}=1"
-            )
-            checked.append(ScanResult(result.id, result.image_sha256, result.mask_sha256, problem=problem))
+def read_options(config: RunConfig) -> ReadOptions:
+    """Return how files are opened."""
+    return ReadOptions(config.source.max_pixels, config.source.max_voxels, config.volume.axis)
+
+
+def has_instances(config: RunConfig, labelling: Labelling) -> bool:
+    """Return whether mask values are numbers of objects."""
+    return labelling.instances if config.source.instances is None else config.source.instances
+
+
+def scan(items: Sequence[SourceItem], options: ScanOptions) -> list[list[ScanResult]]:
+    """Look at some items (a unit of work); return the images of each. A problem is told in a result, never raised."""
+    return [_scan_item(item, options) for item in items]
+
+
+def cut(plane: npt.NDArray[Any], part: Part) -> npt.NDArray[Any]:
+    """Return the tile of a plane that a part names, or all of it."""
+    if part.tile is None:
+        return plane
+    top, left, height, width = part.tile
+    return plane[top : top + height, left : left + width]
+
+
+def part_digest(stack: Stack, part: Part) -> str:
+    """Return the sha256 of a part of a stack: that of the file for a whole picture, else of its pixels."""
+    digest = stack.digest(part.plane)
+    return digest if part.tile is None else sha256_of(f"{digest} {part.tile}".encode())
+
+
+def mask_values_of(mask: Stack, part: Part, *, instances: bool) -> npt.NDArray[Any]:
+    """Return the (H, W) mask values of a part; numbers of objects become 1."""
+    values = cut(mask.plane(part.plane), part)
+    return (values > 0).astype(np.uint8) if instances else values
+
+
+def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
+    try:
+        image, mask = open_pair(item, options.how)
+        found = [_scan_part(item, image, mask, part, options) for part in _parts(image, mask, options)]
+    except SourceError as error:
+        return [ScanResult(item.id, problem=str(error))]
+    if not found:
+        problem = (
+            f"{item.mask.uri} has no slice with {options.min_foreground} foreground pixels; lower --min-foreground"
+        )
+        return [ScanResult(item.id, problem=problem)]
+    return found
+
+
+def _parts(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[Part]:
+    """Yield the parts of an item that are kept."""
+    for plane in range(0, image.n_planes, options.every if image.is_volume else 1):
+        if image.is_volume and options.min_foreground:
+            values = mask.plane(plane)
+            foreground = values.size - int(np.isin(values, options.background).sum())
+            if foreground < options.min_foreground:
+                continue
+        if options.tile is None:
+            yield Part(plane)
         else:
-            checked.append(result)
-    return checked
+            yield from (Part(plane, tile) for tile in tiles(*image.size, options.tile, options.overlap))
 
 
-def value_counts(scans: Iterable[ScanResult]) -> Counter[int]:
-    """Return the pixels of each mask value over all usable masks."""
-    total: Counter[int] = Counter()
-    for result in scans:
-        if result.problem is None:
-            total.update(dict(result.mask_counts))
-    return total
+def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions) -> ScanResult:
+    values = mask_values_of(mask, part, instances=options.instances)
+    low, high, zeros = _range(image, part)
+    return ScanResult(
+        id=_part_id(item.id, image, part),
+        part=part,
+        image_sha256=part_digest(image, part),
+        mask_sha256=part_digest(mask, part),
+        height=values.shape[0],
+        width=values.shape[1],
+        channels=image.channels,
+        dtype=str(image.dtype),
+        picture=image.is_picture,
+        volume=image.is_volume,
+        range=(low, high),
+        zeros=zeros,
+        body=image.body(part.plane) is not None,
+        spacing=image.spacing,
+        mask_counts=value_counts(values),
+        object_share=median_object_share(~np.isin(values, options.background)),
+        look=look_of(image, part),
+    )
 
 
-def _mapping(good: Sequence[ScanResult], config: RunConfig) -> dict[int, int]:
-    given = config.source.mask_values
-    if given is None:
-        return understand_values([frozenset(value for value, _ in result.mask_counts) for result in good])
-    ids = sorted(set(given.values()) - {IGNORE})
-    if ids != list(range(len(ids))) or not all(0 <= value <= 255 for value in given):
-        raise ConfigError(
-            f"mask_values must map values 0..255 to class ids 0..K-1 without gaps (255 = ignore), got {describe(given)}"
-        )
-    return dict(given)
+def _range(image: Stack, part: Part) -> tuple[float, float, float]:
+    """Return least and greatest value and the share of pixels that are 0 in all channels; of arrays only."""
+    if image.is_picture:
+        return 0.0, 0.0, 0.0
+    plane = cut(image.plane(part.plane), part)
+    empty = ~plane.any(axis=-1)
+    body = image.body(part.plane)
+    if body is not None:
+        empty = ~cut(body, part)
+    return float(plane.min()), float(plane.max()), float(empty.mean())
 
 
-def _class_names(mapping: dict[int, int], names: tuple[str, ...] | None) -> tuple[str, ...]:
-    n_classes = max(2, len(set(mapping.values()) - {IGNORE}))
-    if names is None:
-        return ("background", "foreground") if n_classes == 2 else (
-            "background", *(f"class_{i}" for i in range(1, n_classes))
-        )  # fmt: skip
-    if len(names) != n_classes or len(set(names)) != len(names):
-        raise ConfigError(
-            f"classes must name each of the {n_classes} classes once, background first, got {', '.join(names)}"
-        )
-    return names
-
-
-def _shortened(values: Sequence[int]) -> str:
-    shown = ", ".join(str(value) for value in values[:8])
-    return f"{shown}, …" if len(values) > 8 else shown
+def _part_id(item_id: str, image: Stack, part: Part) -> str:
+    name = f"{item_id}-z{part.plane:03d}" if image.n_planes > 1 else item_id
+    if part.tile is not None:
+        name += f"-y{part.tile[0]:04d}-x{part.tile[1]:04d}"
+    return safe_id(name)

@@ -1,7 +1,7 @@
 """The resolved configuration: defaults, preset, profile, control, file, ``-o`` and options, in rising order."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +18,7 @@ Flat = dict[str, Any]
 
 _NAMED: dict[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
 
-_FEATURE_SECTIONS = ("source.", "image.", "superpixels.", "saliency.")
+_FEATURE_SECTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 
 
 def resolve(
@@ -104,6 +104,25 @@ def parse_mask_values(text: str) -> dict[int, int]:
         raise ConfigError(f"mask_values must be VALUE=CLASS,…, got {text}; for example 0=0,255=1") from None
 
 
+def parse_label_regions(text: str) -> dict[str, list[int]]:
+    """Return the map of a text such as ``WT=1+2+4,TC=1+4,ET=4``, in its order."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name.strip(): [int(value) for value in values.split("+")] for name, values in pairs}
+    except ValueError:
+        raise ConfigError(
+            f"label_regions must be NAME=VALUE+VALUE,…, got {text}; for example WT=1+2+4,TC=1+4,ET=4"
+        ) from None
+
+
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    "source.mask_values": parse_mask_values,
+    "source.label_regions": parse_label_regions,
+    "source.classes": lambda text: [name.strip() for name in text.split(",")],
+    "output.formats": lambda text: [text],
+}
+
+
 def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if name is None:
         return {}
@@ -178,14 +197,10 @@ def _plain(key: str, value: Any) -> Any:
     """Return a value in the form the schema takes: texts for lists and maps are split."""
     if isinstance(value, Path):
         return str(value)
-    if key == "source.mask_values" and isinstance(value, str):
-        return parse_mask_values(value)
-    if key == "source.classes" and isinstance(value, str):
-        return [name.strip() for name in value.split(",")]
+    if isinstance(value, str) and key in _FROM_TEXT:
+        return _FROM_TEXT[key](value)
     if key == "image.channels" and value is not None:
         return str(value)
-    if key == "output.formats" and isinstance(value, str):
-        return [value]
     return value
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from hsmix_gen.pipeline.tables import read_sources
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, SourceError
-from hsmix_gen.schemas.records import Refusal, ScanResult, SourceItem, SourceRecord
+from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord
+from hsmix_gen.stages.splitting import deal_folds
 
 SOURCES_FILE = "sources.parquet"
 STATE = ".hsmix"
@@ -17,25 +18,68 @@ _SHOWN = 5
 
 
 def make_records(items: Sequence[SourceItem], scans: Sequence[ScanResult]) -> list[SourceRecord]:
-    """Return a record for each item; one with a problem keeps it as its refusal."""
+    """Return a record for each image, from its item and what was seen of it; a problem becomes its refusal."""
     records = [
         SourceRecord(
-            id=item.id,
+            id=scan.id,
             group=item.group or item.id,
             split=item.split or "train",
             fold=None,
-            image=item.image,
-            mask=item.mask,
+            image=_uri(item.image, scan.part),
+            mask=_uri(item.mask, scan.part),
             image_sha256=scan.image_sha256,
             mask_sha256=scan.mask_sha256,
             height=scan.height,
             width=scan.width,
+            plane=scan.part.plane,
+            spacing=scan.spacing,
             refusal=f"scan: {scan.problem}" if scan.problem else None,
         )
         for item, scan in zip(items, scans, strict=True)
     ]
     _check_groups(records)
     return _without_leaks(records)
+
+
+def with_folds(
+    records: Sequence[SourceRecord], scans: Sequence[ScanResult], count: int, *, seed: int
+) -> list[SourceRecord]:
+    """Return the records dealt into folds, whole groups at a time; test images have none.
+
+    Images of equal content come into one fold, whatever their groups, so that no copy is validated on.
+    Folds are balanced by the classes that images hold.
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups than folds.
+    """
+    pooled = [i for i, record in enumerate(records) if record.split != "test" and record.refusal is None]
+    groups = _merged_groups([records[i] for i in pooled])
+    strata = [tuple(value for value, _ in scans[i].mask_counts) for i in pooled]
+    ranks = {stratum: rank for rank, stratum in enumerate(sorted(set(strata)))}
+    folds = deal_folds(groups, [ranks[stratum] for stratum in strata], count, seed=seed)
+    fold_of = dict(zip(pooled, folds, strict=True))
+    return [
+        dataclasses.replace(record, split="train", fold=fold_of[i]) if i in fold_of else record
+        for i, record in enumerate(records)
+    ]
+
+
+def of_fold(records: Sequence[SourceRecord], fold: int) -> list[SourceRecord]:
+    """Return the records as one fold sees them: its own images are its validation, the rest its training."""
+    return [
+        record
+        if record.fold is None
+        else dataclasses.replace(record, split="val" if record.fold == fold else "train", fold=fold)
+        for record in records
+    ]
+
+
+def per_fold(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
+    """Return the records as each fold sees them, or as they are where there are no folds."""
+    folds = sorted({record.fold for record in records if record.fold is not None})
+    return [of_fold(records, fold) for fold in folds] or [list(records)]
 
 
 def with_refusals(records: Sequence[SourceRecord], refusals: Iterable[Refusal]) -> list[SourceRecord]:
@@ -95,6 +139,29 @@ def describe_difference(old: Iterable[SourceRecord], new: Iterable[SourceRecord]
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def _uri(content: Content, part: Part) -> str:
+    """Return how tables name the part of a content: a plane and a tile after ``#``."""
+    if part == Part():
+        return content.uri
+    tile = "" if part.tile is None else ",tile=" + ",".join(str(number) for number in part.tile)
+    return f"{content.uri}#plane={part.plane}{tile}"
+
+
+def _merged_groups(records: Sequence[SourceRecord]) -> list[str]:
+    """Return the group of each record, groups that share an image of equal content being one."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for record in records:
+        one, other = sorted((root(f"group {record.group}"), root(f"image {record.image_sha256}")))
+        parent[other] = one
+    return [root(f"group {record.group}") for record in records]
 
 
 def _check_groups(records: Sequence[SourceRecord]) -> None:

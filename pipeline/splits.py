@@ -34,7 +34,12 @@ def assign_splits(
         return _listed(items, _find_lists(Path(split)), split)
     if (source / "splits" / "train.txt").is_file():
         return _listed(items, _find_lists(source / "splits"), str(source / "splits"))
-    if any(item.split for item in items):
+    # A layout that knows training images only leaves it to us what is validated on.
+    told = {item.split for item in items}
+    if told == {None, "test"}:
+        rest = [dataclasses.replace(item, split=item.split or "train") for item in items]
+        return rest, ["the test split was taken from the source, all other images are for training"]
+    if told not in ({None}, {"train"}):
         return _given(items)
     return _drawn(items, DEFAULT_RATIO, seed)
 

@@ -1,21 +1,28 @@
 """The last words of a run: what a person can check."""
 
+from pathlib import Path
+
+from hsmix_gen.pipeline.generate import Outcome
 from hsmix_gen.pipeline.jobs import Finished
 from hsmix_gen.pipeline.output import read_run
 
 
 def summary_text(finished: Finished) -> str:
     """Return what a finished run wrote, from what, and what was left out."""
-    result, root = finished.outcome, finished.output.root
-    refused = f"refused {result.refused} of {result.sources} sources"
-    if result.refused:
+    lines = [line for output, outcome in finished.outcomes for line in _output_lines(output.root, outcome)]
+    root = finished.outcomes[0][0].root
+    last = f"features are cached in {finished.cache}; look at {root / 'preview.png'}, load with {root / 'README.md'}"
+    return "\n".join([*lines, last])
+
+
+def _output_lines(root: Path, outcome: Outcome) -> list[str]:
+    refused = f"refused {outcome.refused} of {outcome.sources} sources"
+    if outcome.refused:
         refused += f" (see {root / 'refused.csv'})"
-    lines = [
-        f"wrote {result.samples} samples in {result.shards} shards, {size_text(result.bytes)}, to {root}; {refused}",
-        _saliency_text(finished),
-        f"features are cached in {finished.cache}; look at {root / 'preview.png'}, load with {root / 'README.md'}",
+    return [
+        f"wrote {outcome.samples} samples in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
+        _saliency_text(root),
     ]
-    return "\n".join(line for line in lines if line)
 
 
 def size_text(n_bytes: float) -> str:
@@ -36,8 +43,8 @@ def time_text(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _saliency_text(finished: Finished) -> str:
-    saliency = read_run(finished.output.root)["saliency"]
+def _saliency_text(root: Path) -> str:
+    saliency = read_run(root)["saliency"]
     if saliency["backend"] != "gradcam":
         return f"saliency: {saliency['backend']}"
     parts = [f"saliency: Grad-CAM of {saliency['network']} at layer {saliency['layer']}"]

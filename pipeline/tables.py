@@ -29,7 +29,10 @@ def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
 
 def read_sources(path: Path) -> list[SourceRecord]:
     """Return the rows of ``sources.parquet``."""
-    return [SourceRecord(**row) for row in read_table(path).to_pylist()]
+    return [
+        SourceRecord(**{**row, "spacing": None if row["spacing"] is None else tuple(row["spacing"])})
+        for row in read_table(path).to_pylist()
+    ]
 
 
 def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:
@@ -52,7 +55,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     """
     try:
         rows = read_table(path).to_pylist()
-        return [ManifestRow(**{**row, "flags": tuple(row["flags"])}) for row in rows]
+        return [ManifestRow.of(row) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None

@@ -34,10 +34,10 @@ def is_tiff(data: bytes) -> bool:
     return data.startswith(_SIGNATURES)
 
 
-def read_form(data: bytes) -> TiffForm:
-    """Return size and form of a TIFF file from its tags."""
+def read_form(data: bytes, *, any_type: bool = False) -> TiffForm:
+    """Return size and form of a TIFF file from its tags; `any_type` takes floats, signed and wide numbers as well."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        series = _single_picture(tiff)
+        series = _single_picture(tiff, any_type=any_type)
         axes = dict(zip(series.axes, series.shape, strict=True))
         channels = 3 if _has_colour(tiff, axes.get("S", axes.get("C", 1))) else 1
         size = (axes["Y"], axes["X"])
@@ -49,7 +49,7 @@ def read_form(data: bytes) -> TiffForm:
 def decode_picture(data: bytes) -> npt.NDArray[Any]:
     """Return a TIFF file as an (H, W, 1 or 3) uint8 or uint16 picture: palettes and inks become RGB."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        array = _values(tiff)
+        array = _values(tiff, any_type=False)
         page = tiff.pages.first
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
             colours = np.asarray(page.colormap).T >> 8
@@ -58,34 +58,39 @@ def decode_picture(data: bytes) -> npt.NDArray[Any]:
             array = np.asarray(Pillow.fromarray(np.ascontiguousarray(array[..., :4]), "CMYK").convert("RGB"))
         elif array.dtype == np.bool_:
             array = array * np.uint8(255)
+        elif array.shape[-1] > 4:
+            raise SourceError(f"is a TIFF of {array.shape[-1]} channels, expected grey or RGB; export these channels")
         colour = array[..., :3] if _has_colour(tiff, array.shape[-1]) else array[..., :1]
         return np.ascontiguousarray(colour)
 
 
 def decode_values(data: bytes) -> npt.NDArray[Any]:
-    """Return the values of a TIFF file as they are stored, (H, W, C) uint8 or uint16; palettes give their indices."""
+    """Return the values of a TIFF file as they are stored, (H, W, C) numbers; palettes give their indices."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        array = _values(tiff)
+        array = _values(tiff, any_type=True)
         return array.astype(np.uint8) if array.dtype == np.bool_ else array
 
 
-def _values(tiff: tifffile.TiffFile) -> npt.NDArray[Any]:
-    series = _single_picture(tiff)
+def _values(tiff: tifffile.TiffFile, *, any_type: bool) -> npt.NDArray[Any]:
+    series = _single_picture(tiff, any_type=any_type)
     array = series.asarray()
     for axis in ("S", "C"):
         if axis in series.axes:
             array = np.moveaxis(array, series.axes.index(axis), -1)
     array = array if array.ndim == 3 else array[..., None]
-    if tiff.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+    if tiff.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind in "ub":
         array = ~array
     return np.ascontiguousarray(_upright(array, _orientation(tiff)))
 
 
-def _single_picture(tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+def _single_picture(tiff: tifffile.TiffFile, *, any_type: bool) -> tifffile.TiffPageSeries:
     series = tiff.series[0]
+    if not series.axes:
+        raise SourceError("is damaged: it holds no picture; copy it again")
     if set(series.axes) - set("YXSC") or len(series.shape) not in (2, 3) or not {"Y", "X"} <= set(series.axes):
-        raise SourceError(f"is a TIFF with axes {series.axes}, expected one picture")
-    if series.dtype not in (np.uint8, np.uint16, np.bool_):
+        raise SourceError(f"is a TIFF with axes {series.axes}, expected one picture; export one page of it")
+    known = series.dtype.kind in "uifb" if any_type else series.dtype in (np.uint8, np.uint16, np.bool_)
+    if not known:
         raise SourceError(f"is a TIFF of {series.dtype}, expected 8 or 16 bit without sign; export it so")
     end = tiff.filehandle.size
     page = series.pages[0]

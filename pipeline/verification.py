@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.encoding import encode_npy
 from hsmix_gen.pipeline.finished import Reopened, reopen
-from hsmix_gen.pipeline.output import MANIFEST, read_dataset
+from hsmix_gen.pipeline.output import MANIFEST, fold_outputs, read_dataset
 from hsmix_gen.pipeline.shard_reading import Stored, read_samples
 from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE
 from hsmix_gen.pipeline.storage import matches
@@ -20,6 +20,7 @@ from hsmix_gen.pipeline.tables import read_manifest, read_sources
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE, FileRecord, ManifestRow
+from hsmix_gen.stages.labels import innermost
 
 SUM_TOLERANCE = 2e-3
 """Channels are rounded to float16 one by one; up to that the sum of 1 holds."""
@@ -58,7 +59,7 @@ class Report:
 
 
 def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) -> Report:
-    """Check a finished dataset.
+    """Check a finished dataset, or each fold of one.
 
     Parameters
     ----------
@@ -74,8 +75,19 @@ def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) ->
     OutputError
         If there is no finished dataset.
     """
-    dataset = read_dataset(root)
     report = Report(str(root))
+    folds = [] if (root / MANIFEST).is_file() else fold_outputs(root)
+    for fold in folds:
+        found = verify_output(fold, replays=replays, cache=cache)
+        report.checked.update(found.checked)
+        report.problems += [f"{fold.name}: {problem}" for problem in found.problems]
+    if not folds:
+        _check_dataset(root, report, replays, cache)
+    return report
+
+
+def _check_dataset(root: Path, report: Report, replays: int, cache: Path | None) -> None:
+    dataset = read_dataset(root)
     rows = {row.key: row for row in read_manifest(root / MANIFEST)}
     report.checked["manifest rows"] = len(rows)
     _check_counts(dataset, rows, report)
@@ -85,7 +97,6 @@ def verify_output(root: Path, *, replays: int = 0, cache: Path | None = None) ->
         check.opened = reopen(root, cache)
     for form, files in dataset["formats"].items():
         check.form(form, files)
-    return report
 
 
 @dataclass
@@ -202,13 +213,15 @@ def _label_problem(stored: Stored, dataset: dict[str, Any]) -> str:
         return f"soft label is {soft.shape} {soft.dtype}, expected {tuple(dataset['soft']['shape'])} float16"
     if list(mask.shape) != dataset["size"]:
         return f"mask is {mask.shape}, expected {tuple(dataset['size'])}"
-    total = soft.sum(axis=0, dtype=np.float32)
     ignored = mask == IGNORE
-    if np.abs(total[~ignored] - 1).max(initial=0) > SUM_TOLERANCE or total[ignored].any():
-        return "channels of the soft label do not sum to 1 (0 where ignored)"
-    if (soft.argmax(axis=0)[~ignored] != mask[~ignored]).any():
-        return "mask is not the argmax of the soft label"
-    return ""
+    if soft[:, ignored].any():
+        return "soft label is not 0 where the mask is ignored"
+    if dataset["label_mode"] == "multilabel":
+        expected = innermost(np.rint(soft.astype(np.float64) * 255).astype(np.uint8), ignored)
+        return "" if (expected == mask).all() else "mask is not the last channel of at least one half"
+    if np.abs(soft.sum(axis=0, dtype=np.float32)[~ignored] - 1).max(initial=0) > SUM_TOLERANCE:
+        return "channels of the soft label do not sum to 1"
+    return "" if (soft.argmax(axis=0) == mask)[~ignored].all() else "mask is not the argmax of the soft label"
 
 
 def _replayed_keys(rows: dict[str, ManifestRow], count: int) -> set[str]:

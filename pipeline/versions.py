@@ -3,7 +3,10 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-IMAGES = ("pillow", "imagecodecs", "tifffile", "numpy")
+IMAGES = (
+    "pillow", "imagecodecs", "tifffile", "numpy", "scipy", "scikit-image", "nibabel", "h5py", "pydicom",
+    "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pycocotools",
+)  # fmt: skip
 SUPERPIXELS = ("scikit-image", "scipy", "numpy")
 STATIC_SALIENCY = ("numpy", "scipy", "pillow")
 GRADCAM = ("torch", "grad-cam", "monai", "numpy")

@@ -2,12 +2,27 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
+
+Layout = Literal[
+    "auto", "list", "isic", "glas", "monuseg", "synapse", "arrays", "brats", "msd", "nnunet", "coco", "dicom",
+    "parquet", "webdataset", "folder",
+]  # fmt: skip
+"""Names of the readers; each is known to ``pipeline.reading``."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 OPTION_KEYS: dict[str, str] = {
     "layout": "source.layout",
+    "root": "source.root",
+    "image_key": "source.image_key",
+    "mask_key": "source.mask_key",
+    "colours": "source.colours",
+    "instances": "source.instances",
+    "ignore": "source.ignore",
+    "labels": "source.labels",
+    "label_regions": "source.label_regions",
+    "folds": "source.folds",
     "image_suffix": "source.image_suffix",
     "mask_suffix": "source.mask_suffix",
     "mask_values": "source.mask_values",
@@ -16,7 +31,16 @@ OPTION_KEYS: dict[str, str] = {
     "group_by": "source.group_by",
     "limit": "source.limit",
     "size": "image.size",
+    "fit": "image.fit",
+    "tiles": "image.tiles",
+    "overlap": "image.overlap",
     "channels": "image.channels",
+    "intensity": "image.intensity",
+    "window": "image.window",
+    "dtype": "image.dtype",
+    "axis": "volume.axis",
+    "min_foreground": "volume.min_foreground",
+    "every": "volume.every",
     "regions": "superpixels.regions",
     "variants": "superpixels.variants",
     "compactness": "superpixels.compactness",
@@ -32,6 +56,7 @@ OPTION_KEYS: dict[str, str] = {
     "probabilities": "mix.probabilities",
     "select": "mix.select",
     "aggregate": "mix.aggregate",
+    "partners": "mix.partners",
     "format": "output.formats",
     "shards": "output.shards",
     "cache": "run.cache",
@@ -52,8 +77,14 @@ class Section(BaseModel):
 class SourceConfig(Section):
     """What is read, and who belongs where."""
 
-    layout: Literal["auto", "folder", "list"] = "auto"
+    layout: Layout = "auto"
     """Reader of the source; ``auto`` takes the first that recognises it."""
+    root: str | None = None
+    """Folder that the paths of a list may not leave; none: the folder of the list."""
+    image_key: str | None = None
+    """Name of the images' array or column in npz, h5 and Parquet files; none: the usual ones are tried."""
+    mask_key: str | None = None
+    """Name of the masks' array or column; none: the usual ones are tried."""
     image_suffix: str = ""
     """End of the stem of image files, taken off before pairing (``_img`` for ``a_img.png``)."""
     mask_suffix: str = ""
@@ -61,29 +92,89 @@ class SourceConfig(Section):
     mask_values: dict[int, int] | None = None
     """Pixel value in mask files -> class id (255 = ignore); none: understood from the files."""
     classes: tuple[str, ...] | None = None
-    """Names of the classes by id, background first."""
+    """Names of the classes by id, background first; of the channels where labels are multi-label."""
+    colours: str | None = None
+    """Colour table of coloured masks: a file, or ``#RRGGBB=NAME,...`` with the background first."""
+    instances: bool | None = None
+    """Whether values in masks are numbers of objects, all of class 1; none: as the layout has it."""
+    ignore: Annotated[int, Field(ge=0)] | None = None
+    """Value in mask files of pixels that belong to no class."""
+    labels: Literal["auto", "exclusive", "multilabel"] = "auto"
+    """Whether a pixel has one class, or each class a channel of its own."""
+    label_regions: dict[str, tuple[int, ...]] | None = None
+    """Multi-label: name of each channel and the mask values that belong to it, outer regions first."""
     split: str = "auto"
     """``auto``, a ratio TRAIN/VAL/TEST such as ``0.8/0.1/0.1``, or a file or folder with lists of ids."""
     group_by: str | None = None
     """Regular expression on the id; its first group (or the whole match) names the patient or slide."""
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Cross-validation: all but the test images are dealt into so many folds, whole groups at a time."""
     limit: PositiveInt | None = None
-    """Only so many pairs, evenly spread over the sorted ids (a trial run)."""
+    """Only so many pairs or volumes, evenly spread over the sorted ids (a trial run)."""
     max_pixels: PositiveInt = 200_000_000
     """Larger images are refused before they are decoded (decompression bombs)."""
+    max_voxels: PositiveInt = 1_000_000_000
+    """Larger volumes, over all channels, are refused before they are decoded."""
+
+
+class VolumeConfig(Section):
+    """How volumes are cut into images."""
+
+    axis: Literal["auto", "axial", "coronal", "sagittal"] = "auto"
+    """Slicing axis; ``auto``: the axis across which voxels are at least twice as thick, else axial."""
+    min_foreground: NonNegativeInt = 1
+    """Slices with fewer foreground pixels in their mask are left out; 0 keeps all."""
+    every: PositiveInt = 1
+    """Every so many-th slice is looked at."""
 
 
 class ImageConfig(Section):
     """The one size and form that every image and mask is brought to."""
 
     size: tuple[PositiveInt, PositiveInt] = (224, 224)
-    """Height and width in pixels; images are stretched to it, antialiased; masks by area majority."""
+    """Height and width in pixels; images are resized antialiased, masks by area majority."""
+    fit: Literal["stretch", "pad", "crop"] = "stretch"
+    """``stretch`` to the size; ``pad``: scaled to fit inside with the aspect kept, the rest is background;
+    ``crop``: the middle as it is, without scaling, smaller images are padded."""
+    tiles: tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width of tiles that images are cut into first; none: images stay whole."""
+    overlap: NonNegativeInt = 0
+    """Pixels that neighbouring tiles share."""
     channels: Literal["auto", "1", "3"] = "auto"
-    """Grey or RGB; ``auto``: RGB if any image has colour."""
+    """Grey or RGB of pictures; ``auto``: RGB if any has colour. Volumes keep their modalities."""
+    intensity: Literal["auto", "none", "window", "percentile", "zscore"] = "auto"
+    """How numbers of volumes and arrays become pixels, see ``schemas.records.Intensity``; pictures stay as they are."""
+    window: tuple[FiniteFloat, FiniteFloat] | None = None
+    """Lower and upper end of the window (HU of CT); with ``percentile``, percentiles."""
+    per_channel: bool = True
+    """Whether each channel is scaled by its own percentiles or mean and deviation, or all alike."""
+    dtype: Literal["auto", "uint8", "uint16", "float32"] = "auto"
+    """How pixels are stored; ``auto``: pictures as most are, windows as uint16, percentiles as uint8, z-scores as
+    float32."""
 
     @model_validator(mode="after")
     def _large_enough(self) -> Self:
         if min(self.size) < 16:
             raise ValueError(f"size must be at least 16 16, got {self.size[0]} {self.size[1]}")
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_advance(self) -> Self:
+        if self.tiles is None and self.overlap:
+            raise ValueError(f"overlap {self.overlap} needs tiles; add --tiles H W")
+        if self.tiles is not None and self.overlap >= min(self.tiles):
+            raise ValueError(f"overlap must be below the tiles {self.tiles[0]} {self.tiles[1]}, got {self.overlap}")
+        return self
+
+    @model_validator(mode="after")
+    def _window_ordered(self) -> Self:
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError(f"window must be LOW HIGH with LOW below HIGH, got {self.window[0]:g} {self.window[1]:g}")
+        if self.intensity == "window" and self.window is None:
+            raise ValueError("intensity window needs its ends; add --window LOW HIGH")
+        percentiles = self.window is not None and self.intensity == "percentile"
+        if percentiles and not 0 <= self.window[0] < self.window[1] <= 100:  # type: ignore[index]
+            raise ValueError(f"percentiles must lie in 0 to 100, got {self.window}")
         return self
 
 
@@ -100,6 +191,8 @@ class SuperpixelsConfig(Section):
     """SLIC's weight of space against colour; none: 10 for RGB (Lab units), 0.1 for grey (0 to 1)."""
     sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Gaussian smoothing before SLIC in pixels."""
+    body: Literal["auto", "all"] = "auto"
+    """``auto``: where background voxels are 0 only the body is cut, the rest is one region; ``all``: everything."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -161,6 +254,8 @@ class MixConfig(Section):
     """Chance of none, hard and soft; brought to sum 1."""
     select: Probability = 0.2
     """Bernoulli probability with which each superpixel of B is taken."""
+    partners: Literal["auto", "any", "other-group"] = "auto"
+    """Who may be mixed with an image; ``auto``: slices of volumes and tiles only with those of another group."""
     method: Literal["superpixel", "cutmix", "mixup"] = "superpixel"
     """``cutmix`` and ``mixup`` are controls: one rectangle (hard), one lambda (soft)."""
     weight: Literal["saliency", "random"] = "saliency"
@@ -236,6 +331,7 @@ class RunConfig(Section):
     control: Literal["square-grid", "random-lambda", "cutmix", "mixup", "hard-only", "soft-only", "none"] | None = None
     seed: NonNegativeInt = 0
     source: SourceConfig = SourceConfig()
+    volume: VolumeConfig = VolumeConfig()
     image: ImageConfig = ImageConfig()
     superpixels: SuperpixelsConfig = SuperpixelsConfig()
     saliency: SaliencyConfig = SaliencyConfig()

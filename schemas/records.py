@@ -1,5 +1,6 @@
 """Records that travel between the stages of a run; each is plain, frozen and small."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -23,35 +24,132 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """Where the pixels of one side of an item lie, image or mask, and what decodes them.
+
+    Attributes
+    ----------
+    format : str
+        Name of the decoder, a key of ``pipeline.opening.FORMATS`` (``picture``, ``nifti``, ``array`` and so on).
+    paths : tuple of str
+        Files, in the order of the channels, modalities or classes; an empty text stands for an absent file.
+    key : str
+        What is meant inside the files: an array's name, a row, a member, an image's number; as its format reads it.
+    body : str
+        File of the mask of the body or brain; outside of it an image is background. Empty: there is none.
+    """
+
+    format: str
+    paths: tuple[str, ...]
+    key: str = ""
+    body: str = ""
+
+    @property
+    def uri(self) -> str:
+        """How people and tables name it: the first file, and what is meant inside."""
+        first = next((path for path in self.paths if path), "")
+        return f"{first}#{self.key}" if self.key else first
+
+
+def picture(path: str) -> Content:
+    """Return the content of a single picture file."""
+    return Content("picture", (path,))
+
+
+@dataclass(frozen=True, slots=True)
 class SourceItem:
-    """One image with its mask, as a reader found them; nothing has been decoded yet."""
+    """A picture or a volume with its mask, as a reader found it; nothing has been decoded yet."""
 
     id: str
-    image: str
-    mask: str
+    image: Content
+    mask: Content
     group: str | None = None
     split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Labelling:
+    """What a layout tells of its masks; whatever it leaves open is understood from the values themselves.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Names by class id, background first.
+    values : tuple of (int, int)
+        Value in mask files and its class id, where classes exclude each other; 255 = ignore.
+    regions : tuple of (str, tuple of int)
+        For multi-label: name of each channel and the values that belong to it.
+    instances : bool
+        Values are numbers of objects: whatever is not 0 is class 1.
+    bits : bool
+        Values are sums of 2**k over the foreground classes that hold a pixel (one mask per class): a lone
+        2**k is class k + 1.
+    """
+
+    classes: tuple[str, ...] = ()
+    values: tuple[tuple[int, int], ...] = ()
+    regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    instances: bool = False
+    bits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of an item makes one image: a plane of its stack, whole or a tile of it.
+
+    Attributes
+    ----------
+    plane : int
+        Index along the slicing axis; 0 for a picture.
+    tile : (int, int, int, int) or None
+        Top, left, height and width in pixels.
+    """
+
+    plane: int = 0
+    tile: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What one look at the files of an item tells; `problem` is set if it cannot be used."""
+    """What one look at an image tells; `problem` is set if it cannot be used."""
 
     id: str
+    part: Part = Part()
     image_sha256: str = ""
     mask_sha256: str = ""
     height: int = 0
     width: int = 0
     channels: int = 0
-    bits: int = 0
+    dtype: str = ""
+    """Type of the pixels as they are stored: uint8 and uint16 of pictures, int16, float32 and so on of arrays."""
+    picture: bool = True
+    """Whether it is a picture file, and not an array of numbers with a meaning."""
+    volume: bool = False
+    """Whether it is a plane of a volume."""
+    range: tuple[float, float] = (0.0, 0.0)
+    """Least and greatest pixel of arrays; of pictures it is not looked for."""
+    zeros: float = 0.0
+    """Share of pixels of arrays that are 0 in all channels, or outside of the body where a file tells."""
+    body: bool = False
+    """Whether a file tells where the body is."""
+    spacing: tuple[float, ...] | None = None
+    """Millimetres between rows, columns and planes."""
     mask_counts: tuple[tuple[int, int], ...] = ()
     """(value in the mask file, pixels) in rising order of value."""
+    object_share: float | None = None
+    """Median area of the objects in the mask as a share of the image; None without objects."""
+    look: int | None = None
+    """Perceptual hash of 64 bits; None for flat images."""
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """Row of ``sources.parquet``; row i describes row i of every array in the cache."""
+    """Row of ``sources.parquet``; row i describes row i of every array in the cache.
+
+    `fold` is the fold in which an image is validated on; as one fold sees the records (`pipeline.sources.of_fold`)
+    it is the number of that fold.
+    """
 
     id: str
     group: str
@@ -63,6 +161,9 @@ class SourceRecord:
     mask_sha256: str
     height: int
     width: int
+    plane: int = 0
+    spacing: tuple[float, ...] | None = None
+    """Millimetres between rows, columns and, of volumes, planes, as in the file."""
     refusal: str | None = None
 
 
@@ -109,14 +210,22 @@ class ManifestRow:
     index: int
     bytes: int
     sha256: str
+    spacing_a: tuple[float, ...] | None = None
+    """Millimetres between rows and columns of parent A as it is stored, before its turn; None where unknown."""
+    spacing_b: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "ManifestRow":
+        """Return the row of plain values, as tables and JSON hold them: lists become tuples."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
+        return cls(**values)
 
     def provenance(self) -> dict[str, Any]:
         """Return what is stored inside the sample: all but its place and checksum, which are known later."""
         row = asdict(self)
         for name in ("shard", "index", "bytes", "sha256"):
             del row[name]
-        row["flags"] = list(self.flags)
-        return row
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +258,30 @@ class BlockRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Intensity:
+    """How the numbers of arrays become stored pixels.
+
+    Attributes
+    ----------
+    kind : str
+        ``none`` (pictures: values as they are), ``window`` (clip to `bounds`, scale to [0, 1]), ``percentile``
+        (the same with percentiles `bounds` of the volume's own voxels) or ``zscore`` (mean 0, deviation 1).
+    bounds : (float, float)
+        Window in units of the file (HU of CT), or percentiles in 0 to 100.
+    per_channel : bool
+        Whether each channel has its own scale, or all have one.
+    background : bool
+        Whether voxels of value 0 in all channels, or outside the mask of the body, are background: left out of
+        percentiles, mean and deviation, and stored as 0.
+    """
+
+    kind: Literal["none", "window", "percentile", "zscore"] = "none"
+    bounds: tuple[float, float] = (0.0, 0.0)
+    per_channel: bool = True
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """What all standardised images of a source have in common."""
 
@@ -156,10 +289,18 @@ class DatasetFacts:
     channels: int
     dtype: str
     classes: tuple[str, ...]
+    """Names by class id, background first; in multi-label the names of the channels, without background."""
     mask_values: tuple[tuple[int, int], ...]
-    """(value in mask files, class id) in rising order of value."""
+    """(value in mask files, class id) in rising order of value; in multi-label the id is a sum of 2**channel,
+    or -1 for ignore."""
+    multilabel: bool = False
+    instances: bool = False
+    intensity: Intensity = Intensity()
+    fit: Literal["stretch", "pad", "crop"] = "stretch"
+    volumes: bool = False
+    """Whether images are planes of volumes."""
 
     @property
     def n_classes(self) -> int:
-        """Number of classes, background included."""
+        """Channels of the soft label: the classes with background, or in multi-label without."""
         return len(self.classes)

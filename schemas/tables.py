@@ -17,6 +17,8 @@ SOURCES_SCHEMA = pa.schema(
         pa.field("mask_sha256", pa.string(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
+        pa.field("plane", pa.int32(), nullable=False),
+        pa.field("spacing", pa.list_(pa.float64())),
         pa.field("refusal", pa.string()),
     ]
 )
@@ -45,6 +47,8 @@ _PROVENANCE = [
     pa.field("flags", pa.list_(pa.string()), nullable=False),
 ]
 
+_SPACING = [pa.field("spacing_a", pa.list_(pa.float64())), pa.field("spacing_b", pa.list_(pa.float64()))]
+
 MANIFEST_SCHEMA = pa.schema(
     [
         *_PROVENANCE,
@@ -52,6 +56,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("index", pa.int32(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),
+        *_SPACING,
     ]
 )
 """``manifest.parquet``: one row per sample, sorted by key; bytes and sha256 are of the image member."""
@@ -78,6 +83,7 @@ def shard_schema(*, image_is_png: bool) -> pa.Schema:
         pa.field("mask", _PICTURE),
         pa.field("soft", pa.binary(), nullable=False),
         *_PROVENANCE[1:],
+        *_SPACING,
     ]
     features = {field.name: _hf_feature(field.type) for field in fields}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hsmix_gen.stages.labels import collapse_batch
 from hsmix_gen.stages.network_io import resize_mask, to_input
 from hsmix_gen.stages.randomness import generator_for, integer, permutation
 
 ReadSamples = Callable[[Sequence[int]], tuple[npt.NDArray[np.generic], npt.NDArray[np.integer]]]
-"""Indices -> images (n, H, W, C) and masks (n, H, W), as `to_input` and `resize_mask` take them."""
+"""Indices -> images (n, H, W, C), as `to_input` takes them, and masks (n, H, W), or (n, H, W, K) in multi-label, of
+which `collapse_batch` makes K + 1 classes."""
 
 # Enough for 2 000 RGB images at 80 x 80; what is beyond is read again when it is drawn again.
 _KEPT_BYTES = 256 * 2**20
@@ -52,7 +54,7 @@ class ReducedSamples:
         tensors = to_input(images, side=self._side)
         size = (tensors.shape[2], tensors.shape[3])
         # Clones, so that keeping one sample does not keep the batch it came in.
-        for image, mask in zip(tensors, resize_mask(masks, size), strict=True):
+        for image, mask in zip(tensors, resize_mask(collapse_batch(masks), size), strict=True):
             yield image.clone(), mask.clone()
 
 

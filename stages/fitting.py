@@ -98,7 +98,8 @@ def fit_network(
     n_channels : int
         Channels of the images.
     n_classes : int
-        Classes in the masks, 2 or more, the background 0 among them; 255 is ignored.
+        Classes in the masks, 2 or more, the background 0 among them; 255 is ignored. K + 1 for multi-label masks
+        of K channels, which are fitted as classes that exclude each other, see `labels.collapse`.
     config : FitConfig
         The budget.
     seed : int

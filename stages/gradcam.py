@@ -22,12 +22,14 @@ from torch import nn
 
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.stages.labels import collapse_batch
 from hsmix_gen.stages.layers import require_layer
 from hsmix_gen.stages.network_io import (
     foreground_scores,
     logits_of,
     n_classes_of,
-    predicted_classes,
+    pixels_of_classes,
+    predicted_foreground,
     resize_bilinear,
     resize_mask,
     to_input,
@@ -49,6 +51,8 @@ class CamOptions:
     target: CamTarget = "predicted"
     """Pixels over which the score of each foreground class (see `foreground_scores`) is summed: those
     predicted as that class, those that truly are of it, or all."""
+    multilabel: bool = False
+    """Whether every logit channel is a region of its own, without background, which a sigmoid reads."""
     side: int | None = None
     """Longest side of the network's input in pixels; None: the size of the images."""
     batch: int = 8
@@ -126,8 +130,9 @@ class GradCamSaliency:
         ----------
         images : (N, H, W, C) uint8, uint16 or float32
             See `to_input`.
-        masks : (N, H, W) integer or None
-            Class ids, 255 = ignore; needed by, and read for, the target ``truth`` only.
+        masks : (N, H, W) or (N, H, W, K) integer, or None
+            Class ids, or channels of 0 and 1, 255 = ignore; needed by, and read for, the target ``truth`` only. A
+            multi-label network needs channels, any other reads channels as `labels.collapse` does.
 
         Returns
         -------
@@ -140,7 +145,7 @@ class GradCamSaliency:
             If the layer cannot be used, the mask holds a class that the network does not have, or one image
             alone exceeds the GPU's memory.
         ValueError
-            If masks are missing or differ from the images in size.
+            If masks are missing, differ from the images in size, or lack the channels of multi-label.
         """
         truth = self._truth(images, masks)
         parts: list[SaliencyMaps] = []
@@ -162,8 +167,12 @@ class GradCamSaliency:
             return None
         if masks is None:
             raise ValueError("target truth needs masks, got None; pass them or use target predicted")
-        if masks.shape != images.shape[:3]:
+        if masks.shape[:3] != images.shape[:3]:
             raise ValueError(f"masks must have the images' shape {images.shape[:3]}, got {masks.shape}")
+        if not self._options.multilabel:
+            return collapse_batch(masks)
+        if masks.ndim != 4:
+            raise ValueError(f"masks of a multi-label network must be (N, H, W, K), got {masks.shape}")
         return masks
 
     def _try(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> SaliencyMaps | None:
@@ -186,7 +195,7 @@ class GradCamSaliency:
         """Return the maps of images that fit into memory together."""
         height, width = images.shape[1:3]
         tensor = to_input(images, side=self._options.side)
-        targets = [_PixelSum(self._options.target, None if masks is None else masks[row]) for row in range(len(images))]
+        targets = [_PixelSum(self._options, None if masks is None else masks[row]) for row in range(len(images))]
         raw = torch.from_numpy(self._raw_maps(tensor.to(self._device), targets))  # (N, h, w)
         non_finite = ~torch.isfinite(raw).all(dim=2).all(dim=1)
         raw[non_finite] = 0
@@ -224,32 +233,49 @@ class GradCamSaliency:
 class _PixelSum:
     """The number that is explained: foreground scores of one image, summed over the pixels of a target."""
 
-    def __init__(self, target: CamTarget, mask: npt.NDArray[np.integer] | None) -> None:
-        self._target = target
+    def __init__(self, options: CamOptions, mask: npt.NDArray[np.integer] | None) -> None:
+        self._target = options.target
+        self._multilabel = options.multilabel
         self._mask = mask
         self.fell_back = False
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the sum over (K, h, w) logits as a scalar."""
-        scores = foreground_scores(logits)  # (F, h, w)
+        scores = foreground_scores(logits, multilabel=self._multilabel)  # (F, h, w)
         if self._target == "all":
             return scores.sum()
-        classes = torch.arange(1, len(scores) + 1, device=logits.device)
-        pixels = self._class_ids(logits)[None] == classes[:, None, None]  # (F, h, w)
+        pixels = self._pixels(logits)  # (F, h, w)
         self.fell_back = not bool(pixels.any())
         return scores.sum() if self.fell_back else scores[pixels].sum()
 
-    def _class_ids(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the (h, w) class ids that decide which score counts where."""
+    def _pixels(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return where each score counts, (F, h, w) bool."""
         if self._mask is None:
-            return predicted_classes(logits.detach())
-        greatest = int(self._mask[self._mask != IGNORE].max(initial=0))
+            return predicted_foreground(logits.detach(), multilabel=self._multilabel)
+        if self._multilabel:
+            return self._true_regions(self._mask, logits)
+        return self._true_classes(self._mask, logits)
+
+    def _true_regions(self, mask: npt.NDArray[np.integer], logits: torch.Tensor) -> torch.Tensor:
+        """Return the (K, h, w) pixels of the channels of an (H, W, K) mask."""
+        if mask.shape[2] != len(logits):
+            raise ModelError(
+                f"a multi-label network must give one logit channel for each of the {mask.shape[2]} channels of the "
+                f"masks, got {len(logits)}; use a network of that many channels or --output-key"
+            )
+        channels = resize_mask(np.moveaxis(mask, 2, 0), (logits.shape[1], logits.shape[2]))
+        return (channels == 1).to(logits.device)
+
+    def _true_classes(self, mask: npt.NDArray[np.integer], logits: torch.Tensor) -> torch.Tensor:
+        """Return the (F, h, w) pixels of the classes above 0 of an (H, W) mask."""
+        greatest = int(mask[mask != IGNORE].max(initial=0))
         if greatest >= n_classes_of(logits):
             raise ModelError(
                 f"the masks must hold classes 0 to {n_classes_of(logits) - 1}, as the network has "
                 f"{logits.shape[0]} logit channels, got {greatest}; map them with --mask-values"
             )
-        return resize_mask(self._mask[None], (logits.shape[1], logits.shape[2]))[0].to(logits.device)
+        class_ids = resize_mask(mask[None], (logits.shape[1], logits.shape[2]))[0].to(logits.device)
+        return pixels_of_classes(class_ids, n_classes_of(logits))
 
 
 class _FromLayer(nn.Module):

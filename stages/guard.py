@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.stages.labels import collapse
 
 _Bools = npt.NDArray[np.bool_]
 _Ints = npt.NDArray[np.int64]
@@ -14,8 +15,8 @@ _Ints = npt.NDArray[np.int64]
 def guard_selection(
     selected: _Bools,
     labels_b: arrays.Labels,
-    mask_a: arrays.Mask,
-    mask_b: arrays.Mask,
+    mask_a: arrays.AnyMask,
+    mask_b: arrays.AnyMask,
     *,
     ratio: float,
 ) -> _Bools:
@@ -31,8 +32,8 @@ def guard_selection(
         The drawn selection; it is not changed.
     labels_b : (H, W) uint16
         Superpixels of B.
-    mask_a, mask_b : (H, W) uint8
-        Class ids; 0 is background, 255 is ignored.
+    mask_a, mask_b : (H, W) or (H, W, K) uint8
+        Class ids, 0 is background; or the channels of a multi-label mask; 255 is ignored.
     ratio : float
         An object is small below `ratio` mean superpixel areas.
 
@@ -48,9 +49,10 @@ def guard_selection(
     return _take_whole(result, [*over_a, *over_b])
 
 
-def _cells_of_objects(mask: arrays.Mask, labels: arrays.Labels, limit: float) -> list[_Ints]:
+def _cells_of_objects(mask: arrays.AnyMask, labels: arrays.Labels, limit: float) -> list[_Ints]:
     """Return the superpixels over each small object, with repetition (one entry a pixel)."""
-    objects, count = ndimage.label((mask > 0) & (mask != IGNORE))
+    ids = collapse(mask)
+    objects, count = ndimage.label((ids > 0) & (ids != IGNORE))
     area = np.bincount(objects.ravel(), minlength=count + 1)
     small = [number for number in range(1, count + 1) if area[number] < limit]
     boxes = ndimage.find_objects(objects)

@@ -37,8 +37,8 @@ def rank_layers(
         See `candidate_layers`.
     images : (N, H, W, C) uint8, uint16 or float32
         Images of the training split; some twenty are enough.
-    masks : (N, H, W) integer
-        Their masks, 255 = ignore.
+    masks : (N, H, W) or (N, H, W, K) integer
+        Their masks, class ids or channels, 255 = ignore; see `GradCamSaliency.maps`.
     options : CamOptions
         As for the maps that will be made.
     device : device or str

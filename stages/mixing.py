@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
-from hsmix_gen.stages.labels import SoftLabel, class_shares, hard_mask, soft_label
+from hsmix_gen.stages.labels import SoftLabel, class_shares, hard_mask, ignored, innermost, soft_label
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Mixed:
     ----------
     image : (H, W, C), dtype of the parents
     mask : (H, W) uint8
-        Class ids, argmax of `soft`; 255 = ignore.
+        Class ids, argmax of `soft`; 255 = ignore. In multi-label 1 + the last channel of `soft` that reaches one
+        half, 0 if none does.
     soft : (C, H, W) float16
         Soft label.
     """
@@ -60,9 +61,9 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
 
 def mix(
     image_a: arrays.Image,
-    mask_a: arrays.Mask,
+    mask_a: arrays.AnyMask,
     image_b: arrays.Image,
-    mask_b: arrays.Mask,
+    mask_b: arrays.AnyMask,
     weight_b: npt.NDArray[np.uint8],
     *,
     n_classes: int,
@@ -73,15 +74,14 @@ def mix(
     ----------
     image_a, image_b : (H, W, C)
         Images of one shape and dtype.
-    mask_a, mask_b : (H, W) uint8
-        Class ids, 255 = ignore.
+    mask_a, mask_b : (H, W) or (H, W, K) uint8
+        Class ids, or channels of 0 and 1; 255 = ignore.
     weight_b : (H, W) uint8
         Lambda in 255ths.
     n_classes : int
-        Number of classes, background included.
+        Number of channels of the soft label: classes, background included, or K.
     """
-    share = class_shares(mask_a, mask_b, weight_b, n_classes=n_classes)
-    return Mixed(blend(image_a, image_b, weight_b), hard_mask(share), soft_label(share))
+    return _labelled(blend(image_a, image_b, weight_b), mask_a, mask_b, weight_b, n_classes)
 
 
 def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -89,7 +89,20 @@ def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return np.where(from_b, np.uint8(255), np.uint8(0))
 
 
-def unmixed(image: arrays.Image, mask: arrays.Mask, *, n_classes: int) -> Mixed:
-    """Return a picture that has one parent only."""
-    share = class_shares(mask, mask, np.zeros(mask.shape, dtype=np.uint8), n_classes=n_classes)
+def unmixed(image: arrays.Image, mask: arrays.AnyMask, *, n_classes: int) -> Mixed:
+    """Return a picture that has one parent only; see `mix` for the arguments."""
+    return _labelled(image, mask, mask, np.zeros(mask.shape[:2], dtype=np.uint8), n_classes)
+
+
+def _labelled(
+    image: arrays.Image,
+    mask_a: arrays.AnyMask,
+    mask_b: arrays.AnyMask,
+    weight_b: npt.NDArray[np.uint8],
+    n_classes: int,
+) -> Mixed:
+    """Return a finished image with the labels of its parents."""
+    share = class_shares(mask_a, mask_b, weight_b, n_classes=n_classes)
+    if mask_a.ndim == 3:
+        return Mixed(image, innermost(share, ignored(mask_a, mask_b, weight_b)), soft_label(share))
     return Mixed(image, hard_mask(share), soft_label(share))

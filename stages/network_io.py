@@ -1,7 +1,8 @@
 """What enters and leaves a segmentation network: images to tensors, outputs to logits, logits to classes.
 
 A network has K = 1 logit channel (binary: foreground where the logit is above 0) or K >= 2 (the argmax, with
-class 0 the background).
+class 0 the background). A multi-label network has one channel for each region, none for the background; a region
+is where its own logit is above 0.
 """
 
 from collections.abc import Mapping
@@ -125,8 +126,8 @@ def logits_of(output: object, *, key: str | None = None) -> torch.Tensor:
     return found.float()
 
 
-def foreground_scores(logits: torch.Tensor) -> torch.Tensor:
-    """Return by how much each foreground class beats the background.
+def foreground_scores(logits: torch.Tensor, *, multilabel: bool = False) -> torch.Tensor:
+    """Return by how much each foreground class, or region, beats the background.
 
     A softmax does not see what is added to all logits of a pixel, so that one of them alone tells nothing;
     its difference from the background's does. With two classes it is what a head of one channel puts out.
@@ -135,13 +136,31 @@ def foreground_scores(logits: torch.Tensor) -> torch.Tensor:
     ----------
     logits : (..., K, h, w) float32
         Of one channel (binary) or K >= 2.
+    multilabel : bool
+        Whether every channel is a region of its own, which a sigmoid reads.
 
     Returns
     -------
     (..., F, h, w) float32
-        The logit itself, F = 1, or those of the classes above 0 minus that of class 0, F = K - 1.
+        The logits themselves of one channel, F = 1, and in multi-label, F = K; otherwise those of the classes
+        above 0 minus that of class 0, F = K - 1.
     """
-    return logits if logits.shape[-3] == 1 else logits[..., 1:, :, :] - logits[..., :1, :, :]
+    if multilabel or logits.shape[-3] == 1:
+        return logits
+    return logits[..., 1:, :, :] - logits[..., :1, :, :]
+
+
+def predicted_foreground(logits: torch.Tensor, *, multilabel: bool = False) -> torch.Tensor:
+    """Return the (..., F, h, w) bool pixels predicted as each of the `foreground_scores`; regions may overlap."""
+    if multilabel:
+        return logits > 0
+    return pixels_of_classes(predicted_classes(logits), n_classes_of(logits))
+
+
+def pixels_of_classes(class_ids: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """Return where each class above 0 is, (..., n_classes - 1, h, w) bool, from (..., h, w) ids; 255 is nowhere."""
+    classes = torch.arange(1, n_classes, device=class_ids.device)
+    return class_ids[..., None, :, :] == classes[:, None, None]
 
 
 def predicted_classes(logits: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import MODES, SPLITS, SamplePlan, SourceRecord, Split
-from hsmix_gen.stages.randomness import derive_key, generator_for, permutation
+from hsmix_gen.stages.randomness import derive_key, generator_for, integer, permutation
 
 DEFAULT_SHARDS = 32
 SHARD_BYTES = 256 * 2**20
@@ -91,7 +91,13 @@ class Plan:
 
 
 def make_plan(
-    sources: Sequence[SourceRecord], mix: MixConfig, *, seed: int, shards: int | None, sample_bytes: int
+    sources: Sequence[SourceRecord],
+    mix: MixConfig,
+    *,
+    seed: int,
+    shards: int | None,
+    sample_bytes: int,
+    other_group: bool = False,
 ) -> Plan:
     """Decide every sample of a dataset.
 
@@ -110,6 +116,9 @@ def make_plan(
         Number of training shards; None derives it from the number of samples and their size.
     sample_bytes : int
         Estimated bytes of a sample.
+    other_group : bool
+        Whether both parents must be of different groups (patients): neighbouring slices or overlapping tiles of
+        one patient show the same tissue, and mixing them says little.
 
     Raises
     ------
@@ -120,7 +129,10 @@ def make_plan(
     for split in SPLITS:
         rows = np.array([i for i, s in enumerate(sources) if s.split == split and s.refusal is None], dtype=np.int64)
         if split == "train":
-            parts.append(_plan_training(rows, sources, mix, seed=seed, shards=shards, sample_bytes=sample_bytes))
+            row_b = _all_partners(rows, sources, mix.copies, seed=seed, other_group=other_group)
+            n_samples = training_samples(len(rows), mix)
+            n_shards = shard_count(n_samples, mix, shards=shards, sample_bytes=sample_bytes)
+            parts.append(_plan_training(rows, row_b, sources, mix, seed=seed, n_shards=n_shards))
         elif len(rows):
             parts.append(_pass_through(split, rows))
     return Plan(seed, mix.policy, tuple(parts))
@@ -159,6 +171,61 @@ def partners(rows: _Ints, copy: int, *, seed: int) -> _Ints:
     return partner
 
 
+def partners_of_other_groups(rows: _Ints, groups: Sequence[str], ids: Sequence[str], copy: int, *, seed: int) -> _Ints:
+    """Return a partner of another group for each row.
+
+    If no group holds more than half of the rows, the rows stand in a circle with each group in one piece, and
+    copy c takes the neighbour at a distance of its own, at least the largest group away to either side. So each row
+    is a partner once in a copy, and none comes again to an image before all distances were used; then another
+    circle is drawn. If one group holds more than half, each row draws any row of the other groups.
+
+    Parameters
+    ----------
+    rows : (N,) int64
+    groups, ids : sequence of str
+        Of each of the N rows.
+    copy : int
+        Which copy the partners are for.
+    seed : int
+
+    Raises
+    ------
+    SourceError
+        If there is one group only.
+    """
+    n = len(rows)
+    _, group_of, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise SourceError(
+            f"all {n} training images are of one group (patient); add others or allow it with --partners any"
+        )
+    largest = int(sizes.max())
+    if 2 * largest > n:
+        return _drawn_from_other_groups(rows, group_of, ids, copy, seed=seed)
+    n_distances = n - 2 * largest + 1
+    round_number, step = divmod(copy, n_distances)
+    place = permutation(generator_for(seed, "partner-circle-groups", round_number), len(sizes))
+    circle = np.lexsort((permutation(generator_for(seed, "partner-circle-rows", round_number), n), place[group_of]))
+    distances = largest + permutation(generator_for(seed, "partner-group-distance", round_number), n_distances)
+    partner = np.empty(n, dtype=np.int64)
+    partner[circle] = rows[np.roll(circle, -int(distances[step]))]
+    return partner
+
+
+def _drawn_from_other_groups(
+    rows: _Ints, group_of: npt.NDArray[np.intp], ids: Sequence[str], copy: int, *, seed: int
+) -> _Ints:
+    order = np.argsort(group_of, kind="stable")
+    sizes = np.bincount(group_of)
+    starts = np.cumsum(sizes) - sizes
+    partner = np.empty(len(rows), dtype=np.int64)
+    for i, group in enumerate(group_of):
+        drawn = integer(generator_for(seed, "partner", ids[i], copy), 0, len(rows) - int(sizes[group]) - 1)
+        # The row's own group is one piece of the order: whoever stands behind it moves up.
+        partner[i] = rows[order[drawn + int(sizes[group]) * (drawn >= starts[group])]]
+    return partner
+
+
 def draw_mode(rng: np.random.Generator, probabilities: tuple[float, float, float]) -> int:
     """Draw an index into `MODES` with the given chances (any positive sum)."""
     bounds = np.cumsum(probabilities) / sum(probabilities)
@@ -166,24 +233,23 @@ def draw_mode(rng: np.random.Generator, probabilities: tuple[float, float, float
     return int(min(np.searchsorted(bounds, rng.random(), side="right"), max(np.flatnonzero(probabilities))))
 
 
-def _plan_training(
-    rows: _Ints,
-    sources: Sequence[SourceRecord],
-    mix: MixConfig,
-    *,
-    seed: int,
-    shards: int | None,
-    sample_bytes: int,
-) -> SplitPlan:
+def _all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
+    """Return the partners of all copies, copy after copy."""
     if len(rows) < 2:
         raise SourceError(
             f"the training split has {len(rows)} usable image(s), mixing needs 2; see refused.csv or --split"
         )
+    if not other_group:
+        return np.concatenate([partners(rows, copy, seed=seed) for copy in range(copies)])
+    groups, ids = [sources[row].group for row in rows], [sources[row].id for row in rows]
+    return np.concatenate([partners_of_other_groups(rows, groups, ids, c, seed=seed) for c in range(copies)])
+
+
+def _plan_training(
+    rows: _Ints, row_b: _Ints, sources: Sequence[SourceRecord], mix: MixConfig, *, seed: int, n_shards: int
+) -> SplitPlan:
     copy = np.repeat(np.arange(mix.copies), len(rows))
     row_a = np.tile(rows, mix.copies)
-    row_b = np.concatenate([partners(rows, c, seed=seed) for c in range(mix.copies)])
-    n_samples = training_samples(len(rows), mix)
-    n_shards = shard_count(n_samples, mix, shards=shards, sample_bytes=sample_bytes)
     order = permutation(generator_for(seed, "order"), len(row_a))
     if mix.policy == "paired":
         order = np.repeat(order, 2)
@@ -197,7 +263,7 @@ def _plan_training(
         drawn = [draw_mode(generator_for(seed, "mode", key), mix.probabilities) for key in keys]
         mode = np.array(drawn, dtype=np.int64)[order]
     row_b = np.where(mode == MODES.index("none"), -1, row_b[order])
-    starts = _cut(n_samples, n_shards, group_size(mix))
+    starts = _cut(len(mode), n_shards, group_size(mix))
     return SplitPlan("train", row_a[order], row_b, copy[order], mode, starts)
 
 

@@ -1,7 +1,8 @@
 """Measures of superpixels, saliency maps and predictions against a ground-truth mask.
 
-A mask is an (H, W) array of class ids. Pixels with the value `IGNORE` belong to no class and count nowhere;
-every class but 0 is foreground. A measure that is undefined, for want of a boundary or of a class, is NaN.
+A mask is an (H, W) array of class ids, or (H, W, K) channels of 0 and 1, which `labels.collapse` turns into ids.
+Pixels with the value `IGNORE` belong to no class and count nowhere; every class but 0 is foreground. A measure that
+is undefined, for want of a boundary or of a class, is NaN.
 """
 
 import math
@@ -9,6 +10,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from hsmix_gen.stages.labels import collapse
 
 IGNORE = 255
 
@@ -23,8 +26,8 @@ def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.intege
     ----------
     labels : (H, W) integer
         Superpixels.
-    mask : (H, W) integer
-        Class ids; a contour is where two classes meet, not where a class meets an ignored pixel.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels; a contour is where two classes meet, not where a class meets an ignored pixel.
     tolerance : int
         Largest distance in pixels, 0 or more.
 
@@ -33,7 +36,7 @@ def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.intege
     float
         Share in [0, 1] of the mask's boundary pixels within `tolerance` of a superpixel boundary.
     """
-    _check_shapes(labels, mask)
+    mask = _ids(labels, mask)
     contour = _boundaries(mask, valid=mask != IGNORE)
     offset = np.arange(-tolerance, tolerance + 1)
     disk = offset[:, None] ** 2 + offset**2 <= tolerance**2
@@ -48,8 +51,8 @@ def achievable_accuracy(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.in
     ----------
     labels : (H, W) integer
         Superpixels, 0 or more.
-    mask : (H, W) integer
-        Class ids.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels.
 
     Returns
     -------
@@ -69,14 +72,15 @@ def leak(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> floa
     ----------
     labels : (H, W) integer
         Superpixels, 0 or more.
-    mask : (H, W) integer
-        Class ids.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels.
 
     Returns
     -------
     float
         0 or more; both directions count, foreground taken as background and the reverse.
     """
+    mask = _ids(labels, mask)
     wrong, _ = _wrongly_absorbed(labels, mask)
     return _ratio(wrong, np.count_nonzero((mask != 0) & (mask != IGNORE)))
 
@@ -88,8 +92,8 @@ def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.intege
     ----------
     saliency : (H, W) float
         Any scale; only the order matters.
-    mask : (H, W) integer
-        Class ids.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.intege
         Chance in [0, 1] that a random foreground pixel is more salient than a random background pixel, ties
         counted half; 0.5 for a map that tells nothing.
     """
-    _check_shapes(saliency, mask)
+    mask = _ids(saliency, mask)
     foreground = saliency[(mask != 0) & (mask != IGNORE)]
     background = np.sort(saliency[mask == 0])
     # An equal background pixel is counted on one side only, hence half.
@@ -111,8 +115,10 @@ def dice(prediction: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], n_c
 
     Parameters
     ----------
-    prediction, mask : (H, W) integer
-        Class ids 0 to ``n_classes - 1``; the mask may hold ignored pixels.
+    prediction : (H, W) integer
+        Class ids 0 to ``n_classes - 1``.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels, with K = ``n_classes - 1``; it may hold ignored pixels.
     n_classes : int
         Classes, the background 0 among them.
 
@@ -121,7 +127,7 @@ def dice(prediction: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], n_c
     float
         Mean in [0, 1] over the classes above 0 that occur in either array.
     """
-    _check_shapes(prediction, mask)
+    mask = _ids(prediction, mask)
     valid = mask != IGNORE
     predicted = np.bincount(prediction[valid], minlength=n_classes)[1:n_classes]
     true = np.bincount(mask[valid], minlength=n_classes)[1:n_classes]
@@ -132,7 +138,7 @@ def dice(prediction: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], n_c
 
 def _wrongly_absorbed(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> tuple[int, int]:
     """Return how many pixels lack their superpixel's most frequent class, and how many count at all."""
-    _check_shapes(labels, mask)
+    mask = _ids(labels, mask)
     valid = mask != IGNORE
     classes = mask[valid].astype(np.int64)
     n_classes = int(classes.max(initial=0)) + 1
@@ -155,9 +161,12 @@ def _boundaries(regions: npt.NDArray[np.integer], *, valid: npt.NDArray[np.bool_
     return on_boundary
 
 
-def _check_shapes(first: npt.NDArray[np.generic], mask: npt.NDArray[np.generic]) -> None:
-    if first.shape != mask.shape:
-        raise ValueError(f"array and mask must have one shape, got {first.shape} and {mask.shape}")
+def _ids(first: npt.NDArray[np.generic], mask: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Return the (H, W) class ids of a mask, which must have the shape of the array it is compared with."""
+    ids = collapse(mask)
+    if first.shape != ids.shape:
+        raise ValueError(f"array and mask must have one shape, got {first.shape} and {ids.shape}")
+    return ids
 
 
 def _ratio(part: float | np.integer, whole: float | np.integer) -> float:

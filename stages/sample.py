@@ -20,7 +20,8 @@ class Parent:
     Attributes
     ----------
     image : (H, W, C)
-    mask : (H, W) uint8
+    mask : (H, W) or (H, W, K) uint8
+        Class ids, or the channels of a multi-label mask.
     labels : (H, W) uint16
         Superpixels of the drawn variant; zeros where `needs` says that they are not used.
     saliency : (H, W) uint8
@@ -28,7 +29,7 @@ class Parent:
     """
 
     image: arrays.Image
-    mask: arrays.Mask
+    mask: arrays.AnyMask
     labels: arrays.Labels
     saliency: arrays.Saliency
 
@@ -92,10 +93,10 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
         The parents, already turned; `b` is None for mode ``none``.
     config : MixConfig
     n_classes : int
-        Number of classes, background included.
+        Number of channels of the soft label: classes, background included, or of a multi-label mask K.
     """
     if b is None:
-        nothing = np.zeros(a.mask.shape, dtype=np.uint8)
+        nothing = np.zeros(a.mask.shape[:2], dtype=np.uint8)
         return Sample(unmixed(a.image, a.mask, n_classes=n_classes), nothing, 0.0, ())
     weigh = _hard_weights if plan.mode == "hard" else _soft_weights
     weights = weigh(plan.seed, a, b, config)
@@ -112,7 +113,7 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
 
 def _hard_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Weights:
     if config.method == "cutmix":
-        from_b = draws.draw_rectangle(seed, a.mask.shape)
+        from_b = draws.draw_rectangle(seed, a.mask.shape[:2])
         return Weights(paste_weights(from_b), _identity_flags(from_b))
     from_b, flags = _selected_pixels(seed, a, b, config)
     _, n_regions = regions.mixed_regions(a.labels, b.labels, from_b)
@@ -127,7 +128,7 @@ def _identity_flags(from_b: npt.NDArray[np.bool_]) -> list[str]:
 def _soft_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Weights:
     if config.method == "mixup":
         level = regions.quantise(np.array([draws.draw_lambda(seed)]), config.lambda_range)
-        return Weights(np.full(a.mask.shape, level[0], dtype=np.uint8))
+        return Weights(np.full(a.mask.shape[:2], level[0], dtype=np.uint8))
     if config.weight == "random":
         n_regions = int(b.labels.max()) + 1
         drawn = regions.quantise(draws.draw_weights(seed, n_regions), config.lambda_range)
@@ -138,7 +139,7 @@ def _soft_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Weights
 def _saliency_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Weights:
     from_b, flags = _selected_pixels(seed, a, b, config)
     if "single_superpixel" in flags:
-        return Weights(np.zeros(a.mask.shape, dtype=np.uint8), flags, 1, config.select)
+        return Weights(np.zeros(a.mask.shape[:2], dtype=np.uint8), flags, 1, config.select)
     region, n_regions = regions.mixed_regions(a.labels, b.labels, from_b)
     flat = [name for name, p in (("a", a), ("b", b)) if not p.saliency.any()]
     flags += [f"flat_saliency_{name}" for name in flat]
@@ -146,7 +147,7 @@ def _saliency_weights(seed: int, a: Parent, b: Parent, config: MixConfig) -> Wei
     # flat the published sum gives lambda by area, which is kept, as it is where both are flat (ratio one half).
     if flat == ["b"] or (flat == ["a"] and config.aggregate == "mean"):
         half = regions.quantise(np.array([0.5]), config.lambda_range)
-        return Weights(np.full(a.mask.shape, half[0], dtype=np.uint8), flags, n_regions, config.select)
+        return Weights(np.full(a.mask.shape[:2], half[0], dtype=np.uint8), flags, n_regions, config.select)
     ratio = regions.relative_saliency(a.saliency, b.saliency, zero_ratio=regions.zero_ratio_of(config))
     found = regions.region_weights(
         ratio, region, n_regions, aggregate=config.aggregate, lambda_range=config.lambda_range

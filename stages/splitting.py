@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SPLITS, Split
-from hsmix_gen.stages.randomness import generator_for
+from hsmix_gen.stages.randomness import derive_key, generator_for
 
 DEFAULT_RATIO = (0.8, 0.1, 0.1)
 
@@ -60,3 +61,48 @@ def split_groups(groups: Sequence[str], ratio: tuple[float, float, float], *, se
         have[choice] += sizes[i]
         result[str(names[i])] = SPLITS[choice]
     return result
+
+
+def deal_folds(groups: Sequence[str], strata: Sequence[int], k: int, *, seed: int) -> list[int]:
+    """Return the fold of each image, 0 to `k` - 1; whole groups, with the strata spread evenly.
+
+    The folds are those of scikit-learn's ``StratifiedGroupKFold``, shuffled. They do not depend on the order of
+    the input.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Group of each image.
+    strata : sequence of int
+        What should be as frequent in each fold, for example a number for the set of classes an image holds.
+        Strata of fewer than `k` images are taken together.
+    k : int
+        Number of folds, at least 2.
+    seed : int
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second to import
+
+    names = np.asarray(groups, dtype=str)
+    n_groups = len(np.unique(names))
+    if n_groups < k:
+        raise SourceError(f"{k} folds need as many groups (patients), got {n_groups}; lower --folds or see --group-by")
+    order = np.argsort(names, kind="stable")
+    # scikit-learn takes 32 bits; the run's seed may be longer.
+    dealer = StratifiedGroupKFold(k, shuffle=True, random_state=derive_key(seed, "folds") % 2**32)
+    folds = np.empty(len(names), dtype=np.int64)
+    for fold, (_, held) in enumerate(dealer.split(names[order], _frequent(np.asarray(strata), k)[order], names[order])):
+        folds[order[held]] = fold
+    return [int(fold) for fold in folds]
+
+
+def _frequent(strata: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+    """Return strata of at least `k` images each, numbered from 0: rare ones become one, or join the largest."""
+    _, number, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    rare = counts[number] < k
+    joined = -1 if rare.sum() >= k else int(counts.argmax())
+    return np.where(rare, joined, number)

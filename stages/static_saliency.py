@@ -1,7 +1,11 @@
 """Saliency maps computed from the image alone, without a network.
 
-Each map is an (H, W) float32 array in [0, 1]. An image without contrast has no salient pixel: its map is 0.
+Each map is an (H, W) float32 array in [0, 1]. An image without contrast has no salient pixel: its map is 0. Grey
+and RGB images are seen as grey values; of any other number of channels, such as modalities of MRI, which no weights
+make one picture, each is seen alone and the map is the mean of theirs.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +31,14 @@ def fine_grained(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     image : (H, W, C) uint8, uint16 or float32
-        RGB if C = 3, else the mean of the channels is used. Other types than uint8 are stretched to it:
-        the scripts of HSMix hand OpenCV floats, whose bytes it reads as grey values, and get noise.
+        Grey if C = 1, RGB if C = 3; of other channels each has its map, and their mean is returned. Other types
+        than uint8 are stretched to it, from the least to the greatest value: the scripts of HSMix hand OpenCV
+        floats, whose bytes it reads as grey values, and get noise.
 
     Returns
     -------
     (H, W) float32
-        Multiples of 1/255 in [0, 1].
+        In [0, 1]; multiples of 1/255, or means of them.
 
     Raises
     ------
@@ -45,7 +50,12 @@ def fine_grained(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     .. [1] Montabone & Soto, "Human detection using a mobile platform and novel features derived from a visual
        saliency mechanism", Image and Vision Computing 2010, doi:10.1016/j.imavis.2009.06.004.
     """
-    grey = _binomial_blur(_binomial_blur(_grey(image)))
+    return _mean_map(image, _fine_grained_of_grey)
+
+
+def _fine_grained_of_grey(values: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the (H, W) map of grey values 0 to 255."""
+    grey = _binomial_blur(_binomial_blur(values))
     if grey.min() == grey.max():
         return np.zeros(grey.shape, np.float32)
     brighter = np.zeros(grey.shape, np.int64)
@@ -90,7 +100,11 @@ def spectral_residual(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]
     .. [1] Hou & Zhang, "Saliency detection: a spectral residual approach", CVPR 2007,
        doi:10.1109/CVPR.2007.383267.
     """
-    grey = _grey(image)
+    return _mean_map(image, _spectral_residual_of_grey)
+
+
+def _spectral_residual_of_grey(grey: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the (H, W) map of grey values 0 to 255."""
     small = np.floor(_resize(grey, (_SPECTRUM_SIDE, _SPECTRUM_SIDE)) + 0.5)
     if small.min() == small.max():
         return np.zeros(grey.shape, np.float32)
@@ -115,14 +129,28 @@ def random_field(shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArra
     return rng.random(shape).astype(np.float32)
 
 
-def _grey(image: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    """Return the (H, W) grey values, 0 to 255, of an (H, W, C) image; see `fine_grained` for how."""
-    if image.ndim != 3:
+def _mean_map(
+    image: npt.NDArray[np.generic], saliency: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float32]:
+    """Return the map of a grey or RGB image's grey values, or the mean map of the single channels of any other."""
+    if image.ndim != 3 or image.shape[2] == 0:
         raise ValueError(f"image must be (H, W, C), got {image.shape}; add the channel axis last")
+    if image.shape[2] in (1, 3):
+        return saliency(_grey(image))
+    total = np.zeros(image.shape[:2])
+    for channel in range(image.shape[2]):
+        total += saliency(_grey(image[..., channel : channel + 1]))
+    mean: npt.NDArray[np.float32] = (total / image.shape[2]).astype(np.float32)
+    return mean
+
+
+def _grey(image: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    """Return the (H, W) grey values, 0 to 255, of an (H, W, 1) or (H, W, 3) image; see `fine_grained` for how."""
     values = _stretch_to_bytes(image).astype(np.int64)
-    weights = _LUMA if image.shape[2] == 3 else np.ones(image.shape[2], np.int64)
-    total = int(weights.sum())
-    grey: npt.NDArray[np.int64] = (2 * (values @ weights) + total) // (2 * total)
+    if image.shape[2] == 1:
+        return values[..., 0]
+    total = int(_LUMA.sum())
+    grey: npt.NDArray[np.int64] = (2 * (values @ _LUMA) + total) // (2 * total)
     return grey
 
 

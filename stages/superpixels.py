@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from skimage.segmentation import slic
 
 from hsmix_gen.stages import randomness
@@ -32,12 +33,14 @@ def segment(
         Regions asked for, at least 1; SLIC returns about as many, see `region_count`.
     compactness : float
         Weight of distance against colour, above 0. The values are first stretched to [0, 1]; three channels
-        are then read as RGB and turned into CIELab (0 to 100), any other number of channels is used as it is.
+        are then read as RGB and turned into CIELab (0 to 100), any other number of channels is used as it is,
+        each stretched by itself, so that no modality outweighs the others by its unit.
         The same number is therefore about 100 times weaker for C = 3: 10 there acts like 0.1 elsewhere.
     sigma : float
         Width in pixels of the Gaussian that smooths the image beforehand; 0 for none.
     mask : (H, W) bool, optional
-        If given, maskSLIC [2]_ cuts only the pixels that are True, for instance a brain without the air.
+        If given, maskSLIC [2]_ cuts only the pixels that are True, for instance a brain without the air, and
+        the values are stretched by the range of these; see `body_of`.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def segment(
     if mask is not None and not mask.any():
         return np.zeros(mask.shape, np.uint16)
     labels = slic(
-        image.astype(np.float64),
+        _stretch_channels(image, mask),
         n_segments=n_regions,
         compactness=compactness,
         max_num_iter=_ITERATIONS,
@@ -78,6 +81,23 @@ def segment(
         # maskSLIC writes 0 outside, and also inside where it finds no step between its centres (one region).
         labels[mask & (labels == 0)] = labels.max() + 1
     return _renumber(labels)
+
+
+def body_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | None:
+    """Return the body in an image whose background is 0, or None where there is none to tell apart.
+
+    Parameters
+    ----------
+    image : (H, W, C) uint8, uint16 or float32
+        Channels last.
+
+    Returns
+    -------
+    (H, W) bool or None
+        True where any channel is not 0, and in the holes of that; None if it is everything or nothing.
+    """
+    body: npt.NDArray[np.bool_] = ndimage.binary_fill_holes((image != 0).any(axis=2))
+    return body if body.any() and not body.all() else None
 
 
 def square_grid(shape: tuple[int, int], *, n_regions: int) -> npt.NDArray[np.uint16]:
@@ -149,6 +169,21 @@ def stratified_counts(minimum: int, maximum: int, variants: int, rng: np.random.
     size = maximum - minimum + 1
     starts = [minimum + part * size // variants for part in range(variants + 1)]
     return tuple(randomness.integer(rng, low, max(low, end - 1)) for low, end in itertools.pairwise(starts))
+
+
+def _stretch_channels(image: npt.NDArray[np.generic], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.float64]:
+    """Return an image for SLIC, which stretches all channels alike; more than grey or RGB are stretched one by one."""
+    values = image.astype(np.float64)
+    if image.shape[2] in (1, 3):
+        return values
+    inside = values.reshape(-1, image.shape[2]) if mask is None else values[mask]  # (P, C)
+    if not np.isfinite(inside).all():
+        raise ValueError("image must be finite, got NaN or infinity; replace them")
+    low, extent = inside.min(axis=0), np.ptp(inside, axis=0)
+    # A channel without contrast becomes 0. Clipped, so that what lies outside does not smear far over the rim.
+    scale = np.divide(1.0, extent, out=np.zeros_like(extent), where=extent > 0)
+    stretched: npt.NDArray[np.float64] = np.clip((values - low) * scale, 0, 1)
+    return stretched
 
 
 def _check_n_regions(n_regions: int) -> None:

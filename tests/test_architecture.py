@@ -15,12 +15,36 @@ ROOMS = ("schemas", "stages", "pipeline")
 NOWHERE: set[str] = set()
 LIBRARY_HOMES = {
     "click": {"pipeline/cli.py", "pipeline/options.py"},
+    "defusedxml": {"pipeline/polygon_files.py"},
+    "h5py": {"pipeline/array_containers.py"},
+    "imagehash": {"pipeline/looks.py"},
     "monai": {"stages/fitting.py"},
-    "pyarrow": {"pipeline/shard_reading.py", "pipeline/shards.py", "pipeline/tables.py", "schemas/tables.py"},
+    "nibabel": {
+        "pipeline/dicom_planes.py",
+        "pipeline/nifti_files.py",
+        "pipeline/nifti_headers.py",
+        "pipeline/volume_frames.py",
+    },
+    "pyarrow": {
+        "pipeline/packed_files.py",
+        "pipeline/parquet_reader.py",
+        "pipeline/shard_reading.py",
+        "pipeline/shards.py",
+        "pipeline/tables.py",
+        "schemas/tables.py",
+    },
+    "pycocotools": {"pipeline/coco_masks.py"},
+    "pydicom": {
+        "pipeline/dicom_files.py",
+        "pipeline/dicom_headers.py",
+        "pipeline/dicom_segmentations.py",
+        "pipeline/dicom_series.py",
+    },
     "pytorch_grad_cam": {"pipeline/doctor.py", "stages/gradcam.py"},
     "ray": {"pipeline/ray_run.py"},
     "rich": {"pipeline/progress.py"},
-    "skimage": {"pipeline/demo.py", "stages/quality.py", "stages/superpixels.py"},
+    "skimage": {"pipeline/demo.py", "pipeline/polygon_files.py", "stages/superpixels.py"},
+    "sklearn": {"stages/splitting.py"},
     "torch": {
         "pipeline/doctor.py",
         "pipeline/gradcam_units.py",

@@ -278,7 +278,11 @@ def test_inspect_tells_people_the_same_and_does_no_work(
 
     assert result.exit_code == 0
     assert result.stderr == ""
-    for text in ("8 pairs, 8 usable", "8 of 64 x 48", "0 = 0, 128 = 1, 255 = 2", "train 6, val 1, test 1", "pixels ("):
+    told = (
+        *("8 pairs, 8 images, 8 usable", "8 of 64 x 48", "0 = 0, 128 = 1, 255 = 2", "train 6, val 1, test 1"),
+        "pixels (",
+    )
+    for text in told:
         assert text in result.stdout
     assert snapshot(made.source) == before
 

@@ -31,7 +31,7 @@ N_CLASSES = 3
 MANIFEST_COLUMNS = (
     "key", "split", "fold", "mode", "source_a", "source_b", "group_a", "group_b", "variant_a", "variant_b",
     "transform_a", "transform_b", "seed", "select_p", "area_b", "lambda_min", "lambda_mean", "lambda_max", "regions",
-    "flags", "shard", "index", "bytes", "sha256",
+    "flags", "shard", "index", "bytes", "sha256", "spacing_a", "spacing_b",
 )  # fmt: skip
 PLACE = ("shard", "index", "bytes", "sha256")
 MEMBERS = {"image.png", "mask.png", "soft.npz", "json"}

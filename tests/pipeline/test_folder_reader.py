@@ -1,5 +1,6 @@
 """Images and masks find each other however their folders and names are laid out; what has no partner is told."""
 
+import os
 import re
 from pathlib import Path
 
@@ -11,22 +12,46 @@ from PIL import Image
 
 from hsmix_gen.pipeline.folder_reader import MASK_SUFFIXES, FolderReader
 from hsmix_gen.pipeline.found import MAX_ID, Found, safe_id
+from hsmix_gen.pipeline.name_pairing import name_files, pair
 from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.records import Labelling
+
+
+def lay_out(source: Path, *paths: str) -> None:
+    for path in paths:
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).touch()
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:
     """Lay out empty files and return what the reader makes of them."""
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
+    lay_out(source, *paths)
     return FolderReader().find(source, SourceConfig.model_validate(config))
 
 
 def pairs(source: Path, found: Found) -> dict[str, tuple[str, str]]:
     return {
-        item.id: (Path(item.image).relative_to(source).as_posix(), Path(item.mask).relative_to(source).as_posix())
+        item.id: (
+            Path(item.image.uri).relative_to(source).as_posix(),
+            Path(item.mask.uri).relative_to(source).as_posix(),
+        )
         for item in found.items
     }
+
+
+def masks(source: Path, found: Found) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the format of each mask, and its files."""
+    return {
+        item.id: (
+            item.mask.format,
+            tuple(Path(path).relative_to(source).as_posix() if path else "" for path in item.mask.paths),
+        )
+        for item in found.items
+    }
+
+
+def splits(found: Found) -> dict[str, str | None]:
+    return {item.id: item.split for item in found.items}
 
 
 def reasons(found: Found) -> dict[str, str]:
@@ -54,6 +79,17 @@ def reasons(found: Found) -> dict[str, str]:
         ("images/a.png", "masks/a_mask.png"),
         ("benign/a.png", "benign/a_mask.png"),
         ("a.bmp", "a_anno.bmp"),
+        ("data/a.png", "data/masks/a.png"),
+        ("Original/a.tif", "Ground Truth/a.tif"),
+        ("polyps/a.png", "masks/a.png"),
+        ("train/a.png", "train_masks/a_mask.gif"),
+        ("TrainDataset/image/a.png", "TrainDataset/masks/a.png"),
+        ("1. Original Images/a. Training Set/a.jpg", "2. All Segmentation Groundtruths/a. Training Set/a_OD.tif"),
+        ("MoNuSegTestData/a.tif", "masks/a.png"),
+        ("images/a.png", "masks/train/a.png"),
+        ("images/a.png", "masks/lesion/a.png"),
+        ("images/a.png", "masks/a_lesion.png"),
+        ("X_segmentation/a.png", "X_segmentation/a_mask.png"),
     ],
 )
 def test_an_image_and_its_mask_are_a_pair(tmp_path: Path, image: str, mask: str) -> None:
@@ -183,6 +219,12 @@ def test_unique_stems_in_many_folders_are_the_ids(tmp_path: Path) -> None:
     assert sorted(pairs(tmp_path, found)) == ["a", "b"]
 
 
+def test_ids_differ_in_more_than_capitals_where_folders_allow(tmp_path: Path) -> None:
+    found = find(tmp_path, "p/a.png", "p/a_mask.png", "q/A.png", "q/A_mask.png")
+
+    assert sorted(pairs(tmp_path, found)) == ["p-a", "q-A"]
+
+
 def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
     hidden = ("images/._a.png", "images/.DS_Store", ".cache/images/c.png", "images/notes.txt", "images/a.png.bak")
 
@@ -214,12 +256,389 @@ def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "split"),
     [("train", "train"), ("Training", "train"), ("val", "val"), ("validation", "val"), ("TEST", "test"),
-     ("Train_Folder", "train"), ("other", None)],
+     ("Train_Folder", "train"), ("TrainDataset", "train"), ("train_set", "train"), ("train2017", "train"),
+     ("ISIC-2017_Training_Data", "train"), ("a. Training Set", "train"), ("stage1_train", "train"),
+     ("MoNuSegTestData", "test"), ("testA", "test"), ("trainval", None), ("train_val", None), ("trained", None),
+     ("contest", None), ("other", None)],
 )  # fmt: skip
 def test_a_folder_may_name_the_split(tmp_path: Path, folder: str, split: str | None) -> None:
-    found = find(tmp_path, f"{folder}/images/a.png", f"{folder}/masks/a.png")
+    lay_out(tmp_path, f"{folder}/images/a.png", f"{folder}/masks/a.png")
 
-    assert [item.split for item in found.items] == [split]
+    found = find(tmp_path, "validation/images/b.png", "validation/masks/b.png")
+
+    assert splits(found) == {"a": split, "b": "val"}
+
+
+def test_a_folder_that_holds_all_images_and_says_training_names_no_split(tmp_path: Path) -> None:
+    """People hand over the training part of a challenge alone; it is still to be divided."""
+    found = find(tmp_path, "Training/images/a.png", "Training/masks/a.png")
+
+    assert splits(found) == {"a": None}
+
+
+@pytest.mark.parametrize(
+    "form", ["{split}_{kind}/a.png", "{kind}_{split}/a.png", "{split}/{kind}/a.png", "{kind}/{split}/a.png"]
+)
+def test_equal_names_in_training_and_validation_are_two_pairs(tmp_path: Path, form: str) -> None:
+    paths = [form.format(split=split, kind=kind) for split in ("train", "val") for kind in ("images", "masks")]
+
+    found = find(tmp_path, *paths)
+
+    assert pairs(tmp_path, found) == {"train-a": (paths[0], paths[1]), "val-a": (paths[2], paths[3])}
+    assert splits(found) == {"train-a": "train", "val-a": "val"}
+
+
+def test_a_training_image_never_takes_the_mask_of_a_validation_image(tmp_path: Path) -> None:
+    found = find(tmp_path, "train_images/a.png", "val_images/b.png", "val_masks/a.png")
+
+    assert found.items == ()
+    assert sorted(refusal.path for refusal in found.refusals) == [
+        str(tmp_path / path) for path in ("train_images/a.png", "val_images/b.png", "val_masks/a.png")
+    ]
+
+
+def test_folders_of_images_and_masks_are_matched_by_the_words_they_share(tmp_path: Path) -> None:
+    paths = [f"{site}_{kind}/a.png" for site in ("north", "south") for kind in ("images", "binary_masks")]
+
+    found = find(tmp_path, *paths)
+
+    assert pairs(tmp_path, found) == {"north-a": (paths[0], paths[1]), "south-a": (paths[2], paths[3])}
+
+
+def test_images_may_lie_beside_their_folder_of_masks_in_one_of_several_places(tmp_path: Path) -> None:
+    found = find(tmp_path, "data/a.png", "data/masks/a.png", "more/b.png", "more/b_mask.png")
+
+    assert pairs(tmp_path, found) == {
+        "a": ("data/a.png", "data/masks/a.png"), "b": ("more/b.png", "more/b_mask.png"),
+    }  # fmt: skip
+
+
+def test_images_of_one_split_and_masks_of_another_are_no_pairs(tmp_path: Path) -> None:
+    found = find(tmp_path, "train_images/a.png", "val_masks/a.png")
+
+    assert (found.items, len(found.refusals)) == ((), 2)
+
+
+def test_masks_of_a_patient_without_images_go_to_no_other_patient(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/p1/a.png", "masks/p1/a.png", "masks/p2/a.png")
+
+    assert pairs(tmp_path, found) == {"p1-a": ("images/p1/a.png", "masks/p1/a.png")}
+    assert reasons(found) == {"p2-a": "mask has no image; add it or remove the mask"}
+
+
+def test_the_split_of_flat_images_is_that_of_their_masks(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/b.png", "masks/train/a.png", "masks/val/b.png")
+
+    assert splits(found) == {"a": "train", "b": "val"}
+
+
+def test_a_folder_for_each_class_gives_one_mask_of_several_files(tmp_path: Path) -> None:
+    found = find(
+        tmp_path, "images/a.png", "images/b.png", "masks/vein/a.png", "masks/artery/a.png", "masks/vein/b.png"
+    )  # fmt: skip
+
+    assert masks(tmp_path, found) == {
+        "a": ("classes", ("masks/artery/a.png", "masks/vein/a.png")), "b": ("classes", ("", "masks/vein/b.png")),
+    }  # fmt: skip
+    assert found.labelling == Labelling(classes=("background", "artery", "vein"), bits=True)
+    assert found.notes == ("masks lie in a folder for each class: artery, vein",)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("train/images/{}.png", "train/masks/{}/{}.png"),
+        ("images/train/{}.png", "masks/train/{}/{}.png"),
+        ("images/train/{}.png", "masks/{}/train/{}.png"),
+        ("train_images/{}.png", "train_masks/{}/{}.png"),
+    ],
+)
+def test_folders_of_splits_are_no_classes(tmp_path: Path, image: str, mask: str) -> None:
+    paths = [image.format("a"), mask.format("vein", "a"), mask.format("artery", "a")]
+    validation = [path.replace("train", "val") for path in paths]
+
+    found = find(tmp_path, *paths, *validation)
+
+    assert masks(tmp_path, found) == {
+        "train-a": ("classes", (paths[2], paths[1])), "val-a": ("classes", (validation[2], validation[1])),
+    }  # fmt: skip
+    assert found.labelling.classes == ("background", "artery", "vein")
+
+
+def test_folders_of_patients_are_no_classes(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/p/a.png", "images/q/a.png", "masks/p/a.png", "masks/q/a.png")
+
+    assert masks(tmp_path, found) == {
+        "p-a": ("picture", ("masks/p/a.png",)), "q-a": ("picture", ("masks/q/a.png",)),
+    }  # fmt: skip
+    assert found.labelling == Labelling()
+
+
+def test_folders_that_part_the_images_are_no_classes(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/b.png", "masks/benign/a.png", "masks/malignant/b.png")
+
+    assert masks(tmp_path, found) == {
+        "a": ("picture", ("masks/benign/a.png",)), "b": ("picture", ("masks/malignant/b.png",)),
+    }  # fmt: skip
+    assert found.notes == (
+        "masks lie in the folders benign, malignant, one for each image; they were not taken as classes",
+    )
+
+
+def test_opinions_of_several_people_are_no_classes(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "masks/rater1/a.png", "masks/rater2/a.png")
+
+    assert reasons(found) == {
+        "a": "several masks belong to one image: masks/rater1/a.png, masks/rater2/a.png; keep one"
+    }
+
+
+def test_masks_of_classes_may_name_the_class_in_a_suffix(tmp_path: Path) -> None:
+    """IDRiD does, and puts numbers before its folders."""
+    found = find(tmp_path, "images/x_1.jpg", "masks/1. Exudates/x_1_EX.tif", "masks/2. Optic Disc/x_1_OD.tif")
+
+    assert masks(tmp_path, found) == {
+        "x_1": ("classes", ("masks/1. Exudates/x_1_EX.tif", "masks/2. Optic Disc/x_1_OD.tif"))
+    }
+    assert found.labelling.classes == ("background", "Exudates", "Optic Disc")
+
+
+def test_a_mask_beside_those_of_classes_is_refused(tmp_path: Path) -> None:
+    found = find(
+        tmp_path, "images/a.png", "images/b.png", "masks/p/a.png", "masks/q/a.png", "masks/q/b.png", "masks/a.png"
+    )
+
+    assert list(masks(tmp_path, found)) == ["b"]
+    assert "several masks of one class belong to one image: masks/a.png, masks/p/a.png" in reasons(found)["a"]
+
+
+def test_a_mask_outside_of_the_folders_of_classes_is_refused(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/b.png", "masks/p/a.png", "masks/q/a.png", "masks/b.png")
+
+    assert list(masks(tmp_path, found)) == ["a"]
+    assert reasons(found) == {"b": "mask lies in no class's folder; move it into one"}
+
+
+def test_a_folder_for_each_image_may_hold_a_mask_for_each_object(tmp_path: Path) -> None:
+    """Data Science Bowl 2018; names of objects say nothing."""
+    found = find(
+        tmp_path, "c1/images/c1.png", "c1/masks/f0.png", "c1/masks/9e.png", "c2/images/c2.png", "c2/masks/d4.png"
+    )
+
+    assert masks(tmp_path, found) == {
+        "c1": ("union", ("c1/masks/9e.png", "c1/masks/f0.png")), "c2": ("union", ("c2/masks/d4.png",)),
+    }  # fmt: skip
+    assert found.notes == ("1 of 2 images have several masks, joined: in all masks, what is not 0 is one class",)
+
+
+def test_a_folder_of_masks_may_be_named_like_its_image(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/b.png", "masks/a/1.png", "masks/a/2.png", "masks/b/1.png")
+
+    assert masks(tmp_path, found) == {
+        "a": ("union", ("masks/a/1.png", "masks/a/2.png")), "b": ("union", ("masks/b/1.png",)),
+    }  # fmt: skip
+
+
+def test_one_image_and_one_mask_of_other_names_are_no_pair(tmp_path: Path) -> None:
+    found = find(tmp_path, "train/images/a.png", "train/masks/b.png")
+
+    assert reasons(found) == {
+        "a": "image has no mask; add one, or name it like the image with a suffix such as _mask",
+        "b": "mask has no image; add it or remove the mask",
+    }
+
+
+@pytest.mark.parametrize("folder", ["", "benign/", "masks/"])
+def test_numbered_masks_of_one_image_are_joined(tmp_path: Path, folder: str) -> None:
+    """BUSI; where one image has several, single masks are read in the same way."""
+    of_x = (f"{folder}x (1)_mask.png", f"{folder}x (1)_mask_1.png")
+    beside = "" if folder == "masks/" else folder
+
+    found = find(tmp_path, f"{beside}x (1).png", f"{beside}y (1).png", *of_x, f"{folder}y (1)_mask.png")
+
+    assert list(masks(tmp_path, found).values()) == [("union", of_x), ("union", (f"{folder}y (1)_mask.png",))]
+
+
+def test_a_number_after_a_suffix_may_be_the_name_of_an_image(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/soft_label_3.png", "masks/soft_label_3.png")
+
+    assert pairs(tmp_path, found) == {"soft_label_3": ("images/soft_label_3.png", "masks/soft_label_3.png")}
+
+
+def test_a_number_after_a_suffix_says_nothing_without_a_mask_beside(tmp_path: Path) -> None:
+    found = find(tmp_path, "soft_label_3.png", "masks/soft_label_3.png")
+
+    assert pairs(tmp_path, found) == {"soft_label_3": ("soft_label_3.png", "masks/soft_label_3.png")}
+
+
+def test_a_number_alone_is_no_suffix(tmp_path: Path) -> None:
+    """The mask may be that of an image ``a_2`` which is missing."""
+    found = find(tmp_path, "images/a.png", "masks/a_2.png")
+
+    assert (found.items, sorted(reasons(found))) == ((), ["a", "a_2"])
+
+
+def test_an_image_may_end_like_a_mask(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/x_label.png", "masks/x_label.png")
+
+    assert pairs(tmp_path, found) == {"x_label": ("images/x_label.png", "masks/x_label.png")}
+
+
+def test_words_before_a_number_may_say_image_and_mask(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/img_1.png", "images/img_2.png", "masks/mask_1.png", "masks/mask_2.png")
+
+    assert pairs(tmp_path, found) == {
+        "img_1": ("images/img_1.png", "masks/mask_1.png"), "img_2": ("images/img_2.png", "masks/mask_2.png"),
+    }  # fmt: skip
+
+
+def test_files_may_be_called_image_and_mask_in_a_folder_for_each_case(tmp_path: Path) -> None:
+    found = find(tmp_path, "p/image.png", "p/mask.png", "q/image.png", "q/mask.png")
+
+    assert pairs(tmp_path, found) == {
+        "p-image": ("p/image.png", "p/mask.png"),
+        "q-image": ("q/image.png", "q/mask.png"),
+    }
+
+
+def test_capitals_make_no_difference_where_they_leave_no_doubt(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/SCAN_1.JPG", "images/b.png", "masks/scan_1.png", "masks/b.png")
+
+    assert pairs(tmp_path, found)["SCAN_1"] == ("images/SCAN_1.JPG", "masks/scan_1.png")
+
+
+def test_names_that_differ_in_capitals_alone_are_paired_as_they_are(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/A.png", "images/a.png", "masks/a.png")
+
+    assert [item.image.uri for item in found.items] == [str(tmp_path / "images/a.png")]
+    assert [refusal.path for refusal in found.refusals] == [str(tmp_path / "images/A.png")]
+
+
+def test_an_image_that_has_its_mask_takes_no_other_for_its_capitals(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/A.png", "masks/A.png", "masks/a.png")
+
+    assert list(pairs(tmp_path, found).values()) == [("images/A.png", "masks/A.png")]
+    assert [refusal.path for refusal in found.refusals] == [str(tmp_path / "masks/a.png")]
+
+
+def test_drive_takes_vessels_as_masks_and_leaves_the_field_of_view(tmp_path: Path) -> None:
+    found = find(
+        tmp_path,
+        *("training/images/21_training.tif", "training/1st_manual/21_manual1.gif"),
+        *("training/mask/21_training_mask.gif", "test/mask/01_test_mask.gif", "test/2nd_manual/01_manual2.gif"),
+        *("test/images/01_test.tif", "test/1st_manual/01_manual1.gif"),
+    )
+
+    assert pairs(tmp_path, found) == {
+        "01": ("test/images/01_test.tif", "test/1st_manual/01_manual1.gif"),
+        "21": ("training/images/21_training.tif", "training/1st_manual/21_manual1.gif"),
+    }
+    assert (splits(found), found.refusals) == ({"01": "test", "21": "train"}, ())
+    assert found.notes == ("1st_manual holds the masks; 3 files in mask and 2nd_manual were left alone",)
+
+
+TABLE = "name,r,g,b\nbackground,0,0,0\npolyp,255,0,0\n"
+
+
+def test_given_colours_make_masks_coloured(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "masks/a.png", colours="#000000=background,#FF0000=polyp")
+
+    assert masks(tmp_path, found) == {"a": ("colours", ("masks/a.png",))}
+    assert found.labelling == Labelling(classes=("background", "polyp"), values=((0, 0), (0xFF0000, 1)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_colour_table_in_the_source_is_taken_where_masks_have_colours(tmp_path: Path, mode: str) -> None:
+    picture(tmp_path / "masks/a.png", mode)
+    (tmp_path / "class_dict.csv").write_text(TABLE)
+
+    found = find(tmp_path, "images/a.png")
+
+    assert masks(tmp_path, found) == {"a": ("colours", ("masks/a.png",))}
+    assert found.labelling == Labelling(classes=("background", "polyp"), values=((0, 0), (0xFF0000, 1)))
+    assert found.notes == ("colours of masks are those of class_dict.csv",)
+
+
+def test_a_colour_table_beside_grey_masks_is_left_alone(tmp_path: Path) -> None:
+    picture(tmp_path / "masks/a.png", "L")
+    (tmp_path / "class_dict.csv").write_text(TABLE)
+
+    found = find(tmp_path, "images/a.png")
+
+    assert masks(tmp_path, found) == {"a": ("picture", ("masks/a.png",))}
+    assert found.notes == ("colour table class_dict.csv was left alone: the masks have no colours",)
+
+
+def test_given_colours_are_never_dropped_for_folders_of_classes(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "masks/p/a.png", "masks/q/a.png", colours="#000000=x,#FF0000=y")
+
+    assert reasons(found) == {"a": "several masks belong to one image: masks/p/a.png, masks/q/a.png; keep one"}
+
+
+def test_several_coloured_masks_of_one_image_are_refused(tmp_path: Path) -> None:
+    found = find(tmp_path, "a.png", "a_mask.png", "a_mask_1.png", colours="#000000=background,#FF0000=polyp")
+
+    assert reasons(found) == {"a": "several masks belong to one image: a_mask.png, a_mask_1.png; keep one"}
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("a.nii.gz", "2 .nii.gz files were left alone; try --layout nnunet, msd or brats"),
+        ("a.npy.h5", "2 .h5 files were left alone; try --layout synapse or arrays"),
+        ("a.DCM", "2 .dcm files were left alone; try --layout dicom"),
+        ("a.nrrd", "2 .nrrd files were left alone; convert them to NIfTI"),
+    ],
+)
+def test_files_of_other_layouts_are_counted(tmp_path: Path, name: str, note: str) -> None:
+    assert find(tmp_path, name, f"deep/{name}") == Found((), (), (note,))
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    lay_out(tmp_path, "images/a.png", "masks/a.png", "closed/images/b.png")
+    (tmp_path / "closed").chmod(0)
+    try:
+        if os.access(tmp_path / "closed", os.R_OK):
+            pytest.skip("this user may read everything")
+        found = find(tmp_path)
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+
+    assert list(pairs(tmp_path, found)) == ["a"]
+    assert "folder cannot be read (Permission denied)" in reasons(found)["closed"]
+
+
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+@hypothesis.given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "images/", "masks/", "train/images/", "val/masks/", "masks/p/", "p/", "data/"]),
+            st.sampled_from(["a", "b", "a_mask", "a_mask_1", "p", "img_a", "mask_a", "1", "A"]),
+            st.sampled_from([".png", ".jpg", ".PNG"]),
+        ),
+        unique=True,
+        max_size=12,
+    )
+)
+def test_whatever_the_names_no_file_is_lost_or_used_twice(names: list[tuple[str, str, str]]) -> None:
+    paths = ["".join(name) for name in names]
+
+    found = pair(name_files(paths, SourceConfig()))
+
+    assert sorted(file.path for one in found for file in (*one.images, *one.masks)) == sorted(paths)
+
+
+def test_kvasir_is_paired(shared_data: Path) -> None:
+    found = FolderReader().find(shared_data / "layouts" / "kvasir_seg_sample", SourceConfig())
+
+    assert (len(found.items), found.refusals, found.notes) == (5, (), ())
+    assert all(Path(item.image.uri).name == Path(item.mask.uri).name for item in found.items)
+
+
+def test_glas_in_the_form_of_its_users_is_paired_with_its_splits(shared_data: Path) -> None:
+    found = FolderReader().find(shared_data / "layouts" / "glas_img_labelcol", SourceConfig())
+
+    assert splits(found) == {"2": "test", "3": "train", "4": "train"}
 
 
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:

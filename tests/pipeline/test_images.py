@@ -1,6 +1,7 @@
 """Files of every usual form become faithful arrays; what cannot be read is told in words, never in a traceback."""
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from hsmix_gen.pipeline.images import Header, decode_image, decode_mask, read_bytes, read_header
+from hsmix_gen.pipeline.images import Header, decode_colours, decode_image, decode_mask, read_bytes, read_header
 from hsmix_gen.schemas.errors import SourceError
 
 Array = npt.NDArray[Any]
@@ -211,31 +212,172 @@ def test_a_mask_keeps_the_values_that_are_stored(data: bytes, expected: Any) -> 
     """Palettes give their indices: the colours are for people."""
     mask = decode_mask(data)
 
-    assert mask.dtype == np.uint8
+    assert mask.dtype.kind == "u"
     np.testing.assert_array_equal(mask, expected)
 
 
 @pytest.mark.parametrize(
     "data",
-    [png(COLOUR), tiff(COLOUR, photometric="rgb"), saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")],
-    ids=["png", "tiff", "cmyk"],
+    [
+        png(GREY16), tiff(GREY16), tiff(GREY16, compression="lzw"), tiff(np.dstack([GREY16] * 3), photometric="rgb"),
+        imagecodecs.png_encode(np.dstack([GREY16] * 3)), imagecodecs.png_encode(np.dstack([GREY16, 65535 - GREY16])),
+    ],
+    ids=["png", "tiff", "tiff-lzw", "tiff-RGB", "png-RGB", "png-LA"],
+)  # fmt: skip
+def test_a_mask_may_number_its_objects_beyond_255(data: bytes) -> None:
+    mask = decode_mask(data)
+
+    assert mask.dtype == np.uint16
+    np.testing.assert_array_equal(mask, GREY16)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "int64", "uint32", "float32", "float64"])
+def test_a_mask_in_a_tiff_may_have_any_type(dtype: str) -> None:
+    mask = decode_mask(tiff(GREY.astype(dtype) * 100))
+
+    assert mask.dtype == dtype
+    np.testing.assert_array_equal(mask, GREY.astype(dtype) * 100)
+
+
+def test_labels_of_floats_are_not_turned_round_where_0_is_white() -> None:
+    np.testing.assert_array_equal(decode_mask(tiff(GREY.astype(np.float32), photometric="miniswhite")), GREY)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(COLOUR),
+        png(np.dstack([COLOUR, GREY])),
+        tiff(COLOUR, photometric="rgb"),
+        imagecodecs.png_encode(COLOUR16),
+        saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"),
+        saved(Image.new("RGB", (32, 32), (255, 0, 0)), "JPEG"),
+        saved(Image.new("RGB", (32, 32), (255, 0, 0)), "WEBP"),
+    ],
+    ids=["png", "png-RGBA", "tiff", "png-16-bit", "cmyk", "jpeg", "webp"],
 )
-def test_a_coloured_mask_is_refused(data: bytes) -> None:
-    with pytest.raises(SourceError, match="mask is coloured; store class ids"):
+def test_a_coloured_mask_is_refused_with_the_way_out(data: bytes) -> None:
+    with pytest.raises(SourceError, match=r"mask is coloured; store class ids .*--colours"):
         decode_mask(data)
 
 
-@pytest.mark.parametrize("data", [png(GREY16), tiff(GREY16)], ids=["png", "tiff"])
-def test_a_mask_with_values_above_255_is_refused(data: bytes) -> None:
-    with pytest.raises(SourceError, match=r"values 0 to 65\d+, expected 0 to 255"):
-        decode_mask(data)
+def test_a_mask_with_one_pixel_of_colour_is_coloured() -> None:
+    mask = np.zeros((40, 60, 3), np.uint8)
+    mask[31, 7, 2] = 1
+
+    with pytest.raises(SourceError, match="mask is coloured"):
+        decode_mask(png(mask))
 
 
-@pytest.mark.parametrize("decode", [decode_image, decode_mask])
+def blurred(channels: int, size: tuple[int, int] = (40, 56)) -> tuple[Array, Array]:
+    """Return a disc of 0 and 255 as people have it, and where it is."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    inside = (y - 14) ** 2 + (x - 20) ** 2 < 100
+    mask = np.where(inside, 255, 0).astype(np.uint8)
+    return (np.dstack([mask] * channels) if channels > 1 else mask), inside
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_lossy_mask_is_put_back_to_two_values(form: str, channels: int) -> None:
+    """Kvasir-SEG: compression leaves some twenty values around 0 and 255."""
+    stored, inside = blurred(channels)
+    data = saved(Image.fromarray(stored), form, quality=85)
+
+    assert len(np.unique(np.asarray(Image.open(io.BytesIO(data))))) > 2
+    mask = decode_mask(data)
+    np.testing.assert_array_equal(np.unique(mask), [0, 255])
+    assert (mask == 255).astype(int).tolist() == inside.astype(int).tolist()
+
+
+@pytest.mark.parametrize("number", STORED)
+def test_a_lossy_mask_is_turned_upright(number: int) -> None:
+    stored, inside = blurred(3)
+    data = saved(Image.fromarray(np.ascontiguousarray(STORED[number](stored))), "JPEG", exif=oriented(number))
+
+    np.testing.assert_array_equal(decode_mask(data) == 255, inside)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_lossy_mask_may_be_of_one_value(value: int) -> None:
+    mask = decode_mask(saved(Image.new("L", (24, 16), value), "JPEG"))
+
+    assert (mask.shape, np.unique(mask).tolist()) == ((16, 24), [value])
+
+
+def test_a_photograph_is_no_lossy_mask() -> None:
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
+
+    with pytest.raises(
+        SourceError, match=r"is a lossy mask with values 0 to 25\d, 48% of its pixels between 64 and 192"
+    ):
+        decode_mask(saved(Image.fromarray(ramp), "JPEG"))
+
+
+def test_class_ids_in_a_lossy_file_are_refused() -> None:
+    """All of them are below 128 and would silently be background."""
+    ids = np.zeros((32, 48), np.uint8)
+    ids[:16, :8] = 4
+    ids[16:, 40:] = 8
+
+    with pytest.raises(SourceError, match=r"is a lossy mask with values 0 to \d, 0% of its pixels .*export it as PNG"):
+        decode_mask(saved(Image.fromarray(ids), "JPEG", quality=95))
+
+
+COLOURS = np.array([[[0, 0, 0], [255, 0, 0], [0, 128, 1]], [[1, 2, 3], [255, 255, 255], [0, 0, 255]]], np.uint8)
+PACKED = [[0, 0xFF0000, 0x008001], [0x010203, 0xFFFFFF, 0x0000FF]]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (png(COLOURS), PACKED),
+        (png(np.dstack([COLOURS, GREY])), PACKED),
+        (saved(Image.fromarray(COLOURS), "BMP"), PACKED),
+        (tiff(COLOURS, photometric="rgb"), PACKED),
+        (saved(palette()), [[0xFF0000, 0x00FF00, 0x0000FF]]),
+        (saved(palette(), "TIFF"), [[0xFF0000, 0x00FF00, 0x0000FF]]),
+        (png(np.array([[0, 7]], np.uint8)), [[0, 0x070707]]),
+    ],
+    ids=["png", "RGBA", "bmp", "tiff", "palette", "tiff-palette", "grey"],
+)
+def test_colours_become_numbers(data: bytes, expected: Any) -> None:
+    packed = decode_colours(data)
+
+    assert packed.dtype == np.int32
+    np.testing.assert_array_equal(packed, expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (saved(Image.fromarray(noise(3)), "JPEG"), "is a lossy file, in which colours are blurred"),
+        (imagecodecs.png_encode(COLOUR16), "has 16 bits a channel, expected colours of 8 bits"),
+        (b"hello", "is no image that can be read"),
+    ],
+    ids=["jpeg", "16-bit", "text"],
+)
+def test_colours_that_cannot_be_told_are_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        decode_colours(data)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int16", "int32"])
-def test_a_tiff_of_floats_or_signed_numbers_is_refused(decode: Callable[[bytes], Array], dtype: str) -> None:
+def test_a_tiff_of_floats_or_signed_numbers_is_no_picture(dtype: str) -> None:
     with pytest.raises(SourceError, match=f"is a TIFF of {dtype}, expected 8 or 16 bit without sign"):
-        decode(tiff(GREY.astype(dtype)))
+        decode_image(tiff(GREY.astype(dtype)))
+
+
+@pytest.mark.parametrize(
+    ("decode", "reason"),
+    [(decode_image, "is a TIFF of 5 channels"), (decode_mask, "mask has 5 channels, expected one")],
+)
+def test_a_tiff_of_more_channels_than_colours_and_alpha_is_refused(
+    decode: Callable[[bytes], Array], reason: str
+) -> None:
+    """Taking the first three would lose the rest in silence."""
+    with pytest.raises(SourceError, match=reason):
+        decode(tiff(np.zeros((16, 24, 5), np.uint8), photometric="minisblack", planarconfig="contig"))
 
 
 @pytest.mark.parametrize("decode", [decode_image, decode_mask])
@@ -326,6 +468,13 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         read_bytes(tmp_path / name)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+
+    with pytest.raises(SourceError, match="it is no file"):
+        read_bytes(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -63,7 +63,7 @@ def test_a_missing_source_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_no_known_layout_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.docx").touch()
 
-    with pytest.raises(SourceError, match="is of no known layout; known are list, folder"):
+    with pytest.raises(SourceError, match=r"is of no known layout; known are .*, list, .*, folder"):
         discovered(tmp_path / "a.docx")
 
 

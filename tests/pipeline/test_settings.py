@@ -137,7 +137,10 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
         ({"overrides": ["zzzzzz=3"]}, "-o has no key zzzzzz"),
         ({"overrides": ["copies"]}, "-o must be SECTION.KEY=VALUE, got copies; for example -o mix.copies=5"),
         ({"overrides": ["copies=[1"]}, "-o copies has a value that is no YAML: [1"),
-        ({"options": {"preset": "isic"}}, "preset must be one of isic2017, got isic; did you mean isic2017?"),
+        (
+            {"options": {"preset": "isic"}},
+            "preset must be one of isic2017, glas, monuseg, synapse, brats2018, got isic; did you mean isic2017?",
+        ),
         ({"options": {"profile": "robst"}}, "profile must be one of paper, robust, got robst; did you mean robust?"),
         (
             {"options": {"control": "grid"}},

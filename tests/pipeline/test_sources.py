@@ -12,24 +12,27 @@ from hsmix_gen.pipeline.sources import (
     content_digest,
     describe_difference,
     make_records,
+    of_fold,
+    per_fold,
     refusals_of,
+    with_folds,
     with_refusals,
 )
 from hsmix_gen.pipeline.tables import read_sources, write_sources
 from hsmix_gen.schemas.errors import CacheError, SourceError
-from hsmix_gen.schemas.records import Refusal, ScanResult, SourceItem, SourceRecord, Split
+from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord, Split, picture
 
 
 def item(name: str, split: Split | None = "train", group: str | None = None) -> SourceItem:
-    return SourceItem(name, f"{name}.png", f"{name}_m.png", group, split)
+    return SourceItem(name, picture(f"{name}.png"), picture(f"{name}_m.png"), group, split)
 
 
 def result(name: str, image: str | None = None, problem: str | None = None) -> ScanResult:
-    return ScanResult(name, image or f"i-{name}", f"m-{name}", 4, 5, 3, 8, (), problem)
+    return ScanResult(name, Part(), image or f"i-{name}", f"m-{name}", 4, 5, 3, problem=problem)
 
 
 def record(name: str, image: str = "i", mask: str = "m", refusal: str | None = None) -> SourceRecord:
-    return SourceRecord(name, name, "train", None, f"{name}.png", f"{name}_m.png", image, mask, 4, 5, refusal)
+    return SourceRecord(name, name, "train", None, f"{name}.png", f"{name}_m.png", image, mask, 4, 5, refusal=refusal)
 
 
 def refusals(records: list[SourceRecord]) -> dict[str, str]:
@@ -39,7 +42,7 @@ def refusals(records: list[SourceRecord]) -> dict[str, str]:
 def test_a_record_joins_item_and_scan() -> None:
     made = make_records([item("a", "val", "p")], [result("a")])
 
-    assert made == [SourceRecord("a", "p", "val", None, "a.png", "a_m.png", "i-a", "m-a", 4, 5, None)]
+    assert made == [SourceRecord("a", "p", "val", None, "a.png", "a_m.png", "i-a", "m-a", 4, 5)]
 
 
 def test_an_item_without_group_is_one_of_its_own() -> None:
@@ -174,3 +177,62 @@ def test_a_cache_inside_its_output_goes_with_fresh(tmp_path: Path) -> None:
 
     with pytest.raises(CacheError, match=r"choose another folder, or start anew with --fresh$"):
         check_same(tmp_path / STATE / "cache", [record("b")])
+
+
+def test_a_plane_and_a_tile_are_named_in_the_tables() -> None:
+    volume = SourceItem("v", Content("nifti", ("v.nii", "w.nii")), Content("array", ("m.h5",), "label"))
+    part = Part(7, (0, 8, 4, 4))
+
+    (made,) = make_records([volume], [ScanResult("v-z007", part, spacing=(1.0, 1.0, 3.0))])
+
+    assert (made.image, made.mask) == ("v.nii#plane=7,tile=0,8,4,4", "m.h5#label#plane=7,tile=0,8,4,4")
+    assert (made.id, made.group, made.plane, made.spacing) == ("v-z007", "v", 7, (1.0, 1.0, 3.0))
+
+
+def pooled(count: int = 12) -> tuple[list[SourceRecord], list[ScanResult]]:
+    """Two images of each patient, every third patient with a class of its own, and one test image."""
+    names = [f"p{i // 2}-{i}" for i in range(count)]
+    records = [
+        *(replace(record(name, image=name), group=name.partition("-")[0]) for name in names),
+        replace(record("t"), split="test"),
+    ]
+    scans = [ScanResult(r.id, mask_counts=((0, 9), (1 + (i // 2) % 3, 1))) for i, r in enumerate(records)]
+    return records, scans
+
+
+def test_folds_hold_whole_groups_and_leave_the_test_images_alone() -> None:
+    records, scans = pooled()
+
+    dealt = with_folds(records, scans, 3, seed=0)
+
+    assert {r.fold for r in dealt[:-1]} == {0, 1, 2}
+    assert (dealt[-1].split, dealt[-1].fold) == ("test", None)
+    for group in {r.group for r in dealt}:
+        assert len({r.fold for r in dealt if r.group == group}) == 1
+
+
+def test_equal_contents_come_into_one_fold_whatever_their_groups() -> None:
+    records, scans = pooled()
+    twins = [replace(r, image_sha256="same") if r.group in ("p0", "p5") else r for r in records]
+
+    for seed in range(5):
+        dealt = with_folds(twins, scans, 3, seed=seed)
+        assert len({r.fold for r in dealt if r.image_sha256 == "same"}) == 1
+
+
+def test_a_fold_validates_on_its_own_images_and_trains_on_the_others() -> None:
+    records = [replace(record(name), fold=fold) for name, fold in (("a", 0), ("b", 1), ("c", 1))]
+    records.append(replace(record("t"), split="test"))
+
+    seen = of_fold(records, 1)
+
+    assert [r.split for r in seen] == ["train", "val", "val", "test"]
+    assert [r.fold for r in seen] == [1, 1, 1, None]
+    assert [[r.split for r in fold] for fold in per_fold(records)] == [
+        ["val", "train", "train", "test"],
+        ["train", "val", "val", "test"],
+    ]
+
+
+def test_without_folds_records_are_seen_as_they_are() -> None:
+    assert per_fold([record("a")]) == [[record("a")]]

@@ -7,11 +7,14 @@ import pytest
 from hsmix_gen.pipeline.found import safe_id
 from hsmix_gen.pipeline.splits import assign_splits
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import SourceItem, Split
+from hsmix_gen.schemas.records import SourceItem, Split, picture
 
 
 def items(*names: str, split: Split | None = None) -> list[SourceItem]:
-    return [SourceItem(safe_id(name), f"{name}.png", f"{name}_m.png", safe_id(name), split) for name in names]
+    return [
+        SourceItem(safe_id(name), picture(f"{name}.png"), picture(f"{name}_m.png"), safe_id(name), split)
+        for name in names
+    ]
 
 
 def assigned(found: list[SourceItem], source: Path, split: str = "auto", *, seed: int = 0) -> dict[str, str | None]:
@@ -150,3 +153,16 @@ def test_a_drawn_split_does_not_depend_on_the_order_of_items(tmp_path: Path) -> 
     found = items(*(f"a{i}" for i in range(9)))
 
     assert assigned(found, tmp_path) == assigned(found[::-1], tmp_path)
+
+
+def test_where_only_the_test_images_are_told_all_others_are_for_training(tmp_path: Path) -> None:
+    found = [*items("a", "b"), *items("c", split="test")]
+
+    assert assigned(found, tmp_path) == {"a": "train", "b": "train", "c": "test"}
+
+
+def test_a_source_of_training_images_only_is_drawn(tmp_path: Path) -> None:
+    """Their layout knows no other split, which leaves it to us what is validated on."""
+    found = assigned(items(*(f"a{i}" for i in range(20)), split="train"), tmp_path)
+
+    assert sorted(found.values()) == ["test"] * 2 + ["train"] * 16 + ["val"] * 2  # type: ignore[type-var]

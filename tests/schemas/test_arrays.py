@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hsmix_gen.schemas.arrays import check_image, check_labels, check_mask
+from hsmix_gen.schemas.arrays import check_image, check_labels, check_mask, check_multi_mask
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -63,3 +63,30 @@ def test_labels_may_be_given_in_any_order() -> None:
 def test_other_labels_are_refused(labels: npt.NDArray[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_labels(labels)
+
+
+def test_a_multilabel_mask_may_hold_overlapping_channels_and_ignored_pixels() -> None:
+    check_multi_mask(np.array([[[0, 0], [1, 0]], [[1, 1], [255, 255]]], np.uint8), n_classes=2)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((2, 2), np.uint8), r"\(H, W, 2\) uint8, got \(2, 2\)"),
+        (np.zeros((2, 2, 3), np.uint8), r"got \(2, 2, 3\)"),
+        (np.zeros((2, 2, 2), np.bool_), "got .* bool"),
+        (np.array([[[0, 4], [1, 2]]], np.uint8), r"hold 0, 1 or 255, got \[2, 4\]"),
+        (
+            np.array([[[255, 1], [0, 255], [255, 255]]], np.uint8),
+            "in all channels of a pixel or in none, got 2 in some",
+        ),
+    ],
+)
+def test_another_multilabel_mask_is_refused(mask: npt.NDArray[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_multi_mask(mask, n_classes=2)
+
+
+def test_more_channels_than_ids_beside_ignore_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 to 254 channels, got 255"):
+        check_multi_mask(np.zeros((1, 1, 255), np.uint8), n_classes=255)

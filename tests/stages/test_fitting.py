@@ -313,3 +313,87 @@ def test_image_and_mask_are_turned_alike(shape: tuple[int, int], expected: int) 
         seen.add(tuple(turned.flatten().tolist()))
 
     assert len(seen) == expected
+
+
+def modalities(count: int, *, channels: int, dtype: type[np.generic], seed: int = 0) -> Arrays:
+    """Images of a dark-cored disc as z-scores from about -3 to 10 per modality, or as words, and their masks."""
+    rng = np.random.default_rng(seed)
+    _, masks = discs(count, seed=seed)
+    contrast = np.array([[0, 0, 0, 0], [9, -2, 4, 0], [3, 2, 9, -2]])[:, :channels]
+    z_scores = contrast[masks] + rng.normal(scale=0.5, size=(count, 48, 48, channels))
+    z_scores[:, :4] = 0
+    return (z_scores if dtype == np.float32 else (z_scores + 10) * 2500).astype(dtype), masks
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(4, np.float32), (4, np.uint16), (1, np.float32)])
+def test_modalities_are_learnt_and_their_best_layer_found(channels: int, dtype: type[np.generic]) -> None:
+    config = FitConfig(side=48, steps=30, batch=4, features=(8, 8, 8, 16, 16, 8), learning_rate=1e-2)
+    images, masks = modalities(8, channels=channels, dtype=dtype, seed=1)
+
+    fitted = fit_network(
+        Source(*modalities(16, channels=channels, dtype=dtype)).samples,
+        Source(images, masks).samples,
+        n_channels=channels,
+        n_classes=3,
+        config=config,
+        seed=0,
+    )
+    candidates = candidate_layers(fitted.network, to_input(images[:1]))
+    ranking = rank_layers(fitted.network, candidates, images, masks, options=CamOptions())
+
+    assert fitted.validation_dice > 0.7
+    assert ranking[0][1] > 0.9
+
+
+def nested(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return (N, H, W, 2) channels of class ids: "1 or 2", "2"."""
+    return np.stack([masks >= 1, masks == 2], axis=3).astype(np.uint8)
+
+
+def test_multilabel_masks_are_fitted_and_ranked_as_their_innermost_regions() -> None:
+    images, masks = discs(4)
+    by_id, by_region = (
+        fit_network(
+            Source(images, given).samples,
+            Source(images, given).samples,
+            n_channels=3,
+            n_classes=3,
+            config=QUICK,
+            seed=0,
+        )
+        for given in (masks, nested(masks))
+    )
+    layers = [LayerInfo("upcat_1", "UpCat", 8, 48, 48)]
+
+    assert weights_digest(by_region.network) == weights_digest(by_id.network)
+    assert by_region.validation_dice == by_id.validation_dice
+    for target in ("predicted", "truth"):
+        options = CamOptions(target=target)
+        first, second = (
+            rank_layers(by_id.network, layers, images, given, options=options) for given in (masks, nested(masks))
+        )
+        assert first == second
+
+
+class Regions(torch.nn.Module):
+    """A network of classes with one logit for each region above the background."""
+
+    def __init__(self, classes: torch.nn.Module) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.classes(images)
+        return logits[:, 1:] - logits[:, :1]
+
+
+def test_layers_of_a_multilabel_network_are_ranked(fitted: Fitted) -> None:
+    images, masks = discs(6, seed=2)
+    regions = Regions(fitted.network)
+    candidates = candidate_layers(regions, to_input(images[:1]))
+
+    ranking = rank_layers(
+        regions, candidates, images, nested(masks), options=CamOptions(target="truth", multilabel=True)
+    )
+
+    assert ranking[0][1] > 0.9

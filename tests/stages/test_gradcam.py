@@ -48,9 +48,9 @@ def masks(images: Images) -> Masks:
 class Wrapped(nn.Module):
     """The tiny U-Net with its logits packed by `pack`."""
 
-    def __init__(self, pack: Callable[[torch.Tensor], object]) -> None:
+    def __init__(self, pack: Callable[[torch.Tensor], object], *, n_logits: int = 3) -> None:
         super().__init__()
-        self.unet = tiny_unet()
+        self.unet = tiny_unet(n_logits)
         self.pack = pack
 
     def forward(self, images: torch.Tensor) -> object:
@@ -460,3 +460,98 @@ def test_a_gpu_gives_the_maps_of_the_cpu(precision: str, least: float, images: I
     maps = GradCamSaliency(tiny_unet(), "upcat_1", options, device="cuda").maps(images).maps
 
     assert correlation(maps, maps_of(tiny_unet(), images)) > least
+
+
+def regions_of(masks: Masks) -> Masks:
+    """Return (N, H, W, 2) nested channels of class ids: "1 or 2", "2"; ignored pixels in both."""
+    channels = np.stack([masks >= 1, masks == 2], axis=3).astype(np.uint8)
+    channels[masks == 255] = 255
+    return channels
+
+
+def sigmoid_oracle(
+    layer: str, images: Images, pixels: Callable[[torch.Tensor], torch.Tensor]
+) -> npt.NDArray[np.float32]:
+    """Return the maps of a multi-label network of two regions.
+
+    The oracle explains logits less the first one; a first one of zeros leaves the regions as they are.
+    """
+    padded = Wrapped(lambda logits: functional.pad(logits, (0, 0, 0, 0, 1, 0)), n_logits=2)
+    return oracle(padded, f"unet.{layer}", images, lambda logits: pixels(logits[:, 1:]))
+
+
+def test_every_multilabel_channel_is_explained_where_its_own_logit_is_above_zero(images: Images) -> None:
+    maps = maps_of(tiny_unet(2), images, multilabel=True)
+
+    expected = sigmoid_oracle("upcat_1", images, lambda logits: logits > 0)
+    np.testing.assert_allclose(maps, expected, atol=2e-3)
+    assert all(correlation(*pair) < 0.999 for pair in zip(maps, maps_of(tiny_unet(2), images), strict=True))
+
+
+def test_the_target_truth_of_multilabel_sums_each_channel_over_its_region(images: Images, masks: Masks) -> None:
+    regions = regions_of(masks[3:])
+
+    maps = maps_of(tiny_unet(2), images[3:], regions, layer="upcat_2", target="truth", multilabel=True)
+
+    for row in range(2):
+        truth = torch.from_numpy(np.moveaxis(regions[row : row + 1] == 1, 3, 1))
+        expected = sigmoid_oracle("upcat_2", images[3 + row : 4 + row], lambda _, truth=truth: truth)  # type: ignore[misc]
+        np.testing.assert_allclose(maps[row : row + 1], expected, atol=2e-3)
+
+
+def test_a_network_of_classes_reads_channels_as_their_innermost_region(images: Images, masks: Masks) -> None:
+    by_region = maps_of(tiny_unet(), images[3:], regions_of(masks[3:]), target="truth")
+
+    np.testing.assert_array_equal(by_region, maps_of(tiny_unet(), images[3:], masks[3:], target="truth"))
+
+
+def test_multilabel_images_without_region_fall_back_to_all_pixels_and_say_so() -> None:
+    images = np.linspace(0.1, 1, 2 * 64, dtype=np.float32).reshape(2, 8, 8, 1)
+    images[1] *= -1
+    masks = np.zeros((2, 8, 8, 2), np.uint8)
+    masks[0, 0, 0, 1] = 1
+    masks[1, 0, 0] = 255
+    network = Fixed(lambda x: torch.cat([x - 5, x], dim=1))
+
+    for target in ("predicted", "truth"):
+        options = CamOptions(target=target, multilabel=True)
+        assert GradCamSaliency(network, "layer", options).maps(images, masks).fell_back.tolist() == [False, True]
+
+
+def test_multilabel_logits_of_another_size_need_no_other_masks(images: Images, masks: Masks) -> None:
+    network = Wrapped(lambda logits: logits[:, 1:, ::4, ::4])
+    options = CamOptions(target="truth", multilabel=True)
+
+    result = GradCamSaliency(network, "unet.upcat_1", options).maps(images[3:], regions_of(masks[3:]))
+
+    assert result.maps.shape == (2, 64, 64)
+    assert not result.fell_back.any()
+
+
+def test_a_multilabel_network_of_other_channels_than_the_masks_is_refused(images: Images, masks: Masks) -> None:
+    with pytest.raises(ModelError, match="each of the 2 channels of the masks, got 3"):
+        maps_of(tiny_unet(3), images, regions_of(masks), target="truth", multilabel=True)
+
+
+def test_multilabel_truth_needs_channels(images: Images, masks: Masks) -> None:
+    with pytest.raises(ValueError, match=r"must be \(N, H, W, K\), got \(5, 64, 64\)"):
+        maps_of(tiny_unet(2), images, masks, target="truth", multilabel=True)
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(4, np.float32), (4, np.uint16), (1, np.float32)])
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam", "hirescam"])
+def test_maps_are_made_of_any_channels_and_types(channels: int, dtype: type[np.generic], method: CamMethod) -> None:
+    """Z-scores from -3 to 10 with a background of 0, and words."""
+    z_scores = np.random.default_rng(0).normal(size=(3, 48, 32, channels)).clip(-3, 3)
+    z_scores[:, 20:30, 10:20] = 10
+    z_scores[:, :4] = 0
+    images = (z_scores if dtype == np.float32 else (z_scores + 3) * 5000).astype(dtype)
+    torch.manual_seed(1)
+    network = BasicUNet(2, channels, 3, features=(8, 8, 8, 8, 8, 8))
+
+    result = GradCamSaliency(network, "upcat_1", CamOptions(method=method, batch=2)).maps(images)
+
+    assert result.maps.shape == (3, 48, 32)
+    assert (result.maps.min(), result.maps.max()) == (0, 1)
+    assert not result.flat.any()
+    assert not result.non_finite.any()

@@ -117,3 +117,12 @@ def test_no_small_object_is_ever_cut(
             inside = objects == number
             if inside.sum() < ratio * labels.size / len(selected):
                 assert taken[inside].all() or not taken[inside].any()
+
+
+def test_the_regions_of_a_multilabel_mask_are_one_object_and_ignored_pixels_none() -> None:
+    nested = np.stack([columns(1, 2, 3), columns(2)], axis=2)
+    nested[:, 4] = 255
+
+    assert guarded([1], b=nested) == [1, 2, 3]
+    assert guarded([4], b=nested) == [4]
+    assert guarded([1], a=nested) == []

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.stages.labels import class_shares, hard_mask, ignored, soft_label
+from hsmix_gen.stages.labels import class_shares, collapse, collapse_batch, hard_mask, ignored, innermost, soft_label
 
 WEIGHTS = np.arange(256, dtype=np.uint8)[None, :]
 
@@ -112,3 +112,97 @@ def test_254_classes_fit() -> None:
 
     assert np.flatnonzero(soft).tolist() == [0, 253]
     assert hard_mask(share).item() == 253
+
+
+def channels(*pixels: list[int]) -> npt.NDArray[np.uint8]:
+    """Return a (1, W, K) multi-label mask of one row."""
+    return np.array([pixels], np.uint8)
+
+
+def test_the_channels_of_a_multilabel_mask_are_mixed_each_on_its_own() -> None:
+    """A shows regions 0 and 1, B regions 0 and 2; the shares sum to more than one."""
+    share = class_shares(channels([1, 1, 0]), channels([1, 0, 1]), u8([51]), n_classes=3)
+
+    assert share[:, 0, 0].tolist() == [255, 204, 51]
+    np.testing.assert_allclose(soft_label(share)[:, 0, 0], [1, 0.8, 0.2], atol=2.5e-4)
+
+
+def test_a_pixel_without_region_has_no_share_and_is_background() -> None:
+    nothing = channels([0, 0])
+
+    share = class_shares(nothing, nothing, u8([77]), n_classes=2)
+
+    assert not share.any()
+    assert innermost(share, np.zeros((1, 1), np.bool_)).tolist() == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([0, 0, 0], 0), ([127, 127, 127], 0), ([128, 0, 0], 1), ([255, 128, 127], 2), ([255, 255, 255], 3),
+        ([0, 0, 128], 3), ([128, 0, 128], 3),
+    ],
+)  # fmt: skip
+def test_the_innermost_region_is_the_last_that_reaches_one_half(shares: list[int], expected: int) -> None:
+    share = np.array(shares, np.uint8)[:, None, None]
+
+    assert innermost(share, np.zeros((1, 1), np.bool_)).item() == expected
+
+
+nested = st.lists(st.sampled_from([0, 1, 2, 3, 255]), min_size=8, max_size=8)
+
+
+def regions_of(ids: list[int]) -> npt.NDArray[np.uint8]:
+    """Return nested channels, outer first: id k lies in the first k of three."""
+    return channels(*([255] * 3 if i == 255 else [int(i > k) for k in range(3)] for i in ids))
+
+
+@hypothesis.settings(max_examples=100, deadline=None, derandomize=True)
+@hypothesis.given(nested, nested, st.lists(st.integers(0, 255), min_size=8, max_size=8))
+def test_the_mask_of_nested_regions_is_that_of_the_heavier_parent(
+    a: list[int], b: list[int], weight: list[int]
+) -> None:
+    mask_a, mask_b, weight_b = regions_of(a), regions_of(b), u8(weight)
+    out_of_use = ignored(mask_a, mask_b, weight_b)
+
+    mask = innermost(class_shares(mask_a, mask_b, weight_b, n_classes=3), out_of_use)
+
+    dropped = [(p == 255 and w < 255) or (q == 255 and w > 0) for p, q, w in zip(a, b, weight, strict=True)]
+    heavier = [q if w > 127 else p for p, q, w in zip(a, b, weight, strict=True)]
+    assert out_of_use[0].tolist() == dropped
+    assert mask[0].tolist() == [255 if out else i for out, i in zip(dropped, heavier, strict=True)]
+
+
+def test_an_ignored_pixel_is_zero_in_all_multilabel_channels() -> None:
+    away, here = channels([255, 255], [255, 255], [1, 0]), channels([1, 1], [1, 1], [255, 255])
+
+    share = class_shares(away, here, u8([254, 255, 1]), n_classes=2)
+
+    assert share[:, 0].T.tolist() == [[0, 0], [255, 255], [0, 0]]
+
+
+def test_masks_of_two_forms_or_of_other_channels_are_refused() -> None:
+    for a, b in ((u8([1]), channels([1, 0])), (channels([1]), channels([1])), (channels([1, 0]), channels([1]))):
+        with pytest.raises(ValueError, match=r"masks must both be \(H, W\) or both \(H, W, 2\)"):
+            class_shares(a, b, u8([0]), n_classes=2)
+
+
+def test_a_multilabel_mask_collapses_to_its_last_region() -> None:
+    mask = channels([0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 1], [255, 255, 255])
+
+    assert collapse(mask).tolist() == [[0, 1, 2, 3, 3, 255]]
+    assert collapse(mask).dtype == np.uint8
+
+
+def test_collapsing_class_ids_gives_the_same_array() -> None:
+    mask = u8([0, 2, 255])
+
+    assert collapse(mask) is mask
+
+
+def test_a_batch_collapses_as_its_masks_do() -> None:
+    masks = np.stack([regions_of([0, 3, 255]), regions_of([2, 1, 0])])
+    ids = masks[..., 0]
+
+    assert collapse_batch(masks).tolist() == [[[0, 3, 255]], [[2, 1, 0]]]
+    assert collapse_batch(ids) is ids

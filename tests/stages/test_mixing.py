@@ -174,3 +174,52 @@ def test_an_unmixed_picture_is_its_parent_with_a_label_of_ones_and_zeros() -> No
     np.testing.assert_array_equal(mixed.image, image)
     assert mixed.mask.tolist() == [[0, 2, 255]]
     assert mixed.soft[:, 0].tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
+
+
+def test_a_multilabel_mix_has_channels_of_its_own_and_the_innermost_region_as_its_mask() -> None:
+    """A is the outer region, B both; their shares of it add up to one."""
+    black, white = np.zeros((1, 3, 1), np.uint8), np.full((1, 3, 1), 255, np.uint8)
+    mask_a, mask_b = np.array([[[1, 0]] * 3], np.uint8), np.array([[[1, 1]] * 3], np.uint8)
+
+    mixed = mix(black, mask_a, white, mask_b, np.array([[51, 127, 128]], np.uint8), n_classes=2)
+
+    assert mixed.image[0, :, 0].tolist() == [51, 127, 128]
+    np.testing.assert_allclose(mixed.soft[:, 0], [[1.0, 1.0, 1.0], [51 / 255, 127 / 255, 128 / 255]], atol=5e-4)
+    assert mixed.soft.dtype == np.float16
+    assert mixed.mask.tolist() == [[1, 1, 2]]
+    assert mixed.mask.dtype == np.uint8
+
+
+def test_multilabel_background_is_not_ignored_and_ignored_pixels_are_no_background() -> None:
+    """Both are 0 in all channels of the soft label; the mask tells them apart."""
+    image = np.zeros((1, 2, 1), np.uint8)
+    nothing, ignored = np.array([[[0, 0], [0, 0]]], np.uint8), np.array([[[0, 0], [255, 255]]], np.uint8)
+
+    mixed = mix(image, nothing, image, ignored, np.array([[9, 9]], np.uint8), n_classes=2)
+
+    assert mixed.mask.tolist() == [[0, 255]]
+    assert not mixed.soft.any()
+
+
+@hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
+@hypothesis.given(st.integers(0, 2**32))
+def test_hard_mixing_takes_all_channels_of_a_pixel_from_one_parent(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image_a, image_b = (rng.normal(size=(4, 5, 4)).astype(np.float32) for _ in range(2))
+    mask_a, mask_b = (rng.integers(0, 2, (4, 5, 3), dtype=np.uint8) for _ in range(2))
+    from_b = rng.random((4, 5)) < 0.5
+
+    mixed = mix(image_a, mask_a, image_b, mask_b, paste_weights(from_b), n_classes=3)
+
+    chosen = np.where(from_b[..., None], mask_b, mask_a)
+    np.testing.assert_array_equal(mixed.image, np.where(from_b[..., None], image_b, image_a))
+    np.testing.assert_array_equal(mixed.soft, np.moveaxis(chosen, 2, 0))
+
+
+def test_an_unmixed_multilabel_picture_is_its_parent() -> None:
+    image, mask = np.zeros((1, 4, 2), np.uint16), np.array([[[0, 0], [1, 0], [1, 1], [255, 255]]], np.uint8)
+
+    mixed = unmixed(image, mask, n_classes=2)
+
+    assert mixed.mask.tolist() == [[0, 1, 2, 255]]
+    assert mixed.soft[:, 0].tolist() == [[0, 1, 1, 0], [0, 0, 1, 0]]

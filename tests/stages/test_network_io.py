@@ -14,6 +14,7 @@ from hsmix_gen.stages.network_io import (
     logits_of,
     n_classes_of,
     predicted_classes,
+    predicted_foreground,
     resize_mask,
     to_input,
 )
@@ -157,3 +158,34 @@ def test_scores_do_not_see_what_all_logits_share() -> None:
 
     assert foreground_scores(LOGITS).tolist() == [[[[1.0, -1.0]]]]
     assert torch.equal(foreground_scores(LOGITS + shift), foreground_scores(LOGITS))
+
+
+def test_four_channels_of_any_type_enter_a_network() -> None:
+    """Modalities of MRI: z-scores as they are, words divided by their white."""
+    z_scores = np.array([-2.5, 0, 3, 10], np.float32)
+    words = np.array([0, 13107, 26214, 65535], np.uint16)
+
+    for pixel, expected in ((z_scores, [-2.5, 0, 3, 10]), (words, [0, 0.2, 0.4, 1])):
+        tensor = to_input(np.broadcast_to(pixel, (2, 5, 6, 4)).copy())
+        assert tensor.shape == (2, 4, 5, 6)
+        assert tensor.dtype == torch.float32
+        assert tensor[1, :, 4, 5].tolist() == pytest.approx(expected)
+
+
+def test_multilabel_scores_are_the_logits_of_all_channels() -> None:
+    """There is no background to be compared with: the first channel is a region like the others."""
+    assert torch.equal(foreground_scores(LOGITS, multilabel=True), LOGITS)
+
+
+def test_multilabel_regions_are_predicted_each_above_zero() -> None:
+    """The first pixel has none, the second both."""
+    logits = torch.tensor([[[-1.0, 2.0, 0.0]], [[-3.0, 1.0, 0.5]]])  # (2, 1, 3)
+
+    assert predicted_foreground(logits, multilabel=True).tolist() == [[[False, True, False]], [[False, True, True]]]
+
+
+def test_predicted_foreground_of_classes_is_their_argmax_without_background() -> None:
+    logits = torch.tensor([[[3.0, 0.0, 0.0]], [[1.0, 2.0, 0.0]], [[2.0, 1.0, 4.0]]])  # (3, 1, 3)
+
+    assert predicted_foreground(logits).tolist() == [[[False, True, False]], [[False, False, True]]]
+    assert predicted_foreground(torch.tensor([[[-1.0, 0.5]]])).tolist() == [[[False, True]]]

@@ -1,5 +1,6 @@
 """The plan names every sample once, mixes only training images, and never one image with itself."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,11 +13,19 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SamplePlan, SourceRecord, Split
 from hsmix_gen.stages import pairing
-from hsmix_gen.stages.pairing import Plan, draw_mode, make_plan, partners, probe_rows, shard_count
+from hsmix_gen.stages.pairing import (
+    Plan,
+    draw_mode,
+    make_plan,
+    partners,
+    partners_of_other_groups,
+    probe_rows,
+    shard_count,
+)
 
 
 def source(name: str, split: Split = "train", refusal: str | None = None) -> SourceRecord:
-    return SourceRecord(name, name, split, None, f"{name}.png", f"{name}-m.png", "", "", 1, 1, refusal)
+    return SourceRecord(name, name, split, None, f"{name}.png", f"{name}-m.png", "", "", 1, 1, refusal=refusal)
 
 
 def sources(train: int, val: int = 0, test: int = 0) -> list[SourceRecord]:
@@ -80,6 +89,116 @@ def test_another_seed_gives_other_partners() -> None:
     rows = np.arange(20)
 
     assert partners(rows, 0, seed=0).tolist() != partners(rows, 0, seed=1).tolist()
+
+
+def grouped(sizes: list[int]) -> tuple[list[str], list[str]]:
+    """Return groups and ids of rows of groups of these sizes, in a shuffled order."""
+    groups = [f"p{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    order = np.random.default_rng(sum(sizes)).permutation(len(groups))
+    return [groups[i] for i in order], [f"r{i}" for i in order]
+
+
+group_sizes = st.lists(st.integers(1, 9), min_size=2, max_size=9)
+
+
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+@hypothesis.given(group_sizes, st.integers(0, 40), seeds)
+def test_a_partner_is_never_of_the_own_group(sizes: list[int], copy: int, seed: int) -> None:
+    groups, ids = grouped(sizes)
+    rows = np.arange(len(groups)) * 3 + 5
+
+    found = partners_of_other_groups(rows, groups, ids, copy, seed=seed)
+
+    assert all(groups[i] != groups[(partner - 5) // 3] for i, partner in enumerate(found.tolist()))
+
+
+@hypothesis.settings(max_examples=80, deadline=None, derandomize=True)
+@hypothesis.given(group_sizes, st.integers(0, 2), seeds)
+def test_of_small_groups_each_row_is_a_partner_once_and_another_in_each_copy(
+    sizes: list[int], round_number: int, seed: int
+) -> None:
+    hypothesis.assume(2 * max(sizes) <= sum(sizes))
+    groups, ids = grouped(sizes)
+    rows, n_distances = np.arange(len(groups)), sum(sizes) - 2 * max(sizes) + 1
+
+    copies = range(round_number * n_distances, (round_number + 1) * n_distances)
+    met = np.array([partners_of_other_groups(rows, groups, ids, copy, seed=seed) for copy in copies])
+
+    assert all(sorted(copy) == rows.tolist() for copy in met.tolist())
+    assert all(len(set(met[:, row].tolist())) == n_distances for row in rows)
+
+
+def test_two_equal_groups_meet_other_rows_in_each_copy() -> None:
+    """There is one distance only, so that every copy needs a circle of its own."""
+    groups, ids = grouped([6, 6])
+
+    met = np.array([partners_of_other_groups(np.arange(12), groups, ids, copy, seed=0) for copy in range(30)])
+
+    assert all(len(set(met[:, row].tolist())) == 6 for row in range(12))
+
+
+def test_rows_of_a_group_of_more_than_half_draw_from_all_others_alike() -> None:
+    groups, ids = ["a", "big", "big", "b", "big", "big"], list("uvwxyz")
+
+    met = np.array([partners_of_other_groups(np.arange(6), groups, ids, copy, seed=0) for copy in range(600)])
+
+    assert all(220 < int((met[:, row] == 0).sum()) < 380 for row in (1, 2, 4, 5))
+    assert all(80 < int((met[:, 3] == row).sum()) < 160 for row in (0, 1, 2, 4, 5))
+
+
+def test_drawn_partners_do_not_depend_on_other_rows_draws() -> None:
+    groups = ["a", "a", "a", "b"]
+
+    named, renamed = (
+        partners_of_other_groups(np.arange(4), groups, ids, 0, seed=4).tolist()
+        for ids in (["k", "l", "m", "n"], ["x", "y", "z", "n"])
+    )
+
+    assert named[3] == renamed[3]
+
+
+def test_partners_of_one_group_alone_are_refused() -> None:
+    with pytest.raises(SourceError) as refused:
+        partners_of_other_groups(np.arange(3), ["p"] * 3, list("abc"), 0, seed=0)
+
+    assert str(refused.value) == (
+        "all 3 training images are of one group (patient); add others or allow it with --partners any"
+    )
+
+
+def test_a_plan_keeps_both_parents_in_different_groups_of_the_training_split() -> None:
+    records = [replace(record, group=f"p{i % 4}") for i, record in enumerate(sources(12, val=4))]
+    mix = MixConfig(copies=6, probabilities=(0, 1, 1))
+
+    plan = make_plan(records, mix, seed=0, shards=None, sample_bytes=1, other_group=True)
+    found = [s for s in samples(plan, records) if s.row_b is not None]
+
+    assert len(found) == 72
+    assert all(records[s.row_a].group != records[cast("int", s.row_b)].group for s in found)
+    assert all(cast("int", s.row_b) < 12 for s in found)
+
+
+def test_a_refused_image_makes_no_second_group() -> None:
+    records = [replace(record, group="p") for record in sources(3)]
+    records.append(source("r", refusal="scan: torn"))
+
+    with pytest.raises(SourceError, match="all 3 training images are of one group"):
+        make_plan(records, MixConfig(), seed=0, shards=None, sample_bytes=1, other_group=True)
+
+
+def test_groups_do_not_matter_unless_asked_for() -> None:
+    records = [replace(record, group="p") for record in sources(6)]
+
+    assert samples(planned(records), records) == samples(planned(sources(6)), sources(6))
+
+
+def test_the_partners_of_a_seed_are_pinned() -> None:
+    groups, ids = list("aabbccdd"), [f"r{i}" for i in range(8)]
+
+    assert partners(np.arange(8), 1, seed=0).tolist() == [3, 7, 5, 2, 1, 0, 4, 6]
+    assert partners_of_other_groups(np.arange(8), groups, ids, 1, seed=0).tolist() == [4, 6, 0, 7, 3, 1, 2, 5]
+    drawn = partners_of_other_groups(np.arange(8), list("aaaaabcd"), ids, 1, seed=0)
+    assert drawn.tolist() == [7, 7, 6, 6, 7, 3, 3, 6]
 
 
 def test_a_training_image_gets_each_of_its_copies_once() -> None:

@@ -195,3 +195,19 @@ def test_dice_is_undefined_without_foreground() -> None:
 def test_arrays_of_two_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"one shape, got \(2, 2\) and \(2, 3\)"):
         quality.leak(np.zeros((2, 2), np.uint16), np.zeros((2, 3), np.uint8))
+
+
+def test_a_multilabel_mask_is_measured_by_its_innermost_regions() -> None:
+    """The channels hold the ids 0, 0, 1, 1, 2, 2, 255."""
+    ids = np.array([[0, 0, 1, 1, 2, 2, 255]], np.uint8)
+    mask = np.stack([ids >= 1, ids >= 2], axis=2).astype(np.uint8)
+    mask[ids == 255] = 255
+    labels = np.array([[0, 0, 0, 1, 1, 2, 2]], np.uint16)
+    saliency = np.array([[0.3, 0.0, 0.2, 0.4, 0.9, 0.8, 1.0]], np.float32)
+    prediction = np.array([[0, 1, 1, 1, 2, 1, 0]], np.uint8)
+
+    assert quality.boundary_recall(labels, mask, tolerance=0) == quality.boundary_recall(labels, ids, tolerance=0)
+    assert quality.achievable_accuracy(labels, mask) == pytest.approx(4 / 6)
+    assert quality.leak(labels, mask) == pytest.approx(2 / 4)
+    assert quality.saliency_auc(saliency, mask) == pytest.approx(7 / 8)
+    assert quality.dice(prediction, mask, 3) == pytest.approx((4 / 6 + 2 / 3) / 2)

@@ -393,3 +393,62 @@ def test_turning_both_parents_turns_the_sample(mode: Mode, number: int) -> None:
 )
 def test_features_are_needed_where_they_are_used(mode: str, mix: dict[str, Any], expected: tuple[bool, bool]) -> None:
     assert needs(mode, MixConfig.model_validate(mix)) == expected
+
+
+def multilabel(one: Parent, n_channels: int) -> Parent:
+    """Return a parent with its class ids as nested channels, outer first."""
+    channels = np.stack([one.mask > k for k in range(n_channels)], axis=2).astype(np.uint8)
+    channels[one.mask == 255] = 255
+    return Parent(one.image, channels, one.labels, one.saliency)
+
+
+@pytest.mark.parametrize(
+    ("mode", "mix"),
+    [
+        ("hard", {}),
+        ("soft", {}),
+        ("hard", {"small_object_guard": True}),
+        ("soft", {"weight": "random"}),
+        ("hard", {"method": "cutmix", "probabilities": (0, 1, 0)}),
+        ("soft", {"method": "mixup", "probabilities": (0, 0, 1)}),
+    ],
+)
+@hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
+@hypothesis.given(a=parents, b=parents, seed=st.integers(0, 2**32))
+def test_nested_regions_are_mixed_as_their_class_ids_are(
+    mode: Mode, mix: dict[str, Any], a: Parent, b: Parent, seed: int
+) -> None:
+    """Ids 0 to 3 and channels of "1 or more", "2 or more", "3" are one mask; the channels' shares add up the ids'."""
+    by_id = made(mode, a, b, seed=seed, n_classes=4, **mix)
+    by_region = made(mode, multilabel(a, 3), multilabel(b, 3), seed=seed, n_classes=3, **mix)
+
+    np.testing.assert_array_equal(by_region.mixed.image, by_id.mixed.image)
+    np.testing.assert_array_equal(by_region.mixed.mask, by_id.mixed.mask)
+    np.testing.assert_array_equal(by_region.weight_b, by_id.weight_b)
+    assert by_region.flags == by_id.flags
+    assert by_region.mixed.soft.shape == (3, 4, 5)
+    summed = by_id.mixed.soft[:0:-1].astype(np.float64).cumsum(axis=0)[::-1]
+    np.testing.assert_allclose(by_region.mixed.soft, summed, atol=2**-10)
+
+
+@pytest.mark.parametrize(("mode", "labels_b"), [("soft", ONE), ("hard", ONE), ("soft", TWO), ("none", TWO)])
+def test_special_cases_of_multilabel_parents_have_weights_of_the_plane(mode: Mode, labels_b: Rows) -> None:
+    """One superpixel, and no saliency; a plane of (H, W, K) would be broadcast wrongly or fail."""
+    a, b = multilabel(black(TWO, MARKED), 3), multilabel(white(labels_b, [[0, 0], [0, 0]]), 3)
+
+    sample = made(mode, a, None if mode == "none" else b, n_classes=3)
+
+    assert sample.weight_b.shape == (2, 2)
+    assert sample.mixed.mask.shape == (2, 2)
+    assert sample.mixed.soft.shape == (3, 2, 2)
+
+
+@pytest.mark.parametrize("number", [1, 4, 7])
+def test_a_multilabel_parent_is_turned_in_its_plane(number: int) -> None:
+    mask = np.arange(2 * 3 * 4).reshape(2, 3, 4).astype(np.uint8)
+    one = Parent(mask, mask, mask[..., 0].astype(np.uint16), mask[..., 0])
+
+    turned = one.turned(number)
+
+    np.testing.assert_array_equal(turned.mask[..., 2], transform(mask[..., 2], number))
+    assert turned.mask.shape[2] == 4

@@ -6,8 +6,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.schemas.errors import ConfigError
-from hsmix_gen.stages.splitting import DEFAULT_RATIO, parse_ratio, split_groups
+from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.stages.splitting import DEFAULT_RATIO, deal_folds, parse_ratio, split_groups
 
 
 @pytest.mark.parametrize("text", ["0.8/0.1/0.1", "80/10/10", "8:1:1", " 8 / 1 / 1 "])
@@ -79,3 +79,61 @@ def test_the_split_of_a_seed_is_pinned() -> None:
     found = split_groups([f"g{i}" for i in range(10)], (0.6, 0.2, 0.2), seed=0)
 
     assert "".join(found[f"g{i}"][1] for i in range(10)) == "errrreraar"
+
+
+# Group and stratum of each image.
+images = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), min_size=2, max_size=30)
+
+
+def dealt(held: list[tuple[str, int]], k: int, *, seed: int = 0) -> list[int]:
+    return deal_folds([group for group, _ in held], [stratum for _, stratum in held], k, seed=seed)
+
+
+@hypothesis.settings(max_examples=80, deadline=None, derandomize=True)
+@hypothesis.given(images, st.integers(2, 6), st.integers(0, 2**40))
+def test_folds_keep_groups_whole_and_none_is_empty(held: list[tuple[str, int]], k: int, seed: int) -> None:
+    """Also where classes are so rare that scikit-learn would warn or give up."""
+    hypothesis.assume(len({group for group, _ in held}) >= k)
+
+    folds = dealt(held, k, seed=seed)
+
+    assert set(folds) == set(range(k))
+    assert len({(group, fold) for (group, _), fold in zip(held, folds, strict=True)}) == len({g for g, _ in held})
+
+
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(images, st.integers(0, 99))
+def test_folds_do_not_depend_on_the_order_of_the_input(held: list[tuple[str, int]], seed: int) -> None:
+    hypothesis.assume(len({group for group, _ in held}) >= 3)
+    order = random.Random(seed).sample(range(len(held)), len(held))  # noqa: S311 - no secret
+
+    folds = dealt(held, 3)
+
+    assert dealt([held[i] for i in order], 3) == [folds[i] for i in order]
+
+
+def test_strata_are_spread_evenly() -> None:
+    held = [(f"p{i}", int(i % 4 == 0)) for i in range(40)]
+
+    folds = dealt(held, 5)
+
+    for fold in range(5):
+        assert sorted(stratum for (_, stratum), f in zip(held, folds, strict=True) if f == fold) == [0] * 6 + [1] * 2
+
+
+def test_another_seed_deals_other_folds() -> None:
+    held = [(f"p{i}", 0) for i in range(20)]
+
+    assert dealt(held, 4, seed=0) != dealt(held, 4, seed=1)
+    assert dealt(held, 4, seed=1) != dealt(held, 4, seed=1 + 2**32)
+
+
+def test_the_folds_of_a_seed_are_pinned() -> None:
+    assert dealt([(f"p{i}", i % 2) for i in range(10)], 3) == [2, 0, 1, 2, 1, 2, 0, 1, 0, 0]
+
+
+def test_fewer_groups_than_folds_are_refused() -> None:
+    with pytest.raises(SourceError) as refused:
+        dealt([("a", 0), ("b", 0), ("a", 1)], 3)
+
+    assert str(refused.value) == "3 folds need as many groups (patients), got 2; lower --folds or see --group-by"

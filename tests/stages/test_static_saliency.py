@@ -185,14 +185,52 @@ def test_red_green_and_blue_count_by_their_brightness(saliency: Saliency) -> Non
 
 
 @pytest.mark.parametrize("saliency", BOTH)
-@pytest.mark.parametrize(("pixel", "grey"), [((10, 13), 12), ((10, 20, 30, 43), 26), ((1, 2, 3, 4, 5), 3)])
-def test_other_channels_than_grey_and_rgb_are_averaged(saliency: Saliency, pixel: tuple[int, ...], grey: int) -> None:
-    """Halves round up: the mean of 10 and 13 is 12."""
-    where = np.random.default_rng(0).random((20, 24)) < 0.5
-    image = np.where(where[..., None], np.array(pixel, np.uint8), np.uint8(200))
-    averaged = np.where(where[..., None], np.uint8(grey), np.uint8(200))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_other_channels_than_grey_and_rgb_are_seen_one_by_one(
+    saliency: Saliency, dtype: type[np.generic], channels: int
+) -> None:
+    """The map is the mean of theirs; the mean of modalities would show what none of them shows."""
+    image = noise(30, 37, channels).astype(dtype)
+    image[..., 0] //= 3
 
-    assert np.array_equal(saliency(image), saliency(averaged))
+    maps = [saliency(image[..., [channel]]) for channel in range(channels)]
+
+    np.testing.assert_allclose(saliency(image), np.mean(maps, axis=0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("saliency", BOTH)
+def test_an_object_that_two_modalities_show_in_opposite_ways_is_salient(saliency: Saliency) -> None:
+    """It cancels out in their mean, and so does it where one of them is absent."""
+    image = np.full((96, 120, 4), 100, np.uint8)
+    mask = np.zeros((96, 120), np.uint8)
+    mask[40:52, 70:84] = 1
+    image[mask == 1] = (160, 40, 100, 100)
+
+    assert quality.saliency_auc(saliency(image), mask) > 0.9
+    assert not saliency(np.full((96, 120, 1), 100, np.uint8)).any()
+
+
+@pytest.mark.parametrize("saliency", BOTH)
+def test_the_unit_of_a_modality_does_not_matter(saliency: Saliency) -> None:
+    """Z-scores below 0 and above 1, each modality with its own range; one is a thousand times larger."""
+    z_scores = np.random.default_rng(0).normal(size=(40, 52, 4)).astype(np.float32)
+    z_scores[10:20, 30:45] = 10
+    z_scores[:5] = 0
+
+    map_ = saliency(z_scores)
+
+    # A power of two scales floats without rounding.
+    assert np.array_equal(map_, saliency(z_scores * np.array([1, 1024, 1, 0.5], np.float32)))
+    assert map_.max() > 0.5
+
+
+@pytest.mark.parametrize("saliency", BOTH)
+def test_a_modality_without_contrast_has_an_empty_map_among_the_others(saliency: Saliency) -> None:
+    image = np.zeros((30, 37, 4), np.float32)
+    image[..., 2] = np.random.default_rng(0).normal(size=(30, 37))
+
+    np.testing.assert_allclose(saliency(image), saliency(image[..., [2]]) / 4, atol=1e-6)
 
 
 @pytest.mark.parametrize("saliency", BOTH)

@@ -1,0 +1,136 @@
+"""Colour tables of coloured masks: which colour is which class, from an option or a file."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import IGNORE, Labelling
+
+TABLE_NAMES = ("class_dict.csv", "labelmap.txt")
+"""Files that are taken for a colour table wherever they lie in a source."""
+_IGNORED = frozenset({"ignore", "ignored", "void", "unlabelled", "unlabeled"})
+_BACKGROUND = "background"
+_HEX = re.compile(r"#?([0-9A-Fa-f]{6})$")
+_MAX_BYTES = 1_000_000
+_Row = tuple[str, int]
+
+
+def read_colours(given: str, source: Path) -> Labelling:
+    """Return the classes of a colour table: a file, also relative to the source, or ``#RRGGBB=NAME,...``.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or names a colour or class twice.
+    """
+    if "=" in given and given.lstrip().startswith("#"):
+        return _labelling("the colour table", list(_inline_rows(given)), first_is_background=True)
+    for path in (Path(given), source / given):
+        if path.is_file():
+            return read_table(path)
+    raise SourceError(
+        f"colour table {given} does not exist; give a file, or colours such as '#000000=background,#FF0000=lesion'"
+    )
+
+
+def read_table(path: Path) -> Labelling:
+    """Return the classes of a file with lines ``name,r,g,b`` (class_dict.csv) or ``name:r,g,b::`` (labelmap.txt).
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or names a colour or class twice.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+    if len(data) > _MAX_BYTES:
+        raise SourceError(f"{path} is larger than {_MAX_BYTES} bytes and no colour table; give another with --colours")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SourceError(f"{path} is no text in UTF-8; save the colour table as such") from None
+    return _labelling(str(path), list(_file_rows(path, text)), first_is_background=False)
+
+
+def table_among(paths: Iterable[str]) -> str | None:
+    """Return the colour table among relative paths, the one nearest to the source's own folder."""
+    tables = [path for path in paths if PurePosixPath(path).name.lower() in TABLE_NAMES]
+    return min(tables, key=lambda path: (path.count("/"), path), default=None)
+
+
+def _inline_rows(given: str) -> Iterator[_Row]:
+    for part in given.split(","):
+        colour, _, name = part.strip().partition("=")
+        match = _HEX.match(colour.strip())
+        if match is None or not name.strip():
+            raise SourceError(f"colours must be #RRGGBB=NAME with commas between, got {part.strip() or given}")
+        yield name.strip(), int(match[1], 16)
+
+
+def _file_rows(path: Path, text: str) -> Iterator[_Row]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        row = _file_row(line)
+        if row is not None:
+            yield row
+        elif number > 1:
+            # The first line may name the columns.
+            raise SourceError(
+                f"{path} line {number} must be name,r,g,b or name:r,g,b:: with 0 to 255, got {line.strip()[:80]}"
+            )
+
+
+def _file_row(line: str) -> _Row | None:
+    if ":" in line:
+        name, _, rest = line.strip().partition(":")
+        numbers = rest.partition(":")[0].split(",")
+    else:
+        name, *numbers = (part.strip().strip('"') for part in line.strip().split(","))
+    values = [int(number) for number in numbers if number.strip().isdecimal() and len(number.strip()) <= 3]
+    if not name.strip() or len(numbers) != 3 or len(values) != 3 or max(values) > 255:
+        return None
+    return name.strip(), values[0] << 16 | values[1] << 8 | values[2]
+
+
+def _labelling(table: str, rows: list[_Row], *, first_is_background: bool) -> Labelling:
+    """Return the classes with the background first, the rest in the order of the table."""
+    _check_unique(table, rows)
+    classes = [row for row in rows if row[0].lower() not in _IGNORED]
+    if len(classes) < 2:
+        raise SourceError(f"{table} names {len(classes)} classes, expected the background and at least one more")
+    if len(classes) > IGNORE:
+        raise SourceError(f"{table} names {len(classes)} classes, at most {IGNORE} are taken")
+    background = _background(table, classes, first_is_background=first_is_background)
+    classes.sort(key=lambda row: row != background)
+    values = [(colour, number) for number, (_, colour) in enumerate(classes)]
+    values += [(colour, IGNORE) for name, colour in rows if name.lower() in _IGNORED]
+    return Labelling(classes=tuple(name for name, _ in classes), values=tuple(values))
+
+
+def _background(table: str, classes: list[_Row], *, first_is_background: bool) -> _Row:
+    named = next((row for row in classes if row[0].lower() == _BACKGROUND), None)
+    if named is not None:
+        return named
+    black = next((row for row in classes if row[1] == 0), None)
+    if black is None or black == classes[0]:
+        return classes[0]
+    if first_is_background:
+        raise SourceError(f"{table} has {classes[0][0]} first and black as {black[0]}; call one of them background")
+    return black
+
+
+def _check_unique(table: str, rows: list[_Row]) -> None:
+    names: set[str] = set()
+    colours: dict[int, str] = {}
+    for name, colour in rows:
+        if colour in colours:
+            raise SourceError(f"{table} gives the colour #{colour:06X} to {colours[colour]} and {name}; correct it")
+        if name.lower() in names:
+            raise SourceError(f"{table} names {name} twice; give each class one colour")
+        colours[colour] = name
+        names.add(name.lower())

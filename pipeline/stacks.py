@@ -1,0 +1,192 @@
+"""What a decoder delivers: the planes of an image or a mask, opened; one picture is a stack of one plane."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.errors import SourceError
+
+_GREATEST_LABEL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are opened.
+
+    Attributes
+    ----------
+    max_pixels, max_voxels : int
+        Larger planes and volumes are refused before they are decoded (decompression bombs).
+    axis : str
+        Slicing axis of volumes: ``axial``, ``coronal``, ``sagittal``, or ``auto`` for the coarsest.
+    """
+
+    max_pixels: int = 200_000_000
+    max_voxels: int = 1_000_000_000
+    axis: str = "auto"
+
+
+class Stack(Protocol):
+    """The planes of an image or of a mask.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Height and width of each plane in pixels.
+    n_planes, channels : int
+        A mask has one channel.
+    dtype : numpy.dtype
+        Of the values as the file means them (after slope and intercept).
+    is_volume : bool
+        Whether planes follow each other in space; pictures, and slices that lie in files of their own, are none.
+    is_picture : bool
+        Whether pixels are ready to be looked at (8 or 16 bit of a picture file), not numbers with a meaning.
+    spacing : tuple of float or None
+        Millimetres between rows and columns, and between planes of a volume.
+    frame : (4, 4) float64 or None
+        Affine from (column, row, plane) to millimetres, to compare image and mask.
+    """
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of each plane."""
+        ...
+
+    @property
+    def n_planes(self) -> int:
+        """Number of planes."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether planes follow each other in space."""
+        ...
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether pixels are ready to be looked at."""
+        ...
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Millimetres between rows, columns and planes."""
+        ...
+
+    @property
+    def frame(self) -> npt.NDArray[np.float64] | None:
+        """Affine to millimetres."""
+        ...
+
+    def plane(self, index: int) -> npt.NDArray[Any]:
+        """Return one plane: (H, W, C) of an image, (H, W) whole numbers of a mask."""
+        ...
+
+    def body(self, index: int) -> npt.NDArray[np.bool_] | None:
+        """Return where the body is in one plane, (H, W), if a file tells."""
+        ...
+
+    def digest(self, index: int) -> str:
+        """Return a sha256 that is equal for equal content."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayStack:
+    """Planes that lie in memory (or in a mapped file).
+
+    Attributes
+    ----------
+    planes : (Z, H, W, C) or (Z, H, W)
+        Of an image or of a mask.
+    bodies : (Z, H, W) bool or None
+    """
+
+    planes: npt.NDArray[Any]
+    is_volume: bool = False
+    spacing: tuple[float, ...] | None = None
+    frame: npt.NDArray[np.float64] | None = None
+    bodies: npt.NDArray[np.bool_] | None = None
+    is_picture: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of each plane."""
+        return self.planes.shape[1], self.planes.shape[2]
+
+    @property
+    def n_planes(self) -> int:
+        """Number of planes."""
+        return self.planes.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.planes.shape[3]) if self.planes.ndim == 4 else 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.planes.dtype
+
+    def plane(self, index: int) -> npt.NDArray[Any]:
+        """Return one plane."""
+        plane: npt.NDArray[Any] = self.planes[index]
+        return plane
+
+    def body(self, index: int) -> npt.NDArray[np.bool_] | None:
+        """Return where the body is."""
+        return None if self.bodies is None else self.bodies[index]
+
+    def digest(self, index: int) -> str:
+        """Return the sha256 of form and values of a plane."""
+        values = np.ascontiguousarray(self.planes[index])
+        form = f"{values.dtype.str} {values.shape}".encode()
+        return sha256_of(form + values.tobytes())
+
+
+def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return mask values as integers; floats that are whole (labels saved as float32) are taken.
+
+    Parameters
+    ----------
+    values : array of any shape
+    name : str
+        File to name in an error.
+
+    Raises
+    ------
+    SourceError
+        If a value is no whole number, not finite, or below 0.
+    """
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise SourceError(f"{name} has NaN or infinite labels, expected whole numbers from 0; replace them")
+        rounded = np.rint(values)
+        if values.size and float(np.abs(values - rounded).max()) > 1e-3:
+            example = float(values.ravel()[np.abs(values - rounded).argmax()])
+            raise SourceError(
+                f"{name} has the label {example:g}, expected whole numbers; save it without interpolation"
+            )
+        if rounded.size and float(rounded.max()) > _GREATEST_LABEL:
+            raise SourceError(f"{name} has the label {float(rounded.max()):g}, expected at most {_GREATEST_LABEL}")
+        values = rounded.astype(np.int32)
+    if values.dtype.kind not in "iu":
+        raise SourceError(f"{name} has labels of type {values.dtype}, expected whole numbers; save it so")
+    if values.size and int(values.min()) < 0:
+        raise SourceError(f"{name} has the label {int(values.min())}, expected 0 or more; number the classes from 0")
+    return values
