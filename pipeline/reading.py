@@ -13,7 +13,10 @@ from typing import Protocol
 
 from hsmix_gen.pipeline.folder_reader import FolderReader
 from hsmix_gen.pipeline.found import Found
+from hsmix_gen.pipeline.glas_reader import GlasReader
+from hsmix_gen.pipeline.isic_reader import IsicReader
 from hsmix_gen.pipeline.list_reader import ListReader
+from hsmix_gen.pipeline.monuseg_reader import MonusegReader
 from hsmix_gen.pipeline.splits import assign_splits
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
@@ -38,6 +41,9 @@ def readers() -> tuple[Reader, ...]:
     """Return the known readers in the order in which they are tried."""
     return (
         ListReader(),
+        IsicReader(),
+        GlasReader(),
+        MonusegReader(),
         FolderReader(),
     )
 
