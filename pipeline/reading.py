@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hsmix_gen.pipeline.brats_reader import BratsReader
 from hsmix_gen.pipeline.folder_reader import FolderReader
 from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.glas_reader import GlasReader
 from hsmix_gen.pipeline.isic_reader import IsicReader
 from hsmix_gen.pipeline.list_reader import ListReader
 from hsmix_gen.pipeline.monuseg_reader import MonusegReader
+from hsmix_gen.pipeline.msd_reader import MsdReader, NnunetReader
 from hsmix_gen.pipeline.splits import assign_splits
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
@@ -44,6 +46,9 @@ def readers() -> tuple[Reader, ...]:
         IsicReader(),
         GlasReader(),
         MonusegReader(),
+        BratsReader(),
+        NnunetReader(),
+        MsdReader(),
         FolderReader(),
     )
 
