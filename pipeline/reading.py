@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hsmix_gen.pipeline.arrays_reader import ArraysReader
 from hsmix_gen.pipeline.brats_reader import BratsReader
 from hsmix_gen.pipeline.folder_reader import FolderReader
 from hsmix_gen.pipeline.found import Found
@@ -20,6 +21,7 @@ from hsmix_gen.pipeline.list_reader import ListReader
 from hsmix_gen.pipeline.monuseg_reader import MonusegReader
 from hsmix_gen.pipeline.msd_reader import MsdReader, NnunetReader
 from hsmix_gen.pipeline.splits import assign_splits
+from hsmix_gen.pipeline.synapse_reader import SynapseReader
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
@@ -46,9 +48,11 @@ def readers() -> tuple[Reader, ...]:
         IsicReader(),
         GlasReader(),
         MonusegReader(),
+        SynapseReader(),
         BratsReader(),
         NnunetReader(),
         MsdReader(),
+        ArraysReader(),
         FolderReader(),
     )
 

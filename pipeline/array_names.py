@@ -1,0 +1,113 @@
+"""What names say of arrays: image or mask, which belong together, which case, which split."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.records import Split
+
+IMAGE_KEYS = ("image", "images", "img", "imgs", "data", "x", "volume", "vol", "scan", "ct", "raw", "input")
+"""Usual names of the array of an image, the most telling first; case does not count."""
+MASK_KEYS = (
+    "label", "labels", "mask", "masks", "seg", "segmentation", "gt", "gts", "lbl", "y", "target", "groundtruth",
+    "ground_truth", "annotation", "manual",
+)  # fmt: skip
+"""Usual names of the array of a mask."""
+
+_MASK_WORDS = frozenset({
+    "mask", "masks", "label", "labels", "labelcol", "gt", "gts", "seg", "segs", "segmentation", "segmentations",
+    "ground", "truth", "groundtruth", "annotation", "annotations",
+})  # fmt: skip
+_IMAGE_WORDS = frozenset({"image", "images", "img", "imgs", "input", "inputs"})
+_SPLIT_WORDS: dict[str, Split] = {
+    "train": "train", "training": "train", "tr": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test", "ts": "test",
+}  # fmt: skip
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_LAST_WORD = re.compile(r"(?P<stem>.+)[_-](?P<word>[A-Za-z]+)")
+_SLICE = re.compile(r"(.+?)[_-]?slice[_-]?\d+|(.+?)[_-](?:sl|z)[_-]?\d+", re.IGNORECASE)
+_FRAME = re.compile(r"(.+?)[_-]frame[_-]?\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What the name of a file says.
+
+    Attributes
+    ----------
+    pair : str
+        Equal for an image and its mask: the path without ending and without the words that tell them apart.
+    side : str
+        ``image``, ``mask``, or empty if nothing says so.
+    """
+
+    pair: str
+    side: str
+
+
+def choose(names: Sequence[str], wanted: str | None, usual: Sequence[str]) -> str | None:
+    """Return the name of `names` that is wanted, or the first that is usual; None if there is none.
+
+    Names may be paths inside a file; their last part counts, or the whole of it where `wanted` is a path.
+    """
+    if wanted is not None:
+        wanted = wanted.strip("/")
+        return next((name for name in names if wanted in (name, _last(name))), None)
+    return next((name for word in usual for name in names if _last(name).lower() == word), None)
+
+
+def read_naming(path: str, ending: str, config: SourceConfig) -> Naming:
+    """Return what a relative path says: a suffix of its stem first, then the deepest folder that tells."""
+    pure = PurePosixPath(path[: len(path) - len(ending)])
+    stem, side = _without_suffix(pure.name, config)
+    folders = list(pure.parent.parts)
+    for depth in reversed(range(len(folders))):
+        words = _WORD.findall(folders[depth])
+        telling = _side_of_words(words)
+        if telling:
+            folders[depth] = "_".join(word for word in words if not _side_of_words([word])).lower()
+            side = side or telling
+            break
+    return Naming("/".join([*filter(None, folders), stem]), side)
+
+
+def case_of(stem: str) -> str | None:
+    """Return the case that a slice or a frame belongs to: ``case12`` of ``case12_slice3``; None if it names none."""
+    case = stem
+    for pattern in (_SLICE, _FRAME):
+        match = pattern.fullmatch(case)
+        if match:
+            case = next(filter(None, match.groups()))
+    return case if case != stem else None
+
+
+def split_of(path: str) -> Split | None:
+    """Return the split that a folder of a path names, such as ``train``, ``val_images`` or ``imagesTs``."""
+    for folder in PurePosixPath(path).parent.parts:
+        words = [word.lower() for word in _WORD.findall(folder)]
+        told = [word for word in words if word != "folder" and not _side_of_words([word])]
+        if len(told) == 1 and told[0] in _SPLIT_WORDS:
+            return _SPLIT_WORDS[told[0]]
+    return None
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _side_of_words(words: Sequence[str]) -> str:
+    lower = {word.lower() for word in words}
+    return "mask" if lower & _MASK_WORDS else "image" if lower & _IMAGE_WORDS else ""
+
+
+def _without_suffix(stem: str, config: SourceConfig) -> tuple[str, str]:
+    for suffix, side in ((config.mask_suffix, "mask"), (config.image_suffix, "image")):
+        if suffix and stem.endswith(suffix) and len(stem) > len(suffix):
+            return stem.removesuffix(suffix), side
+    match = _LAST_WORD.fullmatch(stem)
+    side = _side_of_words([match["word"]]) if match else ""
+    given = config.mask_suffix if side == "mask" else config.image_suffix
+    # A suffix that the user gave stands instead of the usual ones.
+    return (match["stem"], side) if match and side and not given else (stem, "")
