@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hsmix_gen.pipeline.arrays_reader import ArraysReader
 from hsmix_gen.pipeline.brats_reader import BratsReader
+from hsmix_gen.pipeline.dicom_reader import DicomReader
 from hsmix_gen.pipeline.folder_reader import FolderReader
 from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.glas_reader import GlasReader
@@ -52,6 +53,7 @@ def readers() -> tuple[Reader, ...]:
         BratsReader(),
         NnunetReader(),
         MsdReader(),
+        DicomReader(),
         ArraysReader(),
         FolderReader(),
     )
