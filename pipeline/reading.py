@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hsmix_gen.pipeline.arrays_reader import ArraysReader
 from hsmix_gen.pipeline.brats_reader import BratsReader
+from hsmix_gen.pipeline.coco_reader import CocoReader
 from hsmix_gen.pipeline.dicom_reader import DicomReader
 from hsmix_gen.pipeline.folder_reader import FolderReader
 from hsmix_gen.pipeline.found import Found
@@ -21,8 +22,10 @@ from hsmix_gen.pipeline.isic_reader import IsicReader
 from hsmix_gen.pipeline.list_reader import ListReader
 from hsmix_gen.pipeline.monuseg_reader import MonusegReader
 from hsmix_gen.pipeline.msd_reader import MsdReader, NnunetReader
+from hsmix_gen.pipeline.parquet_reader import ParquetReader
 from hsmix_gen.pipeline.splits import assign_splits
 from hsmix_gen.pipeline.synapse_reader import SynapseReader
+from hsmix_gen.pipeline.webdataset_reader import WebdatasetReader
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
@@ -45,6 +48,9 @@ class Reader(Protocol):
 def readers() -> tuple[Reader, ...]:
     """Return the known readers in the order in which they are tried."""
     return (
+        CocoReader(),
+        ParquetReader(),
+        WebdatasetReader(),
         ListReader(),
         IsicReader(),
         GlasReader(),
