@@ -14,6 +14,7 @@ def test_the_loader_snippets_are_those_of_the_cards() -> None:
         "members": ["image.png", "json", "mask.png", "soft.npz"],
         "dtype": "uint8",
         "channels": 3,
+        "label_mode": "exclusive",
         "formats": {"webdataset": [], "parquet": []},
     }
 
