@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.found import Found, safe_id
+from hsmix_gen.pipeline.images import read_bytes
 from hsmix_gen.pipeline.list_reader import Root, refusing, split_of_folder, split_told
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -255,9 +256,7 @@ def read_index(path: str) -> CocoIndex:
 
 @lru_cache(maxsize=_KEPT_FILES)
 def _index(path: str, changed_ns: int, size: int) -> CocoIndex:  # noqa: ARG001 - a changed file is another key
-    data = Path(path).read_bytes()
-    if not data:
-        raise SourceError("file is empty (0 bytes); copy it again")
+    data = read_bytes(Path(path))
     builder = _Builder(data)
     # Every byte becomes one character, so that places in the text are places in the file. Elements are parsed one
     # by one and dropped: the whole tree would take ten times the memory of the file.

@@ -83,6 +83,9 @@ class DicomReader:
 def has_mark(path: Path) -> bool:
     """Return whether a file begins as DICOM files do."""
     try:
+        # A pipe would be waited for without end.
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:

@@ -56,7 +56,14 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_header(data: bytes, *, max_pixels: int, any_type: bool = False) -> Header:
-    """Return size and form of an image file from its header.
+    """Return size and form of an image file from its header; parameters and errors as `open_picture`."""
+    return open_picture(data, max_pixels=max_pixels, any_type=any_type)[0]
+
+
+def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tuple[Header, Pillow.Image | None]:
+    """Return size and form of an image file from its header, and what Pillow has opened, None for a TIFF.
+
+    What is opened can be given to `decode_image` or `decode_mask`, once: some headers take long to read.
 
     Parameters
     ----------
@@ -73,16 +80,17 @@ def read_header(data: bytes, *, max_pixels: int, any_type: bool = False) -> Head
         If it is no image, or has more than `max_pixels` pixels.
     """
     with _refusing():
-        header = _tiff_header(data, any_type) if tiff_files.is_tiff(data) else _picture_header(data)
+        opened = None if tiff_files.is_tiff(data) else Pillow.open(io.BytesIO(data))
+        header = _tiff_header(data, any_type) if opened is None else _picture_header(data, opened)
     if header.height * header.width > max_pixels:
         raise SourceError(
             f"has {header.width} x {header.height} pixels, more than source.max_pixels = {max_pixels}; "
             "raise it if the file is genuine"
         )
-    return header
+    return header, opened
 
 
-def decode_image(data: bytes) -> npt.NDArray[Any]:
+def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
     """Return an image file as (H, W, 1 or 3) uint8 or uint16, turned upright by its EXIF orientation.
 
     Palettes become RGB, CMYK becomes RGB, alpha is dropped.
@@ -97,7 +105,7 @@ def decode_image(data: bytes) -> npt.NDArray[Any]:
             return tiff_files.decode_picture(data)
         if _is_wide_png(data):
             return _decode_wide_png(data)
-        picture = _upright(data)
+        picture = _upright(data, opened)
         if picture.mode.startswith("I"):
             return _as_uint16(np.asarray(picture))[..., None]
         if picture.mode == "F":
@@ -112,7 +120,7 @@ def decode_image(data: bytes) -> npt.NDArray[Any]:
             return np.asarray(picture.convert("RGB"))
 
 
-def decode_mask(data: bytes) -> npt.NDArray[Any]:
+def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
     """Return a mask file as (H, W) values as they are stored; palettes give their indices, lossy files 0 and 255.
 
     Raises
@@ -128,7 +136,7 @@ def decode_mask(data: bytes) -> npt.NDArray[Any]:
             return np.ascontiguousarray(array[..., 0]) if data[25] == _PNG_GREY_ALPHA else _common_channel(array)
         if _is_lossy(data):
             return _two_values(_luma(data))
-        values = np.asarray(_grey_band(_upright(data)))
+        values = np.asarray(_grey_band(_upright(data, opened)))
         return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
@@ -182,8 +190,7 @@ def _tiff_header(data: bytes, any_type: bool) -> Header:
     return Header(form.height, form.width, form.channels, form.bits)
 
 
-def _picture_header(data: bytes) -> Header:
-    picture = Pillow.open(io.BytesIO(data))
+def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
     width, height = picture.size
     # Phones put a preview behind the picture (MPO); what moves has no one picture that a mask could belong to.
     if picture.format != "MPO" and getattr(picture, "is_animated", False):
@@ -198,8 +205,8 @@ def _picture_header(data: bytes) -> Header:
     return Header(height, width, 1 if grey else 3, 16 if wide or picture.mode.startswith("I") else 8)
 
 
-def _upright(data: bytes, *, draft: str | None = None) -> Pillow.Image:
-    picture = Pillow.open(io.BytesIO(data))
+def _upright(data: bytes, opened: Pillow.Image | None = None, *, draft: str | None = None) -> Pillow.Image:
+    picture = opened or Pillow.open(io.BytesIO(data))
     if draft is not None:
         picture.draft(draft, None)
     picture.load()

@@ -183,7 +183,7 @@ class _Table:
         if PurePosixPath(lower).suffix in IMAGE_ENDINGS:
             return picture(self._path(text))
         known = ", ".join(sorted({*IMAGE_ENDINGS, *NIFTI_ENDINGS, *ARRAY_ENDINGS}))
-        raise SourceError(f"has the {side} {text} of unknown ending, expected one of {known}")
+        raise SourceError(f"has the {side} {text} of unknown ending, expected one of {known}; convert it")
 
     def _path(self, text: str) -> str:
         path = self._folder / text

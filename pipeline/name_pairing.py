@@ -1,5 +1,6 @@
 """Which mask files belong to which image file, told by the names of folders and files alone."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -261,17 +262,22 @@ def _settled(masks: list[NamedFile], images: list[NamedFile], *, single: bool) -
 
 
 def _whatever_the_case(masks: list[NamedFile], stems: set[str]) -> list[NamedFile]:
-    """Return the masks, those whose stem differs from one image's only in capitals with that stem."""
+    """Return the masks, those whose stem differs from one image's only in capitals or accents' form with that stem."""
     folded: dict[str, list[str]] = defaultdict(list)
     for stem in stems:
-        folded[stem.casefold()].append(stem)
+        folded[_folded(stem)].append(stem)
     taken = {file.stem for file in masks}
     result = []
     for file in masks:
-        alike = folded.get(file.stem.casefold(), [])
+        alike = folded.get(_folded(file.stem), [])
         fits = file.stem not in stems and len(alike) == 1 and alike[0] not in taken
         result.append(file.with_stem(alike[0], *file.stems[-1][1:]) if fits else file)
     return result
+
+
+def _folded(stem: str) -> str:
+    # Some file systems take accents apart ("e" and an accent), others keep them whole.
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _by_stem(place: Place, images: list[NamedFile], masks: list[NamedFile]) -> list[Candidate]:

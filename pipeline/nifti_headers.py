@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,6 +153,9 @@ def _header_file(path: Path) -> Path:
 
 def _first_bytes(path: Path) -> tuple[bytes, bool]:
     """Return the bytes that a header may take, unpacked, and whether they were packed, whatever the name says."""
+    # A pipe would be waited for without end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SourceError("cannot be read (it is no file); remove it")
     with path.open("rb") as plain:
         start = plain.read(_FIRST_BYTES)
     if not start:

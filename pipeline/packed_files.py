@@ -135,7 +135,10 @@ def _member(path: str, name: str, most: int) -> bytes:
         raise SourceError("is not in the file; read the source again")
     start, size = place
     if size > most:
-        raise SourceError(f"has {size} bytes, more than source.max_pixels = {most // _BYTES_PER_PIXEL} pixels can take")
+        raise SourceError(
+            f"has {size} bytes, more than source.max_pixels = {most // _BYTES_PER_PIXEL} pixels can take; "
+            "raise it if the file is genuine"
+        )
     with Path(path).open("rb") as file:
         file.seek(start)
         return file.read(size)

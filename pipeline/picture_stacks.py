@@ -80,7 +80,7 @@ class PictureStack(_OnePlane):
         self._data = data
         self._name = name
         with _naming(name):
-            self._header = images.read_header(data, max_pixels=how.max_pixels)
+            self._header, self._opened = images.open_picture(data, max_pixels=how.max_pixels)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -101,7 +101,8 @@ class PictureStack(_OnePlane):
         """Return the pixels, (H, W, 1 or 3) uint8 or uint16."""
         _check_index(index)
         with _naming(self._name):
-            return images.decode_image(self._data)
+            opened, self._opened = self._opened, None
+            return images.decode_image(self._data, opened)
 
     def digest(self, index: int) -> str:
         """Return the sha256 of the file."""
@@ -246,8 +247,8 @@ def _classes(paths: Sequence[str], how: ReadOptions) -> MaskStack:
 
 def _values(data: bytes, name: str, how: ReadOptions) -> npt.NDArray[Any]:
     with _naming(name):
-        images.read_header(data, max_pixels=how.max_pixels, any_type=True)
-        stored = images.decode_mask(data)
+        _, opened = images.open_picture(data, max_pixels=how.max_pixels, any_type=True)
+        stored = images.decode_mask(data, opened)
     return whole_numbers(stored, name)
 
 

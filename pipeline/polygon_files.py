@@ -85,7 +85,9 @@ def read_regions(path: Path) -> tuple[Region, ...]:
     """
     root = _parsed(path)
     if root.tag != "Annotations":
-        raise SourceError(f"{path} has the root <{root.tag}>, expected <Annotations> of Aperio ImageScope")
+        raise SourceError(
+            f"{path} has the root <{root.tag}>, expected <Annotations> of Aperio ImageScope; export it so"
+        )
     return tuple(
         Region(_vertices(path, element), layer, element.get("NegativeROA", "0").strip() == "1")
         for layer, annotation in enumerate(root.iterfind("Annotation"))
@@ -177,5 +179,7 @@ def _vertices(path: Path, region: Element) -> npt.NDArray[np.float64]:
     # A comparison that NaN fails, too.
     if flat and not np.abs(vertices).max() <= _MAX_COORDINATE:
         odd = next(value for value in flat if not math.fabs(value) <= _MAX_COORDINATE)
-        raise SourceError(f"{path} region {region.get('Id', '?')} has a vertex at {odd:g}, expected pixels")
+        raise SourceError(
+            f"{path} region {region.get('Id', '?')} has a vertex at {odd:g}, expected pixels; export it again"
+        )
     return vertices

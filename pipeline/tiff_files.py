@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,10 @@ def _single_picture(tiff: tifffile.TiffFile, *, any_type: bool) -> tifffile.Tiff
     end = tiff.filehandle.size
     page = series.pages[0]
     assert page is not None
+    parts = math.prod(page.chunked)
+    # tifffile fills what is missing with zeros, however large the header says that the picture is.
+    if len(page.dataoffsets) < parts:
+        raise SourceError(f"is damaged: it has {len(page.dataoffsets)} of {parts} parts of its pixels; copy it again")
     if any(offset + count > end for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)):
         raise SourceError("is damaged: its data end early; copy it again")
     return series

@@ -11,7 +11,7 @@ from hsmix_gen.schemas.records import Refusal
 
 @dataclass(frozen=True)
 class Walked:
-    """Files below a folder as relative POSIX paths, and folders that could not be read."""
+    """Files below a folder as relative POSIX paths, and what could not be read or named."""
 
     files: tuple[str, ...]
     refusals: tuple[Refusal, ...] = ()
@@ -45,4 +45,21 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
             for name in names
             if not name.startswith(".") and (not wanted or name.lower().endswith(wanted))
         ]
-    return Walked(tuple(sorted(found)), tuple(refusals))
+    nameless = [name for name in found if not _is_text(name)]
+    refusals += [_nameless(source, name) for name in nameless]
+    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals))
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name can stand in tables; bytes that are no UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _nameless(source: Path, name: str) -> Refusal:
+    shown = os.fsencode(source / name).decode(errors="backslashreplace")
+    reason = f"{shown} has a name that is no UTF-8, so that no table can hold it; rename it, for example with convmv"
+    return Refusal(safe_id(str(PurePosixPath(name).with_suffix(""))), shown, "discover", reason)

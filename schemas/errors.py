@@ -14,8 +14,16 @@ Each message names the file or field, the rule, the value and the way out.
 """
 
 
+def one_line(text: str) -> str:
+    """Return a text with line breaks and other letters that cannot be seen escaped: names of files may hold them."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 class HsmixError(Exception):
-    """Something the user can mend went wrong."""
+    """Something the user can mend went wrong; told in one line."""
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(one_line(str(text)))
 
 
 class ConfigError(HsmixError):

@@ -5,7 +5,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -515,3 +515,60 @@ def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
     path = h5(tmp_path, image=h5py.Empty("f4"))
 
     assert refusal(lambda: image(path, "image"), path).startswith("has the shape ()")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_member_without_compression_is_read_in_either_order_of_axes(tmp_path: Path, order: Literal["C", "F"]) -> None:
+    values = np.asarray(np.arange(30 * 50, dtype=np.int16).reshape(30, 50), order=order)
+    np.savez(tmp_path / "a.npz", before=np.zeros(3), image=values)
+
+    assert np.array_equal(image(tmp_path / "a.npz", "image").plane(0)[..., 0], values)
+
+
+def test_a_flipped_byte_far_into_a_member_without_compression_is_refused(tmp_path: Path) -> None:
+    """Such members are not read through zipfile, which would compare the checksum."""
+    path = tmp_path / "a.npz"
+    np.savez(path, image=np.full((300, 400), 7, np.uint8))
+    data = bytearray(path.read_bytes())
+    data[100_000] = 9
+    path.write_bytes(data)
+
+    assert refusal(lambda: image(path), path) == "is damaged: Bad CRC-32 for file 'image.npy'; copy it again"
+
+
+def test_a_header_of_npy_that_claims_to_be_endless_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little") + b"{}")
+
+    assert refusal(lambda: image(path), path).startswith(
+        "has an npy header of 2147483648 bytes, expected at most 65536"
+    )
+
+
+@pytest.mark.parametrize("chunks", [None, (3, 512, 256)])
+@pytest.mark.parametrize(("last", "dtype"), [(7, np.uint8), (300, np.uint16)])
+def test_float_labels_of_a_long_volume_are_read_whole(
+    tmp_path: Path, chunks: tuple[int, ...] | None, last: int, dtype: type
+) -> None:
+    """They are converted in pieces of several slices; what needs more than 8 bits may stand in the last."""
+    labels = np.arange(11, dtype=np.float32)[:, None, None] % 5 * np.ones((1, 512, 512), np.float32)
+    labels[10, 511, 3] = last
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("label", data=labels, chunks=chunks)
+
+    found = mask(tmp_path / "a.h5", "label;axes=zyx", np.zeros((11, 512, 512), np.uint8))
+
+    assert found.dtype == dtype
+    assert np.array_equal([found.plane(index) for index in range(11)], labels)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_bad_pixel_among_enormous_ones_is_found(tmp_path: Path, bad: float) -> None:
+    """Squares of enormous pixels are infinite, which proves nothing."""
+    values = np.full((20, 30), 1e30, np.float32)
+    assert image(npy(tmp_path, values)).plane(0).max() == np.float32(1e30)
+
+    values[4, 5] = bad
+
+    path = npy(tmp_path, values)
+    assert refusal(lambda: image(path), path).startswith("has 1 NaN or infinite pixels")
