@@ -68,7 +68,7 @@ def inspection_text(found: dict[str, Any]) -> str:
     sizes = found["sizes"]
     common = ", ".join(f"{count} of {width} x {height}" for height, width, count in sizes["most_common"])
     lines = [
-        f"{found['source']}: layout {found['layout']}, {found['pairs']} {'volumes' if found['volumes'] else 'pairs'}, "
+        f"{found['source']}: layout {found['layout']}, {found['pairs']} pairs, "
         f"{found['images']} images, {found['usable']} usable",
         f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
         f"most: {common}",
@@ -98,7 +98,9 @@ def _intensity_text(found: dict[str, Any]) -> str:
         return ""
     low, high = how["bounds"]
     ends = "" if how["kind"] == "zscore" else f" {low:g} to {high:g}"
-    return f" by {how['kind']}{ends}, from numbers {found['values'][0]:g} to {found['values'][1]:g}"
+    # Where no image can be used, nothing is known of their numbers.
+    numbers = f", from numbers {found['values'][0]:g} to {found['values'][1]:g}" if found["values"] else ""
+    return f" by {how['kind']}{ends}{numbers}"
 
 
 def _spacing_text(spacing: list[list[float]]) -> str:

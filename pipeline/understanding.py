@@ -24,9 +24,11 @@ def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labell
     ConfigError
         If the configured classes or mask values do not fit.
     """
+    scans = list(scans)
     good = [result for result in scans if result.problem is None]
     if not good:
-        raise SourceError("no pair of image and mask can be used; the reasons stand in refused.csv")
+        first = next((f"; first {result.id}: {result.problem}" for result in scans), "")
+        raise SourceError(f"none of {len(scans)} pairs of image and mask can be used{first}")
     classes = understand_classes([dict(result.mask_counts) for result in good], config.source, labelling)
     pictures = _are_pictures(good)
     fitting = [result for result in good if result.picture == pictures]

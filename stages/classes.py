@@ -110,8 +110,11 @@ def _exclusive_values(masks: Sequence[frozenset[int]], config: SourceConfig, lab
     instances = labelling.instances if config.instances is None else config.instances
     if instances:
         return {0: 0, 1: 1} | ignored
-    if labelling.values:
-        return dict(labelling.values) | ignored
+    told = dict(labelling.values)
+    if told and all(value in told for _, members in labelling.regions for value in members):
+        return told | ignored
+    # Regions name no classes; what is ignored is known all the same.
+    ignored |= {value: class_id for value, class_id in told.items() if class_id == IGNORE}
     return understand_values([mask - ignored.keys() for mask in masks]) | ignored
 
 

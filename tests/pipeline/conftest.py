@@ -1,0 +1,92 @@
+"""What runs on small twins of layouts share: their options, and the samples that a run wrote, decoded."""
+
+import io
+import json
+import tarfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as Pillow
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """A sample as a trainer gets it."""
+
+    image: npt.NDArray[Any]
+    mask: npt.NDArray[Any]
+    soft: npt.NDArray[Any]
+    provenance: dict[str, Any]
+    members: frozenset[str]
+
+
+@pytest.fixture(scope="session")
+def quick() -> tuple[str, ...]:
+    """Options of a run on a twin that takes less than a second."""
+    return (
+        *("--regions", "4", "8", "--variants", "1", "--copies", "1", "--saliency", "fine_grained"),
+        *("--backend", "serial", "--progress", "none"),
+    )
+
+
+@pytest.fixture(scope="session")
+def inspected(run_cli: Callable[..., click.testing.Result]) -> Callable[..., dict[str, Any]]:
+    """Return what ``inspect --json`` says of a source: ``inspected(source, *options)``."""
+
+    def inspect(source: Path, *options: object) -> dict[str, Any]:
+        result = run_cli("inspect", source, *options, "--json", "--progress", "none")
+        assert result.exit_code == 0, result.stderr
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+    return inspect
+
+
+@pytest.fixture(scope="session")
+def read_samples() -> Callable[[Path], dict[str, StoredSample]]:
+    """Return all samples of the WebDataset shards of a dataset by key."""
+
+    def read(output: Path) -> dict[str, StoredSample]:
+        members: dict[str, dict[str, bytes]] = defaultdict(dict)
+        for path in sorted((output / "webdataset").glob("*.tar")):
+            with tarfile.open(path) as archive:
+                for entry in archive:
+                    file = archive.extractfile(entry)
+                    assert file is not None
+                    key, _, name = entry.name.partition(".")
+                    members[key][name] = file.read()
+        return {key: _decoded(parts) for key, parts in members.items()}
+
+    return read
+
+
+def _decoded(parts: dict[str, bytes]) -> StoredSample:
+    name = "image.png" if "image.png" in parts else "image.npy"
+    array = _picture if name == "image.png" else _array
+    image = array(parts[name])
+    with np.load(io.BytesIO(parts["soft.npz"]), allow_pickle=False) as archive:
+        soft = archive["soft"]
+    return StoredSample(
+        image[..., None] if image.ndim == 2 else image,
+        _picture(parts["mask.png"]),
+        soft,
+        json.loads(parts["json"]),
+        frozenset(parts),
+    )
+
+
+def _picture(data: bytes) -> npt.NDArray[Any]:
+    with Pillow.open(io.BytesIO(data)) as opened:
+        return np.asarray(opened)
+
+
+def _array(data: bytes) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
