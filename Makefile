@@ -8,6 +8,7 @@ DEMO_OUTPUT := demo-output
 
 # Run in this order by `make bench`; each prints its own tables.
 BENCHMARKS := \
+	benchmarks/reading.py \
 	benchmarks/quality.py \
 	benchmarks/throughput.py \
 	benchmarks/scaling.py

@@ -36,6 +36,7 @@ INPUT = {
     "reading, decoding and resizing the sources": (
         "hsmix_gen.pipeline.scanning:look_of",
         "hsmix_gen.pipeline.images:read_bytes",
+        "hsmix_gen.pipeline.images:open_picture",
         "hsmix_gen.pipeline.images:read_header",
         "hsmix_gen.pipeline.images:decode_image",
         "hsmix_gen.pipeline.images:decode_mask",

@@ -75,3 +75,35 @@ def test_a_claim_is_met_inside_its_bound_only(
 
     assert claim.is_met is met
     assert report.conclude([claim]) == (0 if met else 1)
+
+
+@pytest.mark.filterwarnings("ignore")  # pycocotools warns at every call with numpy 2
+def test_bare_calls_give_the_values_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of reading is compared with that of bare calls, so they have to read the same."""
+    for name in ("report", "synthetic"):
+        load(name, monkeypatch)
+    layouts, reading = (load(name, monkeypatch) for name in ("layouts", "reading"))
+
+    sources = layouts.write_layouts(tmp_path, list(layouts.LAYOUTS), shrink=8)
+
+    for name, source in sources.items():
+        _, items = reading.find_items(source, 1)
+        assert len(items) == 1, name
+        for ours, bare in zip(reading.read_ours(items[0]), reading.read_bare(items[0]), strict=True):
+            counts = [np.unique(np.concatenate([a.ravel() for a in side]), return_counts=True) for side in (ours, bare)]
+            assert np.array_equal(counts[0], counts[1]), name
+            assert len(counts[0][0]) > 1, name
+
+
+def test_the_ratio_of_reading_is_that_within_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What slows the machine down for one round slows down both sides of it."""
+    for name in ("report", "synthetic", "layouts"):
+        load(name, monkeypatch)
+    reading = load("reading", monkeypatch)
+    bare, ours = ([reading.Timing(ms, 2 * ms) for ms in side] for side in ((10, 40, 20), (11, 48, 22)))
+
+    layout = reading.Layout("x", 1, 2, bare, ours, 0.0)
+
+    assert layout.ratio == pytest.approx(1.1)
+    assert layout.best_ratio == pytest.approx(1.1)
+    assert layout.cpu_ratio == pytest.approx(1.1)
