@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.schemas.errors import SourceError
 
 ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
@@ -131,24 +132,6 @@ def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
             _check_filters(dataset)
             pieces = partial(_h5_pieces, dataset) if dataset.shape else None
             yield OpenArray(_h5_form(dataset), math.prod(dataset.chunks or (0,)), lambda: dataset[()], pieces)
-
-
-@contextmanager
-def refusing(path: Path) -> Iterator[None]:
-    """Turn whatever a library raises for a damaged file into a refusal that begins with its path."""
-    try:
-        yield
-    except SourceError as error:
-        raise SourceError(f"{path} {error}") from None
-    except MemoryError:
-        raise SourceError(f"{path} needs more memory than is free; run fewer workers or leave it out") from None
-    except Exception as error:
-        if isinstance(error, OSError) and error.strerror and error.filename:
-            text = f"cannot be read ({error.strerror}); check that it exists and its permissions"
-        else:
-            lines = str(error).strip().splitlines()
-            text = f"is damaged: {lines[0] if lines else type(error).__name__}; copy it again"
-        raise SourceError(f"{path} {text}") from None
 
 
 def _kind_of(path: Path) -> str:

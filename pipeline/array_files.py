@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.array_containers import ArrayForm, OpenArray, open_array, refusing
+from hsmix_gen.pipeline.array_containers import ArrayForm, OpenArray, open_array
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ArrayStack, ReadOptions, Stack, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from hsmix_gen.pipeline.folder_words import kind_of, rest_of
+from hsmix_gen.pipeline.split_words import SHORT_WORDS, SPLIT_WORDS, deepest_split
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Split
 
@@ -16,16 +18,6 @@ MASK_KEYS = (
 )  # fmt: skip
 """Usual names of the array of a mask."""
 
-_MASK_WORDS = frozenset({
-    "mask", "masks", "label", "labels", "labelcol", "gt", "gts", "seg", "segs", "segmentation", "segmentations",
-    "ground", "truth", "groundtruth", "annotation", "annotations",
-})  # fmt: skip
-_IMAGE_WORDS = frozenset({"image", "images", "img", "imgs", "input", "inputs"})
-_SPLIT_WORDS: dict[str, Split] = {
-    "train": "train", "training": "train", "tr": "train", "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test", "ts": "test",
-}  # fmt: skip
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LAST_WORD = re.compile(r"(?P<stem>.+)[_-](?P<word>[A-Za-z]+)")
 _SLICE = re.compile(r"(.+?)[_-]?slice[_-]?\d+|(.+?)[_-](?:sl|z)[_-]?\d+", re.IGNORECASE)
 _FRAME = re.compile(r"(.+?)[_-]frame[_-]?\d+", re.IGNORECASE)
@@ -64,10 +56,9 @@ def read_naming(path: str, ending: str, config: SourceConfig) -> Naming:
     stem, side = _without_suffix(pure.name, config)
     folders = list(pure.parent.parts)
     for depth in reversed(range(len(folders))):
-        words = _WORD.findall(folders[depth])
-        telling = _side_of_words(words)
+        telling = _side_of(folders[depth])
         if telling:
-            folders[depth] = "_".join(word for word in words if not _side_of_words([word])).lower()
+            folders[depth] = rest_of(folders[depth]).replace(" ", "_")
             side = side or telling
             break
     return Naming("/".join([*filter(None, folders), stem]), side)
@@ -84,22 +75,23 @@ def case_of(stem: str) -> str | None:
 
 
 def split_of(path: str) -> Split | None:
-    """Return the split that a folder of a path names, such as ``train``, ``val_images`` or ``imagesTs``."""
-    for folder in PurePosixPath(path).parent.parts:
-        words = [word.lower() for word in _WORD.findall(folder)]
-        told = [word for word in words if word != "folder" and not _side_of_words([word])]
-        if len(told) == 1 and told[0] in _SPLIT_WORDS:
-            return _SPLIT_WORDS[told[0]]
-    return None
+    """Return the split that a folder of a path is for, such as ``train``, ``val_images`` or ``imagesTs``."""
+    return deepest_split(PurePosixPath(path).parent.parts, _split_of_folder)
+
+
+def _split_of_folder(name: str) -> Split | None:
+    told = [word for word in rest_of(name).split() if word != "folder"]
+    # Among other words it may mean anything: ACDC_training_slices are all that are labelled.
+    return (SPLIT_WORDS | SHORT_WORDS).get(told[0]) if len(told) == 1 else None
 
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _side_of_words(words: Sequence[str]) -> str:
-    lower = {word.lower() for word in words}
-    return "mask" if lower & _MASK_WORDS else "image" if lower & _IMAGE_WORDS else ""
+def _side_of(name: str) -> str:
+    kind = kind_of(name)
+    return kind if kind in ("image", "mask") else ""
 
 
 def _without_suffix(stem: str, config: SourceConfig) -> tuple[str, str]:
@@ -107,7 +99,7 @@ def _without_suffix(stem: str, config: SourceConfig) -> tuple[str, str]:
         if suffix and stem.endswith(suffix) and len(stem) > len(suffix):
             return stem.removesuffix(suffix), side
     match = _LAST_WORD.fullmatch(stem)
-    side = _side_of_words([match["word"]]) if match else ""
+    side = _side_of(match["word"]) if match else ""
     given = config.mask_suffix if side == "mask" else config.image_suffix
     # A suffix that the user gave stands instead of the usual ones.
     return (match["stem"], side) if match and side and not given else (stem, "")

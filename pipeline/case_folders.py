@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hsmix_gen.pipeline.split_words import SHORT_WORDS
 from hsmix_gen.schemas.records import Split
 
 _IMAGES = re.compile(r"images?(?P<rest>.*)", re.I)
 _LABELS = re.compile(r"(labels?|masks?|segmentations?)(?P<rest>.*)", re.I)
-_SPLITS: dict[str, Split] = {"tr": "train", "ts": "test"}
 
 NameCase = Callable[[str], tuple[str, int]]
 """From the stem of an image to the name of its case and the number of its channel."""
@@ -72,7 +72,7 @@ def case_folders(root: Path) -> list[CaseFolders]:
     names = _folders(root)
     labels = {match["rest"].lower(): root / name for name in names if (match := _LABELS.fullmatch(name))}
     images = {match["rest"].lower(): root / name for name in names if (match := _IMAGES.fullmatch(name))}
-    return [CaseFolders(path, labels.get(rest), _SPLITS.get(rest)) for rest, path in images.items()]
+    return [CaseFolders(path, labels.get(rest), SHORT_WORDS.get(rest)) for rest, path in images.items()]
 
 
 def files_by_stem(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as runs
 
-from hsmix_gen.pipeline.coco_reader import MIN_NUMBERS, CocoImage, polygons_of, read_index, whole
-from hsmix_gen.pipeline.list_reader import refusing
+from hsmix_gen.pipeline.coco_index import MIN_NUMBERS, CocoImage, polygons_of, read_index, whole
 from hsmix_gen.pipeline.picture_stacks import MaskStack
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ReadOptions, Stack
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError

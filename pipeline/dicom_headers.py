@@ -19,6 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from hsmix_gen.pipeline.codestreams import coded_size
 from hsmix_gen.pipeline.dicom_planes import Place
+from hsmix_gen.pipeline.refusing import Told, refusing
 from hsmix_gen.pipeline.stacks import ReadOptions
 from hsmix_gen.schemas.errors import SourceError
 
@@ -26,35 +27,17 @@ _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GROUPS_PER_FRAME, _SHARED_GROUPS = Tag("PerFrameFunctionalGroupsSequence"), Tag("SharedFunctionalGroupsSequence")
 _EMPTY = Dataset()
-# pydicom quotes headers at length.
-_MAX_REASON = 160
+_STRANGE: Told = {InvalidDicomError: "is no DICOM file; remove it or store it with its header"}
 _UNCOMPRESS = "store it uncompressed, for example with `gdcmconv --raw`"
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Begin errors with the file; whatever pydicom and its decoders raise for a damaged file becomes a refusal."""
-    try:
-        with catch_warnings():
-            # pydicom warns of each value that breaks the standard; what matters is checked here.
-            simplefilter("ignore")
-            yield
-    except SourceError as error:
-        raise SourceError(f"{path} {_one_line(str(error))}") from None
-    except InvalidDicomError:
-        raise SourceError(f"{path} is no DICOM file; remove it or store it with its header") from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise SourceError(f"{path} cannot be read ({reason}); check that it is whole and its permissions") from None
-    except Exception as error:
-        lines = str(error).strip().splitlines()
-        reason = _one_line(lines[0])[:_MAX_REASON] if lines else type(error).__name__
-        raise SourceError(f"{path} is damaged: {reason}; copy it again") from None
-
-
-def _one_line(text: str) -> str:
-    """Return a text without the line ends and control characters that damaged headers bring in."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """Turn whatever pydicom and its decoders raise for a damaged file into a refusal that begins with its path."""
+    # pydicom warns of each value that breaks the standard; what matters is checked here.
+    with refusing(path, told=_STRANGE), catch_warnings():
+        simplefilter("ignore")
+        yield
 
 
 def read_dataset(path: Path) -> Dataset:

@@ -8,14 +8,11 @@ from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.dicom_series import Series
 from hsmix_gen.pipeline.found import safe_id
+from hsmix_gen.pipeline.split_words import deepest_split, split_of_word
 from hsmix_gen.schemas.records import Split
 
 _UID = re.compile(r"\d+(\.\d+){4,}")
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_SPLITS: dict[str, Split] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 
 
 def series_ids(series: Sequence[Series]) -> list[str]:
@@ -41,8 +38,8 @@ def group_of(series: Series) -> str | None:
 
 
 def split_of(series: Series) -> Split | None:
-    """Return the split if a folder is called so."""
-    return next((_SPLITS[name.lower()] for name in folder_of(series).parts if name.lower() in _SPLITS), None)
+    """Return the split if a folder is called so; descriptions of series have words such as test."""
+    return deepest_split(folder_of(series).parts, split_of_word)
 
 
 def folder_of(series: Series) -> PurePosixPath:

@@ -13,9 +13,11 @@ from hsmix_gen.pipeline.folder_words import MASK_SUFFIXES
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.images import IMAGE_ENDINGS
 from hsmix_gen.pipeline.name_pairing import Candidate, NamedFile, name_files, pair
+from hsmix_gen.pipeline.official_splits import without_lone_training
+from hsmix_gen.pipeline.split_words import split_of_path
 from hsmix_gen.pipeline.walking import walk
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, Split, picture
+from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, picture
 
 __all__ = ["MASK_SUFFIXES", "FolderReader"]
 
@@ -83,7 +85,7 @@ class FolderReader:
         masks = _how_masks_are(source, candidates, walked.files, config)
         found = _items(source, candidates, masks)
         return Found(
-            _without_one_split(found.items),
+            tuple(without_lone_training(found.items)),
             (*walked.refusals, *found.refusals),
             (*notes, *masks.notes, *_left_alone(walked.files)),
             masks.labelling,
@@ -206,11 +208,8 @@ def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks) -> Foun
             continue
         image = one.images[0].path
         mask = _content(source, one, masks)
-        items.append(
-            SourceItem(
-                safe_id(name), picture(str(source / image)), mask, split=_split(image) or _split(one.masks[0].path)
-            )
-        )
+        split = split_of_path(image) or split_of_path(one.masks[0].path)
+        items.append(SourceItem(safe_id(name), picture(str(source / image)), mask, split=split))
     return Found(tuple(items), tuple(refusals))
 
 
@@ -261,19 +260,6 @@ def _names(candidates: Sequence[Candidate]) -> list[str]:
     # Ids that differ only in capitals are one file on some systems.
     apart = (names for names in levels if len({name.casefold() for name in names}) == len(names))
     return next(apart, next((names for names in levels if len(set(names)) == len(names)), whole))
-
-
-def _split(path: str) -> Split | None:
-    """Return the split that the first telling folder of a path names."""
-    told = (folder_words.split_of(name) for name in PurePosixPath(path).parent.parts)
-    return next((split for split in told if split is not None), None)
-
-
-def _without_one_split(items: tuple[SourceItem, ...]) -> tuple[SourceItem, ...]:
-    """Return the items, without split where all are training images: their folder is no division of them."""
-    if all(item.split == "train" for item in items):
-        return tuple(replace(item, split=None) for item in items)
-    return items
 
 
 def _left_alone(files: Iterable[str]) -> list[str]:

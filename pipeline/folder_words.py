@@ -1,11 +1,11 @@
-"""What the names of folders and files say: image or mask, which split, and which part of a stem is decoration."""
+"""What the names of folders and files say: image or mask, and which part of a stem is decoration."""
 
 import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 
+from hsmix_gen.pipeline.split_words import SPLIT_WORDS, chunks_of, joined_words
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.records import Split
 
 MASK_SUFFIXES = (
     "_segmentation", "_mask", "-mask", "_masks", "_seg", "_label", "_labels", "_gt", "_groundtruth", "_anno",
@@ -24,12 +24,6 @@ _IMAGE_WORDS = frozenset({
 _FAINT_WORDS = frozenset({"original", "originals", "raw", "scans"})
 # Inside of joined words they say nothing: MoNuSegTestData holds images.
 _NOT_INSIDE = frozenset({"seg", "segs", "gt", "gts"})
-_SPLIT_WORDS: dict[str, Split] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_LETTERS = re.compile(r"[^\W\d_]+|\d+")
-_CAMEL = re.compile(r"[A-Z]?[^A-Z]+|[A-Z]+(?![^A-Z])")
 _NUMBER = re.compile(r"[_-]?(\d+)$")
 # So many masks without an image may come first.
 _LOOKED_AT = 20
@@ -42,11 +36,11 @@ def words(name: str) -> tuple[str, ...]:
     if name.lower() == DRIVE_MASKS:
         return (DRIVE_MASKS,)
     found: list[str] = []
-    for chunk in _LETTERS.findall(name):
+    for chunk in chunks_of(name):
         plain = chunk.lower()
-        known = plain in _MASK_WORDS or plain in _IMAGE_WORDS or plain in _SPLIT_WORDS
+        known = plain in _MASK_WORDS or plain in _IMAGE_WORDS or plain in SPLIT_WORDS
         whole = known or plain in _FAINT_WORDS or plain.endswith("groundtruth")
-        inside = [part.lower() for part in _CAMEL.findall(chunk)]
+        inside = joined_words(chunk)
         found += [plain] if whole else [part for part in inside if part not in _NOT_INSIDE or len(inside) == 1]
     return tuple(_joined(found))
 
@@ -67,13 +61,6 @@ def rest_of(folder: str) -> str:
     """Return the words of a folder that say neither image nor mask, with blanks between."""
     silent = _IMAGE_WORDS | _FAINT_WORDS
     return " ".join(word for word in words(folder) if not _says_mask(word) and word not in silent)
-
-
-@lru_cache(maxsize=4096)
-def split_of(name: str) -> Split | None:
-    """Return the split that the name of a folder says; ``trainval`` and the like say none."""
-    said = {_SPLIT_WORDS[word] for word in words(name) if word in _SPLIT_WORDS}
-    return said.pop() if len(said) == 1 else None
 
 
 def without_kind(stem: str) -> str:

@@ -1,7 +1,8 @@
-"""What a reader finds, and the ids it gives: short, safe and the same on every machine."""
+"""What a reader finds, and the ids it gives: short, safe and the same on every machine; what is no pair."""
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
@@ -32,3 +33,15 @@ def safe_id(name: str) -> str:
         return safe
     mark = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
     return f"{safe[: MAX_ID - 9]}-{mark}"
+
+
+def pair_problem(images: Sequence[str], masks: Sequence[str]) -> str:
+    """Return why images and masks of one name are no pair, or an empty text."""
+    if not masks:
+        return "image has no mask; add the mask or remove the image"
+    if not images:
+        return "mask has no image; add the image or remove the mask"
+    for kind, paths in (("images", images), ("masks", masks)):
+        if len(paths) > 1:
+            return f"{len(paths)} {kind} have one name: {', '.join(paths)}; keep one, or give a folder with one of them"
+    return ""

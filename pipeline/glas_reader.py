@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from hsmix_gen.pipeline.found import Found, safe_id
-from hsmix_gen.pipeline.isic_reader import folders_near, pair_problem, without_lone_training
-from hsmix_gen.pipeline.walking import walk
+from hsmix_gen.pipeline.found import Found, pair_problem, safe_id
+from hsmix_gen.pipeline.official_splits import part_patients, without_lone_training
+from hsmix_gen.pipeline.split_words import deepest_split
+from hsmix_gen.pipeline.walking import folders_near, walk
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split, picture
 
@@ -20,8 +21,6 @@ _WARWICK = re.compile(r"(train|testA|testB)_\d+", re.IGNORECASE)
 _WARWICK_MASK = re.compile(r"(train|testA|testB)_\d+_anno\.\w+", re.IGNORECASE)
 _SLIDE = re.compile(r"TCGA-", re.IGNORECASE)  # MoNuSeg goes about in folders img and labelcol, too
 _FAMILIAR = re.compile(r"warwick|glas|gland|^(train|val|test)|^(img|labelcol)$", re.IGNORECASE)
-_SPLIT = re.compile(r"(train|val|test)(?:ing|id|idation)?(?:[^a-z].*)?", re.IGNORECASE)
-_SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 _LABELLING = Labelling(classes=("background", "gland"), instances=True)
 _GRADES = "grade.csv"
 _MAX_GRADES_BYTES = 2**24
@@ -67,29 +66,6 @@ class GlasReader:
         items, patient_notes = _with_patients(without_lone_training(items), source, tables)
         items, parted_notes = part_patients(items, source, config)
         return Found(tuple(items), tuple(refusals), (*notes, *patient_notes, *parted_notes), _LABELLING)
-
-
-def part_patients(items: list[SourceItem], source: Path, config: SourceConfig) -> tuple[list[SourceItem], list[str]]:
-    """Return the items with patients of several splits parted into a group for each, and a note that tells it.
-
-    An official split that has one patient on both sides is the benchmark all the same, so it is kept. Where the user
-    gives a split, lists or groups of his own, patients stay whole, and whether the split keeps them so is checked.
-    """
-    if config.split != "auto" or config.group_by or (source / "splits" / "train.txt").is_file():
-        return items, []
-    splits: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        if item.group and item.split:
-            splits[item.group].add(item.split)
-    torn = sorted(group for group, found in splits.items() if len(found) > 1)
-    if not torn:
-        return items, []
-    parted = [replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items]
-    note = (
-        f"{len(torn)} of {len(splits)} patients have images in several parts of the official split, which was kept: "
-        "results on its test images flatter; --split 0.8/0.1/0.1 draws one by patient"
-    )
-    return parted, [note]
 
 
 def read_patients(table: Path) -> dict[str, str]:
@@ -174,11 +150,7 @@ def _split_of(key: str) -> Split | None:
     *folders, stem = PurePosixPath(key).parts
     if _WARWICK.fullmatch(stem):
         return "train" if stem.lower().startswith("train") else "test"
-    for folder in reversed(folders):
-        match = _SPLIT.fullmatch(folder)
-        if match:
-            return _SPLITS[match[1].lower()]
-    return None
+    return deepest_split(folders)
 
 
 def _with_patients(items: list[SourceItem], source: Path, tables: list[str]) -> tuple[list[SourceItem], list[str]]:

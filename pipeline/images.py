@@ -3,8 +3,6 @@
 import io
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from hsmix_gen.pipeline import tiff_files
+from hsmix_gen.pipeline.refusing import Told, refusing
 from hsmix_gen.schemas.errors import SourceError
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
@@ -79,7 +78,7 @@ def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tup
     SourceError
         If it is no image, or has more than `max_pixels` pixels.
     """
-    with _refusing():
+    with refusing("", told=_UNKNOWN):
         opened = None if tiff_files.is_tiff(data) else Pillow.open(io.BytesIO(data))
         header = _tiff_header(data, any_type) if opened is None else _picture_header(data, opened)
     if header.height * header.width > max_pixels:
@@ -100,7 +99,7 @@ def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray
     SourceError
         If it is damaged or holds floats.
     """
-    with _refusing():
+    with refusing("", told=_UNKNOWN):
         if tiff_files.is_tiff(data):
             return tiff_files.decode_picture(data)
         if _is_wide_png(data):
@@ -128,7 +127,7 @@ def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[
     SourceError
         If it is damaged, has colours that differ between channels, or is lossy and not of two values.
     """
-    with _refusing():
+    with refusing("", told=_UNKNOWN):
         if tiff_files.is_tiff(data):
             return _common_channel(tiff_files.decode_values(data))
         if _is_wide_png(data):
@@ -166,23 +165,10 @@ _COLOURED = (
     "mask is coloured; store class ids or grey values, one number a pixel, or name its colours, "
     "for example --colours '#000000=background,#FF0000=lesion'"
 )
+_UNKNOWN: Told = {
+    UnidentifiedImageError: "is no image that can be read (unknown or damaged format); copy it again or remove it"
+}
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn whatever a decoder raises for a damaged file into a refusal; each library has kinds of its own."""
-    try:
-        yield
-    except SourceError:
-        raise
-    except UnidentifiedImageError:
-        raise SourceError(
-            "is no image that can be read (unknown or damaged format); copy it again or remove it"
-        ) from None
-    except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise SourceError(f"is damaged: {reason[0] if reason else type(error).__name__}; copy it again") from None
 
 
 def _tiff_header(data: bytes, any_type: bool) -> Header:

@@ -3,28 +3,24 @@
 import csv
 import io
 import json
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hsmix_gen.pipeline.confined import Root
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.images import IMAGE_ENDINGS
+from hsmix_gen.pipeline.split_words import split_of_word
 from hsmix_gen.pipeline.tables import read_table
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem, Split, picture
+from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem, picture
 
 ENDINGS = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})
 ARRAY_ENDINGS = (".npy", ".npz", ".h5", ".hdf5")
 NIFTI_ENDINGS = (".nii", ".nii.gz")
-_SPLIT_WORDS: dict[str, Split] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
-}  # fmt: skip
 _DOUBLE_ENDINGS = (".nii.gz", ".npy.h5")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
@@ -71,72 +67,6 @@ class ListReader:
         )
 
 
-class Root:
-    """A folder that paths may not leave, neither by ``..`` nor through links."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._real = os.path.realpath(folder)
-        self._parents: dict[str, str] = {}
-
-    def holds(self, path: Path) -> bool:
-        """Return whether a path, with all links followed, lies in the folder."""
-        try:
-            real = self._resolved(path)
-        except (OSError, ValueError):
-            return False
-        return real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep)
-
-    def relative(self, path: Path) -> str:
-        """Return the path of a file in the folder, without links above it, relative and with ``/``."""
-        parent = self._parent(path)
-        return PurePosixPath(os.path.relpath(parent, self._real), path.name).as_posix()
-
-    def _resolved(self, path: Path) -> str:
-        # Lists name thousands of files of few folders: links above a file are followed once a folder.
-        if path.name in ("", ".."):
-            return os.path.realpath(path)
-        real = str(Path(self._parent(path), path.name))
-        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114 - takes text
-
-    def _parent(self, path: Path) -> str:
-        parent = str(path.parent)
-        if parent not in self._parents:
-            self._parents[parent] = os.path.realpath(parent)
-        return self._parents[parent]
-
-
-@contextmanager
-def refusing(name: str) -> Iterator[None]:
-    """Turn whatever a library raises for a damaged file into a ``SourceError`` of one line that begins with `name`."""
-    try:
-        yield
-    except SourceError as error:
-        text = str(error)
-        raise SourceError(text if text.startswith(name) else f"{name} {text}") from None
-    except FileNotFoundError:
-        raise SourceError(f"{name} does not exist; copy it again") from None
-    except Exception as error:
-        reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[0].split())
-        raise SourceError(f"{name} is damaged: {reason or type(error).__name__}; copy it again") from None
-
-
-def split_word(word: str) -> Split | None:
-    """Return the split that a word means, in any usual spelling."""
-    return _SPLIT_WORDS.get(word.strip().lower())
-
-
-def split_told(name: str) -> Split | None:
-    """Return the split that a word of a name tells, such as val of ``instances_val2017``."""
-    words = re.findall(r"[a-z]+", name.lower())
-    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
-
-
-def split_of_folder(name: str) -> Split | None:
-    """Return the split that a folder is for, such as test of ``test2017``; other words are no name of a split."""
-    return _SPLIT_WORDS.get(re.sub(r"[\d_-]+$", "", name.lower()))
-
-
 class _Table:
     """Rows of one list as items."""
 
@@ -161,7 +91,7 @@ class _Table:
             )
         except SourceError as error:
             return Refusal(item_id, f"{self._source}:{number}", "discover", f"row {number} {error}")
-        return SourceItem(item_id, *sides, group=_text(row.get("group")) or None, split=_SPLIT_WORDS.get(word))
+        return SourceItem(item_id, *sides, group=_text(row.get("group")) or None, split=split_of_word(word))
 
     def _content(self, text: str, side: str, key: str | None) -> Content:
         """Return what a value names; the ending tells its format."""
@@ -200,7 +130,7 @@ def _problem(row: Mapping[str, Any], word: str) -> str:
     if surplus:
         columns = len(row) - 1
         return f"has {columns + len(surplus)} values for {columns} columns; put names with separators in quotes"
-    if word and word not in _SPLIT_WORDS:
+    if word and split_of_word(word) is None:
         return f"has split {word}, expected {', '.join(SPLITS)}"
     return ""
 

@@ -5,12 +5,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from hsmix_gen.pipeline.found import Found, safe_id
-from hsmix_gen.pipeline.glas_reader import part_patients
-from hsmix_gen.pipeline.isic_reader import folders_near, pair_problem, without_lone_training
-from hsmix_gen.pipeline.walking import walk
+from hsmix_gen.pipeline.found import Found, pair_problem, safe_id
+from hsmix_gen.pipeline.official_splits import part_patients, without_lone_training
+from hsmix_gen.pipeline.split_words import split_of_path
+from hsmix_gen.pipeline.walking import folders_near, walk
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, Split, picture
+from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, picture
 
 _OUTLINES = ".xml"
 _PICTURES = (".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg")
@@ -22,8 +22,6 @@ _MASK_FOLDER = re.compile(
     re.IGNORECASE,
 )
 _FAMILIAR = re.compile(r"monuseg|tissue|train|test|annotation|mask|^(img|images?|labelcol|labels?)$", re.IGNORECASE)
-_SPLIT = re.compile(r"(?:^|[^a-z]|monuseg)(train|test|valid|val(?![a-z]))", re.IGNORECASE)
-_SPLITS: dict[str, Split] = {"train": "train", "test": "test", "valid": "val", "val": "val"}
 _CLASSES = ("background", "nucleus")
 _DRAWN = Labelling(classes=_CLASSES, values=((0, 0), (1, 1)))
 # Masks of others hold 0 and 1, 0 and 255, or a number for each nucleus.
@@ -112,13 +110,5 @@ def _item(source: Path, name: str, image: str, mask: str) -> SourceItem:
     path = str(source / mask)
     outlined = PurePosixPath(mask).suffix.lower() == _OUTLINES
     content = Content("polygons", (path,)) if outlined else picture(path)
-    split = _split_of(image) or _split_of(mask)
+    split = split_of_path(image) or split_of_path(mask)
     return SourceItem(safe_id(name), picture(str(source / image)), content, patient_of(name), split)
-
-
-def _split_of(path: str) -> Split | None:
-    for folder in reversed(PurePosixPath(path).parent.parts):
-        match = _SPLIT.search(folder)
-        if match:
-            return _SPLITS[match[1].lower()]
-    return None

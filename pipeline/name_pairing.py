@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline import folder_words
+from hsmix_gen.pipeline.split_words import split_told
 from hsmix_gen.schemas.config import SourceConfig
 
 _OBJECTS = "/"
@@ -32,7 +33,7 @@ class Place:
     @property
     def splits(self) -> frozenset[str]:
         """The splits that any of its folders names."""
-        return frozenset(split for name in self.fine if (split := folder_words.split_of(name)))
+        return frozenset(split for name in self.fine if (split := split_told(name)))
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class _Homes:
             self.folders[place.folders].append(place)
             self.silent[_silent(place.folders)].append(place)
             for depth, name in enumerate(place.folders):
-                if folder_words.split_of(name) is None:
+                if split_told(name) is None:
                     self.shorter[place.folders[:depth] + place.folders[depth + 1 :]].append(place)
 
     def of(self, mask: Place, *, strict: bool = False) -> Place | None:
@@ -233,7 +234,7 @@ def _home(mask: Place, homes: _Homes) -> tuple[_Key | None, str]:
         label = mask.folders[depth]
         home = homes.of(Place(mask.folders[:depth] + mask.folders[depth + 1 :], mask.rest, mask.depth), strict=True)
         if home is not None:
-            return (home.folders, home.rest), "" if folder_words.split_of(label) else label
+            return (home.folders, home.rest), "" if split_told(label) else label
     return None, ""
 
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from nibabel.arrayproxy import ArrayProxy
 
 from hsmix_gen.pipeline import volume_frames
-from hsmix_gen.pipeline.nifti_headers import NiftiHeader, read_header, refusing
+from hsmix_gen.pipeline.nifti_headers import NiftiHeader, read_header
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ArrayStack, ReadOptions, Stack, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content

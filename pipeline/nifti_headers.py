@@ -1,12 +1,9 @@
 """What a NIfTI file says of its voxels before any is read: size, type, scale and place, bounded and checked."""
 
-import gzip
 import logging
 import math
 import stat
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ReadOptions
 from hsmix_gen.pipeline.volume_frames import check_affine
 from hsmix_gen.schemas.errors import SourceError
@@ -119,32 +117,6 @@ def read_header(path: str, how: ReadOptions) -> NiftiHeader:
         _check_length(found)
     check_affine(affine, path)
     return found
-
-
-@contextmanager
-def refusing(path: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes a library raise into a refusal that begins with the file."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except SourceError as error:
-        raise SourceError(f"{path} {error}") from None
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise SourceError(f"{path} is damaged: {_first_line(error)}; copy it again") from None
-    except OSError as error:
-        if error.strerror is None:  # nibabel's word for too few bytes
-            raise SourceError(f"{path} is damaged: {_first_line(error)}; copy it again") from None
-        raise SourceError(
-            f"{path} cannot be read ({error.strerror}); check that it exists and its permissions"
-        ) from None
-    except Exception as error:
-        raise SourceError(f"{path} is damaged: {_first_line(error)}; copy it again") from None
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
 def _header_file(path: Path) -> Path:

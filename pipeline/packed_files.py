@@ -22,8 +22,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hsmix_gen.pipeline.list_reader import refusing
 from hsmix_gen.pipeline.picture_stacks import MaskStack, PictureStack, mask_of
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ArrayStack, ReadOptions, Stack, whole_numbers
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError

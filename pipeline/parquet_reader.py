@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline.found import Found, safe_id
-from hsmix_gen.pipeline.list_reader import refusing, split_of_folder, split_told, split_word
+from hsmix_gen.pipeline.refusing import refusing
+from hsmix_gen.pipeline.split_words import split_of_folder, split_of_word, split_told
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem
@@ -98,7 +99,7 @@ class _Row:
         """Return the pair of a row, or why it is left out."""
         item_id = safe_id(f"{prefix}{self.name}")
         by_file = split_told(self.file.stem) or split_of_folder(self.file.parent.name)
-        word = split_word(self.split) if self.split else by_file
+        word = split_of_word(self.split) if self.split else by_file
         if self.split and word is None:
             reason = f"row {self.number} has split {self.split}, expected {', '.join(SPLITS)}"
             return Refusal(item_id, f"{self.file}:{self.number}", "discover", reason)

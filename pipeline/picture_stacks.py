@@ -3,8 +3,7 @@
 It decodes the formats ``picture``, ``union``, ``classes`` and ``colours`` of ``schemas.records.Content``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline import images
+from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ReadOptions, Stack, whole_numbers
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
@@ -79,7 +79,7 @@ class PictureStack(_OnePlane):
     def __init__(self, data: bytes, name: str, how: ReadOptions) -> None:
         self._data = data
         self._name = name
-        with _naming(name):
+        with refusing(name):
             self._header, self._opened = images.open_picture(data, max_pixels=how.max_pixels)
 
     @property
@@ -100,7 +100,7 @@ class PictureStack(_OnePlane):
     def plane(self, index: int) -> npt.NDArray[Any]:
         """Return the pixels, (H, W, 1 or 3) uint8 or uint16."""
         _check_index(index)
-        with _naming(self._name):
+        with refusing(self._name):
             opened, self._opened = self._opened, None
             return images.decode_image(self._data, opened)
 
@@ -201,7 +201,7 @@ def mask_of(data: bytes, name: str, how: ReadOptions) -> MaskStack:
 
 def colours_of(data: bytes, name: str, how: ReadOptions) -> MaskStack:
     """Return the colours in a picture file as numbers, red * 65536 + green * 256 + blue; parameters as `mask_of`."""
-    with _naming(name):
+    with refusing(name):
         images.read_header(data, max_pixels=how.max_pixels)
         return MaskStack(images.decode_colours(data), lambda: sha256_of(data))
 
@@ -246,14 +246,14 @@ def _classes(paths: Sequence[str], how: ReadOptions) -> MaskStack:
 
 
 def _values(data: bytes, name: str, how: ReadOptions) -> npt.NDArray[Any]:
-    with _naming(name):
+    with refusing(name):
         _, opened = images.open_picture(data, max_pixels=how.max_pixels, any_type=True)
         stored = images.decode_mask(data, opened)
     return whole_numbers(stored, name)
 
 
 def _file(path: str) -> bytes:
-    with _naming(path):
+    with refusing(path):
         return images.read_bytes(Path(path))
 
 
@@ -272,12 +272,3 @@ def _joint_digest(digests: Sequence[str]) -> str:
 def _check_index(index: int) -> None:
     if index != 0:
         raise ValueError(f"a picture has plane 0 only, got {index}")
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the name of a file before what is wrong with it."""
-    try:
-        yield
-    except SourceError as error:
-        raise SourceError(f"{name} {error}") from None

@@ -1,12 +1,15 @@
-"""All files of a folder, relative and sorted; what cannot be looked into is told."""
+"""Files of a folder, relative and sorted: all of them, or names near its top; what cannot be looked into is told."""
 
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import safe_id
 from hsmix_gen.schemas.records import Refusal
+
+_MAX_NEAR = 64
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,36 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
     nameless = [name for name in found if not _is_text(name)]
     refusals += [_nameless(source, name) for name in nameless]
     return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals))
+
+
+def folders_near(source: Path, familiar: re.Pattern[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the source and folders close below it, each as its relative path and the names in it.
+
+    Children are looked into if their name is familiar or if they are alone, grandchildren only if all children are:
+    a folder that holds other things too is not clearly of one layout. Nothing is raised.
+    """
+    names, folders = _listed(source)
+    yield "", names
+    known = [folder for folder in folders if familiar.search(folder) or len(folders) == 1]
+    below = []
+    for child in known[:_MAX_NEAR]:
+        names, inner = _listed(source / child)
+        yield child, names
+        below += [f"{child}/{folder}" for folder in inner]
+    if len(known) == len(folders):
+        for grandchild in below[:_MAX_NEAR]:
+            yield grandchild, _listed(source / grandchild)[0]
+
+
+def _listed(folder: Path) -> tuple[frozenset[str], list[str]]:
+    """Return all names in a folder and, sorted, those of folders; hidden ones are left out, errors are nothing."""
+    try:
+        with os.scandir(folder) as scanned:
+            entries = [entry for entry in scanned if not entry.name.startswith(".")]
+        folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return frozenset(), []
+    return frozenset(entry.name for entry in entries), folders
 
 
 def _is_text(name: str) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.images import IMAGE_ENDINGS
-from hsmix_gen.pipeline.list_reader import split_of_folder, split_told
 from hsmix_gen.pipeline.packed_files import read_tar_index
+from hsmix_gen.pipeline.split_words import split_of_folder, split_told
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.coco_reader import CocoReader, mask_key, read_index
+from hsmix_gen.pipeline.coco_index import read_index
+from hsmix_gen.pipeline.coco_reader import CocoReader, mask_key
 from hsmix_gen.pipeline.found import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError

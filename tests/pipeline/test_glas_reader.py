@@ -9,17 +9,11 @@ from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.glas_reader import GlasReader, read_patients
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, picture
+from tests.pipeline.layouts import lay
 
 RELEASE = "Warwick QU Dataset (Released 2016_07_08)"
 HEADER = "name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)"
 NO_TABLE = "there is no Grade.csv, so patients are not known and each image is a group of its own"
-
-
-def lay(source: Path, *paths: str) -> Path:
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
-    return source
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:

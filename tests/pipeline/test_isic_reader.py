@@ -8,6 +8,7 @@ from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.isic_reader import IsicReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, picture
+from tests.pipeline.layouts import lay
 
 DATA_2017, TRUTH_2017 = "ISIC-2017_Training_Data", "ISIC-2017_Training_Part1_GroundTruth"
 RELEASES = {
@@ -15,13 +16,6 @@ RELEASES = {
     "2017": ("ISIC-2017_{}_Data", "ISIC-2017_{}_Part1_GroundTruth", "_segmentation"),
     "2018": ("ISIC2018_Task1-2_{}_Input", "ISIC2018_Task1_{}_GroundTruth", "_segmentation"),
 }
-
-
-def lay(source: Path, *paths: str) -> Path:
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
-    return source
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:

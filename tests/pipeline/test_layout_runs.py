@@ -5,12 +5,11 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,32 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-Cli = Callable[..., click.testing.Result]
+from tests.pipeline.twins import HALF, AnyTwin, Cli, Made, assert_sound, innermost_of, run_twin, soft_of
+
 Picture = npt.NDArray[np.uint8]
 SIZE = (20, 28)
-HALF = ("--split", "0.5/0.25/0.25")
 
 
 @dataclass(frozen=True)
-class Twin:
-    """What a run on a source has to give.
+class Twin(AnyTwin):
+    """What a run on a source has to give; its pictures have so many channels."""
 
-    Attributes
-    ----------
-    images, masks : dict
-        By id, as they are to be stored: (H, W, C) and (H, W) class ids, or (H, W, K) channels of multi-label.
-    names : tuple of str
-        Of the classes, or channels.
-    told : mapping
-        Entries of ``inspect --json``.
-    """
-
-    layout: str
-    images: dict[str, Picture]
-    masks: dict[str, Picture]
-    names: tuple[str, ...]
-    told: Mapping[str, Any] = field(default_factory=dict)
-    options: tuple[object, ...] = HALF
     channels: int = 3
 
 
@@ -377,47 +360,16 @@ WRITERS: dict[str, Callable[[Path], Twin]] = {
 }
 
 
-@dataclass(frozen=True)
-class Made:
-    """A twin, where it lies, and the dataset that a run made of it."""
-
-    source: Path
-    twin: Twin
-    output: Path
-
-
 @pytest.fixture(scope="module", params=list(WRITERS))
 def made(
     request: pytest.FixtureRequest, run_cli: Cli, quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Made:
+) -> Made[Twin]:
     """The dataset of each twin, in both formats."""
-    folder = tmp_path_factory.mktemp("twin")
-    (folder / "source").mkdir()
-    twin = WRITERS[request.param](folder / "source")
-    source = folder / "source" / "pairs.csv" if twin.layout == "list" else folder / "source"
-    formats = ("--format", "webdataset", "--format", "parquet")
-    result = run_cli("run", source, folder / "output", "--size", *SIZE, *quick, *formats, *twin.options)
-    assert result.exit_code == 0, result.stderr
-    return Made(source, twin, folder / "output")
-
-
-def soft_of(mask: Picture, n_classes: int) -> npt.NDArray[np.float16]:
-    """Return a mask of class ids as one-hot channels, or channels as they are; ignored pixels are 0."""
-    if mask.ndim == 3:
-        return mask.transpose(2, 0, 1).astype(np.float16)
-    return np.stack([mask == number for number in range(n_classes)]).astype(np.float16)
-
-
-def innermost_of(mask: Picture) -> Picture:
-    """Return class ids as they are, of channels 1 + the last one."""
-    if mask.ndim == 2:
-        return mask
-    ranks = np.where(mask == 1, np.arange(1, mask.shape[2] + 1), 0)
-    return np.asarray(ranks.max(axis=2), np.uint8)
+    return run_twin(WRITERS[request.param], tmp_path_factory.mktemp("twin"), run_cli, "--size", *SIZE, *quick)
 
 
 def test_inspect_tells_layout_classes_and_splits_as_written(
-    made: Made, inspected: Callable[..., dict[str, Any]]
+    made: Made[Twin], inspected: Callable[..., dict[str, Any]]
 ) -> None:
     twin = made.twin
 
@@ -433,7 +385,7 @@ def test_inspect_tells_layout_classes_and_splits_as_written(
 
 
 def test_images_that_are_not_mixed_are_stored_as_written(
-    made: Made, read_samples: Callable[[Path], dict[str, Any]]
+    made: Made[Twin], read_samples: Callable[[Path], dict[str, Any]]
 ) -> None:
     """All that is validated or tested on, and what of the training images was drawn to stay, not turned."""
     twin, checked = made.twin, set()
@@ -452,12 +404,8 @@ def test_images_that_are_not_mixed_are_stored_as_written(
     assert checked >= {(row["split"], row["source_a"]) for row in rows if row["split"] != "train"} != set()
 
 
-def test_the_dataset_is_sound_and_made_again(made: Made, run_cli: Cli) -> None:
-    result = run_cli("verify", made.output, "--replay", 3)
-
-    assert result.exit_code == 0, result.stdout
-    assert "6 replays" in result.stdout  # three of each format
-    assert (made.output / "refused.csv").read_text().count("\n") == 1
+def test_the_dataset_is_sound_and_made_again(made: Made[Twin], run_cli: Cli) -> None:
+    assert_sound(made.output, run_cli)
 
 
 # One source, further manners

@@ -8,6 +8,7 @@ from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.monuseg_reader import MonusegReader, patient_of
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Labelling, picture
+from tests.pipeline.layouts import lay
 
 TRAIN, TEST = "MoNuSeg 2018 Training Data", "MoNuSegTestData"
 A, B, C = "TCGA-18-5592-01Z-00-DX1", "TCGA-E2-A1B5-01Z-00-DX1", "TCGA-ZF-A9R5-01A-01-TS1"
@@ -21,13 +22,6 @@ OFFICIAL = (
 )
 POLYGONS = Labelling(classes=("background", "nucleus"), values=((0, 0), (1, 1)))
 ANY_MASK = Labelling(classes=("background", "nucleus"), instances=True)
-
-
-def lay(source: Path, *paths: str) -> Path:
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
-    return source
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import h5py
 import highdicom
 import nibabel
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
@@ -24,39 +22,22 @@ from pydicom.pixels.utils import set_pixel_data
 from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-Cli = Callable[..., click.testing.Result]
+from tests.pipeline.twins import HALF, AnyTwin, Cli, Made, Numbers, assert_sound, innermost_of, run_twin, soft_of
+
 Read = Callable[[Path], dict[str, Any]]
 Inspect = Callable[..., dict[str, Any]]
-Numbers = npt.NDArray[Any]
 Planes = dict[str, Numbers]
 SHAPE = (6, 20, 28)
 SIZE = SHAPE[1:]
 SPACING = (0.5, 0.75, 3.0)
 """Millimetres between rows, columns and planes."""
-FOURTH = ("--split", "0.5/0.25/0.25")
 UNMIXED = ("--control", "none", "-o", "mix.geometry=none")
 
 
 @dataclass(frozen=True)
-class Twin:
-    """What a run on a source has to give.
+class Twin(AnyTwin):
+    """What a run on a source has to give; it may tell millimetres."""
 
-    Attributes
-    ----------
-    images, masks : dict
-        By id, as they are to be stored: (H, W, C) and (H, W) class ids, or (H, W, K) channels of multi-label.
-    names : tuple of str
-        Of the classes, or channels.
-    told : mapping
-        Entries of ``inspect --json``.
-    """
-
-    layout: str
-    images: Planes
-    masks: Planes
-    names: tuple[str, ...]
-    told: Mapping[str, Any]
-    options: tuple[object, ...] = FOURTH
     spacing: bool = True
 
 
@@ -184,7 +165,7 @@ def write_npz(root: Path) -> Twin:
         images[name] = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
         masks[name] = draw_labels(number, 1, 2)[2]
         np.savez(root / f"{name}.npz", photo=images[name], organs=masks[name], other=np.ones(3))
-    options = (*FOURTH, "--image-key", "photo", "--mask-key", "organs")
+    options = (*HALF, "--image-key", "photo", "--mask-key", "organs")
     told = {"groups": 4, "dtype": "uint8", "channels": 3, "splits": {"train": 4, "val": 2, "test": 2}}
     return Twin("arrays", images, masks, ("background", "class_1", "class_2"), told, options, spacing=False)
 
@@ -256,7 +237,7 @@ def write_brats_regions(root: Path) -> Twin:
     members = ((1, 2, 4), (1, 4), (4,))
     masks = {name: np.stack([np.isin(v, m) for m in members], axis=-1).astype(np.uint8) for name, v in values.items()}
     told = {**VOLUMES, "channels": 4, "dtype": "float32", "label_mode": "multilabel"}
-    return Twin("brats", images, masks, ("WT", "TC", "ET"), told, (*FOURTH, "--preset", "brats2018"))
+    return Twin("brats", images, masks, ("WT", "TC", "ET"), told, (*HALF, "--preset", "brats2018"))
 
 
 def write_cases(
@@ -440,43 +421,12 @@ WRITERS: dict[str, Callable[[Path], Twin]] = {
 }
 
 
-@dataclass(frozen=True)
-class Made:
-    """A twin, where it lies, and the dataset that a run made of it."""
-
-    source: Path
-    twin: Twin
-    output: Path
-
-
 @pytest.fixture(scope="module", params=list(WRITERS))
 def made(
     request: pytest.FixtureRequest, run_cli: Cli, quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Made:
+) -> Made[Twin]:
     """The dataset of each twin, in both formats."""
-    folder = tmp_path_factory.mktemp("twin")
-    (folder / "source").mkdir()
-    twin = WRITERS[request.param](folder / "source")
-    source = folder / "source" / "pairs.csv" if twin.layout == "list" else folder / "source"
-    formats = ("--format", "webdataset", "--format", "parquet")
-    result = run_cli("run", source, folder / "output", *twin.options, "--size", *SIZE, *quick, *formats)
-    assert result.exit_code == 0, result.stderr
-    return Made(source, twin, folder / "output")
-
-
-def soft_of(mask: Numbers, n_classes: int) -> Numbers:
-    """Return a mask of class ids as one-hot channels, or channels as they are; ignored pixels are 0."""
-    if mask.ndim == 3:
-        return np.asarray((mask == 1).transpose(2, 0, 1), np.float16)
-    return np.asarray(np.stack([mask == number for number in range(n_classes)]), np.float16)
-
-
-def innermost_of(mask: Numbers) -> Numbers:
-    """Return class ids as they are, of channels 1 + the last one, and 255 where a pixel is ignored."""
-    if mask.ndim == 2:
-        return mask
-    ranks = np.where(mask == 1, np.arange(1, mask.shape[2] + 1), 0).max(axis=2)
-    return np.asarray(np.where((mask == 255).any(axis=2), 255, ranks))
+    return run_twin(WRITERS[request.param], tmp_path_factory.mktemp("twin"), run_cli, "--size", *SIZE, *quick)
 
 
 def known_name(name: str, mask: Numbers, twin: Twin) -> str:
@@ -500,7 +450,7 @@ def assert_stored(image: Numbers, expected: Numbers, name: str) -> None:
         np.testing.assert_array_equal(image, expected, err_msg=name)
 
 
-def test_inspect_tells_layout_classes_groups_and_spacing_as_written(made: Made, inspected: Inspect) -> None:
+def test_inspect_tells_layout_classes_groups_and_spacing_as_written(made: Made[Twin], inspected: Inspect) -> None:
     twin = made.twin
 
     found = inspected(made.source, *twin.options)
@@ -513,7 +463,7 @@ def test_inspect_tells_layout_classes_groups_and_spacing_as_written(made: Made, 
     assert classes == list(zip(twin.names, np.asarray(soft).tolist(), strict=True))
 
 
-def test_planes_that_are_not_mixed_are_stored_as_written(made: Made, read_samples: Read) -> None:
+def test_planes_that_are_not_mixed_are_stored_as_written(made: Made[Twin], read_samples: Read) -> None:
     """All that is validated or tested on, and what of the training images was drawn to stay, not turned."""
     twin, checked = made.twin, set()
 
@@ -535,15 +485,11 @@ def test_planes_that_are_not_mixed_are_stored_as_written(made: Made, read_sample
     assert checked >= {(row["split"], row["source_a"]) for row in rows if row["split"] != "train"} != set()
 
 
-def test_the_dataset_is_sound_and_made_again(made: Made, run_cli: Cli) -> None:
-    result = run_cli("verify", made.output, "--replay", 3)
-
-    assert result.exit_code == 0, result.stdout
-    assert "6 replays" in result.stdout  # three of each format
-    assert (made.output / "refused.csv").read_text().count("\n") == 1
+def test_the_dataset_is_sound_and_made_again(made: Made[Twin], run_cli: Cli) -> None:
+    assert_sound(made.output, run_cli)
 
 
-def test_partners_are_never_of_the_same_patient(made: Made) -> None:
+def test_partners_are_never_of_the_same_patient(made: Made[Twin]) -> None:
     rows = pq.read_table(made.output / "manifest.parquet").to_pylist()
 
     mixed = [row for row in rows if row["source_b"] is not None]
@@ -552,7 +498,7 @@ def test_partners_are_never_of_the_same_patient(made: Made) -> None:
     assert [row["key"] for row in mixed if row["group_a"] == row["group_b"]] == []
 
 
-def test_images_lie_in_the_member_that_can_hold_them(made: Made, read_samples: Read) -> None:
+def test_images_lie_in_the_member_that_can_hold_them(made: Made[Twin], read_samples: Read) -> None:
     """PNG holds 1, 3 or 4 channels of 8 bit and 1 of 16 bit, npy the rest; the sheet shows each channel."""
     image = next(iter(made.twin.images.values()))
     is_png = (str(image.dtype), image.shape[2]) in {("uint8", 3), ("uint8", 4), ("uint16", 1)}
@@ -562,7 +508,7 @@ def test_images_lie_in_the_member_that_can_hold_them(made: Made, read_samples: R
     assert members == {frozenset({"image.png" if is_png else "image.npy", "json", "mask.png", "soft.npz"})}
 
 
-def test_the_sheet_has_a_column_for_each_modality(made: Made) -> None:
+def test_the_sheet_has_a_column_for_each_modality(made: Made[Twin]) -> None:
     """A panel is 224 pixels wide and has 6 to its right: six panels and the channels of the mix."""
     n_channels = next(iter(made.twin.images.values())).shape[2]
 

@@ -1,0 +1,48 @@
+"""One line for whatever a library raises for a damaged file: its name, what is wrong, and the way out."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from hsmix_gen.schemas.errors import SourceError
+
+# Some libraries quote headers at length.
+_MAX_REASON = 160
+Told = Mapping[type[Exception], str]
+"""What to say of kinds of errors that mean something else than damage."""
+_NOTHING: Told = {}
+
+
+@contextmanager
+def refusing(name: str | Path, *, way_out: str = "copy it again", told: Told = _NOTHING) -> Iterator[None]:
+    """Turn whatever is raised within into a ``SourceError`` of one line that begins with a name.
+
+    Parameters
+    ----------
+    name : str or Path
+        Of the file; empty where the caller names it. A text that begins with it is left as it is.
+    way_out : str
+        What helps where a file is damaged.
+    told : mapping of type to str
+        What to say of kinds of errors that mean something else than damage.
+    """
+    start = str(name)
+    try:
+        yield
+    except SourceError as error:
+        text = str(error)
+        raise SourceError(text if text.startswith(start) else f"{start} {text}") from None
+    except Exception as error:
+        text = next((said for kind, said in told.items() if isinstance(error, kind)), "") or _said(error, way_out)
+        raise SourceError(f"{start} {text}".lstrip()) from None
+
+
+def _said(error: Exception, way_out: str) -> str:
+    if isinstance(error, MemoryError):
+        return "needs more memory than is free; run fewer workers or leave it out"
+    # Libraries use it for damage as well, then without the words of the system.
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror}); check that it exists and its permissions"
+    lines = str(error).strip().splitlines()
+    reason = " ".join(lines[0][:_MAX_REASON].split()).rstrip(". ") if lines else ""
+    return f"is damaged: {reason or type(error).__name__}; {way_out}"

@@ -1,0 +1,83 @@
+"""What runs on small twins of layouts share: what a run has to give, the run itself, and masks as they are stored."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import click.testing
+import numpy as np
+import numpy.typing as npt
+
+Cli = Callable[..., click.testing.Result]
+Numbers = npt.NDArray[Any]
+HALF = ("--split", "0.5/0.25/0.25")
+
+
+@dataclass(frozen=True)
+class AnyTwin:
+    """What a run on a source has to give.
+
+    Attributes
+    ----------
+    images, masks : dict
+        By id, as they are to be stored: (H, W, C) and (H, W) class ids, or (H, W, K) channels of multi-label.
+    names : tuple of str
+        Of the classes, or channels.
+    told : mapping
+        Entries of ``inspect --json``.
+    """
+
+    layout: str
+    images: dict[str, Numbers]
+    masks: dict[str, Numbers]
+    names: tuple[str, ...]
+    told: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[object, ...] = HALF
+
+
+TwinT = TypeVar("TwinT", bound=AnyTwin)
+
+
+@dataclass(frozen=True)
+class Made(Generic[TwinT]):
+    """A twin, where it lies, and the dataset that a run made of it."""
+
+    source: Path
+    twin: TwinT
+    output: Path
+
+
+def run_twin(write: Callable[[Path], TwinT], folder: Path, run_cli: Cli, *options: object) -> Made[TwinT]:
+    """Return the dataset of a twin, in both formats; the options of the twin count more than those given."""
+    (folder / "source").mkdir()
+    twin = write(folder / "source")
+    source = folder / "source" / "pairs.csv" if twin.layout == "list" else folder / "source"
+    formats = ("--format", "webdataset", "--format", "parquet")
+    result = run_cli("run", source, folder / "output", *options, *formats, *twin.options)
+    assert result.exit_code == 0, result.stderr
+    return Made(source, twin, folder / "output")
+
+
+def assert_sound(output: Path, run_cli: Cli) -> None:
+    """Check that samples can be made again from their provenance and nothing was refused."""
+    result = run_cli("verify", output, "--replay", 3)
+
+    assert result.exit_code == 0, result.stdout
+    assert "6 replays" in result.stdout  # three of each format
+    assert (output / "refused.csv").read_text().count("\n") == 1
+
+
+def soft_of(mask: Numbers, n_classes: int) -> Numbers:
+    """Return a mask of class ids as one-hot channels, or channels as they are; ignored pixels are 0."""
+    if mask.ndim == 3:
+        return np.asarray((mask == 1).transpose(2, 0, 1), np.float16)
+    return np.asarray(np.stack([mask == number for number in range(n_classes)]), np.float16)
+
+
+def innermost_of(mask: Numbers) -> Numbers:
+    """Return class ids as they are, of channels 1 + the last one, and 255 where a pixel is ignored."""
+    if mask.ndim == 2:
+        return mask
+    ranks = np.where(mask == 1, np.arange(1, mask.shape[2] + 1), 0).max(axis=2)
+    return np.asarray(np.where((mask == 255).any(axis=2), 255, ranks))
