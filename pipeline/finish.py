@@ -4,25 +4,38 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from hsmix_gen.pipeline import storage, versions
 from hsmix_gen.pipeline.card import card_text
-from hsmix_gen.pipeline.encoding import image_member
+from hsmix_gen.pipeline.encoding import member_names
+from hsmix_gen.pipeline.folder_shards import DATALIST, datalist
 from hsmix_gen.pipeline.output import Output
 from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.progress import Reporter
+from hsmix_gen.pipeline.soft_encoding import describe_soft
 from hsmix_gen.pipeline.tables import manifest_batch, manifest_bytes
-from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.records import IGNORE, Refusal, ShardRecord
+from hsmix_gen.pipeline.wids_index import IndexedShard, index_name, wids_index
+from hsmix_gen.schemas.config import OutputConfig, RunConfig
+from hsmix_gen.schemas.digests import digest_of, sha256_of
+from hsmix_gen.schemas.records import IGNORE, FileRecord, Refusal
 from hsmix_gen.stages.pairing import Plan
 
 CONTRACT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished shard: its files in all formats and the keys of its samples in order."""
+
+    name: str
+    split: str
+    files: tuple[FileRecord, ...]
+    keys: tuple[str, ...]
 
 
 def finish(
@@ -30,15 +43,23 @@ def finish(
 ) -> None:
     """Write the description, the card, the preview and last the manifest."""
     batches, shards, modes = [], [], Counter[str]()
+    refusals = prepared.refusals
     for record in output.rows():
         batches.append(manifest_batch(record.rows))
-        shards.append(ShardRecord(record.name, record.split, record.files, ()))
+        shards.append(Written(record.name, record.split, record.files, tuple(row.key for row in record.rows)))
         modes.update(row.mode for row in record.rows if row.split == "train")
+        refusals.extend(record.refusals)
     dataset = describe_dataset(prepared, config, plan, shards)
-    run = describe_run(prepared, output, config, dataset, modes)
+    indexes = make_indexes(dataset, shards)
+    dataset["indexes"] = [asdict_of(FileRecord(path, len(data), sha256_of(data))) for path, data in indexes.items()]
+    run = {
+        **describe_run(prepared, output, config, dataset, modes),
+        "refused": describe_refusals(refusals, sources=len(prepared.refusals)),
+    }
     seconds = {name: round(value, 2) for name, value in reporter.seconds.items()}
     files = {
-        "refused.csv": refusals_csv(prepared.refusals),
+        **indexes,
+        "refused.csv": refusals_csv(refusals),
         "dataset.json": storage.json_bytes(dataset),
         "run.json": storage.json_bytes({**run, "workers": n_workers, "seconds": seconds}),
         "README.md": card_text(dataset, run).encode(),
@@ -56,7 +77,30 @@ def refusals_csv(refusals: list[Refusal]) -> bytes:
     return text.getvalue().encode()
 
 
-def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: list[ShardRecord]) -> dict[str, Any]:
+def make_indexes(dataset: dict[str, Any], shards: Sequence[Written]) -> dict[str, bytes]:
+    """Return the lists of samples or shards that readers of a format ask for, by their paths in the dataset."""
+    found = {}
+    if "webdataset" in dataset["formats"]:
+        for split in dataset["splits"]:
+            indexed = [
+                IndexedShard(file, len(shard.keys))
+                for shard in shards
+                for file in shard.files
+                if shard.split == split and file.path.startswith("webdataset/")
+            ]
+            found[index_name(split)] = storage.json_bytes(wids_index(dataset["name"], split, indexed))
+    if "folder" in dataset["formats"]:
+        keys = {split: [key for s in shards if s.split == split for key in s.keys] for split in dataset["splits"]}
+        found[DATALIST] = storage.json_bytes(datalist(dataset, keys))
+    return found
+
+
+def asdict_of(file: FileRecord) -> dict[str, Any]:
+    """Return a record as plain values, without the md5 that it lacks."""
+    return {name: value for name, value in asdict(file).items() if value is not None}
+
+
+def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: Sequence[Written]) -> dict[str, Any]:
     """Return ``dataset.json``: what a trainer has to know, and each file with its checksum."""
     facts = prepared.layers.facts
     used = {row for part in plan.splits for row in part.row_a.tolist()}
@@ -70,16 +114,18 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
         "channels": facts.channels,
         "dtype": facts.dtype,
         "intensity": asdict(facts.intensity),
-        "members": [image_member(facts.channels, facts.dtype), "json", "mask.png", "soft.npz"],
-        "soft": {"array": "soft", "shape": [facts.n_classes, *facts.size], "dtype": "float16"},
+        "members": member_names(facts.channels, facts.dtype, config.output.soft_encoding),
+        "soft": describe_soft(config.output.soft_encoding, facts),
         "splits": {
             part.split: {
                 "samples": part.n_samples,
                 "images": sum(prepared.records[row].split == part.split for row in used),
                 "shards": part.n_shards,
+                "samples_per_shard": _extent(shards, part.split),
             }
             for part in plan.splits
         },
+        "readers": _readers(config.output, shards),
         "fold": prepared.fold,
         "formats": {form: _files_of(form, shards) for form in config.output.formats},
         "config_digest": digest_of(config.of_bytes()),
@@ -105,17 +151,40 @@ def describe_run(
         "samples": {name: split["samples"] for name, split in dataset["splits"].items()},
         "modes": dict(sorted(modes.items())),
         "sources": len(prepared.records) + len(prepared.unpaired),
-        "refused": {
-            "total": len(prepared.refusals),
-            "by_stage": _counted(refusal.stage for refusal in prepared.refusals),
-            "by_reason": _counted(_kind_of(refusal.reason) for refusal in prepared.refusals),
-        },
     }
 
 
-def _files_of(form: str, shards: list[ShardRecord]) -> list[dict[str, Any]]:
+def describe_refusals(refusals: list[Refusal], *, sources: int) -> dict[str, Any]:
+    """Return how many sources (of all `refusals`), and how many planned samples, were left out, and why."""
+    return {
+        "total": sources,
+        "samples": len(refusals) - sources,
+        "by_stage": _counted(refusal.stage for refusal in refusals),
+        "by_reason": _counted(_kind_of(refusal.reason) for refusal in refusals),
+    }
+
+
+def _extent(shards: Sequence[Written], split: str) -> list[int]:
+    """Return the least and the most samples of a shard of a split."""
+    counts = [len(shard.keys) for shard in shards if shard.split == split and shard.files]
+    return [min(counts, default=0), max(counts, default=0)]
+
+
+def _readers(output: OutputConfig, shards: Sequence[Written]) -> dict[str, int]:
+    """Return who may read the training shards at once, and how many samples each of them gets at least."""
+    counts = [len(shard.keys) for shard in shards if shard.split == "train" and shard.files]
+    shards_each = len(counts) // output.readers
+    return {
+        "ranks": output.ranks,
+        "workers_per_rank": output.workers_per_rank,
+        "shards_per_worker": shards_each,
+        "least_samples_per_worker": shards_each * min(counts, default=0),
+    }
+
+
+def _files_of(form: str, shards: Sequence[Written]) -> list[dict[str, Any]]:
     return [
-        {**asdict(file), "split": shard.split}
+        {**asdict_of(file), "split": shard.split, **({} if form == "folder" else {"samples": len(shard.keys)})}
         for shard in shards
         for file in shard.files
         if file.path.startswith(f"{form}/")

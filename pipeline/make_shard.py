@@ -11,7 +11,7 @@ from hsmix_gen.pipeline import encoding, storage
 from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.shards import ShardWriter, open_shard, shard_path
-from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.config import MixConfig, SoftEncoding
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
 from hsmix_gen.stages.draws import ParentDraw, draw_parent
@@ -44,6 +44,7 @@ class ShardTask:
     samples: tuple[SamplePlan, ...]
     sources: dict[int, SourceRecord]
     mix: MixConfig
+    soft_encoding: SoftEncoding = "npz"
 
     @property
     def split(self) -> str:
@@ -80,18 +81,19 @@ def make_shard(task: ShardTask) -> ShardRecord:
             writers.append(open_shard(path, form, image_is_png=is_png))
         rows = []
         for plan in task.samples:
-            made = make_one(cache, task.layers, plan, task.sources, task.mix)
-            soft_npy = partial(encoding.encode_npy, made.sample.mixed.soft)
+            made = make_one(cache, task.layers, plan, task.sources, task.mix, task.soft_encoding)
+            member = made.members[encoding.soft_member(task.soft_encoding)]
+            soft_column = partial(encoding.encode_column, made.sample.mixed.soft, task.soft_encoding, member)
             for writer in writers:
-                writer.add(plan.key, made.members, soft_npy, made.row.provenance())
+                writer.add(plan.key, made.members, soft_column, made.row.provenance())
             rows.append(made.row)
-        paths = [writer.finish() for writer in writers]
+        paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
     except BaseException:
         for writer in writers:
             with contextlib.suppress(Exception):
                 writer.abandon()
         raise
-    files = tuple(storage.file_record(path, task.root) for path in paths)
+    files = tuple(replace(storage.file_record(path, task.root), md5=md5) for path, md5 in paths.items())
     return ShardRecord(task.samples[0].shard, task.split, files, tuple(rows))
 
 
@@ -101,6 +103,7 @@ def make_one(
     plan: SamplePlan,
     sources: dict[int, SourceRecord],
     mix: MixConfig,
+    soft_encoding: SoftEncoding = "npz",
 ) -> Made:
     """Make one sample from the cache; equal plans give equal bytes."""
     draw_a = _drawn(plan, "a", layers, mix)
@@ -109,7 +112,7 @@ def make_one(
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
     row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
-    members = encoding.encode_members(sample.mixed, row.provenance())
+    members = encoding.encode_members(sample.mixed, row.provenance(), soft_encoding)
     image = members[encoding.image_member(layers.facts.channels, layers.facts.dtype)]
     return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
 

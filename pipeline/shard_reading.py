@@ -10,12 +10,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from hsmix_gen.pipeline.folder_shards import folder_files
 from hsmix_gen.schemas.errors import OutputError
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A sample as it lies in a shard."""
+    """A sample as it lies in a shard.
+
+    Of the folder format, which has no shards, `index` is 0 and `provenance` is empty: the manifest alone holds them.
+    """
 
     key: str
     file: str
@@ -32,7 +36,8 @@ def read_samples(path: Path, form: str, members: Sequence[str]) -> Iterator[Stor
     Parameters
     ----------
     path : Path
-        A published shard.
+        A published shard; of the folder format a file, where that of the image stands for the sample and others
+        for nothing.
     form : str
         Its format.
     members : sequence of str
@@ -41,18 +46,26 @@ def read_samples(path: Path, form: str, members: Sequence[str]) -> Iterator[Stor
     name = f"{form}/{path.name}"
     image_member = next(member for member in members if member.startswith("image."))
     if form == "webdataset":
-        yield from _tar_samples(path, name, image_member)
+        yield from _tar_samples(path, name, image_member, soft_member_of(members))
+    elif form == "folder":
+        if path.parent.name == "images":
+            yield _files_of(path, members)
     else:
         yield from _parquet_samples(path, name)
 
 
-def _tar_samples(path: Path, name: str, image_member: str) -> Iterator[Stored]:
-    with tarfile.open(path) as tar:
+def soft_member_of(members: Sequence[str]) -> str:
+    """Return which member holds the soft label."""
+    return next(member for member in members if member.partition(".")[0] in ("soft", "pair"))
+
+
+def _tar_samples(path: Path, name: str, image_member: str, soft_member: str) -> Iterator[Stored]:
+    with path.open("rb") as file, tarfile.open(fileobj=file) as tar:
         for index, (key, infos) in enumerate(groupby(tar, key=lambda info: info.name.partition(".")[0])):
             members = {info.name.partition(".")[2]: _content(tar, info) for info in infos}
             try:
                 yield Stored(
-                    key, name, index, members[image_member], members["mask.png"], members["soft.npz"],
+                    key, name, index, members[image_member], members["mask.png"], members[soft_member],
                     json.loads(members["json"]),
                 )  # fmt: skip
             except KeyError as missing:
@@ -64,9 +77,21 @@ def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return file.read() if file is not None else b""
 
 
+def _files_of(image: Path, members: Sequence[str]) -> Stored:
+    key, root = image.stem, image.parents[2]
+    paths = folder_files(key, members)
+    image_member = next(member for member in members if member.startswith("image."))
+    try:
+        data = {name: (root / file).read_bytes() for name, file in paths.items()}
+    except FileNotFoundError as missing:
+        raise OutputError(f"sample {key} has no file {missing.filename}; run again") from None
+    soft = data[soft_member_of(members)]
+    return Stored(key, paths[image_member], 0, data[image_member], data["mask.png"], soft, {})
+
+
 def _parquet_samples(path: Path, name: str) -> Iterator[Stored]:
     index = 0
-    with pq.ParquetFile(path) as file:
+    with path.open("rb") as opened, pq.ParquetFile(opened) as file:
         for batch in file.iter_batches(batch_size=16):
             for row in batch.to_pylist():
                 image, mask, soft = row.pop("image"), row.pop("mask"), row.pop("soft")

@@ -1,5 +1,6 @@
-"""Shard writers: one file per shard and format, whole or absent, equal for equal samples."""
+"""Shard writers: files of a shard in a format, whole or absent, equal for equal samples."""
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Mapping
@@ -10,24 +11,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline.folder_shards import FolderShard
 from hsmix_gen.schemas.tables import shard_schema
 
 _TAR_MODE = 0o444
 ROW_GROUP = 100
-"""Samples per row group: readers fetch one group at a time, so it stays at some tens of megabytes."""
+"""Most samples of a row group: readers fetch one group at a time."""
+GROUP_BYTES = 100_000_000
+"""Most bytes of a row group before compression, unless one sample alone has more."""
 
 
 class ShardWriter(Protocol):
-    """Takes the samples of one shard in order; the file appears under its final name at `finish` only."""
+    """Takes the samples of one shard in order; files appear under their final names at `finish` only."""
 
     def add(
-        self, key: str, members: Mapping[str, bytes], soft_npy: Callable[[], bytes], row: Mapping[str, Any]
+        self, key: str, members: Mapping[str, bytes], soft_column: Callable[[], bytes], row: Mapping[str, Any]
     ) -> None:
-        """Add one sample: its encoded members, its soft label as npy bytes (made on demand), its provenance."""
+        """Add one sample: its encoded members, its soft label for a column (made on demand), its provenance."""
         ...
 
-    def finish(self) -> Path:
-        """Close the file, publish it and return its final path."""
+    def finish(self) -> dict[Path, str | None]:
+        """Close and publish the files; return their final paths, with their md5 where an index names it."""
         ...
 
     def abandon(self) -> None:
@@ -47,7 +51,7 @@ class TarShard:
         self,
         key: str,
         members: Mapping[str, bytes],
-        soft_npy: Callable[[], bytes],  # noqa: ARG002 - tar files hold the npz
+        soft_column: Callable[[], bytes],  # noqa: ARG002 - tar files hold the member
         row: Mapping[str, Any],  # noqa: ARG002 - and the row as JSON
     ) -> None:
         """Add the members of one sample, contiguous and in the order of their names."""
@@ -57,11 +61,12 @@ class TarShard:
             info.mode = _TAR_MODE
             self._tar.addfile(info, io.BytesIO(members[name]))
 
-    def finish(self) -> Path:
+    def finish(self) -> dict[Path, str | None]:
         """Close and publish the file."""
         self._tar.close()
+        md5 = _md5_of(self._temporary)
         storage.publish(self._temporary, self._path)
-        return self._path
+        return {self._path: md5}
 
     def abandon(self) -> None:
         """Remove the temporary file."""
@@ -78,6 +83,7 @@ class ParquetShard:
         self._schema = shard_schema(image_is_png=image_is_png)
         self._temporary = storage.temporary_beside(path)
         self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
         pictures = {"image.bytes", "image.path", "mask.bytes", "mask.path", "image"}
         self._writer = pq.ParquetWriter(
             self._temporary,
@@ -88,7 +94,7 @@ class ParquetShard:
         )
 
     def add(
-        self, key: str, members: Mapping[str, bytes], soft_npy: Callable[[], bytes], row: Mapping[str, Any]
+        self, key: str, members: Mapping[str, bytes], soft_column: Callable[[], bytes], row: Mapping[str, Any]
     ) -> None:
         """Add one sample as a row."""
         if self._is_png:
@@ -96,16 +102,21 @@ class ParquetShard:
         else:
             image = members["image.npy"]
         mask = {"bytes": members["mask.png"], "path": f"{key}.mask.png"}
-        self._rows.append({**row, "image": image, "mask": mask, "soft": soft_npy()})
+        soft = soft_column()
+        n_bytes = sum(len(data) for name, data in members.items() if name.startswith(("image.", "mask."))) + len(soft)
+        if self._bytes + n_bytes > GROUP_BYTES:
+            self._flush()
+        self._rows.append({**row, "image": image, "mask": mask, "soft": soft})
+        self._bytes += n_bytes
         if len(self._rows) == ROW_GROUP:
             self._flush()
 
-    def finish(self) -> Path:
+    def finish(self) -> dict[Path, str | None]:
         """Close and publish the file."""
         self._flush()
         self._writer.close()
         storage.publish(self._temporary, self._path)
-        return self._path
+        return {self._path: None}
 
     def abandon(self) -> None:
         """Remove the temporary file."""
@@ -116,20 +127,31 @@ class ParquetShard:
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
             self._rows = []
+            self._bytes = 0
 
 
 def shard_path(root: Path, form: str, split: str, number: int, total: int) -> Path:
-    """Return the final path of a shard in a format."""
+    """Return the final path of a shard in a format that has one file for each; else the folder of the dataset."""
     if form == "webdataset":
         return root / form / f"{split}-{number:06d}.tar"
+    if form == "folder":
+        return root
     return root / form / f"{split}-{number:05d}-of-{total:05d}.parquet"
 
 
 def open_shard(path: Path, form: str, *, image_is_png: bool) -> ShardWriter:
-    """Return the writer of a shard in a format."""
+    """Return the writer of a shard in a format, `path` as `shard_path` gives it."""
     if form == "webdataset":
         return TarShard(path)
+    if form == "folder":
+        return FolderShard(path)
     return ParquetShard(path, image_is_png=image_is_png)
+
+
+def _md5_of(path: Path) -> str:
+    """Return the md5 of a file: what ``wids`` knows, no protection against anybody."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.encoding import encode_npy
+from hsmix_gen.pipeline.encoding import decode_soft, encode_column, encode_soft
 from hsmix_gen.pipeline.finished import Reopened, reopen
+from hsmix_gen.pipeline.folder_shards import FOLDER, folder_files
 from hsmix_gen.pipeline.output import MANIFEST, fold_outputs, read_dataset
 from hsmix_gen.pipeline.shard_reading import Stored, read_samples
+from hsmix_gen.pipeline.soft_encoding import soft_encoding_of
 from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE
 from hsmix_gen.pipeline.storage import matches
 from hsmix_gen.pipeline.tables import read_manifest, read_sources
@@ -112,23 +114,44 @@ class _Checker:
 
     def form(self, form: str, files: list[dict[str, Any]]) -> None:
         """Check all shards of a format, and that together they hold every sample once."""
-        known = {file["path"] for file in files}
-        for path in sorted((self.root / form).glob("*")):
-            if f"{form}/{path.name}" not in known:
-                problem = f"{form}/{path.name} is not of this dataset, but loaders read it; remove it"
-                self.report.problems.append(problem)
+        indexes = [file for file in self.dataset.get("indexes", []) if file["path"].startswith(f"{form}/")]
+        self._strangers(form, {file["path"] for file in (*files, *indexes)})
         seen: set[str] = set()
+        sound = {file["path"] for file in indexes if self._is_sound(file, "indexes")}
         for file in files:
-            self.report.checked["files"] += 1
-            if matches(FileRecord(file["path"], file["bytes"], file["sha256"]), self.root):
-                self._shard(form, file["path"], seen)
-            else:
-                self.report.problems.append(
-                    f"{file['path']} is missing or does not match its size and checksum; run the same command again"
-                )
+            if self._is_sound(file, "files"):
+                sound.add(file["path"])
+                if form != "folder":
+                    self._shard(form, file["path"], seen)
+        if form == "folder":
+            self._loose_files(sound, seen)
         missing = sorted(self.rows.keys() - seen)
         if missing:
             self.report.problems.append(f"{form} lacks {len(missing)} samples of the manifest, first {missing[0]}")
+
+    def _strangers(self, form: str, known: set[str]) -> None:
+        folder = self.root / form
+        found = [path for path in folder.rglob("*") if path.is_file()] if form == "folder" else folder.glob("*")
+        for path in sorted(found):
+            name = path.relative_to(self.root).as_posix()
+            if name not in known:
+                self.report.problems.append(f"{name} is not of this dataset, but loaders read it; remove it")
+
+    def _is_sound(self, file: dict[str, Any], kind: str) -> bool:
+        self.report.checked[kind] += 1
+        if matches(FileRecord(file["path"], file["bytes"], file["sha256"]), self.root):
+            return True
+        self.report.problems.append(
+            f"{file['path']} is missing or does not match its size and checksum; run the same command again"
+        )
+        return False
+
+    def _loose_files(self, sound: set[str], seen: set[str]) -> None:
+        """Check the samples of the folder format whose files are all sound."""
+        for key in self.rows:
+            paths = folder_files(key, self.dataset["members"])
+            if sound.issuperset(paths.values()):
+                self._shard(FOLDER, next(path for name, path in paths.items() if name.startswith("image.")), seen)
 
     def _shard(self, form: str, file: str, seen: set[str]) -> None:
         try:
@@ -139,7 +162,7 @@ class _Checker:
                 seen.add(stored.key)
                 _check_sample(stored, self.rows, self.dataset, self.report)
                 if self.opened is not None and stored.key in self.again:
-                    _check_replay(stored, self.rows[stored.key], self.opened, form, self.report)
+                    _check_replay(stored, self.rows[stored.key], self.opened, form, self.dataset, self.report)
         except OutputError as error:
             self.report.problems.append(str(error))
 
@@ -188,13 +211,19 @@ def _check_sample(stored: Stored, rows: dict[str, ManifestRow], dataset: dict[st
         return
     if (len(stored.image), sha256_of(stored.image)) != (row.bytes, row.sha256):
         report.problems.append(f"{where}: image does not match size and checksum of the manifest")
+    if not stored.file.startswith(f"{FOLDER}/"):
+        _check_place(stored, row, where, report)
+    problem = _label_problem(stored, dataset)
+    if problem:
+        report.problems.append(f"{where}: {problem}")
+
+
+def _check_place(stored: Stored, row: ManifestRow, where: str, report: Report) -> None:
+    """Check what a shard tells of its sample and the manifest too; files of the folder format do not tell it."""
     if stored.index != row.index or not Path(stored.file).name.startswith(_name_in_files(row, stored.file)):
         report.problems.append(f"{where} is at {stored.index}, the manifest says {row.shard} {row.index}")
     if stored.provenance != json.loads(json.dumps(row.provenance())):
         report.problems.append(f"{where}: provenance differs from the manifest")
-    problem = _label_problem(stored, dataset)
-    if problem:
-        report.problems.append(f"{where}: {problem}")
 
 
 def _name_in_files(row: ManifestRow, file: str) -> str:
@@ -206,11 +235,10 @@ def _name_in_files(row: ManifestRow, file: str) -> str:
 def _label_problem(stored: Stored, dataset: dict[str, Any]) -> str:
     with Pillow.open(io.BytesIO(stored.mask)) as picture:
         mask = np.asarray(picture)
-    soft = np.load(io.BytesIO(stored.soft), allow_pickle=False)
-    if isinstance(soft, np.lib.npyio.NpzFile):
-        soft = soft[dataset["soft"]["array"]]
-    if list(soft.shape) != dataset["soft"]["shape"] or soft.dtype != np.float16:
-        return f"soft label is {soft.shape} {soft.dtype}, expected {tuple(dataset['soft']['shape'])} float16"
+    try:
+        soft = decode_soft(stored.soft, soft_encoding_of(dataset), tuple(dataset["soft"]["shape"]))
+    except ValueError as error:
+        return str(error)
     if list(mask.shape) != dataset["size"]:
         return f"mask is {mask.shape}, expected {tuple(dataset['size'])}"
     ignored = mask == IGNORE
@@ -230,10 +258,15 @@ def _replayed_keys(rows: dict[str, ManifestRow], count: int) -> set[str]:
     return {keys[i * len(keys) // count] for i in range(count)}
 
 
-def _check_replay(stored: Stored, row: ManifestRow, opened: Reopened, form: str, report: Report) -> None:
+def _check_replay(
+    stored: Stored, row: ManifestRow, opened: Reopened, form: str, dataset: dict[str, Any], report: Report
+) -> None:
     report.checked["replays"] += 1
     made = opened.make_again(row)
     image = next(data for name, data in made.members.items() if name.startswith("image."))
-    soft = made.members["soft.npz"] if form == "webdataset" else encode_npy(made.sample.mixed.soft)
+    encoding = soft_encoding_of(dataset)
+    soft = encode_soft(made.sample.mixed.soft, encoding)
+    if form == "parquet":
+        soft = encode_column(made.sample.mixed.soft, encoding, soft)
     if (image, made.members["mask.png"], soft) != (stored.image, stored.mask, stored.soft):
         report.problems.append(f"{stored.file}: sample {stored.key} differs from what its provenance gives")

@@ -98,6 +98,7 @@ def make_plan(
     shards: int | None,
     sample_bytes: int,
     other_group: bool = False,
+    readers: int = 1,
 ) -> Plan:
     """Decide every sample of a dataset.
 
@@ -119,6 +120,9 @@ def make_plan(
     other_group : bool
         Whether both parents must be of different groups (patients): neighbouring slices or overlapping tiles of
         one patient show the same tissue, and mixing them says little.
+    readers : int
+        Loader workers of all ranks together; the number of shards is a multiple of it, in the other splits where
+        they have as many images.
 
     Raises
     ------
@@ -131,10 +135,10 @@ def make_plan(
         if split == "train":
             row_b = _all_partners(rows, sources, mix.copies, seed=seed, other_group=other_group)
             n_samples = training_samples(len(rows), mix)
-            n_shards = shard_count(n_samples, mix, shards=shards, sample_bytes=sample_bytes)
+            n_shards = shard_count(n_samples, mix, shards=shards, sample_bytes=sample_bytes, readers=readers)
             parts.append(_plan_training(rows, row_b, sources, mix, seed=seed, n_shards=n_shards))
         elif len(rows):
-            parts.append(_pass_through(split, rows))
+            parts.append(_pass_through(split, rows, readers))
     return Plan(seed, mix.policy, tuple(parts))
 
 
@@ -148,12 +152,34 @@ def group_size(mix: MixConfig) -> int:
     return {"per-sample": 1, "per-batch": mix.batch_size, "paired": 2}[mix.policy]
 
 
-def shard_count(n_samples: int, mix: MixConfig, *, shards: int | None, sample_bytes: int) -> int:
-    """Return how many shards `n_samples` training samples are cut into: `shards`, or a number from their size."""
+def shard_count(n_samples: int, mix: MixConfig, *, shards: int | None, sample_bytes: int, readers: int = 1) -> int:
+    """Return how many shards `n_samples` training samples are cut into: `shards`, or a number from their size.
+
+    With several `readers` it is a multiple of their number: the least one that the size asks for, unless one up to
+    twice as large, or a smaller one that the size allows too, makes all shards exactly equal.
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups of samples than readers.
+    """
     if shards is not None:
         return shards
     by_size = -(-n_samples * sample_bytes // SHARD_BYTES)
-    return max(1, min(-(-n_samples // group_size(mix)), max(DEFAULT_SHARDS, by_size)))
+    n_groups = -(-n_samples // group_size(mix))
+    if readers == 1:
+        return max(1, min(n_groups, max(DEFAULT_SHARDS, by_size)))
+    if n_groups < readers:
+        raise SourceError(
+            f"ranks x workers_per_rank must not exceed the {n_groups} groups of samples, got {readers}; "
+            "lower --ranks or --workers-per-rank, or raise --copies"
+        )
+    largest = n_groups // readers
+    asked = min(-(-max(DEFAULT_SHARDS, by_size) // readers), largest)
+    allowed = min(-(-max(1, by_size) // readers), largest)
+    candidates = [*range(asked, min(2 * asked, largest) + 1), *range(asked - 1, allowed - 1, -1)]
+    equal = (n for n in candidates if n_samples % (n * readers * group_size(mix)) == 0)
+    return readers * next(equal, asked)
 
 
 def partners(rows: _Ints, copy: int, *, seed: int) -> _Ints:
@@ -233,12 +259,17 @@ def draw_mode(rng: np.random.Generator, probabilities: tuple[float, float, float
     return int(min(np.searchsorted(bounds, rng.random(), side="right"), max(np.flatnonzero(probabilities))))
 
 
+def _why_few(sources: Sequence[SourceRecord]) -> str:
+    refused = [source for source in sources if source.refusal is not None]
+    if not refused:
+        return "change --split"
+    return f"{len(refused)} of {len(sources)} images were refused, first {refused[0].id}: {refused[0].refusal}"
+
+
 def _all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
     """Return the partners of all copies, copy after copy."""
     if len(rows) < 2:
-        raise SourceError(
-            f"the training split has {len(rows)} usable image(s), mixing needs 2; see refused.csv or --split"
-        )
+        raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
     if not other_group:
         return np.concatenate([partners(rows, copy, seed=seed) for copy in range(copies)])
     groups, ids = [sources[row].group for row in rows], [sources[row].id for row in rows]
@@ -267,8 +298,9 @@ def _plan_training(
     return SplitPlan("train", row_a[order], row_b, copy[order], mode, starts)
 
 
-def _pass_through(split: Split, rows: _Ints) -> SplitPlan:
+def _pass_through(split: Split, rows: _Ints, readers: int) -> SplitPlan:
     n_shards = -(-len(rows) // PASSED_THROUGH_PER_SHARD)
+    n_shards = min(-(-n_shards // readers), len(rows) // readers) * readers or n_shards
     nothing = np.zeros(len(rows), dtype=np.int64)
     return SplitPlan(split, rows, nothing - 1, nothing, nothing, _cut(len(rows), n_shards, 1))
 

@@ -224,10 +224,11 @@ def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
 def datasets(
     source: Path, command: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Dataset]:
-    """One run for each policy, made by the installed command in both formats, side by side."""
+    """One run for each policy, made by the installed command in all formats, side by side."""
     folder = tmp_path_factory.mktemp("policies")
     common = [*tiny, "--copies", str(COPIES), "--select", str(SELECT), "-o", f"mix.batch_size={BATCH}"]
-    common += ["--format", "webdataset", "--format", "parquet", "--shards", "3", "--seed", "11"]
+    common += ["--format", "webdataset", "--format", "parquet", "--format", "folder"]
+    common += ["--shards", "3", "--seed", "11"]
     running = {
         policy: subprocess.Popen(
             [str(command), "run", str(source), str(folder / policy), *common, "--policy", policy],
@@ -494,7 +495,7 @@ def test_modes_of_the_per_sample_policy_all_occur(datasets: dict[str, Dataset]) 
 
 def test_shard_names_count_without_gaps(dataset: Dataset) -> None:
     """Brace patterns such as train-{000000..000002}.tar have to hit every file."""
-    tars = sorted(path.name for path in (dataset.root / "webdataset").iterdir())
+    tars = sorted(path.name for path in (dataset.root / "webdataset").iterdir() if path.suffix != ".json")
     tables = sorted(path.name for path in (dataset.root / "parquet").iterdir())
 
     assert tars == sorted(["test-000000.tar", "val-000000.tar", *(f"train-{number:06d}.tar" for number in range(3))])
@@ -509,7 +510,7 @@ def test_shard_names_count_without_gaps(dataset: Dataset) -> None:
 
 def test_tar_members_carry_no_time_and_no_owner(dataset: Dataset) -> None:
     """Clock and user would make equal runs differ."""
-    for path in (dataset.root / "webdataset").iterdir():
+    for path in (dataset.root / "webdataset").glob("*.tar"):
         with tarfile.open(path) as tar:
             for info in tar:
                 assert (info.mtime, info.uid, info.gid, info.uname, info.gname) == (0, 0, 0, "", "")
@@ -531,14 +532,73 @@ def test_dataset_json_tells_what_is_there(dataset: Dataset) -> None:
         "val": VAL,
         "test": TEST,
     }
-    for form in ("webdataset", "parquet"):
-        listed = {file["path"]: file for file in described["formats"][form]}
-        there = {str(path.relative_to(dataset.root)): path for path in (dataset.root / form).iterdir()}
+    for form in ("webdataset", "parquet", "folder"):
+        indexes = [file for file in described["indexes"] if file["path"].startswith(f"{form}/")]
+        listed = {file["path"]: file for file in (*described["formats"][form], *indexes)}
+        files = [path for path in (dataset.root / form).rglob("*") if path.is_file()]
+        there = {str(path.relative_to(dataset.root)): path for path in files}
         assert listed.keys() == there.keys()
         for name, path in there.items():
             assert listed[name]["bytes"] == path.stat().st_size
             assert listed[name]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert described["config_digest"] == dataset.run["config_digest"]
+
+
+def test_files_of_the_folder_are_the_tar_members(dataset: Dataset) -> None:
+    """Nothing is mixed twice: all formats hold the same bytes."""
+    folder = dataset.root / "folder"
+    for sample in dataset.samples:
+        key = sample.row["key"]
+        found = {
+            "image.png": (folder / "images" / f"{key}.png").read_bytes(),
+            "mask.png": (folder / "masks" / f"{key}.png").read_bytes(),
+            "soft.npz": (folder / "soft" / f"{key}.npz").read_bytes(),
+        }
+        assert found == {name: sample.members[name] for name in found}
+
+
+def test_datalist_names_every_sample_once_in_the_order_of_the_shards(dataset: Dataset) -> None:
+    """Decathlon readers take training, validation and test from it, with paths relative to the list."""
+    listed = json.loads((dataset.root / "folder" / "dataset.json").read_text())
+    for split, name in (("train", "training"), ("val", "validation"), ("test", "test")):
+        rows = [row for row in dataset.rows if row["split"] == split]
+        keys = [row["key"] for row in sorted(rows, key=lambda row: (row["shard"], row["index"]))]
+        assert listed[name] == [
+            {"image": f"images/{key}.png", "label": f"masks/{key}.png", "soft": f"soft/{key}.npz"} for key in keys
+        ]
+    assert (listed["numTraining"], listed["numTest"]) == (len(listed["training"]), TEST)
+    assert list(listed["labels"]) == ["0", "1", "2"]
+    assert listed["labels"]["0"] == "background"
+
+
+def test_index_of_a_split_tells_place_count_and_checksum_of_its_tar_files(dataset: Dataset) -> None:
+    """Readers with random access (wids) know from it which file holds the n-th sample."""
+    counts = Counter(row["shard"] for row in dataset.rows)
+    for split in ("train", "val", "test"):
+        index = json.loads((dataset.root / "webdataset" / f"{split}-index.json").read_text())
+        tars = sorted((dataset.root / "webdataset").glob(f"{split}-*.tar"))
+        assert (index["__kind__"], index["wids_version"]) == ("wids-shard-index-v1", 1)
+        assert index["shardlist"] == [
+            {
+                "url": path.name,
+                "nsamples": counts[path.stem],
+                "md5sum": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(),
+                "filesize": path.stat().st_size,
+            }
+            for path in tars
+        ]
+
+
+def test_dataset_json_tells_how_many_samples_a_shard_holds(dataset: Dataset) -> None:
+    """Trainers set the length of an epoch from it."""
+    counts = Counter(row["shard"] for row in dataset.rows)
+
+    for split, described in dataset.described["splits"].items():
+        held = [count for shard, count in counts.items() if shard.startswith(f"{split}-")]
+        assert described["samples_per_shard"] == [min(held), max(held)]
+    for file in (*dataset.described["formats"]["webdataset"], *dataset.described["formats"]["parquet"]):
+        split, number = re.findall(r"/(\w+)-0*(\d+)", file["path"])[0]
+        assert file["samples"] == counts[f"{split}-{int(number):06d}"]
 
 
 def test_run_json_tells_how_it_came_about(dataset: Dataset) -> None:
@@ -581,5 +641,5 @@ def test_nothing_else_lies_in_the_output(dataset: Dataset) -> None:
     """A file that the contract does not name is debris, or a promise nobody made."""
     assert {path.name for path in dataset.root.iterdir()} == {
         *("dataset.json", "manifest.parquet", "run.json", "refused.csv", "README.md", "preview.png"),
-        *("webdataset", "parquet", ".hsmix"),
+        *("webdataset", "parquet", "folder", ".hsmix"),
     }

@@ -10,7 +10,17 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from hsmix_gen.pipeline.encoding import encode_image, encode_members, encode_npy, encode_png, encode_soft, image_member
+from hsmix_gen.pipeline.encoding import (
+    encode_image,
+    encode_members,
+    encode_npy,
+    encode_png,
+    encode_soft,
+    image_member,
+    member_names,
+)
+from hsmix_gen.schemas.config import SoftEncoding
+from hsmix_gen.stages.labels import soft_label
 from hsmix_gen.stages.mixing import Mixed
 
 
@@ -79,6 +89,18 @@ def test_an_archive_of_a_soft_label_tells_no_time() -> None:
 def test_the_members_of_a_sample_are_named_for_every_loader() -> None:
     assert list(encode_members(mixed(), {})) == ["image.png", "json", "mask.png", "soft.npz"]
     assert "image.npy" in encode_members(mixed(dtype="uint16"), {})
+
+
+@pytest.mark.parametrize(
+    ("encoding", "member"), [("npz", "soft.npz"), ("npy", "soft.npy"), ("pair", "pair.npz"), ("png", "soft.png")]
+)
+def test_the_member_of_a_soft_label_tells_its_form(encoding: SoftEncoding, member: str) -> None:
+    sample = mixed()
+    halves = np.full((2, 4, 5), soft_label(np.array([100, 155], dtype=np.uint8))[:, None, None])
+    members = encode_members(Mixed(sample.image, sample.mask, halves), {}, encoding)
+
+    assert sorted(members) == sorted(["image.png", "json", "mask.png", member])
+    assert sorted(members) == member_names(3, "uint8", encoding)
 
 
 def test_provenance_is_json_with_sorted_keys() -> None:

@@ -1,5 +1,6 @@
 """Shards are whole or absent, equal for equal samples, and readable without us."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -11,8 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.encoding import encode_members, encode_npy
-from hsmix_gen.pipeline.shards import ROW_GROUP, ShardWriter, open_shard, shard_path
+from hsmix_gen.pipeline.shards import GROUP_BYTES, ROW_GROUP, ShardWriter, open_shard, shard_path
 from hsmix_gen.schemas.records import ManifestRow
 from hsmix_gen.stages.mixing import Mixed
 
@@ -45,12 +47,13 @@ def written(path: Path, form: str, n_samples: int = 3, **image: Any) -> Path:
     writer = open_shard(path, form, image_is_png=sample.image.dtype == np.uint8)
     for index in range(n_samples):
         add(writer, f"train-s{index}-000", mixed(index, **image))
-    return writer.finish()
+    (finished,) = writer.finish()
+    return finished
 
 
 @pytest.mark.parametrize(
     ("form", "expected"),
-    [("webdataset", "webdataset/val-000003.tar"), ("parquet", "parquet/val-00003-of-00012.parquet")],
+    [("webdataset", "webdataset/val-000003.tar"), ("parquet", "parquet/val-00003-of-00012.parquet"), ("folder", "")],
 )
 def test_a_shard_has_the_promised_name(tmp_path: Path, form: str, expected: str) -> None:
     assert shard_path(tmp_path, form, "val", 3, 12) == tmp_path / expected
@@ -66,7 +69,7 @@ def test_a_shard_has_its_final_name_only_when_it_is_finished(tmp_path: Path, for
     finished = writer.finish()
 
     assert not before
-    assert finished == path
+    assert list(finished) == [path]
     assert [p.name for p in path.parent.iterdir()] == ["shard"]
 
 
@@ -216,4 +219,93 @@ def test_a_soft_label_is_not_encoded_for_a_tar_in_vain(tmp_path: Path) -> None:
     writer = open_shard(tmp_path / "s.tar", "webdataset", image_is_png=True)
     writer.add("k", {"image.png": b"1"}, never, {})
 
-    assert writer.finish().is_file()
+    assert all(path.is_file() for path in writer.finish())
+
+
+def test_a_tar_tells_its_md5_for_the_index_and_others_none(tmp_path: Path) -> None:
+    found = {}
+    for form in ("webdataset", "parquet", "folder"):
+        writer = open_shard(tmp_path / form, form, image_is_png=True)
+        add(writer, "k", mixed(0))
+        found[form] = writer.finish()
+
+    ((path, md5),) = found["webdataset"].items()
+    assert md5 == hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    assert set(found["parquet"].values()) == set(found["folder"].values()) == {None}
+
+
+def test_row_groups_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
+    """Float images of four channels would make groups of gigabytes, of which readers hold several."""
+    writer = open_shard(tmp_path / "s.parquet", "parquet", image_is_png=True)
+    members = {"image.png": bytes(GROUP_BYTES // 5), "mask.png": bytes(GROUP_BYTES // 5)}
+    for index in range(5):
+        writer.add(f"k{index}", members, lambda: bytes(GROUP_BYTES // 10), row(f"k{index}"))
+    writer.finish()
+
+    metadata = pq.read_metadata(tmp_path / "s.parquet")
+
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [2, 2, 1]
+
+
+def test_a_sample_larger_than_a_row_group_has_one_of_its_own(tmp_path: Path) -> None:
+    writer = open_shard(tmp_path / "s.parquet", "parquet", image_is_png=True)
+    for index, size in enumerate((1, GROUP_BYTES + 1, 1)):
+        writer.add(f"k{index}", {"image.png": bytes(size), "mask.png": b"1"}, lambda: b"1", row(f"k{index}"))
+    writer.finish()
+
+    metadata = pq.read_metadata(tmp_path / "s.parquet")
+
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [1, 1, 1]
+
+
+def files_under(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_files_of_a_folder_are_the_members_under_the_key(tmp_path: Path) -> None:
+    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    members = add(writer, "k", mixed(0))
+    finished = writer.finish()
+
+    names = {"image.png": "folder/images/k.png", "mask.png": "folder/masks/k.png", "soft.npz": "folder/soft/k.npz"}
+    assert {name: (tmp_path / path).read_bytes() for name, path in names.items()} == {
+        name: members[name] for name in names
+    }
+    assert files_under(tmp_path) == sorted(names.values())
+    assert sorted(finished) == sorted(tmp_path / path for path in names.values())
+
+
+@pytest.mark.parametrize(
+    ("member", "file"),
+    [
+        ("soft.npy", "folder/soft/k.npy"), ("pair.npz", "folder/soft/k.npz"), ("soft.png", "folder/soft/k.png"),
+        ("image.npy", "folder/images/k.npy"),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_folder_has_the_ending_of_its_member(tmp_path: Path, member: str, file: str) -> None:
+    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    writer.add("k", {member: b"1", "json": b"{}"}, lambda: b"", {})
+    writer.finish()
+
+    assert files_under(tmp_path) == [file]
+
+
+def test_files_of_a_folder_have_their_names_only_when_the_shard_is_finished(tmp_path: Path) -> None:
+    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    add(writer, "k", mixed(0))
+
+    assert all(Path(name).name.startswith(storage.TEMPORARY) for name in files_under(tmp_path))
+    writer.abandon()
+    assert files_under(tmp_path) == []
+
+
+def test_abandoning_a_folder_leaves_the_files_of_another_shard(tmp_path: Path) -> None:
+    finished = open_shard(tmp_path, "folder", image_is_png=True)
+    add(finished, "a", mixed(0))
+    finished.finish()
+    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    add(writer, "b", mixed(1))
+
+    writer.abandon()
+
+    assert files_under(tmp_path) == ["folder/images/a.png", "folder/masks/a.png", "folder/soft/a.npz"]

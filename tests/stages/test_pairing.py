@@ -36,8 +36,10 @@ def sources(train: int, val: int = 0, test: int = 0) -> list[SourceRecord]:
     ]
 
 
-def planned(records: list[SourceRecord], *, seed: int = 0, shards: int | None = None, **mix: Any) -> Plan:
-    return make_plan(records, MixConfig(**mix), seed=seed, shards=shards, sample_bytes=1000)
+def planned(
+    records: list[SourceRecord], *, seed: int = 0, shards: int | None = None, readers: int = 1, **mix: Any
+) -> Plan:
+    return make_plan(records, MixConfig(**mix), seed=seed, shards=shards, sample_bytes=1000, readers=readers)
 
 
 def samples(plan: Plan, records: list[SourceRecord]) -> list[SamplePlan]:
@@ -373,6 +375,88 @@ def test_the_number_of_shards_follows_count_and_size(n_samples: int, sample_byte
 
 def test_a_given_number_of_shards_is_taken() -> None:
     assert shard_count(1000, MixConfig(), shards=7, sample_bytes=2**30) == 7
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "sample_bytes", "readers", "expected"),
+    [
+        (600, 1, 8, 40),  # 32 would give 18 and 19 each, 40 gives 15
+        (640, 1, 8, 32),
+        (64, 1, 48, 48),  # one more reader's turn has no samples
+        (601, 1, 8, 32),  # no number of shards makes it even
+        (1000, 2**20, 5, 40),  # 35 is uneven
+        (2000, 2**28, 8, 2000),
+        (44, 1, 4, 44),
+        (36, 1, 12, 36),
+        (37, 1, 12, 36),
+        (66, 1, 22, 66),
+        (26, 1, 13, 26),
+        (98, 1, 14, 14),  # 42 to 84 are uneven, and the size allows fewer
+        (46 * 23, 1, 23, 46),
+        (53 * 31, 1, 31, 31),  # as is 62
+    ],
+)
+def test_the_number_of_shards_is_a_multiple_of_the_readers(
+    n_samples: int, sample_bytes: int, readers: int, expected: int
+) -> None:
+    """As large as the size asks for, and all equal where some such number makes them so."""
+    found = shard_count(n_samples, MixConfig(), shards=None, sample_bytes=sample_bytes, readers=readers)
+
+    assert (found, found % readers) == (expected, 0)
+
+
+def test_equal_shards_are_of_whole_batches() -> None:
+    """12 batches of 4 over 6 readers: 12 shards of a batch each, though 48 samples would allow 24 and 48."""
+    mix = MixConfig(policy="per-batch", batch_size=4)
+
+    assert shard_count(48, mix, shards=None, sample_bytes=1, readers=6) == 12
+    plan = planned(sources(12), policy="per-batch", batch_size=4, copies=4, readers=6)
+    assert np.diff(plan.splits[0].starts).tolist() == [4] * 12
+
+
+def test_fewer_samples_than_readers_are_refused() -> None:
+    with pytest.raises(SourceError) as refused:
+        planned(sources(3), copies=2, readers=8)
+
+    assert str(refused.value) == (
+        "ranks x workers_per_rank must not exceed the 6 groups of samples, got 8; "
+        "lower --ranks or --workers-per-rank, or raise --copies"
+    )
+
+
+@hypothesis.settings(max_examples=80, deadline=None, derandomize=True)
+@hypothesis.given(st.sampled_from(["per-sample", "per-batch", "paired"]), st.integers(2, 40), st.integers(1, 9))
+def test_shards_for_readers_hold_every_sample_once(policy: str, n_images: int, readers: int) -> None:
+    records = sources(n_images, val=20)
+    mix = MixConfig(policy=cast("Any", policy), copies=4, batch_size=3)
+    hypothesis.assume(-(-pairing.training_samples(n_images, mix) // pairing.group_size(mix)) >= readers)
+
+    plan = make_plan(records, mix, seed=1, shards=None, sample_bytes=1, readers=readers)
+    keys = [sample.key for sample in samples(plan, records)]
+    sizes = np.diff(plan.splits[0].starts)
+
+    assert len(keys) == len(set(keys)) == pairing.training_samples(n_images, mix) + 20
+    assert len(sizes) % readers == 0
+    assert sizes.min() > 0
+    assert sizes.max() - sizes.min() <= 2 * pairing.group_size(mix) - 1
+
+
+@pytest.mark.parametrize(("n_images", "readers", "expected"), [(20, 8, 8), (7, 8, 1), (600, 4, 4), (600, 1, 3)])
+def test_other_splits_have_a_shard_for_each_reader_where_they_have_an_image(
+    n_images: int, readers: int, expected: int
+) -> None:
+    plan = planned(sources(8, val=n_images), readers=readers, copies=4)
+
+    assert plan.splits[1].n_shards == expected
+    assert np.diff(plan.splits[1].starts).min() > 0
+
+
+def test_readers_change_neither_the_samples_nor_their_order() -> None:
+    records = sources(12, val=4)
+
+    keys = [[s.key for s in samples(planned(records, copies=4, readers=n), records)] for n in (1, 6)]
+
+    assert keys[0] == keys[1]
 
 
 def test_more_shards_than_groups_of_samples_are_refused() -> None:
