@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline import precomputed
 from hsmix_gen.pipeline.cache import ArraySpec, FeatureCache, block_rows, block_size
+from hsmix_gen.pipeline.locations import location
 from hsmix_gen.schemas.arrays import Image, Labels, Saliency
 from hsmix_gen.schemas.config import SaliencyConfig, SuperpixelsConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -75,44 +76,54 @@ class Layers:
         }[layer]
 
 
+def usable_rows(sources: Sequence[SourceRecord], only: int | None) -> list[tuple[int, SourceRecord]]:
+    """Return the sources of a block that are not refused, with their places in it; of a trial, the one it is of."""
+    return [(i, source) for i, source in enumerate(sources) if source.refusal is None and (only is None or only == i)]
+
+
 def make_superpixels(
-    layers: Layers, block: int, sources: Sequence[SourceRecord], config: SuperpixelsConfig
+    layers: Layers,
+    block: int,
+    sources: Sequence[SourceRecord],
+    config: SuperpixelsConfig,
+    only: int | None = None,
 ) -> BlockRecord:
-    """Segment one block of cached images in every granularity."""
+    """Segment one block of cached images in every granularity; a trial is of one of them and writes nothing."""
     cache = FeatureCache(layers.root)
     rows = layers.rows(block)
     labels = np.zeros((len(rows), layers.variants, *layers.facts.size), dtype=np.uint16)
     count = np.zeros((len(rows), layers.variants), dtype=np.uint16)
-    for i, (row, source) in enumerate(zip(rows, sources, strict=True)):
-        if source.refusal is not None:
-            continue
-        image = cache.read(layers.images, "image", row)
+    for i, source in usable_rows(sources, only):
+        image = cache.read(layers.images, "image", rows[i])
         body = body_of(image) if config.body == "auto" and layers.facts.intensity.background else None
         # Keyed by the image alone: a new seed of the run keeps the superpixels.
         rng = generator_for(0, "regions", source.id)
         for g, wanted in enumerate(stratified_counts(*config.regions, layers.variants, rng)):
             labels[i, g] = _segmented(image, wanted, config, body)
             count[i, g] = int(labels[i, g].max()) + 1
-    files = cache.write_block(layers.superpixels, block, rows, {"labels": labels, "count": count})
+    values = {"labels": labels, "count": count}
+    files = cache.write_block(layers.superpixels, block, rows, values) if only is None else ()
     return BlockRecord(layers.superpixels, block, files)
 
 
 def make_static_saliency(
-    layers: Layers, block: int, sources: Sequence[SourceRecord], config: SaliencyConfig
+    layers: Layers,
+    block: int,
+    sources: Sequence[SourceRecord],
+    config: SaliencyConfig,
+    only: int | None = None,
 ) -> BlockRecord:
-    """Compute one block of saliency maps that need no network."""
+    """Compute one block of saliency maps that need no network; a trial is of one of them and writes nothing."""
     cache = FeatureCache(layers.root)
     rows = layers.rows(block)
     maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
     refusals = []
-    for i, (row, source) in enumerate(zip(rows, sources, strict=True)):
-        if source.refusal is not None:
-            continue
+    for i, source in usable_rows(sources, only):
         try:
-            maps[i] = _static_map(cache, layers, row, source, config)
+            maps[i] = _static_map(cache, layers, rows[i], source, config)
         except SourceError as error:
             refusals.append(Refusal(source.id, source.image, "saliency", str(error)))
-    files = cache.write_block(layers.saliency, block, rows, {"saliency": maps})
+    files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
     return BlockRecord(layers.saliency, block, files, tuple(refusals))
 
 
@@ -127,7 +138,7 @@ def _static_map(
     cache: FeatureCache, layers: Layers, row: int, source: SourceRecord, config: SaliencyConfig
 ) -> Saliency:
     if config.backend == "precomputed":
-        return quantised(precomputed.read_map(Path(config.folder or ""), source.id, layers.facts.size))
+        return quantised(precomputed.read_map(location(config.folder or ""), source.id, layers.facts.size))
     if config.backend == "uniform":
         return quantised(static_saliency.uniform(layers.facts.size))
     if config.backend == "random":

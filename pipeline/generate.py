@@ -1,7 +1,7 @@
 """The CPU half: from a finished cache to a finished dataset; shards that are finished already are kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,37 +9,55 @@ import numpy as np
 from hsmix_gen.pipeline import versions
 from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.finish import finish
-from hsmix_gen.pipeline.make_shard import ShardTask, make_shard
+from hsmix_gen.pipeline.make_shard import ShardTask
+from hsmix_gen.pipeline.narrowing import finish_jobs
 from hsmix_gen.pipeline.output import Output
 from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.progress import Reporter
-from hsmix_gen.pipeline.running import Runner, Unit
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.pipeline.running import Runner
+from hsmix_gen.pipeline.shard_jobs import ShardJob
+from hsmix_gen.pipeline.soft_encoding import check_soft_encoding
+from hsmix_gen.schemas.config import RunConfig, SoftEncoding
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, ShardRecord, SourceRecord
 from hsmix_gen.stages.pairing import Plan, SplitPlan, make_plan
 
 # Named sets are spelled out in the other keys; files are known by the layers that came of them.
-_NO_BYTES = ("preset", "profile", "control", "saliency.weights", "saliency.folder")
+_NO_BYTES = ("preset", "profile", "control", "source.id_key", "saliency.weights", "saliency.folder")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a complete run wrote and left out."""
+    """What a complete run wrote and left out.
+
+    Attributes
+    ----------
+    refused : int
+        Of the sources.
+    refused_samples : int
+        Planned samples that could not be made; `samples` were written.
+    """
 
     samples: int
     shards: int
     bytes: int
     sources: int
     refused: int
+    refused_samples: int = 0
 
 
 def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> dict[str, Any]:
     """Return what decides the bytes of a dataset besides its sources: configuration, homes, features and versions.
 
     The names of the layers stand for the contents of weights and maps, wherever those files lie.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration cannot hold the labels of the sources.
     """
+    check_soft_encoding(config.output.soft_encoding, layers.facts)
     options = {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
     features = {f"layer of {kind}": name for kind, name in layers.names.items()}
     features["splits and groups"] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
@@ -47,11 +65,12 @@ def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConf
     return {**options, **features, **{f"version of {name}": value for name, value in found.items()}}
 
 
-def sample_bytes(facts: DatasetFacts) -> int:
-    """Return a rough size of one encoded sample: half of the raw image, a tenth of the raw soft label."""
+def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> int:
+    """Return a rough size of one encoded sample: half of the raw image, a tenth of the raw soft label or all of it."""
     height, width = facts.size
     depth = np.dtype(facts.dtype).itemsize
-    return height * width * (facts.channels * depth // 2 + 1 + facts.n_classes // 5) + 2048
+    soft = 2 * facts.n_classes if soft_encoding == "npy" else facts.n_classes // 5
+    return height * width * (facts.channels * depth // 2 + 1 + soft) + 2048
 
 
 def plan_samples(prepared: Prepared, config: RunConfig) -> Plan:
@@ -61,8 +80,9 @@ def plan_samples(prepared: Prepared, config: RunConfig) -> Plan:
         config.mix,
         seed=config.seed,
         shards=config.output.shards,
-        sample_bytes=sample_bytes(prepared.layers.facts),
+        sample_bytes=sample_bytes(prepared.layers.facts, config.output.soft_encoding),
         other_group=needs_other_group(prepared.layers.facts, config),
+        readers=config.output.readers,
     )
 
 
@@ -85,20 +105,52 @@ def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runn
         # A dataset that is being mended is not complete until its manifest is written again.
         output.uncomplete()
     n_missing = sum(_size(part, number) for part, number in missing)
-    units = (_unit(prepared, output, config, plan, part, number) for part, number in missing)
-    with reporter.stage("mix", plan.n_samples, done=plan.n_samples - n_missing) as stage:
-        for _, record in runner.run(units):
+    jobs = (ShardJob(_task(prepared, output, config, plan, part, number)) for part, number in missing)
+    n_done = plan.n_samples - n_missing
+    with reporter.stage("mix", plan.n_samples, done=n_done) as stage:
+        for job, record in finish_jobs(runner.run, jobs, "mix", reporter, done=n_done):
             output.commit(record)
-            stage.advance(len(record.rows))
+            done[record.name] = replace(record, rows=())
+            stage.advance(len(job.task.samples))
     # A worker that was killed and replaced leaves its unfinished files.
     output.remove_temporaries()
     if missing or not output.is_complete:
-        finish(prepared, output, config, plan, runner.n_workers, reporter)
+        finish(prepared, output, config, written_plan(plan, done, prepared.records), runner.n_workers, reporter)
     return outcome(prepared, output, plan)
 
 
+def written_plan(plan: Plan, done: dict[str, ShardRecord], records: Sequence[SourceRecord]) -> Plan:
+    """Return the plan without the samples that were refused when they were made.
+
+    Parameters
+    ----------
+    plan : Plan
+    done : dict
+        Finished shards by name.
+    records : sequence of SourceRecord
+        The sources that were planned with.
+    """
+    refused = {name: {refusal.id for refusal in record.refusals} for name, record in done.items() if record.refusals}
+    return replace(plan, splits=tuple(_without(plan, part, refused, records) for part in plan.splits))
+
+
+def _without(plan: Plan, part: SplitPlan, refused: dict[str, set[str]], records: Sequence[SourceRecord]) -> SplitPlan:
+    if not any(part.shard_name(number) in refused for number in range(part.n_shards)):
+        return part
+    keep = np.ones(part.n_samples, dtype=np.bool_)
+    for number in range(part.n_shards):
+        keys = refused.get(part.shard_name(number), set())
+        if keys:
+            first = int(part.starts[number])
+            for sample in plan.samples(part, number, records):
+                keep[first + sample.index] = sample.key not in keys
+    starts = np.concatenate([[0], np.cumsum(keep)])[part.starts]
+    arrays = {name: getattr(part, name)[keep] for name in ("row_a", "row_b", "copy", "mode")}
+    return replace(part, **arrays, starts=starts)
+
+
 def outcome(prepared: Prepared, output: Output, plan: Plan) -> Outcome:
-    """Return planned against written; a record counts only while its files match it.
+    """Return planned against written and refused; a record counts only while its files match it.
 
     Raises
     ------
@@ -107,16 +159,19 @@ def outcome(prepared: Prepared, output: Output, plan: Plan) -> Outcome:
     """
     records = list(output.rows())
     written = sum(len(record.rows) for record in records)
-    if written != plan.n_samples:
+    refused = sum(len(record.refusals) for record in records)
+    if written + refused != plan.n_samples:
         raise OutputError(
-            f"{output.root} holds {written} of {plan.n_samples} planned samples; run the same command again"
+            f"{output.root} holds {written} of {plan.n_samples} planned samples and {refused} were refused; "
+            "run the same command again"
         )
     return Outcome(
         samples=written,
-        shards=len(records),
+        shards=sum(bool(record.files) for record in records),
         bytes=sum(file.bytes for record in records for file in record.files),
         sources=len(prepared.records) + len(prepared.unpaired),
         refused=len(prepared.refusals),
+        refused_samples=refused,
     )
 
 
@@ -124,10 +179,10 @@ def _size(part: SplitPlan, number: int) -> int:
     return int(part.starts[number + 1] - part.starts[number])
 
 
-def _unit(prepared: Prepared, output: Output, config: RunConfig, plan: Plan, part: SplitPlan, number: int) -> Unit:
+def _task(prepared: Prepared, output: Output, config: RunConfig, plan: Plan, part: SplitPlan, number: int) -> ShardTask:
     samples = tuple(plan.samples(part, number, prepared.records))
     rows = {row for sample in samples for row in (sample.row_a, sample.row_b) if row is not None}
-    task = ShardTask(
+    return ShardTask(
         layers=prepared.layers,
         root=output.root,
         formats=config.output.formats,
@@ -136,5 +191,5 @@ def _unit(prepared: Prepared, output: Output, config: RunConfig, plan: Plan, par
         samples=samples,
         sources={row: prepared.records[row] for row in sorted(rows)},
         mix=config.mix,
+        soft_encoding=config.output.soft_encoding,
     )
-    return Unit(part.shard_name(number), make_shard, (task,))

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.features import Layers
+from hsmix_gen.pipeline.features import Layers, usable_rows
 from hsmix_gen.pipeline.inventory import Place
 from hsmix_gen.pipeline.opening import open_pair
 from hsmix_gen.pipeline.scanning import cut, mask_values_of, part_digest
 from hsmix_gen.pipeline.stacks import ReadOptions, Stack
+from hsmix_gen.pipeline.staging import ensure_local
 from hsmix_gen.schemas.arrays import Image, Mask
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Intensity, Part, Refusal, SourceItem, SourceRecord
@@ -28,21 +29,24 @@ def make_images(
     sources: Sequence[SourceRecord],
     places: Sequence[Place],
     how: ReadOptions,
+    only: int | None = None,
 ) -> BlockRecord:
-    """Read and standardise one block of pairs; what cannot be decoded becomes a refusal and a row of zeros."""
+    """Read and standardise one block of pairs; what cannot be decoded becomes a refusal and a row of zeros.
+
+    A trial is of one of them and writes nothing.
+    """
     facts = layers.facts
     rows = layers.rows(block)
     image = np.zeros((len(rows), *facts.size, facts.channels), dtype=facts.dtype)
     mask = np.zeros((len(rows), *layers.mask_shape), dtype=np.uint8)
     refusals = []
-    for i, (source, place) in enumerate(zip(sources, places, strict=True)):
-        if source.refusal is not None:
-            continue
+    for i, source in usable_rows(sources, only):
         try:
-            image[i], mask[i] = _standardised(source, place, facts, how)
+            image[i], mask[i] = _standardised(source, places[i], facts, how)
         except SourceError as error:
-            refusals.append(Refusal(source.id, source.image, "images", str(error)))
-    files = FeatureCache(layers.root).write_block(layers.images, block, rows, {"image": image, "mask": mask})
+            refusals.append(Refusal(source.id, source.image, "images", places[i].item.told(str(error))))
+    values = {"image": image, "mask": mask}
+    files = FeatureCache(layers.root).write_block(layers.images, block, rows, values) if only is None else ()
     return BlockRecord(layers.images, block, files, tuple(refusals))
 
 
@@ -102,6 +106,7 @@ def _body(image: Stack, index: int) -> npt.NDArray[np.bool_]:
 
 
 def _stamps(item: SourceItem) -> tuple[tuple[int, int], ...]:
+    ensure_local([*item.image.paths, *item.mask.paths, item.image.body])
     stamps = []
     for path in (*item.image.paths, *item.mask.paths, item.image.body):
         if path:

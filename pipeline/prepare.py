@@ -1,6 +1,9 @@
 """The GPU half: from an inventory to a finished cache; what is finished already is kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hsmix_gen.pipeline import storage
@@ -8,13 +11,14 @@ from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.features import Layers, make_static_saliency, make_superpixels
 from hsmix_gen.pipeline.image_units import make_images
 from hsmix_gen.pipeline.inventory import Inventory
+from hsmix_gen.pipeline.narrowing import Sole, finish_jobs
 from hsmix_gen.pipeline.prepared import Prepared, begin, save
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit, Worker
 from hsmix_gen.pipeline.scanning import read_options
 from hsmix_gen.pipeline.sources import check_same, per_fold, with_refusals
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.records import BlockRecord, Refusal, SourceRecord
+from hsmix_gen.schemas.records import BlockRecord, Refusal, SourceItem, SourceRecord
 
 if TYPE_CHECKING:
     from hsmix_gen.pipeline.gradcam_units import GradCam
@@ -56,13 +60,13 @@ def prepare(
     if saliency[0]:
         saliency[0].check(runner)
 
-    records = with_refusals(records, filler.fill("images", shared.images, _image_units(shared, inventory, config)))
-    units = _block_units("superpixels", shared, make_superpixels, records, config.superpixels)
+    records = with_refusals(records, filler.fill("images", shared.images, _image_blocks(shared, inventory, config)))
+    blocks = _blocks("superpixels", shared, make_superpixels, records, config.superpixels)
     folds = per_fold(records)
     networks = [
         unit for maker, seen in zip(saliency, folds, strict=True) if maker for unit in maker.network_units(seen)
     ]
-    filler.fill("superpixels", shared.superpixels, units, first=networks)
+    records = with_refusals(records, filler.fill("superpixels", shared.superpixels, blocks, first=networks))
     distinct = {fold.saliency: (fold, maker) for fold, maker in zip(layers, saliency, strict=True)}
     for number, (fold, maker) in enumerate(distinct.values()):
         stage = "saliency" if len(distinct) == 1 else f"saliency of fold {number}"
@@ -76,15 +80,88 @@ def prepare(
     return prepared
 
 
-def _image_units(layers: Layers, inventory: Inventory, config: RunConfig) -> list[Unit]:
+@dataclass(frozen=True)
+class Block:
+    """The job of filling one block of a layer; its parts are the rows that are not refused.
+
+    Attributes
+    ----------
+    stage : str
+        For messages and refusals.
+    call : callable or None
+        Takes layers, number, sources, `more` and, for a trial, the place of a row; None for a worker's.
+    items : sequence of SourceItem
+        What files are read, if any are.
+    """
+
+    stage: str
+    layers: Layers
+    number: int
+    call: Callable[..., BlockRecord] | None
+    sources: Sequence[SourceRecord]
+    more: tuple[Any, ...] = ()
+    items: Sequence[SourceItem] = ()
+
+    @property
+    def name(self) -> str:
+        """What is done, for messages."""
+        return f"{self.stage} of {self.sources[0].id} to {self.sources[-1].id}"
+
+    @property
+    def parts(self) -> Mapping[int, str]:
+        """Ids of the images, by their place in the block."""
+        return {i: source.id for i, source in enumerate(self.sources) if source.refusal is None}
+
+    def unit(self, left_out: Mapping[int, str]) -> Unit:
+        """Return the unit that fills the block, rows that are left out with zeros."""
+        sources = [
+            dataclasses.replace(source, refusal=left_out[i]) if i in left_out else source
+            for i, source in enumerate(self.sources)
+        ]
+        return Unit(self.name, self.call, (self.layers, self.number, sources, *self.more), may_fail=True)
+
+    def trial(self, part: int) -> Unit:
+        """Return a unit that computes one row."""
+        name = f"{self.stage} of {self.sources[part].id}"
+        arguments = (self.layers, self.number, self.sources, *self.more, part)
+        return Unit(name, self.call, arguments, may_fail=True, is_trial=True)
+
+    def finished(self, result: BlockRecord, left_out: Mapping[int, str]) -> BlockRecord:
+        """Return the record of the block with all refusals."""
+        stage = self.stage.partition(" ")[0]
+        refusals = [
+            Refusal(self.sources[i].id, self.sources[i].image, stage, reason) for i, reason in sorted(left_out.items())
+        ]
+        return dataclasses.replace(result, refusals=(*result.refusals, *refusals))
+
+    def told(self, reason: str) -> str:
+        """Return a reason without names that are to be hidden."""
+        for item in self.items:
+            reason = item.told(reason)
+        return reason
+
+
+def _blocks(
+    stage: str,
+    layers: Layers,
+    call: Callable[..., BlockRecord] | None,
+    records: Sequence[SourceRecord],
+    *more: Any,
+) -> list[Block]:
+    """Return the job of each block, in order."""
+    rows = [layers.rows(number) for number in range(layers.n_blocks)]
     return [
-        Unit(
-            unit.name,
-            make_images,
-            (*unit.arguments, [inventory.places[row] for row in layers.rows(block)], read_options(config)),
-        )
-        for block, unit in enumerate(_block_units("images", layers, make_images, inventory.records))
+        Block(stage, layers, number, call, records[found.start : found.stop], more) for number, found in enumerate(rows)
     ]
+
+
+def _image_blocks(layers: Layers, inventory: Inventory, config: RunConfig) -> list[Block]:
+    blocks = []
+    for block in _blocks("images", layers, make_images, inventory.records):
+        places = [inventory.places[row] for row in layers.rows(block.number)]
+        items = [place.item for place in places]
+        blocks.append(dataclasses.replace(block, more=(places, read_options(config)), items=items))
+    return blocks
 
 
 def _fill_saliency(
@@ -92,10 +169,10 @@ def _fill_saliency(
 ) -> list[Refusal]:
     layers = filler.layers
     if maker:
-        units = _block_units(stage, layers, None, records)
-        return filler.fill(stage, layers.saliency, units, make_worker=maker.worker)
-    units = _block_units(stage, layers, make_static_saliency, records, config.saliency)
-    return filler.fill(stage, layers.saliency, units)
+        blocks = _blocks(stage, layers, None, records)
+        return filler.fill(stage, layers.saliency, blocks, make_worker=maker.worker)
+    blocks = _blocks(stage, layers, make_static_saliency, records, config.saliency)
+    return filler.fill(stage, layers.saliency, blocks)
 
 
 def _report(maker: "GradCam | None", config: RunConfig) -> dict[str, Any]:
@@ -111,18 +188,6 @@ def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter) -> "GradCam 
     return GradCam(layers, config, reporter)
 
 
-def _block_units(
-    stage: str, layers: Layers, call: Callable[..., Any] | None, records: Sequence[SourceRecord], *arguments: Any
-) -> list[Unit]:
-    """Return one unit for each block, in order."""
-    units = []
-    for block in range(layers.n_blocks):
-        rows = layers.rows(block)
-        name = f"{stage} of {records[rows.start].id} to {records[rows.stop - 1].id}"
-        units.append(Unit(name, call, (layers, block, records[rows.start : rows.stop], *arguments)))
-    return units
-
-
 class _Filler:
     """Runs the missing blocks of one layer after the other and commits what is finished."""
 
@@ -134,27 +199,22 @@ class _Filler:
         self,
         stage: str,
         layer: str,
-        units: list[Unit],
+        blocks: Sequence[Block],
         *,
         first: Sequence[Unit] = (),
         make_worker: Callable[[], Worker] | None = None,
     ) -> list[Refusal]:
-        """Do the units whose block has no valid record, after those of `first`, and return all refusals."""
+        """Do the blocks that have no valid record, after the units of `first`, and return all refusals."""
         self._cache.create(layer, self.layers.arrays(layer), n_rows=self.layers.n_rows, block=self.layers.block)
         records = self._cache.records(layer)
-        missing = [unit for block, unit in enumerate(units) if block not in records]
-        n_done = sum(len(self.layers.rows(block)) for block in records)
+        missing = [block for block in blocks if block.number not in records]
+        n_done = sum(len(self.layers.rows(number)) for number in records)
+        run = self._runner.run if make_worker is None else partial(self._runner.run_on_workers, make_worker)
+        jobs: list[Sole | Block] = [*(Sole(unit) for unit in first), *missing]
         with self._reporter.stage(stage, self.layers.n_rows, done=n_done) as progress:
-            for _, result in self._results(first, missing, make_worker):
+            for _, result in finish_jobs(run, jobs, stage, self._reporter, done=n_done):
                 if isinstance(result, BlockRecord):
                     self._cache.commit(result)
                     records[result.block] = result
                     progress.advance(len(self.layers.rows(result.block)))
         return [refusal for record in records.values() for refusal in record.refusals]
-
-    def _results(
-        self, first: Sequence[Unit], missing: list[Unit], make_worker: Callable[[], Worker] | None
-    ) -> Iterator[tuple[Unit, Any]]:
-        if make_worker is None:
-            return self._runner.run([*first, *missing])
-        return self._runner.run_on_workers(make_worker, missing)

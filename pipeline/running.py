@@ -1,8 +1,12 @@
 """Units of work and who runs them; what a unit does is known elsewhere."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+from hsmix_gen.schemas.errors import HsmixError
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,25 @@ class Unit:
         Small values; pixels are read from the cache.
     uses_gpu : bool
         Whether it runs on a GPU where there is one.
+    may_fail : bool
+        Whether its failure comes back as a `Failure`; that of any other unit ends the run.
+    is_trial : bool
+        Whether it is a part of a unit that failed, tried by itself: it is given time once only.
     """
 
     name: str
     call: Callable[..., Any] | None
     arguments: tuple[Any, ...] = ()
     uses_gpu: bool = False
+    may_fail: bool = False
+    is_trial: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What comes back for a unit that raised an unforeseen exception, killed its workers or never ended."""
+
+    reason: str
 
 
 class Worker(Protocol):
@@ -36,7 +53,10 @@ class Worker(Protocol):
 
 
 class Runner(Protocol):
-    """Runs units, here or elsewhere; results come in any order, once each."""
+    """Runs units, here or elsewhere; results come in any order, once each.
+
+    Units may be an iterator that has nothing left for now and more after a result was taken.
+    """
 
     n_workers: int
     has_gpu: bool
@@ -45,7 +65,7 @@ class Runner(Protocol):
         """Yield each unit with its result as it is finished."""
         ...
 
-    def run_on_workers(self, make_worker: Callable[[], Worker], units: Sequence[Unit]) -> Iterator[tuple[Unit, Any]]:
+    def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit's arguments processed by one of several long-lived workers (`Unit.call` is not used)."""
         ...
 
@@ -55,7 +75,10 @@ class Runner(Protocol):
 
 
 class SerialRunner:
-    """Runs every unit in this process, in order: the meaning of the program."""
+    """Runs every unit in this process, in order: the meaning of the program.
+
+    What takes down its process takes down the run here, and what never ends is waited for.
+    """
 
     n_workers = 1
 
@@ -66,15 +89,43 @@ class SerialRunner:
         """Yield each unit with its result."""
         for unit in units:
             assert unit.call is not None
-            yield unit, unit.call(*unit.arguments)
+            yield unit, attempt(unit.call, unit.arguments, may_fail=unit.may_fail)
 
-    def run_on_workers(self, make_worker: Callable[[], Worker], units: Sequence[Unit]) -> Iterator[tuple[Unit, Any]]:
-        """Yield each unit as processed by the one worker."""
-        if not units:
-            return
-        worker = make_worker()
+    def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
+        """Yield each unit as processed by the one worker, which is made anew after a failure."""
+        worker: Worker | None = None
         for unit in units:
-            yield unit, worker.process(*unit.arguments)
+            worker = worker or make_worker()
+            result = attempt(worker.process, unit.arguments, may_fail=unit.may_fail)
+            if isinstance(result, Failure):
+                worker = None
+            yield unit, result
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def attempt(call: Callable[..., Any], arguments: tuple[Any, ...], *, may_fail: bool) -> Any:
+    """Return what a call returns, or its failure, if an exception is no matter of the whole run.
+
+    Errors for people, and what the system tells of files, such as a full disk, are always raised.
+    """
+    if not may_fail:
+        return call(*arguments)
+    try:
+        return call(*arguments)
+    except HsmixError:
+        raise
+    except Exception as error:
+        # Decoders raise an OSError without a number for damaged files.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        return Failure(_told(error))
+
+
+def _told(error: Exception) -> str:
+    """Return the first line of an exception and where it was raised."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"failed with {text} ({Path(frame.filename).name} line {frame.lineno})"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hsmix_gen.pipeline.amounts import size_text
 from hsmix_gen.pipeline.generate import Outcome
 from hsmix_gen.pipeline.jobs import Finished
 from hsmix_gen.pipeline.output import read_run
@@ -19,28 +20,14 @@ def _output_lines(root: Path, outcome: Outcome) -> list[str]:
     refused = f"refused {outcome.refused} of {outcome.sources} sources"
     if outcome.refused:
         refused += f" (see {root / 'refused.csv'})"
+    samples = f"{outcome.samples} samples"
+    if outcome.refused_samples:
+        planned = outcome.samples + outcome.refused_samples
+        samples = f"{outcome.samples} of {planned} samples ({outcome.refused_samples} refused, see refused.csv)"
     return [
-        f"wrote {outcome.samples} samples in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
+        f"wrote {samples} in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
         _saliency_text(root),
     ]
-
-
-def size_text(n_bytes: float) -> str:
-    """Return a number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
-
-
-def time_text(seconds: float) -> str:
-    """Return a duration for people."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _saliency_text(root: Path) -> str:
