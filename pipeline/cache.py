@@ -1,7 +1,10 @@
 """The feature cache in Zarr v3: arrays with one row per source, written in blocks, each with a commit record."""
 
+import json
+import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.storage import FsspecStore
 
-from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline import outgoing, storage, stores
+from hsmix_gen.pipeline.locations import is_remote
 from hsmix_gen.schemas.errors import CacheError
 from hsmix_gen.schemas.records import BlockRecord, FileRecord, Refusal
 
 BLOCK_IMAGES = 16
 BLOCK_BYTES = 64 * 2**20
 RECORDS = "commits"
+_METADATA = "zarr.json"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class FeatureCache:
     A chunk that is missing reads as zeros without an error, so a block counts only with its commit record; chunk
     data carry a checksum, so a flipped bit is an error and never a pixel.
 
+    In an object store Zarr only reads: blocks are written here, byte for byte as on a disk, and sent whole.
+
     Parameters
     ----------
     root : Path
@@ -63,6 +71,11 @@ class FeatureCache:
 
     def create(self, layer: str, arrays: list[ArraySpec], *, n_rows: int, block: int) -> None:
         """Make the arrays of a layer unless they are there; nothing is filled."""
+        if is_remote(self.root):
+            with _scratch() as scratch:
+                FeatureCache(scratch).create(layer, arrays, n_rows=n_rows, block=block)
+                self._send_missing(scratch)
+            return
         group = zarr.open_group(self._store(layer), mode="a", zarr_format=3)
         for spec in arrays:
             if spec.name in group:
@@ -81,6 +94,8 @@ class FeatureCache:
         self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
     ) -> tuple[FileRecord, ...]:
         """Write one block of every array of a layer and return its files, synced to disk."""
+        if is_remote(self.root):
+            return self._send_block(layer, block, rows, values)
         files = []
         for name, value in values.items():
             array = self._array(layer, name)
@@ -93,6 +108,28 @@ class FeatureCache:
             storage.sync(path.parent)
             files.append(storage.file_record(path, self.root))
         return tuple(files)
+
+    def _send_missing(self, scratch: Path) -> None:
+        for path in sorted(scratch.rglob(_METADATA)):
+            target = self.root / path.relative_to(scratch).as_posix()
+            if not target.is_file():
+                storage.write_whole(target, path.read_bytes())
+
+    def _send_block(
+        self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
+    ) -> tuple[FileRecord, ...]:
+        with _scratch() as scratch:
+            for name in values:
+                metadata = self._layer_path(layer) / name / _METADATA
+                try:
+                    content = metadata.read_bytes()
+                except FileNotFoundError:
+                    raise self._has_no_array(layer, name) from None
+                storage.write_whole(scratch / metadata.relative_to(self.root), content)
+            files = FeatureCache(scratch).write_block(layer, block, rows, values)
+            for file in files:
+                storage.publish(scratch / file.path, self.root / file.path)
+        return tuple(storage.file_record(self.root / file.path, self.root) for file in files)
 
     def read(self, layer: str, name: str, row: int, *index: int) -> npt.NDArray[Any]:
         """Return one row of an array, or the part of it that `index` names; do not write to it.
@@ -111,8 +148,11 @@ class FeatureCache:
         return values
 
     def _read(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        array = self._array(layer, name)
         try:
-            return np.asarray(self._array(layer, name)[index])
+            if is_remote(self.root):
+                return stores.patiently(lambda: np.asarray(array[index]), str(self._layer_path(layer)))
+            return np.asarray(array[index])
         except (ValueError, RuntimeError, OSError) as error:
             raise CacheError(
                 f"{self._layer_path(layer)} array {name} row {index[0]} is damaged ({error}); "
@@ -130,10 +170,13 @@ class FeatureCache:
 
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""
+        paths = storage.finished_files(self.root / RECORDS / layer, ".json")
+        records = [_record(data) for data in storage.read_all(paths)]
+        files = [file for record in records if record is not None for file in record.files]
+        sound = {file for file, right in zip(files, storage.all_match(files, self.root), strict=True) if right}
         found: dict[int, BlockRecord] = {}
-        for path in storage.finished_files(self.root / RECORDS / layer, ".json"):
-            record = _read_record(path)
-            if record is not None and all(storage.matches(file, self.root) for file in record.files):
+        for path, record in zip(paths, records, strict=True):
+            if record is not None and sound.issuperset(record.files):
                 found[record.block] = record
             else:
                 path.unlink()
@@ -155,8 +198,11 @@ class FeatureCache:
         path = self.root / RECORDS / record.layer / f"{record.block:06d}.json"
         storage.write_json(path, asdict(record))
 
-    def _store(self, layer: str) -> str:
-        return str(self._layer_path(layer))
+    def _store(self, layer: str) -> Any:
+        path = self._layer_path(layer)
+        if is_remote(path):
+            return FsspecStore(stores.filesystem(path.protocol, asynchronous=True), read_only=True, path=path.key)
+        return str(path)
 
     def _layer_path(self, layer: str) -> Path:
         return self.root / f"{layer}.zarr"
@@ -164,18 +210,35 @@ class FeatureCache:
     def _array(self, layer: str, name: str) -> Any:
         if (layer, name) not in self._open:
             try:
-                found = zarr.open_array(self._store(layer), path=name, mode="r+")
+                found = self._opened(layer, name)
             except FileNotFoundError:
-                raise CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again") from None
+                raise self._has_no_array(layer, name) from None
             # A block of zeros is written like any other, so that "missing" never means "zero". The setting is not
             # stored with the array, and `zarr.open_array` ignores it where the array is there.
             self._open[layer, name] = found.with_config({"write_empty_chunks": True})
         return self._open[layer, name]
 
+    def _opened(self, layer: str, name: str) -> Any:
+        if is_remote(self.root):
+            return stores.patiently(
+                lambda: zarr.open_array(self._store(layer), path=name, mode="r"), str(self._layer_path(layer))
+            )
+        return zarr.open_array(self._store(layer), path=name, mode="r+")
 
-def _read_record(path: Path) -> BlockRecord | None:
+    def _has_no_array(self, layer: str, name: str) -> CacheError:
+        return CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again")
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give a local folder in which a layer can be written before it is sent."""
+    with tempfile.TemporaryDirectory(dir=outgoing.folder()) as folder:
+        yield Path(folder)
+
+
+def _record(data: bytes) -> BlockRecord | None:
     try:
-        raw = storage.read_json(path)
+        raw = json.loads(data)
         return BlockRecord(
             layer=raw["layer"],
             block=raw["block"],

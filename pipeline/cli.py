@@ -11,6 +11,7 @@ import click
 
 from hsmix_gen.pipeline.options import (
     LOCAL_PATH,
+    LOCATION,
     cache_option,
     feature_options,
     fresh_option,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hsmix_gen.pipeline.jobs import Finished
     from hsmix_gen.schemas.config import RunConfig
 
+EXPORT_KINDS = ("nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr")
 EXIT_PROBLEM = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -39,8 +41,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source", type=LOCAL_PATH)
-@click.argument("output", type=LOCAL_PATH)
+@click.argument("source", type=LOCATION)
+@click.argument("output", type=LOCATION)
 @source_options
 @feature_options
 @mix_options
@@ -67,8 +69,8 @@ def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: An
 
 
 @cli.command()
-@click.argument("source", type=LOCAL_PATH)
-@click.option("--cache", required=True, type=LOCAL_PATH, metavar="DIR", help="Where the features go.")
+@click.argument("source", type=LOCATION)
+@click.option("--cache", required=True, type=LOCATION, metavar="DIR", help="Where the features go.")
 @source_options
 @feature_options
 @job_options
@@ -96,11 +98,11 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 @click.option(
     "--cache",
     required=True,
-    type=LOCAL_PATH,
+    type=LOCATION,
     metavar="DIR",
     help="A cache that prepare finished.",
 )
-@click.argument("output", type=LOCAL_PATH)
+@click.argument("output", type=LOCATION)
 @mix_options
 @fresh_option
 @job_options
@@ -117,7 +119,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("source", type=LOCAL_PATH)
+@click.argument("source", type=LOCATION)
 @source_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options
@@ -136,16 +138,16 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("output", type=LOCAL_PATH)
+@click.argument("output", type=LOCATION)
 @click.option("--rows", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples shown.")
 @click.option(
     "--to",
     "target",
-    type=LOCAL_PATH,
+    type=LOCATION,
     metavar="FILE",
     help="PNG to write.  [default: OUTPUT/preview.png]",
 )
-@click.option("--cache", type=LOCAL_PATH, metavar="DIR", help="The cache, if it was moved.")
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved.")
 def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
     """Draw a contact sheet of some samples.
 
@@ -160,7 +162,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 
 
 @cli.command()
-@click.argument("output", type=LOCAL_PATH)
+@click.argument("output", type=LOCATION)
 @click.option(
     "--replay",
     "replays",
@@ -171,7 +173,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 )
 @click.option(
     "--cache",
-    type=LOCAL_PATH,
+    type=LOCATION,
     metavar="DIR",
     help="The cache, if it was moved (for --replay).",
 )
@@ -192,7 +194,7 @@ def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> 
 
 
 @cli.command()
-@click.argument("output", type=LOCAL_PATH)
+@click.argument("output", type=LOCATION)
 @click.argument("key")
 @click.option(
     "--to",
@@ -202,7 +204,7 @@ def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> 
     metavar="DIR",
     help="Where the members go.  [default: this folder]",
 )
-@click.option("--cache", type=LOCAL_PATH, metavar="DIR", help="The cache, if it was moved.")
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved.")
 def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
     """Make one sample again from its provenance.
 
@@ -214,6 +216,37 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 
     for path in _mended(lambda: replay_sample(output, key, target=target, cache=cache)):
         click.echo(path)
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@click.argument("dest", type=LOCAL_PATH)
+@click.option("--to", "kind", required=True, type=click.Choice(EXPORT_KINDS), help="Layout to write.")
+@click.option("--name", metavar="TEXT", help="Name of the nnunet dataset.  [default: that of OUTPUT]")
+@click.option("--dataset-id", type=int, default=501, show_default=True, help="Number of the nnunet dataset.")
+@click.option("--image-size", type=int, default=1024, show_default=True, help="Side of medsam images in pixels.")
+@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="As in run.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="As in run.")
+def export(
+    output: Path, dest: Path, *, kind: str, name: str | None, dataset_id: int, image_size: int, **shown: Any
+) -> None:
+    """Write a finished dataset in the layout of another trainer.
+
+    DEST is new or empty, and whole once it is there; README.txt in it tells how the trainer reads it. nnunet takes
+    all folds of an output at once.
+
+    Example: hsmix-gen export out/ nnUNet_raw/ --to nnunet
+    """
+    from hsmix_gen.pipeline.export_samples import Options
+    from hsmix_gen.pipeline.exporting import export_output
+    from hsmix_gen.pipeline.progress import make_reporter
+
+    reporter = make_reporter(shown["progress"], shown["log_format"])
+    options = Options(name, dataset_id, image_size)
+    try:
+        click.echo(_mended(lambda: export_output(output, dest, kind, reporter, options)).text())
+    finally:
+        reporter.close()
 
 
 @cli.command()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.generate import plan_samples
+from hsmix_gen.pipeline.generate import plan_samples, written_plan
+from hsmix_gen.pipeline.locations import is_address, location
 from hsmix_gen.pipeline.make_shard import Made, make_one
-from hsmix_gen.pipeline.output import MANIFEST, read_run
+from hsmix_gen.pipeline.output import MANIFEST, Output, read_run
 from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.tables import read_manifest
@@ -40,6 +41,7 @@ class Reopened:
             plan,
             sources,
             self.config.mix,
+            self.config.output.soft_encoding,
         )
 
 
@@ -61,7 +63,7 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
         If the cache is missing or holds other features now.
     """
     run = read_run(root)
-    folder = cache or root / run["cache"]
+    folder = cache or _cache_of(root, run["cache"])
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
     folds, _ = load(folder)
@@ -76,10 +78,17 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     return Reopened(root, prepared, RunConfig.model_validate(run["config"]))
 
 
+def _cache_of(root: Path, named: str) -> Path:
+    """Return the cache that a dataset names: an address or a path of its own, or relative to the dataset."""
+    return location(named) if is_address(named) or Path(named).is_absolute() else root / named
+
+
 def preview_output(root: Path, *, rows: int, target: Path | None, cache: Path | None) -> Path:
     """Draw the contact sheet of a finished dataset and return where it is."""
     opened = reopen(root, cache)
     plan = plan_samples(opened.prepared, opened.config)
+    records = {record.name: record for record in Output(root).rows()}
+    plan = written_plan(plan, records, opened.prepared.records)
     path = target or root / "preview.png"
     storage.write_whole(path, draw_preview(opened.prepared, opened.config, plan, n_rows=rows))
     return path

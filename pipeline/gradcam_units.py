@@ -14,9 +14,11 @@ from torch import nn
 
 from hsmix_gen.pipeline import models, storage
 from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.features import Layers, quantised
+from hsmix_gen.pipeline.features import Layers, quantised, usable_rows
+from hsmix_gen.pipeline.locations import location
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit
+from hsmix_gen.pipeline.staging import here
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.schemas.records import BlockRecord, SourceRecord
@@ -137,16 +139,18 @@ class GradCamWorker:
         options = cam_options(config, record["side"], multilabel=layers.facts.multilabel)
         self._saliency = GradCamSaliency(network, record["layer"], options, device=models.best_device())
 
-    def process(self, layers: Layers, block: int, sources: Sequence[SourceRecord]) -> BlockRecord:
-        """Map one block."""
+    def process(
+        self, layers: Layers, block: int, sources: Sequence[SourceRecord], only: int | None = None
+    ) -> BlockRecord:
+        """Map one block; a trial is of one of its images and writes nothing."""
         cache = FeatureCache(layers.root)
         rows = layers.rows(block)
         maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
-        usable = [i for i, source in enumerate(sources) if source.refusal is None]
+        usable = [i for i, _ in usable_rows(sources, only)]
         if usable:
             images, masks = _read(cache, layers, [rows[i] for i in usable])
             maps[usable] = quantised(self._saliency.maps(images, masks).maps)
-        files = cache.write_block(layers.saliency, block, rows, {"saliency": maps})
+        files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
         return BlockRecord(layers.saliency, block, files)
 
 
@@ -219,7 +223,7 @@ def network_path(layers: Layers) -> Path:
 
 def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Module:
     assert config.model is not None
-    weights = Path(config.weights) if config.weights else None
+    weights = here(location(config.weights)) if config.weights else None
     network = models.load_user_network(config.model, weights, folder=folder)
     models.check_network(
         network,

@@ -2,15 +2,18 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from hsmix_gen.pipeline.narrowing import finish_jobs
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.reading import Discovery, discover
 from hsmix_gen.pipeline.running import Runner, Unit
 from hsmix_gen.pipeline.scanning import SCAN_BLOCK, ScanOptions, scan, scan_options
 from hsmix_gen.pipeline.sources import make_records, with_folds
+from hsmix_gen.pipeline.staging import stage, telling_addresses, with_addresses
 from hsmix_gen.pipeline.understanding import understand, with_problems
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -59,17 +62,35 @@ class Inventory:
 
 
 def take_inventory(source: Path, config: RunConfig, runner: Runner, reporter: Reporter) -> Inventory:
+    """Look at a source, which is staged first where it lies in a store; what is told of it names its addresses."""
+    with telling_addresses():
+        local, seen = stage(source, config, reporter.note)
+        inventory = _take_inventory(local, seen, runner, reporter)
+    unpaired = tuple(
+        dataclasses.replace(refusal, path=with_addresses(refusal.path), reason=with_addresses(refusal.reason))
+        for refusal in inventory.unpaired
+    )
+    notes = tuple(with_addresses(note) for note in inventory.notes)
+    discovery = dataclasses.replace(inventory.discovery, refusals=unpaired)
+    return dataclasses.replace(inventory, discovery=discovery, notes=notes)
+
+
+def _take_inventory(source: Path, config: RunConfig, runner: Runner, reporter: Reporter) -> Inventory:
     """Find, look at and understand all images of a source."""
     discovery = discover(source, config)
     for note in discovery.notes:
-        reporter.note(note)
+        reporter.note(with_addresses(note))
     options = scan_options(config, discovery.labelling)
     scans, places = _scanned(discovery.items, options, runner, reporter)
     facts, notes = understand(scans, config, discovery.labelling)
     scans = with_problems(
-        scans, facts, [place.item.mask.uri for place in places], bits=discovery.labelling.bits and not facts.multilabel
+        scans,
+        facts,
+        [place.item.told(place.item.mask.uri) for place in places],
+        bits=discovery.labelling.bits and not facts.multilabel,
     )
     records = make_records([place.item for place in places], scans)
+    facts = _with_slices(facts, records, scans)
     if config.source.folds is not None:
         records = with_folds(records, scans, config.source.folds, seed=config.seed)
     twins = _twins(records, scans)
@@ -90,21 +111,71 @@ def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:
     )
 
 
+@dataclass(frozen=True)
+class Piece:
+    """The job of looking at some items; its parts are the items."""
+
+    number: int
+    items: tuple[SourceItem, ...]
+    options: ScanOptions
+
+    @property
+    def name(self) -> str:
+        """What is done, for messages."""
+        return f"scan of {self.items[0].id} to {self.items[-1].id}"
+
+    @property
+    def parts(self) -> Mapping[int, str]:
+        """Ids of the items, by their place."""
+        return {i: item.id for i, item in enumerate(self.items)}
+
+    def unit(self, left_out: Mapping[int, str]) -> Unit | None:
+        """Return the unit that looks at the items that are not left out."""
+        items = [item for i, item in enumerate(self.items) if i not in left_out]
+        return Unit(self.name, scan, (items, self.options), may_fail=True) if items else None
+
+    def trial(self, part: int) -> Unit:
+        """Return a unit that looks at one item."""
+        item = self.items[part]
+        return Unit(f"scan of {item.id}", scan, ([item], self.options), may_fail=True, is_trial=True)
+
+    def finished(self, result: Any, left_out: Mapping[int, str]) -> list[list[ScanResult]]:
+        """Return the images of each item; what was left out has its reason as its problem."""
+        seen = iter(result or ())
+        return [
+            [ScanResult(item.id, problem=left_out[i])] if i in left_out else next(seen)
+            for i, item in enumerate(self.items)
+        ]
+
+    def told(self, reason: str) -> str:
+        """Return a reason without names that are to be hidden."""
+        for item in self.items:
+            reason = item.told(reason)
+        return reason
+
+
+def _with_slices(facts: DatasetFacts, records: Sequence[SourceRecord], scans: Sequence[ScanResult]) -> DatasetFacts:
+    """Return the facts with `volumes` set where several arrays are of one case: slices in files of their own."""
+    cases = [
+        record.group for record, scan in zip(records, scans, strict=True) if record.refusal is None and not scan.picture
+    ]
+    return dataclasses.replace(facts, volumes=facts.volumes or len(set(cases)) < len(cases))
+
+
 def _scanned(
     items: Sequence[SourceItem], options: ScanOptions, runner: Runner, reporter: Reporter
 ) -> tuple[list[ScanResult], list[Place]]:
     """Return what was seen of each image and where it comes from, sorted by id."""
-    pieces = _pieces(items)
-    units = [Unit(f"scan of {piece[0].id} to {piece[-1].id}", scan, (piece, options)) for piece in pieces]
-    by_name: dict[str, list[list[ScanResult]]] = {}
+    pieces = [Piece(number, tuple(piece), options) for number, piece in enumerate(_pieces(items))]
+    found: dict[int, list[list[ScanResult]]] = {}
     with reporter.stage("scan", len(items)) as stage:
-        for unit, results in runner.run(units):
-            by_name[unit.name] = results
+        for piece, results in finish_jobs(runner.run, pieces, "scan", reporter):
+            found[piece.number] = results
             stage.advance(len(results))
     seen = [
         (result, Place(item, result.part))
-        for unit, piece in zip(units, pieces, strict=True)
-        for item, results in zip(piece, by_name[unit.name], strict=True)
+        for piece in pieces
+        for item, results in zip(piece.items, found[piece.number], strict=True)
         for result in results
     ]
     seen.sort(key=lambda pair: pair[0].id)

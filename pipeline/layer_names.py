@@ -8,7 +8,9 @@ from typing import Any
 from hsmix_gen.pipeline import precomputed, versions
 from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.inventory import Inventory
+from hsmix_gen.pipeline.locations import location
 from hsmix_gen.pipeline.sources import content_digest, per_fold
+from hsmix_gen.pipeline.staging import here
 from hsmix_gen.pipeline.storage import sha256_of_file
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
@@ -62,7 +64,7 @@ def _saliency_key(records: Sequence[SourceRecord], config: RunConfig, *, gpu: bo
     if saliency.backend == "precomputed":
         return {
             **key,
-            "maps": precomputed.folder_digest(Path(saliency.folder or ""), [r.id for r in records]),
+            "maps": precomputed.folder_digest(location(saliency.folder or ""), [r.id for r in records]),
         }
     if saliency.backend != "gradcam":
         return {**key, "libraries": versions.versions_of(versions.STATIC_SALIENCY)}
@@ -70,7 +72,7 @@ def _saliency_key(records: Sequence[SourceRecord], config: RunConfig, *, gpu: bo
     key |= {"device": "gpu" if gpu else "cpu", "libraries": versions.versions_of(versions.GRADCAM)}
     key |= {"config": _gradcam_settings(saliency), "seed": config.seed}
     if saliency.weights is not None:
-        key["weights"] = sha256_of_file(Path(saliency.weights))
+        key["weights"] = sha256_of_file(here(location(saliency.weights)))
     # The fitted network and the choice of the layer follow from the split.
     return {**key, "splits": [record.split for record in records]}
 

@@ -163,7 +163,7 @@ def load_fitted(path: Path) -> Fitted:
         If the file is missing or of another kind.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except Exception as error:  # torch tells a damaged file by many kinds of error
         raise ModelError(f"{path} must be a fitted U-Net, got {_first_line(error)}; remove it to fit again") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:

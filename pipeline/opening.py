@@ -6,6 +6,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from hsmix_gen.pipeline.stacks import ReadOptions, Stack
+from hsmix_gen.pipeline.staging import ensure_local
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, SourceItem
 
@@ -65,7 +66,8 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
 
 
 def open_pair(item: SourceItem, how: ReadOptions) -> tuple[Stack, Stack]:
-    """Open both sides of an item."""
+    """Open both sides of an item; files of a source in a store are fetched where this machine lacks them."""
+    ensure_local([*item.image.paths, *item.mask.paths, item.image.body])
     image = open_image(item.image, how)
     return image, open_mask(item.mask, image, how)
 

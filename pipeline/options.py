@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
+from hsmix_gen.pipeline.locations import is_address, is_remote, location
+from hsmix_gen.schemas.errors import HsmixError
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -17,12 +20,35 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse addresses of object stores, which would be taken for a relative path."""
-        if "://" in str(value):
-            self.fail(f"{value} must be a local or mounted path; object stores are not read or written", param, ctx)
+        if is_address(str(value)):
+            self.fail("must be a local or mounted path here, got an address of a store", param, ctx)
         return super().convert(value, param, ctx)
 
 
+class Location(LocalPath):
+    """A local path made absolute, or an address in an object store; with `as_text` an address stays a text."""
+
+    def __init__(self, *, as_text: bool = False) -> None:
+        super().__init__()
+        self._as_text = as_text
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check an address without any request."""
+        if is_remote(value):
+            return value
+        if not is_address(str(value)):
+            return super().convert(value, param, ctx)
+        try:
+            address = location(str(value))
+        except HsmixError as error:
+            self.fail(str(error), param, ctx)
+        return str(address) if self._as_text else address
+
+
 LOCAL_PATH = LocalPath()
+LOCATION = Location()
+LOCATION_TEXT = Location(as_text=True)
+"""For values of the configuration, which is plain text."""
 
 
 # fmt: off
@@ -42,7 +68,7 @@ source_options = _options(
         metavar="NAME",
         help="Reader of the source: isic, glas, monuseg, synapse, arrays, brats, msd, nnunet, coco, dicom, parquet, webdataset, list, folder, or auto: recognised.  [default: auto]",
     ),
-    click.option("--root", type=LOCAL_PATH, metavar="DIR", help="Folder that the paths of a list may not leave.  [default: that of the list]"),
+    click.option("--root", type=LOCATION_TEXT, metavar="DIR", help="Folder that the paths of a list may not leave.  [default: that of the list]"),
     click.option("--image-key", metavar="NAME", help="Array or column of images in npz, h5 and Parquet files.  [default: the usual names]"),
     click.option("--mask-key", metavar="NAME", help="Array or column of masks.  [default: the usual names]"),
     click.option("--image-suffix", metavar="TEXT", help="End of the stem of image files, such as _img."),
@@ -72,6 +98,9 @@ source_options = _options(
         metavar="REGEX",
         help="Names the patient or slide in the id; groups are never torn between splits.",
     ),
+    click.option("--ids", metavar="NAME", help="Ids are names of files, hashed, or auto: hashed for DICOM.  [default: auto]"),
+    click.option("--id-key", type=LOCAL_PATH, metavar="FILE", help="A secret that keys hashed ids."),
+    click.option("--id-map", type=LOCAL_PATH, metavar="FILE", help="Write which hashed id stands for which name; keep it apart."),
     click.option("--folds", type=int, metavar="K", help="Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold."),
     click.option("--limit", type=int, metavar="N", help="Only N pairs or volumes, evenly spread (a trial run)."),
     click.option("--axis", metavar="NAME", help="Slicing axis of volumes: auto (the coarsest), axial, coronal or sagittal.  [default: auto]"),
@@ -115,7 +144,7 @@ feature_options = _options(
     ),
     click.option(
         "--saliency-dir",
-        type=LOCAL_PATH,
+        type=LOCATION_TEXT,
         metavar="DIR",
         help="Maps for the precomputed backend, one per source, named by its id.",
     ),
@@ -124,7 +153,7 @@ feature_options = _options(
         metavar="MODULE:CALLABLE",
         help="Makes your network for Grad-CAM.  [default: a small U-Net is fitted on the training split]",
     ),
-    click.option("--weights", type=LOCAL_PATH, metavar="FILE", help="Weights of --model; no code in them is run."),
+    click.option("--weights", type=LOCATION_TEXT, metavar="FILE", help="Weights of --model; no code in them is run."),
     click.option(
         "--layer",
         metavar="NAME",
@@ -141,8 +170,11 @@ mix_options = _options(
     click.option("--aggregate", metavar="sum|mean", help="Saliency of a region: published area-weighted sum, or mean.  [default: sum]"),
     click.option("--profile", metavar="paper|robust", help="paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.  [default: paper]"),
     click.option("--control", metavar="NAME", help="For ablations: square-grid, random-lambda, cutmix, mixup, hard-only, soft-only or none."),
-    click.option("--format", multiple=True, metavar="NAME", help="webdataset or parquet; repeat it for both.  [default: webdataset]"),
+    click.option("--format", multiple=True, metavar="NAME", help="webdataset, parquet or folder (files with an MSD datalist); repeat it for several.  [default: webdataset]"),
+    click.option("--soft-encoding", metavar="NAME", help="Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit).  [default: npz]"),
     click.option("--shards", type=int, metavar="N", help="Training shards.  [default: at least 32 if there are as many samples]"),
+    click.option("--ranks", type=int, metavar="R", help="Processes that will train: equal shards, a multiple of R times W.  [default: 1]"),
+    click.option("--workers-per-rank", type=int, metavar="W", help="Loader workers of each of them.  [default: 1]"),
 )
 job_options = _options(
     click.option("--preset", metavar="NAME", help="Values for a known dataset; see hsmix-gen presets."),
@@ -160,7 +192,7 @@ job_options = _options(
 )
 cache_option = click.option(
     "--cache",
-    type=LOCAL_PATH,
+    type=LOCATION_TEXT,
     metavar="DIR",
     help="Feature cache, shared by runs on the same source.  [default: OUTPUT/.hsmix/cache]",
 )

@@ -1,23 +1,25 @@
 """The output folder: its state, its identity and the records of finished shards."""
 
+import json
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline.locations import is_remote
 from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE, describe_difference
 from hsmix_gen.pipeline.tables import read_sources, write_sources
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import FileRecord, ManifestRow, ShardRecord, SourceRecord
+from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord, SourceRecord
 
 MANIFEST = "manifest.parquet"
 OWN_NAMES = (
-    "webdataset", "parquet", MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png", STATE,
+    "webdataset", "parquet", "folder", MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
+    STATE,
 )  # fmt: skip
 """Everything that a run may leave in its output."""
 FOR_PEOPLE = ("README.md", "preview.png")
@@ -42,6 +44,8 @@ class Output:
         self.root = root
         self.state = root / STATE
         self._home = home or root
+        self.guard: Callable[[], None] = _unguarded
+        """Called before a record is written; it raises where another driver has taken over."""
 
     @property
     def default_cache(self) -> Path:
@@ -75,16 +79,19 @@ class Output:
 
     def fold(self, number: int) -> "Output":
         """Return the output of one fold."""
-        return Output(self.root / f"fold-{number}", home=self.root)
+        part = Output(self.root / f"fold-{number}", home=self.root)
+        part.guard = self.guard
+        return part
 
     def relative(self, path: Path) -> str:
         """Return a path relative to the output if it lies inside, so that both can be moved together.
 
         The home of folds counts as inside, so that they find the cache that they share.
         """
-        if not path.is_relative_to(self._home):
+        if is_remote(path) is not is_remote(self._home) or not path.is_relative_to(self._home):
             return str(path)
-        return Path(os.path.relpath(path, self.root)).as_posix()
+        start, end = (place.inside if is_remote(place) else place for place in (self.root, path))
+        return Path(os.path.relpath(end, start)).as_posix()
 
     def check_folds(self, folds: int | None) -> None:
         """Refuse to put folds beside a dataset without folds, a dataset beside folds, or another number of folds.
@@ -117,7 +124,7 @@ class Output:
             raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            foreign = sorted(path.name for path in self.root.iterdir() if not _is_own(path.name))
+            foreign = sorted(name for name in self._names() if not _is_own(name))
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
         if foreign and not self.state.is_dir():
@@ -133,11 +140,9 @@ class Output:
 
     def clear(self) -> None:
         """Remove everything that runs left here, and nothing else."""
-        for path in [path for path in self.root.iterdir() if _is_own(path.name)]:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        for name in self._names():
+            if _is_own(name):
+                storage.remove_tree(self.root / name)
 
     def check_identity(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
         """Refuse to go on with a dataset that was begun with something else.
@@ -185,10 +190,13 @@ class Output:
     def records(self) -> dict[str, ShardRecord]:
         """Return the finished shards whose files match their record, without rows; others are forgotten."""
         found: dict[str, ShardRecord] = {}
-        for path in self._record_files():
-            record = _read_record(path)
-            if record is not None and all(storage.matches(file, self.root) for file in record.files):
-                found[record.name] = ShardRecord(record.name, record.split, record.files, ())
+        paths = self._record_files()
+        records = [_record(data) for data in storage.read_all(paths)]
+        files = [file for record in records if record is not None for file in record.files]
+        sound = {file for file, right in zip(files, storage.all_match(files, self.root), strict=True) if right}
+        for path, record in zip(paths, records, strict=True):
+            if record is not None and sound.issuperset(record.files):
+                found[record.name] = replace(record, rows=())
             else:
                 path.unlink()
         return found
@@ -196,13 +204,14 @@ class Output:
     def rows(self) -> Iterator[ShardRecord]:
         """Yield the records of finished shards with the rows of their samples, one at a time."""
         for path in self._record_files():
-            record = _read_record(path)
+            record = _record(path.read_bytes())
             if record is None:
                 raise OutputError(f"{path} is damaged; run the same command again")
             yield record
 
     def commit(self, record: ShardRecord) -> None:
         """Write the record that makes a shard count, after checking its files; the driver alone calls this."""
+        self.guard()
         wrong = [file.path for file in record.files if not storage.matches(file, self.root)]
         if wrong:
             raise OutputError(
@@ -214,8 +223,19 @@ class Output:
         """Withdraw the manifest before shards are written again."""
         (self.root / MANIFEST).unlink(missing_ok=True)
 
+    def _names(self) -> list[str]:
+        """Return what lies in the folder; nothing where it is not there, as a store has no empty folders."""
+        try:
+            return [path.name for path in self.root.iterdir()]
+        except FileNotFoundError:
+            return []
+
     def _record_files(self) -> list[Path]:
         return storage.finished_files(self.state / "shards", ".json")
+
+
+def _unguarded() -> None:
+    """Raise nothing: nobody else can be at work."""
 
 
 def _is_own(name: str) -> bool:
@@ -247,14 +267,15 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _read_record(path: Path) -> ShardRecord | None:
+def _record(data: bytes) -> ShardRecord | None:
     try:
-        raw = storage.read_json(path)
+        raw = json.loads(data)
         return ShardRecord(
             name=raw["name"],
             split=raw["split"],
             files=tuple(FileRecord(**file) for file in raw["files"]),
             rows=tuple(ManifestRow.of(row) for row in raw["rows"]),
+            refusals=tuple(Refusal(**refusal) for refusal in raw.get("refusals", ())),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline import images
+from hsmix_gen.pipeline.locations import is_remote
+from hsmix_gen.pipeline.staging import ensure_local, mirrored, staged_path
 from hsmix_gen.schemas.digests import digest_of, sha256_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages import standardise
@@ -40,12 +42,19 @@ def read_map(folder: Path, source_id: str, size: tuple[int, int]) -> npt.NDArray
 
 def folder_digest(folder: Path, ids: list[str]) -> str:
     """Return the digest of the maps of some sources, so that changed maps are computed again."""
+    if is_remote(folder):
+        folder = mirrored(folder)
     found = ((source_id, _file(folder, source_id)) for source_id in ids)
     return digest_of([(source_id, sha256_of(path.read_bytes()) if path else None) for source_id, path in found])
 
 
 def _file(folder: Path, source_id: str) -> Path | None:
-    paths = (folder / f"{source_id}{ending}" for ending in ENDINGS)
+    paths = [folder / f"{source_id}{ending}" for ending in ENDINGS]
+    if is_remote(folder):
+        # Fetched for the names of the layers, or where another machine did that, now.
+        paths = [staged_path(path) for path in paths if is_remote(path)]
+        if not any(path.is_file() for path in paths):
+            ensure_local(map(str, paths))
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hsmix_gen.pipeline.staging import with_addresses
 from hsmix_gen.pipeline.tables import read_sources
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, SourceError
@@ -25,15 +26,15 @@ def make_records(items: Sequence[SourceItem], scans: Sequence[ScanResult]) -> li
             group=item.group or item.id,
             split=item.split or "train",
             fold=None,
-            image=_uri(item.image, scan.part),
-            mask=_uri(item.mask, scan.part),
+            image=with_addresses(item.told(_uri(item.image, scan.part))),
+            mask=with_addresses(item.told(_uri(item.mask, scan.part))),
             image_sha256=scan.image_sha256,
             mask_sha256=scan.mask_sha256,
             height=scan.height,
             width=scan.width,
             plane=scan.part.plane,
             spacing=scan.spacing,
-            refusal=f"scan: {scan.problem}" if scan.problem else None,
+            refusal=with_addresses(f"scan: {scan.problem}") if scan.problem else None,
         )
         for item, scan in zip(items, scans, strict=True)
     ]
@@ -84,7 +85,7 @@ def per_fold(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
 
 def with_refusals(records: Sequence[SourceRecord], refusals: Iterable[Refusal]) -> list[SourceRecord]:
     """Return the records, those named by a refusal refused."""
-    reasons = {refusal.id: f"{refusal.stage}: {refusal.reason}" for refusal in refusals}
+    reasons = {refusal.id: f"{refusal.stage}: {with_addresses(refusal.reason)}" for refusal in refusals}
     return [
         dataclasses.replace(record, refusal=reasons[record.id])
         if record.refusal is None and record.id in reasons

@@ -1,27 +1,43 @@
-"""Files that are whole or absent: written under another name, synced, then moved into place."""
+"""Files that are whole or absent: on a disk written under another name and moved, to a store sent in one piece."""
 
 import contextlib
 import hashlib
 import json
 import os
 import secrets
+import shutil
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline import outgoing, stores
+from hsmix_gen.pipeline.locations import StorePath, is_remote
 from hsmix_gen.schemas.records import FileRecord
 
 TEMPORARY = ".hsmix-tmp-"
 _CHUNK = 2**20
+_sent: dict[StorePath, tuple[int, str]] = {}
+"""Size and checksum of what this process sent, until their record is taken: to read them back is the driver's part."""
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return a name in the folder of `path` under which it can be written before `publish`."""
+    """Return a local name under which `path` can be written before `publish`: in its folder if that is on a disk."""
+    name = f"{TEMPORARY}{secrets.token_hex(6)}-{path.name}"
+    if is_remote(path):
+        return outgoing.folder() / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}-{path.name}")
+    return path.with_name(name)
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Sync a finished temporary file to disk and give it its final name."""
+    """Give a finished temporary file its final name: synced and moved, or sent to a store whole and removed here."""
+    if is_remote(path):
+        size, digest = temporary.stat().st_size, sha256_of_file(temporary)
+        path.ask(lambda system: system.put_file(str(temporary), path.key, **_whole(path, size)))
+        _sent[path] = size, digest
+        temporary.unlink()
+        return
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)
@@ -29,6 +45,9 @@ def publish(temporary: Path, path: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file so that its final name never shows a part of it; one with these bytes is left alone."""
+    if is_remote(path):
+        _send(path, data)
+        return
     if path.is_file() and path.read_bytes() == data:
         return
     temporary = temporary_beside(path)
@@ -57,7 +76,9 @@ def read_json(path: Path) -> Any:
 
 
 def sync(path: Path) -> None:
-    """Force a file, or the entries of a folder, to disk."""
+    """Force a file, or the entries of a folder, to disk; what a store has taken it keeps."""
+    if is_remote(path):
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -75,8 +96,10 @@ def sha256_of_file(path: Path) -> str:
 
 
 def file_record(path: Path, root: Path) -> FileRecord:
-    """Return size and checksum of a file under `root`."""
-    return FileRecord(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of_file(path))
+    """Return size and checksum of a file under `root`; of one that this process sent, as it was sent."""
+    sent = _sent.pop(path, None) if is_remote(path) else None
+    size, digest = sent or (path.stat().st_size, sha256_of_file(path))
+    return FileRecord(path.relative_to(root).as_posix(), size, digest)
 
 
 def matches(record: FileRecord, root: Path) -> bool:
@@ -88,13 +111,56 @@ def matches(record: FileRecord, root: Path) -> bool:
         return False
 
 
+def all_match(records: Iterable[FileRecord], root: Path) -> list[bool]:
+    """Return for each record whether it matches; in a store some are looked at at once."""
+    check = partial(matches, root=root)
+    return list(stores.together(check, records) if is_remote(root) else map(check, records))
+
+
+def read_all(paths: Iterable[Path]) -> list[bytes]:
+    """Return the contents of small files; in a store some are read at once."""
+    paths = list(paths)
+    if paths and is_remote(paths[0]):
+        return list(stores.together(lambda path: path.read_bytes(), paths))
+    return [path.read_bytes() for path in paths]
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what dead attempts left under temporary names, zarr's (``*.partial``) and ours."""
+    if is_remote(folder):
+        outgoing.remove_dead()
+        return
     for pattern in (f"{TEMPORARY}*", "*.partial"):
         for path in folder.rglob(pattern):
             path.unlink(missing_ok=True)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that lies in it; links are removed, not followed."""
+    if is_remote(path):
+        inside = list(path.rglob("*"))
+        for _ in stores.together(lambda found: found.unlink(missing_ok=True), inside):
+            pass
+    elif path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def finished_files(folder: Path, ending: str) -> list[Path]:
     """Return the files of a folder with an ending, sorted, those under temporary names left out."""
     return sorted(path for path in folder.glob(f"*{ending}") if not path.name.startswith(TEMPORARY))
+
+
+def _send(path: StorePath, data: bytes) -> None:
+    try:
+        if path.read_bytes() == data:
+            return
+    except FileNotFoundError:
+        pass
+    path.write_bytes(data)
+
+
+def _whole(path: StorePath, size: int) -> dict[str, int]:
+    """Return what makes the library send a file in one request, as long as it fits into memory."""
+    return {"chunksize": stores.ONE_PUT_BYTES} if path.protocol == "s3" and size <= stores.ONE_PUT_BYTES else {}
