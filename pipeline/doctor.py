@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsmix_gen.pipeline import versions
+from hsmix_gen.pipeline.amounts import size_text
 from hsmix_gen.pipeline.jobs import processors
-from hsmix_gen.pipeline.summary import size_text
 
 _LEAST_FREE = 10 * 10**9
 

@@ -4,6 +4,7 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+from hsmix_gen.pipeline.amounts import size_text, time_text
 from hsmix_gen.pipeline.generate import generate, plan_samples
 from hsmix_gen.pipeline.inventory import Inventory, chosen_rows, take_inventory
 from hsmix_gen.pipeline.jobs import processors
@@ -14,7 +15,6 @@ from hsmix_gen.pipeline.prepared import Prepared
 from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.running import SerialRunner
 from hsmix_gen.pipeline.sources import per_fold
-from hsmix_gen.pipeline.summary import size_text, time_text
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.pairing import Plan
@@ -118,7 +118,7 @@ def _probe_inventory(inventory: Inventory) -> Inventory:
 def _probe_config(config: RunConfig) -> RunConfig:
     saliency = config.saliency.model_copy(update={"fit_steps": PROBE_STEPS, "probe_images": 2})
     mix = config.mix.model_copy(update={"copies": PROBE_COPIES, "batch_size": 2, "partners": "any"})
-    output = config.output.model_copy(update={"shards": 1})
+    output = config.output.model_copy(update={"shards": 1, "ranks": 1, "workers_per_rank": 1})
     return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
 
 

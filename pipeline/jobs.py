@@ -11,7 +11,10 @@ from types import FrameType
 from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
 from hsmix_gen.pipeline.inventory import take_inventory
 from hsmix_gen.pipeline.layer_names import name_layers
+from hsmix_gen.pipeline.lease import Lease
+from hsmix_gen.pipeline.locations import location
 from hsmix_gen.pipeline.output import Output
+from hsmix_gen.pipeline.preflight import Preflight
 from hsmix_gen.pipeline.prepare import prepare
 from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.progress import Reporter
@@ -68,25 +71,29 @@ def processors() -> int:
 
 def run_all(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False) -> Finished:
     """Do the whole job; what is finished is kept."""
-    output.check_usable()
-    if fresh:
-        output.clear()
-    cache = Path(config.run.cache) if config.run.cache else output.default_cache
-    with running(config.run) as runner:
+    cache = location(config.run.cache) if config.run.cache else output.default_cache
+    with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config.run) as runner:
+        preflight = Preflight(config, runner, reporter)
+        preflight.places(source, [output.state, cache])
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
         outputs = _outputs(output, config)
         for fold, part, records in zip(layers, outputs, per_fold(inventory.records), strict=True):
             part.check_identity(identity_of(fold, records, config), records)
+        seen, space = per_fold(inventory.records), config.run.check_space
+        preflight.plan(layers, outputs, seen, inventory=inventory, space=space)
         prepared = prepare(inventory, layers, config, runner, reporter)
         return _generated(prepared, output, outputs, config, runner, reporter)
 
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
     """Do the GPU half."""
-    with running(config.run) as runner:
+    with _held_cache(cache, None, reporter), running(config.run) as runner:
+        preflight = Preflight(config, runner, reporter)
+        preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
+        preflight.plan(layers, [], [], inventory=inventory, space=config.run.check_space)
         return prepare(inventory, layers, config, runner, reporter)
 
 
@@ -94,15 +101,40 @@ def run_generate(
     cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False
 ) -> Finished:
     """Do the CPU half from a finished cache."""
+    with _held(output, reporter, fresh=fresh):
+        prepared, _ = load(cache)
+        outputs = _outputs(output, config)
+        for fold, part in zip(prepared, outputs, strict=True):
+            part.check_identity(identity_of(fold.layers, fold.records, config), fold.records)
+        with running(config.run) as runner:
+            preflight = Preflight(config, runner, reporter)
+            preflight.places(None, [output.state, cache])
+            layers, records = [fold.layers for fold in prepared], [fold.records for fold in prepared]
+            preflight.plan(layers, outputs, records, space=config.run.check_space)
+            return _generated(prepared, output, outputs, config, runner, reporter)
+
+
+@contextlib.contextmanager
+def _held(output: Output, reporter: Reporter, *, fresh: bool) -> Iterator[None]:
+    """Keep other drivers off an output, emptied first if wanted."""
     output.check_usable()
+    lease = Lease(output.state, str(output.root), reporter.note)
     if fresh:
+        lease.check_free()
         output.clear()
-    prepared, _ = load(cache)
-    outputs = _outputs(output, config)
-    for fold, part in zip(prepared, outputs, strict=True):
-        part.check_identity(identity_of(fold.layers, fold.records, config), fold.records)
-    with running(config.run) as runner:
-        return _generated(prepared, output, outputs, config, runner, reporter)
+    with lease:
+        output.guard = lease.check
+        yield
+
+
+@contextlib.contextmanager
+def _held_cache(cache: Path, output: Output | None, reporter: Reporter) -> Iterator[None]:
+    """Keep other drivers off a cache that is filled, unless it lies in an output that is held already."""
+    if output is not None and cache == output.default_cache:
+        yield
+        return
+    with Lease(cache, f"cache {cache}", reporter.note):
+        yield
 
 
 def _outputs(output: Output, config: RunConfig) -> list[Output]:
@@ -134,12 +166,14 @@ def check_errors(config: RunConfig, result: Outcome) -> None:
     Raises
     ------
     OutputError
-        If more than ``run.max_errors`` sources were refused.
+        If more than ``run.max_errors`` sources and samples were refused.
     """
     limit = config.run.max_errors
-    if limit is not None and result.refused > limit:
+    refused = result.refused + result.refused_samples
+    if limit is not None and refused > limit:
+        kinds = "sources and samples" if result.refused_samples else "sources"
         raise OutputError(
-            f"{result.refused} sources were refused, more than run.max_errors = {limit}; "
+            f"{refused} {kinds} were refused, more than run.max_errors = {limit}; "
             "the reasons stand in refused.csv: mend them, or raise --max-errors"
         )
 

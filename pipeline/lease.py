@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from hsmix_gen.pipeline import storage
-from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.errors import HsmixError, OutputError
 
 LEASE_FILE = "lease.json"
 HEARTBEAT_S = 5.0
@@ -72,13 +72,23 @@ class Lease:
         self._lost = False
         self._thread = threading.Thread(target=self._beat, name="hsmix-lease", daemon=True)
 
-    def __enter__(self) -> "Lease":
+    def check_free(self) -> None:
+        """Refuse a folder where another driver is at work.
+
+        Raises
+        ------
+        OutputError
+            If one is.
+        """
         held = self._read()
         if held is not None and not self._is_stale(held):
             raise OutputError(
                 f"{self._subject} is being written by process {held.pid} on {held.host}; "
                 "wait until it has ended, or choose another folder"
             )
+
+    def __enter__(self) -> "Lease":
+        self.check_free()
         self._write(self._mine)
         # Of two drivers that found the same stale lease only the one that wrote last reads itself.
         time.sleep(min(0.2, self._heartbeat_s))
@@ -118,7 +128,7 @@ class Lease:
             beat += 1
             try:
                 self._write(Holder(**{**asdict(self._mine), "beat": beat}))
-            except OSError:
+            except (OSError, HsmixError):
                 continue  # a full disk or a network that is away for a moment: the next beat may pass
 
     def _is_stale(self, held: Holder) -> bool:
