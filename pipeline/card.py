@@ -4,38 +4,22 @@ from typing import Any
 
 import yaml
 
-WEBDATASET_SNIPPET = """\
-import glob, io
-import numpy as np
-import torch
-import webdataset as wds
-from PIL import Image
+from hsmix_gen.pipeline.card_snippets import TORCH_LOOP, WEBDATASET_READER, trainer_templates
+from hsmix_gen.pipeline.soft_encoding import PAIR_NAMES, soft_encoding_of, soft_member
 
-def sample(entry):
-    image = np.array({image})
-    soft = np.load(io.BytesIO(entry["soft.npz"]))["soft"]        # (C, H, W), {soft_rule}
-    return torch.from_numpy({channels_first}).float(){scaled}, torch.from_numpy(soft).float()
-
-shards = sorted(glob.glob("webdataset/train-*.tar"))
-dataset = wds.WebDataset(shards, shardshuffle=len(shards), nodesplitter=wds.split_by_node).shuffle(500).map(sample)
-loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2)    # at most one worker per shard
-for images, soft in loader:
-    logits = model(images)                                       # (B, C, H, W)
-    loss = torch.nn.functional.{loss}(logits, soft)  # takes probabilities
-    loss.backward()
-"""
+WEBDATASET_SNIPPET = f"{WEBDATASET_READER}{TORCH_LOOP}"
 
 DATASETS_SNIPPET = """\
 import io
 import numpy as np
 import torch
-from datasets import load_dataset
+from datasets import load_dataset{pillow}
 
 rows = load_dataset("parquet", data_files="parquet/train-*.parquet", split="train", streaming=True)
 
-def collate(batch):
+{decoder}def collate(batch):
     images = np.stack([np.array({hf_image}){hf_axis} for row in batch])
-    soft = np.stack([np.load(io.BytesIO(row["soft"])) for row in batch])
+    soft = np.stack([{column_soft} for row in batch])
     return torch.from_numpy(images).movedim(-1, 1).float(){scaled}, torch.from_numpy(soft).float()
 
 loader = torch.utils.data.DataLoader(rows.shuffle(seed=0, buffer_size=500), batch_size=8, collate_fn=collate)
@@ -44,43 +28,145 @@ for images, soft in loader:
     loss.backward()
 """
 
+MONAI_SNIPPET = """\
+import io
+from pathlib import Path
+import numpy as np
+import torch
+from monai.data import DataLoader, Dataset, NumpyReader, PILReader, load_decathlon_datalist, set_track_meta
+from monai.losses import DiceLoss
+from monai.transforms import Compose, EnsureChannelFirstd, Lambdad, LoadImaged
+from PIL import Image
+
+{decoder}set_track_meta(False)                                            # plain tensors
+files = load_decathlon_datalist("folder/dataset.json", True, "training")
+pictures = PILReader(reverse_indexing=False)                     # by default it exchanges rows and columns
+load = Compose([
+    LoadImaged("image", reader={image_reader}),
+    LoadImaged("label", reader=pictures),
+    EnsureChannelFirstd("image", channel_dim={channel_dim}),
+    EnsureChannelFirstd("label", channel_dim="no_channel"),
+    {file_soft},      # (C, H, W), {soft_rule}
+])
+loader = DataLoader(Dataset(files, load), batch_size=8, shuffle=True, num_workers=2)
+dice = DiceLoss({activation}=True, soft_label=True)                # without soft_label the minimum lies elsewhere
+for batch in loader:
+    images, soft = batch["image"]{scaled}, batch["soft"].float()
+    logits = model(images)                                       # (B, C, H, W)
+    loss = dice(logits, soft) + torch.nn.functional.{loss}(logits, soft)
+    loss.backward()
+"""
+
+PAIR_DECODER = """\
+def soft_label(data):
+    pair = np.load(io.BytesIO(data))
+    a, b, weight = pair["class_a"], pair["class_b"], pair["weight_b"]    # class 255 = ignore
+    shares = [(a == c) * (255 - weight) + (b == c) * weight for c in range({classes})]
+    return np.stack(shares) / np.float32(255)
+
+"""
+
+PNG_DECODER = """\
+def soft_label(data):
+    return np.array(Image.open(io.BytesIO(data))).reshape({classes}, {height}, {width}) / np.float32(255)
+
+"""
+
 
 def snippets(dataset: dict[str, Any]) -> dict[str, str]:
     """Return the loader snippet of each format in a dataset, ready to run in its folder with a ``model``."""
+    templates = {"webdataset": WEBDATASET_SNIPPET, "parquet": DATASETS_SNIPPET, "folder": MONAI_SNIPPET}
+    return _filled({form: templates[form] for form in dataset["formats"]}, dataset)
+
+
+def trainer_snippets(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return a snippet for each trainer; that of Lightning makes its model itself."""
+    return _filled(trainer_templates(dataset["formats"]), dataset)
+
+
+def _filled(templates: dict[str, str], dataset: dict[str, Any]) -> dict[str, str]:
+    values = {**_image_words(dataset), **_soft_words(dataset)}
+    found = {}
+    for title, template in templates.items():
+        text = template
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", value)
+        found[title] = text
+    return found
+
+
+def _image_words(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return what the snippets say of images."""
     is_png = "image.png" in dataset["members"]
     white = {"uint8": 255, "uint16": 65535}.get(dataset["dtype"])
     # torch has no operations on uint16, and floats are taken as they are.
     wider = "" if white is None else ".astype(np.int32)"
     grey = is_png and dataset["channels"] == 1
-    multilabel = dataset["label_mode"] == "multilabel"
-    values = {
+    return {
         "image": 'Image.open(io.BytesIO(entry["image.png"]))' if is_png else 'np.load(io.BytesIO(entry["image.npy"]))',
         "channels_first": ("image[None]" if grey else "image.transpose(2, 0, 1)") + (wider or ".copy()"),
+        "image_member": "image.png" if is_png else "image.npy",
+        "channels": str(dataset["channels"]),
+        "row_image": (
+            'Image.open(io.BytesIO(row["image"]["bytes"]))' if is_png else 'np.load(io.BytesIO(row["image"]))'
+        ),
         "hf_image": 'row["image"]' if is_png else 'np.load(io.BytesIO(row["image"]))',
         "hf_axis": ("[..., None]" if grey else "") + wider,
+        "image_reader": "pictures" if is_png else "NumpyReader()",
+        "channel_dim": '"no_channel"' if grey else "-1",
         "scaled": "" if white is None else f" / {white}",
+    }
+
+
+def _soft_words(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return what the snippets say of soft labels; the decoder comes first, as it has words of its own."""
+    multilabel = dataset["label_mode"] == "multilabel"
+    encoding = soft_encoding_of(dataset)
+    member = soft_member(encoding)
+    n_classes, height, width = dataset["soft"]["shape"] if encoding in ("pair", "png") else (0, 0, 0)
+    expand = 'Lambdad("soft", lambda path: soft_label(Path(path).read_bytes()))'
+    return {
+        "decoder": {"pair": PAIR_DECODER, "png": PNG_DECODER}.get(encoding, ""),
+        "classes": str(n_classes),
+        "height": str(height),
+        "width": str(width),
+        "pillow": "\nfrom PIL import Image" if encoding == "png" else "",
+        "soft_member": member,
+        "n_classes": str(len(dataset["classes"])),
+        "probabilities": "logits.sigmoid()" if multilabel else "logits.softmax(1)",
+        "member_soft": {
+            "npz": 'np.load(io.BytesIO(entry["soft.npz"]))["soft"]',
+            "npy": 'np.load(io.BytesIO(entry["soft.npy"]))',
+        }.get(encoding, f'soft_label(entry["{member}"])'),
+        "column_soft": {
+            "npz": 'np.load(io.BytesIO(row["soft"]))',
+            "npy": 'np.load(io.BytesIO(row["soft"]))',
+        }.get(encoding, 'soft_label(row["soft"])'),
+        "file_soft": {
+            "npz": 'LoadImaged("soft", reader=NumpyReader(npz_keys="soft"))',
+            "npy": 'LoadImaged("soft", reader=NumpyReader())',
+        }.get(encoding, expand),
         "soft_rule": "channels of their own" if multilabel else "channels sum to 1",
         "loss": "binary_cross_entropy_with_logits" if multilabel else "cross_entropy",
+        "activation": "sigmoid" if multilabel else "softmax",
     }
-    templates = {"webdataset": WEBDATASET_SNIPPET, "parquet": DATASETS_SNIPPET}
-    found = {}
-    for form in dataset["formats"]:
-        text = templates[form]
-        for name, value in values.items():
-            text = text.replace("{" + name + "}", str(value))
-        found[form] = text
-    return found
 
 
 def card_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     """Return the card of a dataset from its ``dataset.json`` and ``run.json``."""
     header = yaml.safe_dump(_header(dataset), sort_keys=False, allow_unicode=True)
-    loaders = "\n".join(f"### {form}\n\n```python\n{text}```\n" for form, text in snippets(dataset).items())
-    return f"---\n{header}---\n\n{_body(dataset, run)}\n## Loading\n\n{loaders}\n{_PITFALLS}\n{_CITATION}"
+    loaders, trainers = (_blocks(texts) for texts in (snippets(dataset), trainer_snippets(dataset)))
+    loading = f"## Loading\n\n{loaders}\n## Training\n\n{trainers}"
+    return f"---\n{header}---\n\n{_body(dataset, run)}\n{loading}\n{_PITFALLS}\n{_CITATION}"
+
+
+def _blocks(texts: dict[str, str]) -> str:
+    return "\n".join(f"### {title}\n\n```python\n{text}```\n" for title, text in texts.items())
 
 
 def _header(dataset: dict[str, Any]) -> dict[str, Any]:
-    form = "parquet" if "parquet" in dataset["formats"] else next(iter(dataset["formats"]))
+    forms = {"parquet": "parquet/{}-*.parquet", "webdataset": "webdataset/{}-*.tar", "folder": "folder/images/{}-*"}
+    paths = next(path for form, path in forms.items() if form in dataset["formats"])
     return {
         "pretty_name": dataset["name"],
         "task_categories": ["image-segmentation"],
@@ -91,12 +177,38 @@ def _header(dataset: dict[str, Any]) -> dict[str, Any]:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": {"val": "validation"}.get(split, split), "path": f"{form}/{split}-*"}
+                    {"split": {"val": "validation"}.get(split, split), "path": paths.format(split)}
                     for split in dataset["splits"]
                 ],
             }
         ],
+        # Else columns have the types of five samples of the last split, in which second parents are null.
+        **({"dataset_info": {"features": _tar_columns(dataset)}} if paths == forms["webdataset"] else {}),
     }
+
+
+def _tar_columns(dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how HF datasets are to decode the members of a tar file; json is left out, the manifest holds the same."""
+    height, width = dataset["size"]
+    pixels = (height, width, dataset["channels"]), dataset["dtype"]
+    labels = (len(dataset["classes"]), height, width), "float16"
+    plane = (height, width), "uint8"
+    types = {
+        "image.npy": _array(*pixels),
+        "soft.npy": _array(*labels),
+        "soft.npz": _struct({"soft": _array(*labels)}),
+        "pair.npz": _struct({name: _array(*plane) for name in PAIR_NAMES}),
+    }
+    columns = [{"name": name, **types.get(name, {"dtype": "image"})} for name in dataset["members"] if name != "json"]
+    return [{"name": "__key__", "dtype": "string"}, *columns]
+
+
+def _array(shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    return {"dtype": {f"array{len(shape)}_d": {"shape": list(shape), "dtype": dtype}}}
+
+
+def _struct(arrays: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"struct": [{"name": name, **array} for name, array in arrays.items()]}
 
 
 def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
@@ -121,6 +233,7 @@ Training samples are mixed ({modes}); validation and test images are passed thro
 - {height} x {width} pixels, {dataset["channels"]} channel(s), {dataset["dtype"]}; classes: {classes}.
 - Members of a sample: {members}.
   {_label_text(dataset)}
+{_reader_text(dataset)}
 - Profile {run["config"]["profile"]}, policy {mix["policy"]}, {mix["copies"]} copies,
   selection probability {mix["select"]}, saliency {run["saliency"]["backend"]}, seed {run["seed"]}.
   Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
@@ -129,15 +242,38 @@ Training samples are mixed ({modes}); validation and test images are passed thro
 
 
 def _label_text(dataset: dict[str, Any]) -> str:
+    member = soft_member(soft_encoding_of(dataset))
+    stored = {
+        "npz": f"`{member}` holds the soft label `soft`, (C, H, W) float16",
+        "npy": f"`{member}` holds the soft label, (C, H, W) float16",
+        "pair": f"`{member}` holds the soft label, (C, H, W), as `class_a`, `class_b` and `weight_b` in 255ths",
+        "png": f"`{member}` holds the soft label, (C, H, W), as 8-bit planes one below the other, in 255ths",
+    }[soft_encoding_of(dataset)]
     if dataset["label_mode"] == "multilabel":
         return (
-            "`soft.npz` holds the soft label `soft`, (C, H, W) float16, a channel of its own for each class, without\n"
+            f"{stored}, a channel of its own for each class, without\n"
             "  background; `mask.png` the last class that holds at least one half of a pixel, counted from 1 "
             f"(0 = none, {dataset['ignore']} = ignore)."
         )
     return (
-        f"`mask.png` holds class ids (argmax of the soft label, {dataset['ignore']} = ignore), `soft.npz` the soft\n"
-        "  label `soft`, (C, H, W) float16, channel 0 is background."
+        f"`mask.png` holds class ids (argmax of the soft label, {dataset['ignore']} = ignore),\n"
+        f"  {stored}, channel 0 is background."
+    )
+
+
+def _reader_text(dataset: dict[str, Any]) -> str:
+    """Return how training processes share the shards without waiting for each other."""
+    least, most = dataset["splits"]["train"]["samples_per_shard"]
+    sizes = f"{least}" if least == most else f"{least} to {most}"
+    readers = dataset["readers"]
+    ranks, workers, samples = readers["ranks"], readers["workers_per_rank"], readers["least_samples_per_worker"]
+    if ranks * workers == 1:
+        return f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split."
+    return (
+        f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split.\n"
+        f"  Each of {ranks} ranks with {workers} workers reads {readers['shards_per_worker']} of them; with WebDataset "
+        f"`dataset.with_epoch({samples})`\n"
+        f"  (samples of one worker) ends the epoch of all ranks after as many batches."
     )
 
 
@@ -160,6 +296,7 @@ _PITFALLS = """## Pitfalls
   `ignore_index` does not work with float targets; ignored pixels are all zero in the soft label.
 - Never resize or average class ids; interpolate the soft label and renormalise it.
 - `mask.png` has small integers: do not divide it by 255.
+- MONAI's `PILReader` exchanges rows and columns unless it is given `reverse_indexing=False`.
 """
 
 _CITATION = """## Citation

@@ -20,6 +20,10 @@ import pytest
 from PIL import Image as Pillow
 
 COLOURS = ("rgb", "grey")
+FORMS = ("npy", "pair", "png")
+SETS = (*COLOURS, *FORMS)
+"""RGB and grey pictures with soft labels as npz, and RGB pictures with other forms of soft labels."""
+FORMATS = ("webdataset", "parquet", "folder")
 
 # Runs in a process of its own, in the folder of each dataset: what loaders leave in memory and in threads stays there.
 PROGRAM = '''
@@ -27,7 +31,7 @@ import hashlib, json, os, sys
 import torch
 
 class Watched(torch.nn.Module):
-    """Counts the pictures that it sees by their pixels."""
+    """Counts the pictures that it sees by their pixels, with the soft labels that lie beside them."""
 
     def __init__(self, channels):
         super().__init__()
@@ -36,11 +40,13 @@ class Watched(torch.nn.Module):
 
     def forward(self, images):
         pixels = (images * 255).round().to(torch.uint8).movedim(1, -1).contiguous().numpy()
-        self.seen += [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pixels]
+        labels = names["soft"].to(torch.float16).contiguous().numpy()
+        for picture, label in zip(pixels, labels, strict=True):
+            self.seen.append([hashlib.sha256(array.tobytes()).hexdigest() for array in (picture, label)])
         return self.layer(images)
 
-results = {}
-for folder, snippets in json.load(sys.stdin).items():
+results, given = {}, json.load(sys.stdin)
+for folder, snippets in given["snippets"].items():
     os.chdir(folder)
     for form, snippet in snippets.items():
         torch.manual_seed(0)
@@ -69,7 +75,7 @@ def pixels(picture):
     return [picture.mode, hashlib.sha256(picture.tobytes()).hexdigest()]
 
 read = {}
-for folder in sorted({name.rpartition(" ")[0] for name in results}):
+for folder in given["read"]:
     tables = dict(path="parquet", data_files={"train": folder + "/parquet/train-*.parquet"}, split="train")
     tars = dict(path="webdataset", data_files={"train": folder + "/webdataset/train-*.tar"}, split="train")
     read[folder] = {
@@ -93,6 +99,11 @@ class Loaded:
     outputs: dict[str, Path]
     answers: dict[str, Any]
 
+    def soft_labels(self, name: str) -> dict[str, bytes]:
+        """Return the (C, H, W) float16 bytes of each training sample of a set, from the npz of its colour's files."""
+        root = self.outputs[name if name in COLOURS else "rgb"] / "folder" / "soft"
+        return {path.stem: np.load(path)["soft"].tobytes() for path in root.glob("train-*.npz")}
+
     def pictures(self, colour: str) -> dict[str, tuple[Pillow.Image, Pillow.Image]]:
         """Return image and mask of each training sample, read from the tar files."""
         found: dict[str, dict[str, Pillow.Image]] = {}
@@ -113,16 +124,23 @@ def loaded(
     tiny: tuple[str, ...],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Loaded:
-    """Make an RGB and a grey dataset and run everything over them, offline."""
+    """Make the datasets and run everything over them, offline."""
     folder = tmp_path_factory.mktemp("snippets")
     outputs = {}
-    for colour in COLOURS:
-        source = make_source(folder / f"{colour}-source", train=6, grey=colour == "grey")
-        outputs[colour] = folder / colour
-        made = ("--copies", 2, "--shards", 4, "--format", "webdataset", "--format", "parquet")
-        result = run_cli("run", source, outputs[colour], *tiny, *made)
+    for name in SETS:
+        colour = "grey" if name == "grey" else "rgb"
+        source = folder / f"{colour}-source"
+        if not source.is_dir():
+            make_source(source, train=6, grey=name == "grey")
+        outputs[name] = folder / name
+        made = ("--copies", 2, "--shards", 4, *(word for form in FORMATS for word in ("--format", form)))
+        label = ("--soft-encoding", name) if name in FORMS else ()
+        result = run_cli("run", source, outputs[name], *tiny, *made, *label, "--cache", folder / f"{colour}-cache")
         assert result.exit_code == 0, result.stderr
-    given = {str(output): snippets_of(output) for output in outputs.values()}
+    given = {
+        "snippets": {str(output): snippets_of(output) for output in outputs.values()},
+        "read": [str(outputs[colour]) for colour in COLOURS],
+    }
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "HF_DATASETS_CACHE": str(folder / "hf" / "sets")}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -140,24 +158,29 @@ def loaded(
 def snippets_of(output: Path) -> dict[str, str]:
     """Return the Python blocks under the headings of the card."""
     card = (output / "README.md").read_text()
-    return dict(re.findall(r"^### (\w+)\n\n```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL))
+    found = re.findall(r"^### (\w+)\n\n```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
+    return {name: text for name, text in found if name in FORMATS}
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_card_has_a_snippet_for_each_format(loaded: Loaded, colour: str) -> None:
+@pytest.mark.parametrize("name", SETS)
+def test_card_has_a_snippet_for_each_format(loaded: Loaded, name: str) -> None:
     """Were there none, the tests below would run nothing."""
-    assert snippets_of(loaded.outputs[colour]).keys() == {"webdataset", "parquet"}
+    assert snippets_of(loaded.outputs[name]).keys() == set(FORMATS)
 
 
-@pytest.mark.parametrize("form", ["webdataset", "parquet"])
-@pytest.mark.parametrize("colour", COLOURS)
-def test_snippet_trains_on_every_sample_exactly_once(loaded: Loaded, colour: str, form: str) -> None:
-    """The model sees the stored pixels, each sample once an epoch, also over several worker processes."""
-    answer = loaded.answers["snippets"][f"{loaded.outputs[colour]} {form}"]
-    stored = [np.asarray(image) for image, _ in loaded.pictures(colour).values()]
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", SETS)
+def test_snippet_trains_on_every_sample_exactly_once(loaded: Loaded, name: str, form: str) -> None:
+    """The model sees the stored pixels with their labels, each sample once an epoch, also over several workers."""
+    answer = loaded.answers["snippets"][f"{loaded.outputs[name]} {form}"]
+    labels = loaded.soft_labels(name)
+    stored = [
+        (hashlib.sha256(np.asarray(image).tobytes()).hexdigest(), hashlib.sha256(labels[key]).hexdigest())
+        for key, (image, _) in loaded.pictures(name).items()
+    ]
 
     assert len(stored) == 12
-    assert Counter(answer["seen"]) == Counter(hashlib.sha256(image.tobytes()).hexdigest() for image in stored)
+    assert Counter(map(tuple, answer["seen"])) == Counter(stored)
     assert answer["labels"] == [3, 48, 64]
     assert np.isfinite(answer["loss"])
     assert answer["has_gradient"]
