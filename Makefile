@@ -11,7 +11,8 @@ BENCHMARKS := \
 	benchmarks/reading.py \
 	benchmarks/quality.py \
 	benchmarks/throughput.py \
-	benchmarks/scaling.py
+	benchmarks/scaling.py \
+	benchmarks/loaders.py
 
 # torch and torchvision stand beside the package so that pip looks at these large files first.
 INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e .
@@ -20,10 +21,12 @@ INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvisi
 READY := $(VENV)/.ready
 PACKAGE := $(VENV)/.package
 DEV := $(VENV)/.dev
+CONSUMERS := .venv-consumers
+TRAINERS := $(CONSUMERS)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow bench clean distclean
+.PHONY: help demo test test-slow test-faults bench clean distclean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -35,20 +38,25 @@ test: $(DEV)  ## lint, types and the quick tests: what every change has to pass
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not faults"
 
-test-slow: $(DEV)  ## the tests that take minutes
-	$(BIN)/pytest -m slow
+test-slow: $(DEV) $(TRAINERS)  ## the tests that take minutes, and other trainers over our outputs
+	$(BIN)/pytest -m slow --ignore=tests/consumers
+	$(CONSUMERS)/bin/pytest tests/consumers
+
+# Tests in other folders that stand for a row of the plan are named in rows.toml.
+test-faults: $(DEV)  ## the fault plan: kills, damage, full disks, two drivers; prints its table
+	$(BIN)/pytest tests/faults $$(sed -n 's/^    "\(tests[^:"]*\).*/\1/p' tests/faults/rows.toml | sort -u)
 
 bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
 clean:  ## remove what builds, tests and the demonstration leave behind
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -path ./$(CONSUMERS) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean  ## the same, and .venv
-	rm -rf $(VENV)
+distclean: clean  ## the same, and the environments
+	rm -rf $(VENV) $(CONSUMERS)
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -69,3 +77,11 @@ $(DEV): pyproject.toml constraints.txt | $(READY)
 	@echo "installing hsmix-gen and its tools (the first time this takes some minutes and, with torch, some 6 GB) ..."
 	@$(INSTALL) --group dev
 	@touch $(PACKAGE) $@
+
+$(TRAINERS): pyproject.toml tests/consumers/constraints.txt | $(READY)
+	@echo "making $(CONSUMERS) with other trainers (some 8 GB, some minutes) ..."
+	@$(PYTHON) -m venv $(CONSUMERS)
+	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --upgrade "pip>=25.1"
+	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --prefer-binary \
+		-c tests/consumers/constraints.txt torch torchvision -e . --group consumers
+	@touch $@

@@ -18,6 +18,7 @@ from hsmix_gen.pipeline.dicom_reader import DicomReader
 from hsmix_gen.pipeline.folder_reader import FolderReader
 from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.glas_reader import GlasReader
+from hsmix_gen.pipeline.identities import hidden_items, hidden_refusals, read_key, write_map
 from hsmix_gen.pipeline.isic_reader import IsicReader
 from hsmix_gen.pipeline.list_reader import ListReader
 from hsmix_gen.pipeline.monuseg_reader import MonusegReader
@@ -95,7 +96,18 @@ def discover(source: Path, config: RunConfig) -> Discovery:
     items = [_with_group(item, config.source.group_by) for item in items]
     assigned, split_notes = assign_splits(items, source, config.source.split, seed=config.seed)
     notes = (*found.notes, *split_notes)
-    return Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), notes, found.labelling)
+    discovery = Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), notes, found.labelling)
+    is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and reader.name == "dicom")
+    return _hidden(discovery, config) if is_private else discovery
+
+
+def _hidden(found: Discovery, config: RunConfig) -> Discovery:
+    """Return what was found under hashed ids, and write the map where one is wanted."""
+    key = read_key(config.source)
+    if config.run.id_map is not None:
+        write_map(Path(config.run.id_map), found.items, found.refusals, key)
+    items = sorted(hidden_items(found.items, key), key=lambda item: item.id)
+    return dataclasses.replace(found, items=tuple(items), refusals=tuple(hidden_refusals(found.refusals, key)))
 
 
 def _reader_for(source: Path, layout: str) -> Reader:
@@ -151,6 +163,9 @@ def _with_group(item: SourceItem, pattern: str | None) -> SourceItem:
 
 
 def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> str:
+    own = next((source / form for form in ("webdataset", "parquet") if (source / form).is_dir()), None)
+    if own is not None and (source / "manifest.parquet").is_file():
+        return f"{source} is a dataset that hsmix-gen wrote; give {own} to read its samples"
     problems = [*found.refusals, *clashes]
     if problems:
         first = problems[0]

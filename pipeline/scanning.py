@@ -109,10 +109,11 @@ def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
         image, mask = open_pair(item, options.how)
         found = [_scan_part(item, image, mask, part, options) for part in _parts(image, mask, options)]
     except SourceError as error:
-        return [ScanResult(item.id, problem=str(error))]
+        return [ScanResult(item.id, problem=item.told(str(error)))]
     if not found:
         problem = (
-            f"{item.mask.uri} has no slice with {options.min_foreground} foreground pixels; lower --min-foreground"
+            f"{item.told(item.mask.uri)} has no slice with {options.min_foreground} foreground pixels; "
+            "lower --min-foreground"
         )
         return [ScanResult(item.id, problem=problem)]
     return found

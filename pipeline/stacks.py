@@ -134,7 +134,8 @@ class ArrayStack:
     @property
     def channels(self) -> int:
         """Number of channels."""
-        return int(self.planes.shape[3]) if self.planes.ndim == 4 else 1
+        n_channels: int = self.planes.shape[3] if self.planes.ndim == 4 else 1
+        return n_channels
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -10,6 +10,9 @@ Layout = Literal[
 ]  # fmt: skip
 """Names of the readers; each is known to ``pipeline.reading``."""
 
+SoftEncoding = Literal["npz", "npy", "pair", "png"]
+"""Forms of stored soft labels; each is known to ``pipeline.soft_encoding``."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 OPTION_KEYS: dict[str, str] = {
@@ -29,6 +32,9 @@ OPTION_KEYS: dict[str, str] = {
     "classes": "source.classes",
     "split": "source.split",
     "group_by": "source.group_by",
+    "ids": "source.ids",
+    "id_key": "source.id_key",
+    "id_map": "run.id_map",
     "limit": "source.limit",
     "size": "image.size",
     "fit": "image.fit",
@@ -58,7 +64,10 @@ OPTION_KEYS: dict[str, str] = {
     "aggregate": "mix.aggregate",
     "partners": "mix.partners",
     "format": "output.formats",
+    "soft_encoding": "output.soft_encoding",
     "shards": "output.shards",
+    "ranks": "output.ranks",
+    "workers_per_rank": "output.workers_per_rank",
     "cache": "run.cache",
     "backend": "run.backend",
     "address": "run.address",
@@ -103,6 +112,10 @@ class SourceConfig(Section):
     """Whether a pixel has one class, or each class a channel of its own."""
     label_regions: dict[str, tuple[int, ...]] | None = None
     """Multi-label: name of each channel and the mask values that belong to it, outer regions first."""
+    ids: Literal["auto", "names", "hashed"] = "auto"
+    """What ids are made of; ``auto``: names of files, hashes for DICOM."""
+    id_key: str | None = None
+    """File with a secret that keys hashed ids, so that nobody without it can try guesses."""
     split: str = "auto"
     """``auto``, a ratio TRAIN/VAL/TEST such as ``0.8/0.1/0.1``, or a file or folder with lists of ids."""
     group_by: str | None = None
@@ -294,16 +307,36 @@ class MixConfig(Section):
 class OutputConfig(Section):
     """What is written."""
 
-    formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset",)
+    formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = ("webdataset",)
+    soft_encoding: SoftEncoding = "npz"
+    """How soft labels are stored, see ``pipeline.soft_encoding``; all give the same labels."""
     shards: PositiveInt | None = None
     """Training shards; none: at least 32 where there are as many samples, and none above 256 MiB."""
+    ranks: PositiveInt = 1
+    """Processes of the training job; shards are a multiple of ranks times workers."""
+    workers_per_rank: PositiveInt = 1
+    """Loader workers of each of these processes."""
     name: str = "hsmix"
     """Name of the dataset in its card."""
+
+    @property
+    def readers(self) -> int:
+        """Workers of all ranks together, each of which reads shards of its own."""
+        return self.ranks * self.workers_per_rank
 
     @model_validator(mode="after")
     def _some_format(self) -> Self:
         if not self.formats or len(set(self.formats)) != len(self.formats):
             raise ValueError(f"formats must name each format once, got {list(self.formats)}")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_for_all_readers(self) -> Self:
+        if self.shards is not None and self.shards % self.readers:
+            raise ValueError(
+                f"shards must be a multiple of ranks x workers_per_rank = {self.readers}, got {self.shards}; "
+                "change one of them, or leave --shards away"
+            )
         return self
 
 
@@ -315,12 +348,17 @@ class ExecutionConfig(Section):
     """Address of a running Ray cluster; none: Ray is started for this run."""
     workers: PositiveInt | None = None
     """Units at work at once; none: the processors of this machine, or of the cluster."""
+    id_map: str | None = None
+    """File that tells which hashed id stands for which name; keep it apart from the dataset."""
     cache: str | None = None
     """Folder of the feature cache; none: ``.hsmix/cache`` in the output."""
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
-    """Seconds without any finished unit after which Ray's work is stopped and tried again elsewhere, once."""
+    """Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere,
+    then its parts one by one."""
+    check_space: bool = True
+    """Whether a run is refused for which its disks seem too small; the need is an estimate."""
     max_errors: NonNegativeInt | None = None
-    """Refused sources above which the exit status is 1; none: any number is tolerated."""
+    """Refused sources and samples above which the exit status is 1; none: any number is tolerated."""
 
 
 class RunConfig(Section):

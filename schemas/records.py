@@ -1,8 +1,12 @@
 """Records that travel between the stages of a run; each is plain, frozen and small."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any, Literal
+
+from hsmix_gen.schemas.errors import one_line
 
 Split = Literal["train", "val", "test"]
 Mode = Literal["none", "hard", "soft"]
@@ -21,6 +25,9 @@ class Refusal:
     path: str
     stage: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", one_line(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +63,33 @@ def picture(path: str) -> Content:
     return Content("picture", (path,))
 
 
+def without_names(text: str, names: Iterable[str], stand_in: str) -> str:
+    """Return a text in which something stands for names, the longest first, but not for parts of other words."""
+    longest_first = sorted(filter(None, names), key=len, reverse=True)
+    pattern = "|".join(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])" for name in longest_first)
+    return re.sub(pattern, stand_in, text) if pattern else text
+
+
 @dataclass(frozen=True, slots=True)
 class SourceItem:
-    """A picture or a volume with its mask, as a reader found it; nothing has been decoded yet."""
+    """A picture or a volume with its mask, as a reader found it; nothing has been decoded yet.
+
+    `hidden` holds the names that must not be told, where ids are hashes.
+    """
 
     id: str
     image: Content
     mask: Content
     group: str | None = None
     split: Split | None = None
+    hidden: tuple[str, ...] = ()
+
+    def told(self, text: str) -> str:
+        """Return a text about the item; where names are hidden its id stands for them and for its files."""
+        if not self.hidden:
+            return text
+        paths = [path for content in (self.image, self.mask) for path in (*content.paths, content.body) if path]
+        return without_names(text, {*self.hidden, *paths, *(PurePath(path).name for path in paths)}, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +260,19 @@ class FileRecord:
     path: str
     bytes: int
     sha256: str
+    md5: str | None = None
+    """Of tar files only, because their wids index names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """A finished shard in all of its formats, with the manifest rows of its samples."""
+    """A finished shard in all of its formats, with the rows of its samples; those that failed carry their reason."""
 
     name: str
     split: str
     files: tuple[FileRecord, ...]
     rows: tuple[ManifestRow, ...]
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

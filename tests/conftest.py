@@ -131,7 +131,12 @@ def shard_digests() -> Callable[[Path], dict[str, str]]:
     """Return the sha256 of each file that has to be the same for equal runs: all shards and the manifest."""
 
     def digests(output: Path) -> dict[str, str]:
-        files = [path for form in ("webdataset", "parquet") for path in (output / form).rglob("*") if path.is_file()]
+        files = [
+            path
+            for form in ("webdataset", "parquet", "folder")
+            for path in (output / form).rglob("*")
+            if path.is_file()
+        ]
         files.append(output / "manifest.parquet")
         return {str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 

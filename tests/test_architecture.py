@@ -16,18 +16,22 @@ NOWHERE: set[str] = set()
 LIBRARY_HOMES = {
     "click": {"pipeline/cli.py", "pipeline/options.py"},
     "defusedxml": {"pipeline/polygon_files.py"},
-    "h5py": {"pipeline/array_containers.py"},
+    "fsspec": {"pipeline/stores.py"},
+    "h5py": {"pipeline/array_containers.py", "pipeline/export_synapse.py"},
     "imagehash": {"pipeline/looks.py"},
     "monai": {"stages/fitting.py"},
     "nibabel": {
         "pipeline/dicom_planes.py",
+        "pipeline/export_nnunet_files.py",
         "pipeline/nifti_files.py",
         "pipeline/nifti_headers.py",
         "pipeline/volume_frames.py",
     },
     "pyarrow": {
+        "pipeline/loading.py",
         "pipeline/packed_files.py",
         "pipeline/parquet_reader.py",
+        "pipeline/sample_files.py",
         "pipeline/shard_reading.py",
         "pipeline/shards.py",
         "pipeline/tables.py",
@@ -41,13 +45,15 @@ LIBRARY_HOMES = {
         "pipeline/dicom_series.py",
     },
     "pytorch_grad_cam": {"pipeline/doctor.py", "stages/gradcam.py"},
-    "ray": {"pipeline/ray_run.py"},
+    "ray": {"pipeline/ray_nodes.py", "pipeline/ray_run.py"},
     "rich": {"pipeline/progress.py"},
     "skimage": {"pipeline/demo.py", "pipeline/polygon_files.py", "stages/superpixels.py"},
     "sklearn": {"stages/splitting.py"},
     "torch": {
         "pipeline/doctor.py",
+        "pipeline/gpu_memory.py",
         "pipeline/gradcam_units.py",
+        "pipeline/loading.py",
         "pipeline/models.py",
         "pipeline/weight_files.py",
         "stages/fit_batches.py",
@@ -58,10 +64,10 @@ LIBRARY_HOMES = {
         "stages/network_io.py",
         "stages/torch_context.py",
     },
-    "zarr": {"pipeline/cache.py"},
+    "zarr": {"pipeline/cache.py", "pipeline/export_zarr.py"},
     "random": NOWHERE,  # its state is global: chance comes from stages/randomness.py
     "multiprocessing": NOWHERE,  # Ray schedules
-    "concurrent": NOWHERE,
+    "concurrent": {"pipeline/stores.py"},  # transfers in flight, a bounded number; Ray schedules all work
 }
 
 # Stages compute: files, clock and environment are the pipeline's.

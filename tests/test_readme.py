@@ -15,6 +15,7 @@ def test_the_loader_snippets_are_those_of_the_cards() -> None:
         "dtype": "uint8",
         "channels": 3,
         "label_mode": "exclusive",
+        "classes": ["background", "foreground"],
         "formats": {"webdataset": [], "parquet": []},
     }
 

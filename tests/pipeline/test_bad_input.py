@@ -238,7 +238,7 @@ UNUSABLE = (
     (lists_of_unknown_ids, "names none of the 8 ids, which look like case_00"),
     (one_training_image, "1 usable image(s), mixing needs 2"),
     (an_id_in_two_lists, "lists case_01 in train and in val"),
-    (only_bad_masks, "no pair of image and mask can be used"),
+    (only_bad_masks, "pairs of image and mask can be used"),
     (mask_values_without_convention, "--mask-values"),
 )
 

@@ -296,7 +296,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(
     """Output can be piped while progress is watched."""
     result = run_cli("run", made.source, tmp_path / "output", *job)
 
-    shards = [*(tmp_path / "output" / "webdataset").iterdir(), *(tmp_path / "output" / "parquet").iterdir()]
+    shards = [*(tmp_path / "output" / "webdataset").glob("*.tar"), *(tmp_path / "output" / "parquet").iterdir()]
     assert len(shards) == 2 * (3 + 1 + 1)
     assert result.stdout.startswith(f"wrote {SAMPLES} samples in 5 shards, ")
     assert "refused 0 of 8 sources" in result.stdout
