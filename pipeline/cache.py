@@ -70,25 +70,24 @@ class FeatureCache:
         self._kept_bytes = self._room = kept_bytes
 
     def create(self, layer: str, arrays: list[ArraySpec], *, n_rows: int, block: int) -> None:
-        """Make the arrays of a layer unless they are there; nothing is filled."""
-        if is_remote(self.root):
-            with _scratch() as scratch:
-                FeatureCache(scratch).create(layer, arrays, n_rows=n_rows, block=block)
-                self._send_missing(scratch)
-            return
-        group = zarr.open_group(self._store(layer), mode="a", zarr_format=3)
-        for spec in arrays:
-            if spec.name in group:
-                continue
-            group.create_array(
-                spec.name,
-                shape=(n_rows, *spec.row),
-                chunks=(1, *(spec.chunk or spec.row)),
-                shards=(block, *spec.row),
-                dtype=spec.dtype,
-                compressors=ZstdCodec(level=1, checksum=True),
-                fill_value=0,
-            )
+        """Describe the arrays of a layer unless that is done already; nothing is filled.
+
+        A description that is not as it would be written now decides wrongly how chunks are read, and is replaced.
+        """
+        with _scratch() as scratch:
+            group = zarr.open_group(str(scratch / f"{layer}.zarr"), mode="w", zarr_format=3)
+            for spec in arrays:
+                group.create_array(
+                    spec.name,
+                    shape=(n_rows, *spec.row),
+                    chunks=(1, *(spec.chunk or spec.row)),
+                    shards=(block, *spec.row),
+                    dtype=spec.dtype,
+                    compressors=ZstdCodec(level=1, checksum=True),
+                    fill_value=0,
+                )
+            for path in sorted(scratch.rglob(_METADATA)):
+                storage.write_whole(self.root / path.relative_to(scratch).as_posix(), path.read_bytes())
 
     def write_block(
         self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
@@ -103,17 +102,12 @@ class FeatureCache:
             path = self._layer_path(layer) / name / key
             # Zarr reads the index of a file that it is about to replace, and fails where that is damaged.
             path.unlink(missing_ok=True)
-            array[rows.start : rows.stop] = value
-            storage.sync(path)
-            storage.sync(path.parent)
+            with storage.telling(path):
+                array[rows.start : rows.stop] = value
+                storage.sync(path)
+                storage.sync(path.parent)
             files.append(storage.file_record(path, self.root))
         return tuple(files)
-
-    def _send_missing(self, scratch: Path) -> None:
-        for path in sorted(scratch.rglob(_METADATA)):
-            target = self.root / path.relative_to(scratch).as_posix()
-            if not target.is_file():
-                storage.write_whole(target, path.read_bytes())
 
     def _send_block(
         self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
@@ -176,11 +170,28 @@ class FeatureCache:
         sound = {file for file, right in zip(files, storage.all_match(files, self.root), strict=True) if right}
         found: dict[int, BlockRecord] = {}
         for path, record in zip(paths, records, strict=True):
-            if record is not None and sound.issuperset(record.files):
+            # A record that was copied about tells of files that are sound, but of another block.
+            is_its_own = record is not None and (record.layer, f"{record.block:06d}") == (layer, path.stem)
+            if record is not None and is_its_own and sound.issuperset(record.files):
                 found[record.block] = record
             else:
                 path.unlink()
         return found
+
+    def check_whole(self, layer: str, n_blocks: int) -> None:
+        """Refuse a layer of which blocks are missing or damaged, where they cannot be made again.
+
+        Raises
+        ------
+        CacheError
+            With the way out.
+        """
+        n_missing = n_blocks - len(self.records(layer))
+        if n_missing:
+            raise CacheError(
+                f"{self._layer_path(layer)}: {n_missing} of {n_blocks} blocks are missing or do not match their "
+                "record; run prepare again, it makes them anew"
+            )
 
     def commit(self, record: BlockRecord) -> None:
         """Write the record that makes a block count; the driver alone calls this, after checking the files.

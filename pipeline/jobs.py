@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
 from hsmix_gen.pipeline.inventory import take_inventory
 from hsmix_gen.pipeline.layer_names import name_layers
@@ -103,6 +104,8 @@ def run_generate(
     """Do the CPU half from a finished cache."""
     with _held(output, reporter, fresh=fresh):
         prepared, _ = load(cache)
+        for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
+            FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)
         outputs = _outputs(output, config)
         for fold, part in zip(prepared, outputs, strict=True):
             part.check_identity(identity_of(fold.layers, fold.records, config), fold.records)

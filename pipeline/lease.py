@@ -1,5 +1,6 @@
 """One driver to a folder: a lease with a heartbeat, refused to a second driver and taken over once it is stale."""
 
+import contextlib
 import os
 import secrets
 import socket
@@ -102,8 +103,10 @@ class Lease:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._is_mine(self._read()):
-            self._path.unlink(missing_ok=True)
+        # A store that is away must not hide why the job ended; without a beat the lease is stale soon.
+        with contextlib.suppress(OSError, HsmixError):
+            if self._is_mine(self._read()):
+                self._path.unlink(missing_ok=True)
 
     def check(self) -> None:
         """Refuse to go on if another driver has taken the lease over.
@@ -122,14 +125,14 @@ class Lease:
     def _beat(self) -> None:
         beat = 0
         while not self._ended.wait(self._heartbeat_s):
-            if not self._is_mine(self._read()):
-                self._lost = True
-                return
-            beat += 1
             try:
+                if not self._is_mine(self._read()):
+                    self._lost = True
+                    return
+                beat += 1
                 self._write(Holder(**{**asdict(self._mine), "beat": beat}))
             except (OSError, HsmixError):
-                continue  # a full disk or a network that is away for a moment: the next beat may pass
+                continue  # a full disk or a store that is away for a moment: the next beat may pass
 
     def _is_stale(self, held: Holder) -> bool:
         """Return whether the driver of a lease is dead: known here, or silent for so many beats elsewhere."""

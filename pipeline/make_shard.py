@@ -84,10 +84,12 @@ def make_shard(task: ShardTask) -> ShardRecord:
             made = make_one(cache, task.layers, plan, task.sources, task.mix, task.soft_encoding)
             member = made.members[encoding.soft_member(task.soft_encoding)]
             soft_column = partial(encoding.encode_column, made.sample.mixed.soft, task.soft_encoding, member)
-            for writer in writers:
-                writer.add(plan.key, made.members, soft_column, made.row.provenance())
+            with storage.telling(path):
+                for writer in writers:
+                    writer.add(plan.key, made.members, soft_column, made.row.provenance())
             rows.append(made.row)
-        paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
+        with storage.telling(path):
+            paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
     except BaseException:
         for writer in writers:
             with contextlib.suppress(Exception):

@@ -161,7 +161,14 @@ class Output:
         """
         if not self._identity.is_file():
             return
-        told = _difference(storage.read_json(self._identity), identity)
+        try:
+            begun = storage.read_json(self._identity)
+            told = _difference(begun, identity)
+        except (ValueError, TypeError, AttributeError):
+            raise OutputError(
+                f"{self._identity} is damaged, so that changed options cannot be told; choose another folder, or start "
+                "anew with --fresh"
+            ) from None
         changed = describe_difference(read_sources(self.state / SOURCES_FILE), sources)
         if changed:
             told = [f"sources: {changed}", *told]
@@ -195,7 +202,8 @@ class Output:
         files = [file for record in records if record is not None for file in record.files]
         sound = {file for file, right in zip(files, storage.all_match(files, self.root), strict=True) if right}
         for path, record in zip(paths, records, strict=True):
-            if record is not None and sound.issuperset(record.files):
+            # A record that was copied about would count its samples twice.
+            if record is not None and record.name == path.stem and sound.issuperset(record.files):
                 found[record.name] = replace(record, rows=())
             else:
                 path.unlink()

@@ -46,10 +46,17 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord]) -> None:
     if not sources.is_file():
         write_sources(sources, records)
     if features.is_file() and (
-        [fold["layers"] for fold in storage.read_json(features).get("folds", [])] != [fold.names for fold in layers]
-        or _homes(read_sources(sources)) != _homes(records)
+        _named_layers(features) != [fold.names for fold in layers] or _homes(read_sources(sources)) != _homes(records)
     ):
         features.unlink()
+
+
+def _named_layers(features: Path) -> list[dict[str, str]]:
+    """Return the layers of a description; none of a damaged one, which is written again at the end."""
+    try:
+        return [fold["layers"] for fold in storage.read_json(features)["folds"]]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: RunConfig) -> None:

@@ -129,7 +129,8 @@ class ArrayStack:
     @property
     def n_planes(self) -> int:
         """Number of planes."""
-        return self.planes.shape[0]
+        n_planes: int = self.planes.shape[0]
+        return n_planes
 
     @property
     def channels(self) -> int:

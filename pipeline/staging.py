@@ -1,6 +1,7 @@
 """Sources in object stores, mirrored into a local folder: readers and decoders see files, tables name addresses."""
 
 import os
+import posixpath
 import re
 import secrets
 import shutil
@@ -65,7 +66,10 @@ def stage(source: Path, config: RunConfig, note: Callable[[str], None]) -> tuple
         config = config.model_copy(update={"source": _with_root(config.source, staged_path(root))})
     if not is_remote(source):
         return source, config
-    wanted = _listed(source)
+    try:
+        wanted = _listed(source)
+    except FileNotFoundError:
+        wanted = []  # not even the bucket
     if not wanted:
         raise SourceError(f"{source} holds nothing, or is not there; check bucket, name and endpoint")
     is_one = wanted[0].address == source
@@ -123,7 +127,8 @@ def ensure_local(paths: Iterable[str]) -> None:
 def address_of(path: str) -> StorePath | None:
     """Return where a staged file comes from; of other files None."""
     found = _STAGED.fullmatch(path)
-    return StorePath(found[1], PurePosixPath("/", found[2])) if found else None
+    # Lists may name neighbours with "..", which no key has.
+    return StorePath(found[1], PurePosixPath(posixpath.normpath(f"/{found[2]}"))) if found else None
 
 
 def staged_path(address: StorePath) -> Path:

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,17 @@ TEMPORARY = ".hsmix-tmp-"
 _CHUNK = 2**20
 _sent: dict[StorePath, tuple[int, str]] = {}
 """Size and checksum of what this process sent, until their record is taken: to read them back is the driver's part."""
+
+
+@contextlib.contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Let an error of the system name the file that was written: that of a full disk names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def temporary_beside(path: Path) -> Path:
@@ -38,9 +49,10 @@ def publish(temporary: Path, path: Path) -> None:
         _sent[path] = size, digest
         temporary.unlink()
         return
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)
+    with telling(path):
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -52,7 +64,8 @@ def write_whole(path: Path, data: bytes) -> None:
         return
     temporary = temporary_beside(path)
     try:
-        temporary.write_bytes(data)
+        with telling(path):
+            temporary.write_bytes(data)
         publish(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

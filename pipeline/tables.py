@@ -16,9 +16,10 @@ from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
 
 def read_table(path: Path) -> pa.Table:
     """Return a Parquet file as a table; a damaged one raises ``ValueError``."""
-    # A path given as text could be taken for a partitioned folder; the bytes are what is meant.
-    with path.open("rb") as file:
-        return pq.read_table(file)
+    # A path given as text could be taken for a partitioned folder; the bytes are what is meant. Of a Python file a
+    # thread of Arrow may still hold on when the process ends, which then aborts it (apache/arrow#34314).
+    with pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+        return file.read(use_threads=False)
 
 
 def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
@@ -28,11 +29,26 @@ def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
 
 
 def read_sources(path: Path) -> list[SourceRecord]:
-    """Return the rows of ``sources.parquet``."""
-    return [
-        SourceRecord(**{**row, "spacing": None if row["spacing"] is None else tuple(row["spacing"])})
-        for row in read_table(path).to_pylist()
-    ]
+    """Return the rows of ``sources.parquet``.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
+    """
+    try:
+        return [
+            SourceRecord(**{**row, "spacing": None if row["spacing"] is None else tuple(row["spacing"])})
+            for row in read_table(path).to_pylist()
+        ]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(
+            f"{path} is damaged ({reason}), so that changed sources cannot be told; choose another folder, or start "
+            "anew with --fresh"
+        ) from None
 
 
 def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:

@@ -85,7 +85,8 @@ def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(
     """The backend decides who works and when, never what comes out."""
     expected = shard_digests(one_worker.serial)
 
-    assert len(expected) == 2 * (5 + 1 + 1) + 1
+    # Two formats of five, one and one shards, the index of each split for wids, and the manifest.
+    assert len(expected) == 2 * (5 + 1 + 1) + 3 + 1
     assert shard_digests(one_worker.ray) == expected
 
 

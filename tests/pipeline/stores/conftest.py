@@ -144,7 +144,7 @@ def proxy(s3_server: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) 
     state = Proxy()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state, s3_server.endpoint.removeprefix("http://")))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     state.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", state.endpoint)

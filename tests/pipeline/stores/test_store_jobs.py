@@ -84,6 +84,7 @@ def test_from_store_to_store_the_bytes_are_those_of_a_local_run(
     assert snapshot(store.folder) == before
 
 
+@pytest.mark.slow
 def test_a_job_goes_through_a_store_that_fails_now_and_then(
     store: Any,
     proxy: Any,
@@ -103,6 +104,7 @@ def test_a_job_goes_through_a_store_that_fails_now_and_then(
     assert proxy.most_in_flight <= 8
 
 
+@pytest.mark.slow
 def test_a_job_gives_up_in_one_line_and_goes_on_from_there(
     store: Any,
     proxy: Any,
@@ -131,6 +133,7 @@ def test_a_job_gives_up_in_one_line_and_goes_on_from_there(
     assert shard_digests(store.folder / "out") == expected
 
 
+@pytest.mark.slow
 def test_a_killed_job_leaves_no_part_of_a_shard_and_goes_on_from_there(
     store: Any,
     proxy: Any,
@@ -142,7 +145,7 @@ def test_a_killed_job_leaves_no_part_of_a_shard_and_goes_on_from_there(
 ) -> None:
     """The process is killed while a shard is on its way."""
     proxy.script = lambda method, path: "stuck" if method == "PUT" and "train-000001" in path else ""
-    arguments = [command, "run", f"{store.address}/photos", f"{store.address}/out", *options]
+    arguments = [str(command), "run", f"{store.address}/photos", f"{store.address}/out", *options]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
     while not any("train-000001" in path for _, path, _ in list(proxy.requests)):
@@ -160,6 +163,7 @@ def test_a_killed_job_leaves_no_part_of_a_shard_and_goes_on_from_there(
     assert shard_digests(store.folder / "out") == expected
 
 
+@pytest.mark.slow
 def test_a_local_output_may_have_its_cache_in_a_store(
     store: Any, photos: Path, tmp_path: Path, expected: dict[str, str], options: tuple[str, ...], run_cli: Cli,
     shard_digests: Any,
@@ -172,6 +176,32 @@ def test_a_local_output_may_have_its_cache_in_a_store(
     fresh = run_cli("generate", "--cache", f"{store.address}/features", tmp_path / "again", *_mix(options))
     assert fresh.exit_code == 0, fresh.stderr
     assert shard_digests(tmp_path / "again") == expected
+
+
+def test_a_source_in_a_store_is_inspected_under_its_address(store: Any, run_cli: Cli) -> None:
+    result = run_cli("inspect", f"{store.address}/photos")
+
+    assert result.exit_code == 0, result.stderr
+    assert f"{store.address}/photos" in result.stdout
+    assert "hsmix-staged" not in result.stdout
+
+
+def test_an_output_in_a_store_is_verified_and_its_damage_found(
+    store: Any, options: tuple[str, ...], run_cli: Cli
+) -> None:
+    assert run_there(run_cli, store, *options).exit_code == 0
+    sound = run_cli("verify", f"{store.address}/out")
+    assert sound.exit_code == 0, sound.stdout + sound.stderr
+
+    shard = next((store.folder / "out" / "webdataset").glob("train-*.tar"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    store.put(f"out/webdataset/{shard.name}", bytes(data))
+    damaged = run_cli("verify", f"{store.address}/out")
+
+    assert damaged.exit_code == 1
+    assert shard.name in damaged.stdout + damaged.stderr
+    assert "Traceback" not in damaged.stderr
 
 
 def test_wrong_credentials_are_told_in_one_line(
