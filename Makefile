@@ -44,15 +44,14 @@ test-slow: $(DEV) $(TRAINERS)  ## the tests that take minutes, and other trainer
 	$(BIN)/pytest -m slow --ignore=tests/consumers
 	$(CONSUMERS)/bin/pytest tests/consumers
 
-# Tests in other folders that stand for a row of the plan are named in rows.toml.
-test-faults: $(DEV)  ## the fault plan: kills, damage, full disks, two drivers; prints its table
-	$(BIN)/pytest tests/faults $$(sed -n 's/^    "\(tests[^:"]*\).*/\1/p' tests/faults/rows.toml | sort -u)
+test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table of faults
+	$(BIN)/pytest tests/faults tests -m "fault and not gpu" --fault-table fault-table.md
 
 bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
 clean:  ## remove what builds, tests and the demonstration leave behind
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
+	rm -rf build dist fault-table.md *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
 	find . -path ./$(VENV) -prune -o -path ./$(CONSUMERS) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## the same, and the environments

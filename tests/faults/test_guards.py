@@ -1,0 +1,266 @@
+"""What changes between two runs, who else works here and what the clock says: refused by name, or without effect."""
+
+import csv
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+
+@pytest.fixture
+def begun(tiny_job: Any, tmp_path: Path) -> Path:
+    """An output that was begun and not finished."""
+    output = tmp_path / "output"
+    number = next(n for n, (what, path) in enumerate(tiny_job.steps, 1) if path == ".hsmix/shards/train-000000.json")
+    ended = tiny_job.run(output, folder=output, at=number + 2, signal=int(signal.SIGKILL))
+    assert ended.status == -signal.SIGKILL
+    return output
+
+
+# Versions
+
+
+@pytest.mark.fault("F22")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hsmix-gen", "pillow"),
+        *(
+            pytest.param(name, marks=pytest.mark.faults)
+            for name in ("numpy", "scipy", "scikit-image", "pyarrow", "imagecodecs")
+        ),
+    ],
+)
+def test_other_version_is_refused_with_both_and_the_ways_out(
+    tiny_job: Any, begun: Path, error_line: Callable[[Any], str], name: str
+) -> None:
+    """Half of a dataset made by one version and half by another cannot be told apart later."""
+    line = error_line(tiny_job.run(begun, versions={name: "99.1"}))
+
+    assert str(begun) in line
+    assert "choose another folder, or start anew with --fresh" in line
+    if name in {"hsmix-gen", "numpy", "scipy", "pyarrow", "imagecodecs"}:
+        assert f"version of {name} was " in line
+        assert "is 99.1" in line
+    tiny_job.finish(begun)
+
+
+@pytest.mark.fault("F22")
+def test_version_that_changes_no_byte_is_accepted(tiny_job: Any, begun: Path) -> None:
+    """A cluster's Ray is updated while a job waits."""
+    ended = tiny_job.run(begun, versions={"ray": "99.1", "rich": "99.1", "click": "99.1"})
+
+    assert ended.status == 0, ended.stderr
+    assert tiny_job.damages(begun) == {}
+
+
+# Inputs
+
+
+@pytest.fixture
+def listed(tiny_job: Any, tmp_path: Path) -> Path:
+    """The same source, named by a list."""
+    folder = Path(shutil.copytree(tiny_job.source, tmp_path / "listed"))
+    shutil.rmtree(folder / "splits")
+    names = sorted(path.name for path in (folder / "images").iterdir())
+    rows = [
+        {"image": f"images/{name}", "mask": f"masks/{name}", "split": "val" if "03" in name else "train"}
+        for name in names
+    ]
+    write_list(folder / "list.csv", rows)
+    return folder / "list.csv"
+
+
+def write_list(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write a list of pairs."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_list(path: Path) -> list[dict[str, str]]:
+    """Read a list of pairs."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.fault("F18")
+def test_list_in_another_order_is_the_same_source(
+    tiny_job: Any, listed: Path, tmp_path: Path, digests_of: Callable[[Path], dict[str, str]]
+) -> None:
+    """Rows are known by their content; who sorts a table changes nothing."""
+    output = tmp_path / "output"
+    first = tiny_job.drivers.run("run", listed, output, *tiny_job.options)
+    assert first.status == 0, first.stderr
+    before = digests_of(output)
+    write_list(listed, read_list(listed)[::-1])
+    (output / "webdataset" / "train-000000.tar").unlink()
+
+    again = tiny_job.drivers.run("run", listed, output, *tiny_job.options)
+
+    assert again.status == 0, again.stderr
+    assert digests_of(output) == before
+
+
+def change_a_pixel(listed: Path) -> None:
+    """One pixel, the least that can change."""
+    path = listed.parent / "images" / "case_01.png"
+    image = np.array(Pillow.open(path))
+    image[5, 7] ^= 1
+    Pillow.fromarray(image).save(path)
+
+
+def change_a_mask(listed: Path) -> None:
+    """One pixel of a label."""
+    path = listed.parent / "masks" / "case_01.png"
+    mask = np.array(Pillow.open(path))
+    mask[0, 0] = 255 if mask[0, 0] != 255 else 0
+    Pillow.fromarray(mask).save(path)
+
+
+def add_a_row(listed: Path) -> None:
+    """A pair of its own, not a copy of another one."""
+    for kind in ("images", "masks"):
+        pixels = np.array(Pillow.open(listed.parent / kind / "case_02.png"))
+        Pillow.fromarray(np.ascontiguousarray(pixels[::-1])).save(listed.parent / kind / "case_77.png")
+    row = {"image": "images/case_77.png", "mask": "masks/case_77.png", "split": "train"}
+    write_list(listed, [*read_list(listed), row])
+
+
+def remove_a_row(listed: Path) -> None:
+    write_list(listed, read_list(listed)[1:])
+
+
+def move_to_another_split(listed: Path) -> None:
+    """Who was trained on would be validated on."""
+    rows = read_list(listed)
+    rows[0]["split"] = "test"
+    write_list(listed, rows)
+
+
+@pytest.mark.fault("F18")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (change_a_pixel, "1 changed (images__case_01"),
+        (change_a_mask, "1 changed (images__case_01"),
+        (add_a_row, "1 added (images__case_77"),
+        (remove_a_row, "1 missing (images__case_00"),
+        (move_to_another_split, "splits and groups"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_changed_list_is_refused_with_the_difference(
+    tiny_job: Any,
+    listed: Path,
+    tmp_path: Path,
+    error_line: Callable[[Any], str],
+    snapshot: Callable[[Path], dict[str, tuple[str, int]]],
+    change: Callable[[Path], None],
+    told: str,
+) -> None:
+    output = tmp_path / "output"
+    begun = tiny_job.drivers.run("run", listed, output, *tiny_job.options, folder=output, at=180, signal=9)
+    assert begun.status == -signal.SIGKILL
+    change(listed)
+    before = snapshot(output)
+
+    line = error_line(tiny_job.drivers.run("run", listed, output, *tiny_job.options))
+
+    assert told.split("(", maxsplit=1)[0] in line
+    assert "--fresh" in line
+    # The lease of the killed driver goes, nothing else.
+    assert snapshot(output) == {name: found for name, found in before.items() if not name.endswith("lease.json")}
+
+
+# Drivers
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return as soon as something is the case."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.fault("F20")
+def test_second_driver_is_refused_and_the_first_one_finishes(
+    tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path
+) -> None:
+    """A scheduler that starts a job twice, or a second terminal."""
+    output = tmp_path / "output"
+    first = tiny_job.start(output, folder=output, at=120, signal=int(signal.SIGSTOP))
+    wait_for(lambda: is_stopped(first.pid))
+
+    second = tiny_job.run(output)
+
+    first.send(signal.SIGCONT)
+    ended = first.wait()
+    assert f"is being written by process {first.pid}" in error_line(second)
+    assert ended.status == 0, ended.stderr
+    assert tiny_job.damages(output) == {}
+    tiny_job.finish(output)
+
+
+@pytest.mark.fault("F20")
+def test_lease_of_a_killed_driver_is_taken_over(tiny_job: Any, begun: Path) -> None:
+    """Nobody has to remove a file by hand after a crash."""
+    tiny_job.finish(begun)
+
+    assert list(begun.rglob("*lease*")) == []
+
+
+@pytest.mark.faults
+@pytest.mark.fault("F20")
+def test_drivers_that_start_together_make_one_dataset(
+    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Whoever comes first works; the others are told so, or find the work done."""
+    rounds, drivers = 5, 4
+    record_property("tried", rounds * drivers)
+    for number in range(rounds):
+        output = tmp_path / str(number)
+
+        ended = [started.wait() for started in [tiny_job.start(output) for _ in range(drivers)]]
+
+        assert {each.status for each in ended} <= {0, 1}, [each.stderr for each in ended]
+        for each in ended:
+            assert "Traceback" not in each.stderr, each.stderr
+            if each.status == 1:
+                assert "is being written by process" in each.stderr or "was taken over" in each.stderr, each.stderr
+        tiny_job.finish(output)
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process was stopped by SIGSTOP."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+# Clock
+
+
+@pytest.mark.fault("F21")
+def test_clock_that_jumps_by_days_and_years_changes_nothing(tiny_job: Any, tmp_path: Path) -> None:
+    """Machines come up in 1970 and are set right in the middle of a job."""
+    output = tmp_path / "output"
+
+    ended = tiny_job.run(output, clock=True)
+
+    assert ended.status == 0, ended.stderr
+    assert tiny_job.damages(output) == {}
+
+
+@pytest.mark.fault("F21")
+def test_begun_output_is_finished_under_another_clock(tiny_job: Any, begun: Path) -> None:
+    ended = tiny_job.run(begun, clock=True)
+
+    assert ended.status == 0, ended.stderr
+    assert tiny_job.damages(begun) == {}
