@@ -12,7 +12,9 @@ BENCHMARKS := \
 	benchmarks/quality.py \
 	benchmarks/throughput.py \
 	benchmarks/scaling.py \
-	benchmarks/loaders.py
+	benchmarks/loaders.py \
+	benchmarks/soft_encodings.py \
+	benchmarks/trust.py
 
 # torch and torchvision stand beside the package so that pip looks at these large files first.
 INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e .
