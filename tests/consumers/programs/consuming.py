@@ -1,5 +1,6 @@
 """What all programs of this folder share: they keep what their reader gave, fit a network to it, and report both."""
 
+import random
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,5 +79,7 @@ class Report:
 def main(consume: Callable[[Path], dict[str, Report]]) -> None:
     """Call a program, ``python PROGRAM FOLDER RESULTS``: one file for each report."""
     folder, results = map(Path, sys.argv[1:])
+    random.seed(0)  # trainers shuffle by the global generators
+    torch.manual_seed(0)
     for name, report in consume(folder).items():
         report.save(results / f"{name}.npz")

@@ -21,13 +21,15 @@ def read(folder: Path, pictures: PILReader) -> tuple[Report, torch.Tensor, torch
             EnsureChannelFirstd("label", channel_dim="no_channel"),
         ]
     )
-    report = Report()
+    report, all_images, all_soft = Report(), [], []
     for batch in DataLoader(Dataset(files, load), batch_size=4, shuffle=True):
         images, soft = batch["image"], batch["soft"]
         report.add_batch(
             {"key": batch["key"], "image": images.movedim(1, -1), "mask": batch["label"][:, 0], "soft": soft}
         )
-    return report, images / 255, soft.float()
+        all_images.append(images / 255)
+        all_soft.append(soft.float())
+    return report, torch.cat(all_images), torch.cat(all_soft)  # a batch by chance may hold no mixed pixel
 
 
 def consume(folder: Path) -> dict[str, Report]:
