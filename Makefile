@@ -25,6 +25,8 @@ PACKAGE := $(VENV)/.package
 DEV := $(VENV)/.dev
 CONSUMERS := .venv-consumers
 TRAINERS := $(CONSUMERS)/.ready
+# The last release with the reader wids; it cannot stand beside webdataset 1.0, so it has a folder of its own.
+WIDS := webdataset==0.2.111
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -85,4 +87,6 @@ $(TRAINERS): pyproject.toml tests/consumers/constraints.txt | $(READY)
 	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --upgrade "pip>=25.1"
 	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --prefer-binary \
 		-c tests/consumers/constraints.txt torch torchvision -e . --group consumers
+	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --no-deps --upgrade \
+		--target $(CONSUMERS)/wids "$(WIDS)"
 	@touch $@

@@ -152,6 +152,11 @@ def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
     image = decode_image(data)
     if image.dtype != np.uint8:
         raise SourceError("has 16 bits a channel, expected colours of 8 bits; export it as 8 bit")
+    return colour_numbers(image)
+
+
+def colour_numbers(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Return the colours of an (H, W, C) picture as (H, W) numbers: red * 65536 + green * 256 + blue; grey as such."""
     packed = image[..., 0].astype(np.int32)
     if image.shape[2] == 1:
         return packed * 0x010101

@@ -20,18 +20,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from hsmix_gen.pipeline.decoding import decode_image, decode_mask, decode_soft
+from hsmix_gen.pipeline.decoding import decode_image, decode_mask, decode_soft, member_of
 from hsmix_gen.pipeline.output import MANIFEST, read_dataset
-from hsmix_gen.pipeline.sample_files import READERS, Members
+from hsmix_gen.pipeline.sample_files import READERS, Members, telling_of
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.randomness import generator_for, permutation
 
 PARTS = ("image", "mask", "soft")
+_WORDS = {"image": "image", "mask": "mask", "soft": "soft label"}
 Sample = dict[str, Any]
 
 
@@ -86,6 +88,12 @@ class HsmixDataset(Dataset[Any]):
         """Samples of each shard."""
         self._ends = np.cumsum(self.counts)
         self._transform, self._parts, self._raw = transform, tuple(parts), raw
+        height, width = self._described["size"]
+        self._wanted = {
+            "image": ((self._described["channels"], height, width), self._described["dtype"]),
+            "mask": ((height, width), "uint8"),
+            "soft": (tuple(self._described["soft"]["shape"]), "float16"),
+        }
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -98,12 +106,29 @@ class HsmixDataset(Dataset[Any]):
         return self.transformed(self.read(shard, number - int(self._ends[shard]) + self.counts[shard]))
 
     def read(self, shard: int, index: int) -> Sample:
-        """Return a sample of a shard, not transformed."""
-        members = self._reader.read(shard, index)
-        arrays = {part: _DECODE[part](members, self._described) for part in self._parts}
-        sample = {part: torch.from_numpy(array) for part, array in arrays.items()}
+        """Return a sample of a shard, not transformed.
+
+        Raises
+        ------
+        OutputError
+            If it is damaged or lacks a part.
+        """
+        key, members = self._keys[shard][index], self._reader.read(shard, index)
+        sample = {}
+        for part in self._parts:
+            with telling_of(self._reader.file(shard, index, part), key, f"has a damaged {_WORDS[part]}"):
+                sample[part] = torch.from_numpy(self._decoded(part, members))
+        with telling_of(self._reader.file(shard, index), key, "has a damaged json"):
+            told = member_of(members, "json").decode()
         floats = sample if self._raw else _as_floats(sample)
-        return {"key": self._keys[shard][index], **floats, "json": members["json"].decode()}
+        return {"key": key, **floats, "json": told}
+
+    def _decoded(self, part: str, members: Members) -> npt.NDArray[Any]:
+        array = _DECODE[part](members, self._described)
+        if (array.shape, array.dtype.name) != self._wanted[part]:
+            (shape, dtype), got = self._wanted[part], f"{array.shape} {array.dtype}"
+            raise OutputError(f"has its {_WORDS[part]} as {got}, expected {shape} {dtype}")
+        return array
 
     def transformed(self, sample: Sample) -> Any:
         """Return what the transform makes of a sample."""
@@ -288,8 +313,12 @@ def _as_float(tensor: torch.Tensor) -> torch.Tensor:
 
 def _keys_of_shards(root: Path, split: str) -> list[list[str]]:
     """Return the keys of each shard of a split, in order."""
-    with (root / MANIFEST).open("rb") as file:
-        table = pq.read_table(file, columns=["key", "split", "shard", "index"], use_threads=False)
+    try:
+        with (root / MANIFEST).open("rb") as file:
+            table = pq.read_table(file, columns=["key", "split", "shard", "index"], use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OutputError(f"{root / MANIFEST} cannot be read ({reason}); run the same command again") from None
     found: dict[str, list[str]] = {}
     rows = table.filter(pc.equal(table["split"], split)).sort_by([("shard", "ascending"), ("index", "ascending")])
     for shard, key in zip(rows["shard"].to_pylist(), rows["key"].to_pylist(), strict=True):

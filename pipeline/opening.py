@@ -22,6 +22,7 @@ FORMATS = {
     "dicom": "dicom_files",
     "dicomseg": "dicom_segmentations",
     "member": "packed_files",
+    "colourmember": "packed_files",
 }
 """Format of a content and the module that decodes it; modules are imported when first needed (they are heavy)."""
 

@@ -1,7 +1,8 @@
 """Pictures and masks that lie in a member of a tar file or in a row of a Parquet file; nothing is unpacked to disk.
 
-It decodes the format ``member`` of ``schemas.records.Content``. The key is the name of a member in a tar file, and
-``ROW;COLUMN`` in a Parquet file (rows from 0). What is packed is a picture file or an npy array.
+It decodes the formats ``member`` and, of coloured masks, ``colourmember`` of ``schemas.records.Content``. The key is
+the name of a member in a tar file, and ``ROW;COLUMN`` in a Parquet file (rows from 0). What is packed is a picture file
+or an npy array.
 """
 
 import io
@@ -21,14 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.picture_stacks import MaskStack, PictureStack, mask_of
+from hsmix_gen.pipeline import images
+from hsmix_gen.pipeline.picture_stacks import MaskStack, PictureStack, colours_of, mask_of
 from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.stacks import ArrayStack, ReadOptions, Stack, whole_numbers
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
+COLOURED = "colourmember"
 _KEPT_TARS = 64
 _KEPT_PARQUETS = 4
 _KEPT_COLUMNS = 2
@@ -94,7 +98,7 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
 
 
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noqa: ARG001 - part of the interface
-    """Open a packed mask: a picture file, or an (H, W) or (H, W, 1) array of whole numbers.
+    """Open a packed mask: a picture file, an (H, W) or (H, W, 1) array of whole numbers, or either with colours.
 
     Raises
     ------
@@ -102,14 +106,32 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noq
         If it cannot be decoded; the text begins with the path of the file it is packed in.
     """
     with refusing(content.uri):
-        data = _packed(content, how)
+        data, is_coloured = _packed(content, how), content.format == COLOURED
         if not data.startswith(_NUMPY):
-            return mask_of(data, content.uri, how)
+            return colours_of(data, content.uri, how) if is_coloured else mask_of(data, content.uri, how)
         values = _array(data, how)
+        if is_coloured:
+            return MaskStack(_colours(values), lambda: sha256_of(data))
         if values.ndim == 3 and values.shape[2] != 1:
-            raise SourceError(f"has the shape {values.shape}, expected one number a pixel; save class ids as (H, W)")
+            raise SourceError(
+                f"has the shape {values.shape}, expected one number a pixel; save class ids as (H, W), "
+                "or name its colours with --colours"
+            )
         labels = whole_numbers(values.reshape(values.shape[:2]), content.uri)
         return MaskStack(labels, lambda: sha256_of(data))
+
+
+def has_colours(content: Content, how: ReadOptions) -> bool:
+    """Return whether a packed mask has a palette or more than one channel; false where it cannot be read."""
+    try:
+        data = _packed(content, how)
+        if data.startswith(_NUMPY):
+            values = _array(data, how)
+            return values.ndim == 3 and values.shape[2] > 1
+        with Pillow.open(io.BytesIO(data)) as opened:
+            return opened.mode in ("RGB", "RGBA", "P")
+    except Exception:  # what is damaged is told when it is read
+        return False
 
 
 def _packed(content: Content, how: ReadOptions) -> bytes:
@@ -252,3 +274,13 @@ def _array(data: bytes, how: ReadOptions) -> npt.NDArray[Any]:
     values = np.frombuffer(data, dtype, count, file.tell()).reshape(shape, order="F" if fortran_order else "C")
     wanted = np.float32 if dtype == np.float16 else dtype.newbyteorder("=")
     return values.astype(wanted, copy=False)
+
+
+def _colours(values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    image = values if values.ndim == 3 else values[..., None]
+    if image.dtype != np.uint8 or image.shape[2] not in (1, 3, 4):
+        raise SourceError(
+            f"has colours as {values.shape} {values.dtype}, expected (H, W, 3) uint8; save them so, "
+            "or leave --colours away where these are class ids"
+        )
+    return images.colour_numbers(image)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline.found import Found, safe_id
+from hsmix_gen.pipeline.packed_colours import with_colours
 from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.split_words import split_of_folder, split_of_word, split_told
 from hsmix_gen.schemas.config import SourceConfig
@@ -62,7 +63,7 @@ class ParquetReader:
         Raises
         ------
         SourceError
-            If there is no table, or one is damaged or lacks an image or mask column.
+            If there is no table, or one is damaged or lacks an image or mask column, or a colour table cannot be read.
         """
         files = _files(source)
         if not files:
@@ -80,10 +81,9 @@ class ParquetReader:
         apart = len(files) > 1 and max(names.values(), default=0) > 1
         prefixes = {file: f"{file.relative_to(source).with_suffix('').as_posix()}-" if apart else "" for file in files}
         found = [row.item(prefixes[row.file]) for row in rows]
-        return Found(
-            tuple(one for one in found if isinstance(one, SourceItem)),
-            (*refusals, *(one for one in found if isinstance(one, Refusal))),
-        )
+        items = tuple(one for one in found if isinstance(one, SourceItem))
+        left_out = (*refusals, *(one for one in found if isinstance(one, Refusal)))
+        return with_colours(Found(items, left_out), source, config)
 
 
 @dataclass(frozen=True)

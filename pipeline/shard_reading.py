@@ -78,13 +78,16 @@ def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 def _files_of(image: Path, members: Sequence[str]) -> Stored:
-    key, root = image.stem, image.parents[2]
+    key, root = image.stem, image.parent.parent.parent
     paths = folder_files(key, members)
     image_member = next(member for member in members if member.startswith("image."))
-    try:
-        data = {name: (root / file).read_bytes() for name, file in paths.items()}
-    except FileNotFoundError as missing:
-        raise OutputError(f"sample {key} has no file {missing.filename}; run again") from None
+    data = {}
+    for name, file in paths.items():
+        try:
+            data[name] = (root / file).read_bytes()
+        except FileNotFoundError:
+            # Stores do not tell which file they miss.
+            raise OutputError(f"sample {key} has no file {root / file}; run again") from None
     soft = data[soft_member_of(members)]
     return Stored(key, paths[image_member], 0, data[image_member], data["mask.png"], soft, {})
 

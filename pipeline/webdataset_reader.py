@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.images import IMAGE_ENDINGS
+from hsmix_gen.pipeline.packed_colours import with_colours
 from hsmix_gen.pipeline.packed_files import read_tar_index
 from hsmix_gen.pipeline.split_words import split_of_folder, split_told
 from hsmix_gen.schemas.config import SourceConfig
@@ -49,7 +50,7 @@ class WebdatasetReader:
         Raises
         ------
         SourceError
-            If there is no shard, or one is compressed or no tar file.
+            If there is no shard, or one is compressed or no tar file, or a colour table cannot be read.
         """
         shards = _shards(source)
         if not shards:
@@ -70,7 +71,7 @@ class WebdatasetReader:
             found = shard.found(f"{shard.path.relative_to(source).with_suffix('').as_posix()}-" if clash else "")
             items += found.items
             refusals += found.refusals
-        return Found(tuple(items), tuple(refusals))
+        return with_colours(Found(tuple(items), tuple(refusals)), source, config)
 
 
 class _Shard:

@@ -116,19 +116,22 @@ def _decoded(members: dict[str, bytes]) -> Stored:
 def consume(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Given]]:
     """Run a program of this folder, each once: what trainers leave in memory, threads and warnings stays in there.
 
-    Skips where a package that it needs is not installed.
+    Skips where a package that it needs is not installed. An old release has a folder of its own in the environment,
+    ``older="wids"``: its packages are found before those of the environment.
     """
     done: dict[tuple[str, Path], dict[str, Given]] = {}
     failed: dict[tuple[str, Path], str] = {}
 
-    def run(program: str, folder: Path, *packages: str, timeout_s: float = 240) -> dict[str, Given]:
+    def run(program: str, folder: Path, *packages: str, older: str = "", timeout_s: float = 240) -> dict[str, Given]:
         missing = [name for name in packages if not _is_installed(name)]
+        before = Path(sys.prefix, older)
+        missing += [older] if older and not before.is_dir() else []
         if missing:
             pytest.skip(f"{', '.join(missing)} not installed here: `make test-slow` does it in .venv-consumers")
         called = program, folder
         if called not in done and called not in failed:
             results = tmp_path_factory.mktemp(program)
-            told = _call(program, folder, results, timeout_s)
+            told = _call(program, folder, results, timeout_s, {"PYTHONPATH": str(before)} if older else {})
             if told is None:
                 done[called] = {path.stem: _given(path) for path in results.glob("*.npz")}
             else:
@@ -146,12 +149,12 @@ def _is_installed(name: str) -> bool:
         return False
 
 
-def _call(program: str, folder: Path, results: Path, timeout_s: float) -> str | None:
+def _call(program: str, folder: Path, results: Path, timeout_s: float, variables: dict[str, str]) -> str | None:
     """Run a program and return what it said where it failed."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(results / "hf"), "OMP_NUM_THREADS": "1"}
     called = subprocess.run(
         [sys.executable, str(PROGRAMS / f"{program}.py"), str(folder), str(results)],
-        env={**os.environ, **offline},
+        env={**os.environ, **offline, **variables},
         capture_output=True,
         text=True,
         timeout=timeout_s,

@@ -1,6 +1,8 @@
-"""Trainers that read the formats of an output: webdataset, HF datasets, MONAI, Lightning with smp, and DALI."""
+"""Trainers that read the formats of an output: webdataset, wids, HF datasets, MONAI, Lightning with smp, and DALI."""
 
-from collections.abc import Callable
+import hashlib
+import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,31 @@ def test_webdataset_divides_samples_evenly_over_ranks(output: Path, consume: Any
 def test_webdataset_trains_on_soft_labels(output: Path, consume: Any, way: str) -> None:
     """Cross entropy takes the probabilities as they are."""
     consume("read_webdataset", output, "webdataset")[way].assert_learns()
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_wids_gives_every_sample_by_its_number(output: Path, consume: Any, read_stored: Any, split: str) -> None:
+    """Our index is all that it knows of the shards: their names, and how many samples each has."""
+    given, stored = consume("read_wids", output, older="wids")[split], read_stored(output, (split,))
+
+    assert given.keys == list(stored)
+    given.assert_epoch_of(stored, *PARTS)
+    digests = [hashlib.sha256(data).hexdigest() for path in shards_of(output, split) for data in contents_of(path)]
+    assert given.facts["members"].tolist() == ["image.png", "json", "mask.png", "soft.npz"]
+    assert given.parts["digests"].ravel().tolist() == digests
+
+
+def shards_of(output: Path, split: str) -> list[Path]:
+    return sorted((output / "webdataset").glob(f"{split}-*.tar"))
+
+
+def contents_of(path: Path) -> Iterator[bytes]:
+    """Yield the members of a tar file in their order."""
+    with tarfile.open(path) as tar:
+        for info in tar:
+            file = tar.extractfile(info)
+            assert file is not None
+            yield file.read()
 
 
 @pytest.mark.parametrize("way", HF_WAYS)

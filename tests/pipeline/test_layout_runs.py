@@ -6,7 +6,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -221,18 +221,27 @@ def write_several(root: Path) -> Twin:
     return Twin("folder", images, masks, ("background", "foreground"))
 
 
+COLOURS = {"background": (0, 0, 0), "polyp": (200, 30, 60), "tool": (200, 60, 30)}
+
+
+def in_colours(mask: Picture) -> Picture:
+    return np.array(list(COLOURS.values()), np.uint8)[mask]
+
+
+def write_colour_table(root: Path) -> None:
+    lines = [f"{name},{r},{g},{b}\n" for name, (r, g, b) in COLOURS.items()]
+    (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(lines))
+
+
 def write_colours(root: Path) -> Twin:
-    table = {"background": (0, 0, 0), "polyp": (200, 30, 60), "tool": (200, 60, 30)}
-    (root / "class_dict.csv").write_text(
-        "name,r,g,b\n" + "".join(f"{name},{r},{g},{b}\n" for name, (r, g, b) in table.items())
-    )
+    write_colour_table(root)
     images, masks = {}, {}
     for number in range(6):
         name = f"frame_{number}"
         images[name] = save(root / "images" / f"{name}.png", draw_image(number))
         masks[name] = draw_mask(number, 1, 2)
-        save(root / "masks" / f"{name}.png", np.array(list(table.values()), np.uint8)[masks[name]])
-    return Twin("folder", images, masks, tuple(table))
+        save(root / "masks" / f"{name}.png", in_colours(masks[name]))
+    return Twin("folder", images, masks, tuple(COLOURS))
 
 
 def write_jpegs(root: Path) -> Twin:
@@ -303,7 +312,10 @@ def as_png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def write_parquet(root: Path) -> Twin:
+CLASSES = ("background", "class_1", "class_2")
+
+
+def write_parquet(root: Path, store: Callable[[Picture], Picture] = np.asarray) -> Twin:
     """Tables of Hugging Face: cells of bytes and path, a file a split."""
     images, masks = {}, {}
     cell = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -314,14 +326,20 @@ def write_parquet(root: Path) -> Twin:
             name = f"{split}-00000-of-00001-{row:06d}"
             images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
             cells["image"].append({"bytes": as_png(images[name]), "path": None})
-            cells["label"].append({"bytes": as_png(masks[name]), "path": None})
+            cells["label"].append({"bytes": as_png(store(masks[name])), "path": None})
         columns = [pa.array(values, cell) for values in cells.values()]
         pq.write_table(pa.table(columns, names=list(cells)), root / "data" / f"{split}-00000-of-00001.parquet")
     told = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return Twin("parquet", images, masks, ("background", "class_1", "class_2"), told, ())
+    return Twin("parquet", images, masks, CLASSES, told, ())
 
 
-def write_webdataset(root: Path) -> Twin:
+def write_coloured_parquet(root: Path) -> Twin:
+    """An option tells the colours."""
+    given = ",".join(f"#{r:02X}{g:02X}{b:02X}={name}" for name, (r, g, b) in COLOURS.items())
+    return replace(write_parquet(root, in_colours), names=tuple(COLOURS), options=("--colours", given))
+
+
+def write_webdataset(root: Path, store: Callable[[Picture], Picture] = np.asarray) -> Twin:
     images, masks = {}, {}
     for split, numbers in {"train": (0, 1, 2), "val": (3,), "test": (4,)}.items():
         with tarfile.open(root / f"{split}-000000.tar", "w") as archive:
@@ -331,13 +349,19 @@ def write_webdataset(root: Path) -> Twin:
                 for member, data in (
                     ("png", as_png(images[name])),
                     ("cls", b"1"),
-                    ("seg.png", as_png(masks[name])),
+                    ("seg.png", as_png(store(masks[name]))),
                 ):
                     info = tarfile.TarInfo(f"{name}.{member}")
                     info.size = len(data)
                     archive.addfile(info, io.BytesIO(data))
     told = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return Twin("webdataset", images, masks, ("background", "class_1", "class_2"), told, ())
+    return Twin("webdataset", images, masks, CLASSES, told, ())
+
+
+def write_coloured_webdataset(root: Path) -> Twin:
+    """A table beside the shards tells the colours."""
+    write_colour_table(root)
+    return replace(write_webdataset(root, in_colours), names=tuple(COLOURS))
 
 
 WRITERS: dict[str, Callable[[Path], Twin]] = {
@@ -356,7 +380,9 @@ WRITERS: dict[str, Callable[[Path], Twin]] = {
     "coco": write_coco,
     "list": write_list,
     "parquet": write_parquet,
+    "parquet-colours": write_coloured_parquet,
     "webdataset": write_webdataset,
+    "webdataset-colours": write_coloured_webdataset,
 }
 
 

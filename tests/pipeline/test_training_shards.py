@@ -154,11 +154,11 @@ def test_verify_and_replay_understand_every_form(
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("missing", "folder/masks/train-case_00-002.png is missing or does not match"),
-        ("flipped", "folder/masks/train-case_00-002.png is missing or does not match"),
+        ("missing", "folder/masks/train-case_00-002.png is missing; run"),
+        ("flipped", "folder/masks/train-case_00-002.png does not match its checksum"),
         ("added", "folder/soft/stranger.npz is not of this dataset"),
-        ("list", "folder/dataset.json is missing or does not match"),
-        ("index", "webdataset/train-index.json is missing or does not match"),
+        ("list", "folder/dataset.json has a size of"),
+        ("index", "webdataset/train-index.json has a size of"),
     ],
 )
 def test_verify_names_what_was_done_to_the_files(
@@ -270,15 +270,6 @@ def test_overlapping_channels_keep_their_shares(
         assert not np.stack([whole, core, rest])[:, mask == 255].any()
         assert (core <= whole + 1e-9).all()
         assert np.abs((whole + rest)[mask != 255] - 1).max() < 1e-3
-
-
-def test_wids_reads_every_sample_by_its_number(outputs: dict[str, Path]) -> None:
-    """The reader left the package webdataset with its version 1.0; older ones have it."""
-    wids = pytest.importorskip("wids", reason="wids comes with webdataset < 1.0")
-    for split, expected in (("train", 24), ("val", 7), ("test", 1)):
-        index = outputs["npz"] / "webdataset" / f"{split}-index.json"
-        dataset = wids.ShardListDataset(str(index), keep=True, transformations=[])
-        assert len({dataset[i]["__key__"] for i in range(len(dataset))}) == expected
 
 
 def test_monai_reads_the_list(outputs: dict[str, Path]) -> None:

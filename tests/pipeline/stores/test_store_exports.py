@@ -1,0 +1,124 @@
+"""A finished dataset in a store is exported to a local folder with the bytes of the export of a local copy."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+Cli = Callable[..., click.testing.Result]
+
+
+@pytest.fixture(scope="module")
+def make_output(
+    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Make a dataset on a disk."""
+
+    def make(*options: str) -> Path:
+        folder = tmp_path_factory.mktemp("exported")
+        source = make_source(folder / "source")
+        result = run_cli("run", source, folder / "out", *tiny, "--copies", "1", "--shards", "2", *options)
+        assert result.exit_code == 0, result.stderr
+        return folder / "out"
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def output(make_output: Callable[..., Path]) -> Path:
+    return make_output()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_exports_agree(bucket: Any, output: Path, tmp_path: Path, run_cli: Cli, kind: str) -> dict[str, bytes]:
+    """Export a dataset from the store and from the disk, compare all files, and return them."""
+    bucket.put_tree("sets/out", output)
+    before = contents(bucket.folder)
+    sources = {"store": f"{bucket.address}/sets/out", "disk": str(output)}
+    for name, source in sources.items():
+        result = run_cli("export", source, tmp_path / name / "export", "--to", kind)
+        assert result.exit_code == 0, result.stderr
+        assert "Traceback" not in result.stderr
+    from_store, from_disk = (contents(tmp_path / name / "export") for name in sources)
+    assert from_store.keys() == from_disk.keys()
+    assert [name for name in from_disk if from_store[name] != from_disk[name]] == []
+    assert contents(bucket.folder) == before, "nothing is written to the store"
+    return from_store
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "perclass", "medsam", "zarr"])
+def test_an_export_from_a_store_has_the_bytes_of_one_from_a_disk(
+    bucket: Any, output: Path, tmp_path: Path, run_cli: Cli, kind: str
+) -> None:
+    """Images, labels, lists and what tells how to read them."""
+    assert len(assert_exports_agree(bucket, output, tmp_path, run_cli, kind)) > 5
+
+
+@pytest.mark.parametrize("form", ["parquet", "folder"])
+def test_every_format_is_exported_from_a_store(
+    bucket: Any, make_output: Callable[..., Path], tmp_path: Path, run_cli: Cli, form: str
+) -> None:
+    """Each is read in its own way."""
+    output = make_output("--format", form)
+
+    assert_exports_agree(bucket, output, tmp_path, run_cli, "nnunet")
+
+
+def test_folds_are_exported_from_a_store_at_once(
+    bucket: Any, make_output: Callable[..., Path], tmp_path: Path, run_cli: Cli
+) -> None:
+    """Their folders are listed there, and shared test samples are taken once."""
+    output = make_output("--folds", "2")
+
+    files = assert_exports_agree(bucket, output, tmp_path, run_cli, "nnunet")
+
+    assert {"manifest-fold-0.parquet", "manifest-fold-1.parquet"} <= files.keys()
+
+
+def test_a_sample_without_a_file_in_a_store_is_told_in_one_line(
+    bucket: Any, make_output: Callable[..., Path], tmp_path: Path, run_cli: Cli
+) -> None:
+    """Of the folder format each file is an object of its own."""
+    output = make_output("--format", "folder")
+    bucket.put_tree("out", output)
+    mask = min((output / "folder" / "masks").glob("train-*"))
+    bucket.remove(f"out/folder/masks/{mask.name}")
+
+    result = run_cli("export", f"{bucket.address}/out", tmp_path / "export", "--to", "nnunet")
+
+    assert result.exit_code == 1
+    assert f"error: sample {mask.stem} has no file {bucket.address}/out/folder/masks/{mask.name}; " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_damaged_shard_in_a_store_is_told_in_one_line(
+    bucket: Any, output: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    """It is compared with its checksum before anything of it is used."""
+    bucket.put_tree("out", output)
+    shard = next((output / "webdataset").glob("train-*.tar"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    bucket.put(f"out/webdataset/{shard.name}", bytes(data))
+
+    result = run_cli("export", f"{bucket.address}/out", tmp_path / "export", "--to", "nnunet")
+
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.exit_code == 1
+    assert line.startswith(f"error: {bucket.address}/out/webdataset/{shard.name} is missing or does not match its size")
+    assert not (tmp_path / "export").exists()
+
+
+def test_what_is_no_dataset_in_a_store_is_told_in_one_line(bucket: Any, tmp_path: Path, run_cli: Cli) -> None:
+    """A misspelt name is the most frequent case."""
+    result = run_cli("export", f"{bucket.address}/none", tmp_path / "export", "--to", "zarr")
+
+    assert result.exit_code == 1
+    assert f"{bucket.address}/none holds no finished dataset (manifest.parquet is missing)" in result.stderr
+    assert "Traceback" not in result.stderr
