@@ -19,6 +19,7 @@ from hsmix_gen.pipeline.options import (
     mix_options,
     source_options,
 )
+from hsmix_gen.pipeline.verification_report import DEPTHS, Depth
 
 if TYPE_CHECKING:
     from hsmix_gen.pipeline.jobs import Finished
@@ -163,6 +164,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
 
 @cli.command()
 @click.argument("output", type=LOCATION)
+@click.option("--depth", type=click.Choice(DEPTHS), default="samples", show_default=True, help="How deep to look.")
 @click.option(
     "--replay",
     "replays",
@@ -171,23 +173,25 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
     metavar="N",
     help="Make N samples again and compare their bytes.",
 )
-@click.option(
-    "--cache",
-    type=LOCATION,
-    metavar="DIR",
-    help="The cache, if it was moved (for --replay).",
-)
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved (for --replay).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(output: Path, *, replays: int, cache: Path | None, as_json: bool) -> None:
+def verify(output: Path, *, depth: Depth, replays: int, cache: Path | None, as_json: bool) -> None:
     """Check a dataset: files, labels, leakage.
 
-    Sizes, checksums, counts, sums of soft labels, and that no parent is of another split.
+    --depth names: every file is there with its size, no other beside it, and the records agree; no shard is opened.
+    checksums: also the sha256 of every file, counts, and that no parent is of another split. samples: also every
+    sample decoded (sums of soft labels, masks, provenance), and with --replay some made again.
 
     Example: hsmix-gen verify out/ --replay 20
     """
     from hsmix_gen.pipeline.verification import verify_output
 
-    report = _mended(lambda: verify_output(output, replays=replays, cache=cache))
+    if replays and depth != "samples":
+        raise click.UsageError(
+            f"--replay {replays} decodes samples, which --depth {depth} does not; "
+            "take --depth samples, or leave out --replay"
+        )
+    report = _mended(lambda: verify_output(output, depth=depth, replays=replays, cache=cache))
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report.text())
     if report.problems:
         sys.exit(EXIT_PROBLEM)

@@ -17,8 +17,10 @@ from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord, SourceRecord
 
 MANIFEST = "manifest.parquet"
+FORMS = ("webdataset", "parquet", "folder")
+"""Folders of the formats, in which loaders read all that they find."""
 OWN_NAMES = (
-    "webdataset", "parquet", "folder", MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
+    *FORMS, MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
     STATE,
 )  # fmt: skip
 """Everything that a run may leave in its output."""

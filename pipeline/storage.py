@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline import outgoing, stores
-from hsmix_gen.pipeline.locations import StorePath, is_remote
+from hsmix_gen.pipeline.locations import StorePath, is_remote, status_of
 from hsmix_gen.schemas.records import FileRecord
 
 TEMPORARY = ".hsmix-tmp-"
@@ -130,6 +130,27 @@ def all_match(records: Iterable[FileRecord], root: Path) -> list[bool]:
     return list(stores.together(check, records) if is_remote(root) else map(check, records))
 
 
+def sizes_below(folder: Path, *, deep: bool = True) -> dict[str, int]:
+    """Return the sizes of the files in a folder by their paths in it; in a store listings tell them, many at once.
+
+    Parameters
+    ----------
+    folder : Path
+        One that is not there holds nothing.
+    deep : bool
+        Whether files of the folders inside count.
+    """
+    if is_remote(folder):
+        found = folder.ask(lambda system: system.find(folder.key, detail=True, maxdepth=None if deep else 1))
+        start = f"{folder.key}/"
+        return {
+            key.removeprefix(start): status_of(entry).st_size
+            for key, entry in found.items()
+            if entry["type"] == "file" and key.startswith(start)
+        }
+    return dict(_local_sizes(str(folder), "", deep=deep)) if folder.is_dir() else {}
+
+
 def read_all(paths: Iterable[Path]) -> list[bytes]:
     """Return the contents of small files; in a store some are read at once."""
     paths = list(paths)
@@ -163,6 +184,15 @@ def remove_tree(path: Path) -> None:
 def finished_files(folder: Path, ending: str) -> list[Path]:
     """Return the files of a folder with an ending, sorted, those under temporary names left out."""
     return sorted(path for path in folder.glob(f"*{ending}") if not path.name.startswith(TEMPORARY))
+
+
+def _local_sizes(folder: str, prefix: str, *, deep: bool) -> Iterator[tuple[str, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file():
+                yield prefix + entry.name, entry.stat().st_size
+            elif deep and entry.is_dir():
+                yield from _local_sizes(entry.path, f"{prefix}{entry.name}/", deep=deep)
 
 
 def _send(path: StorePath, data: bytes) -> None:

@@ -77,6 +77,22 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
 
 
+def count_manifest(path: Path) -> int:
+    """Return how many rows ``manifest.parquet`` has, which its last bytes tell.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged there.
+    """
+    try:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+            return int(file.metadata.num_rows)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
+
+
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", store_schema=True)

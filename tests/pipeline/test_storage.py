@@ -139,3 +139,19 @@ def test_the_folder_of_a_published_file_can_be_listed_by_all(tmp_path: Path) -> 
         os.umask(before)
 
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o644
+
+
+def test_sizes_are_told_by_paths_in_the_folder(tmp_path: Path) -> None:
+    """Links are followed, as by whoever reads the files."""
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "a" / "b.bin").write_bytes(b"four")
+    (tmp_path / "out" / "c").write_bytes(b"")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "d").write_bytes(b"12")
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "broken").symlink_to(tmp_path / "nothing")
+
+    assert storage.sizes_below(tmp_path / "out") == {"a/b.bin": 4, "c": 0, "link/d": 2}
+    assert storage.sizes_below(tmp_path / "out", deep=False) == {"c": 0}
+    assert storage.sizes_below(tmp_path / "nowhere") == {}
+    assert storage.sizes_below(tmp_path / "out" / "c") == {}

@@ -1,0 +1,51 @@
+"""What a check of a dataset looked at and what it found, for people and for scripts."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+Depth = Literal["names", "checksums", "samples"]
+DEPTHS: tuple[Depth, ...] = get_args(Depth)
+"""How deep a dataset is looked into, each with all that those before it look at."""
+_SHOWN = 20
+_LEFT_OUT: dict[Depth, str] = {
+    "names": "; no shard was opened",
+    "checksums": "; no sample was decoded",
+    "samples": "",
+}
+
+
+@dataclass
+class Report:
+    """What was checked and what is wrong.
+
+    Attributes
+    ----------
+    root : str
+    depth : Depth
+    checked : Counter
+        How many things of each kind were looked at.
+    problems : list of str
+        Each names the file or sample, the rule and what was seen.
+    """
+
+    root: str
+    depth: Depth
+    checked: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {**asdict(self), "checked": dict(self.checked), "sound": not self.problems}
+
+    def text(self) -> str:
+        """Return the report for people."""
+        checked = ", ".join(f"{count} {kind}" for kind, count in self.checked.items())
+        if not self.problems:
+            return f"{self.root} is sound at depth {self.depth}: {checked} checked{_LEFT_OUT[self.depth]}"
+        shown = [f"problem: {problem}" for problem in self.problems[:_SHOWN]]
+        more = len(self.problems) - _SHOWN
+        tail = [f"and {more} more problems; --json lists all"] if more > 0 else []
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        end = f"{self.root} has {count} at depth {self.depth}; {checked} checked{_LEFT_OUT[self.depth]}"
+        return "\n".join([*shown, *tail, end])
