@@ -38,8 +38,9 @@ TRUST = {
     "is the output ours, and the source the same?": (
         "hsmix_gen.pipeline.output:Output.check_usable",
         "hsmix_gen.pipeline.output:Output.check_folds",
-        "hsmix_gen.pipeline.output:Output.check_identity",
-        "hsmix_gen.pipeline.output:Output.bind",
+        "hsmix_gen.pipeline.bindings:Bindings.check",
+        "hsmix_gen.pipeline.bindings:Bindings.bind",
+        "hsmix_gen.pipeline.bindings:Bindings.pinned",
         "hsmix_gen.pipeline.prepare:check_same",
     ),
     "what dead attempts left": ("hsmix_gen.pipeline.storage:remove_temporaries",),

@@ -1,18 +1,18 @@
 """The command line ``hsmix-gen``: options in, one job called, results out; heavy modules load inside commands."""
 
 import json
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from hsmix_gen.pipeline.invocation import EXIT_PROBLEM, Job, mended
 from hsmix_gen.pipeline.options import (
     LOCAL_PATH,
     LOCATION,
     cache_option,
+    extend_option,
     feature_options,
     fresh_option,
     job_options,
@@ -21,14 +21,7 @@ from hsmix_gen.pipeline.options import (
 )
 from hsmix_gen.pipeline.verification_report import DEPTHS, Depth
 
-if TYPE_CHECKING:
-    from hsmix_gen.pipeline.jobs import Finished
-    from hsmix_gen.schemas.config import RunConfig
-
 EXPORT_KINDS = ("nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr")
-EXIT_PROBLEM = 1
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -49,9 +42,10 @@ def cli() -> None:
 @mix_options
 @cache_option
 @fresh_option
+@extend_option
 @click.option("--dry-run", is_flag=True, help="Only tell counts, bytes and time (measured on a few images).")
 @job_options
-def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: Any) -> None:
+def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, **options: Any) -> None:
     """Do the whole job, from images to shards.
 
     Read, compute features once per image, mix, write. Run it again after any stop: it finishes what is missing.
@@ -62,11 +56,32 @@ def run(source: Path, output: Path, *, fresh: bool, dry_run: bool, **options: An
     from hsmix_gen.pipeline.jobs import run_all
     from hsmix_gen.pipeline.output import Output
 
-    job = _Job(options)
+    _check_extend(extend, fresh=fresh, dry_run=dry_run)
+    job = Job(options)
     if dry_run:
         click.echo(job.call(lambda: estimate_text(source, job.config, job.reporter)))
         return
-    job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh)))
+    job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh, extend=extend)))
+
+
+@cli.command()
+@click.argument("source", type=LOCATION)
+@click.argument("output", type=LOCATION)
+@job_options
+def retry_refused(source: Path, output: Path, **options: Any) -> None:
+    """Try again what a finished dataset refused.
+
+    Sources that were mended since come into new shards; samples that failed are made again, with the shards that
+    lack them. Everything else stays as it is. All options but those below are the dataset's own.
+
+    Example: hsmix-gen retry-refused photos/ out/
+    """
+    from hsmix_gen.pipeline.finished import config_of
+    from hsmix_gen.pipeline.jobs import retry_refused
+    from hsmix_gen.pipeline.output import Output
+
+    job = Job(options, begun=lambda: config_of(output))
+    job.show(job.call(lambda: retry_refused(source, Output(output), job.config, job.reporter)))
 
 
 @cli.command()
@@ -82,7 +97,7 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
     """
     from hsmix_gen.pipeline.jobs import run_prepare
 
-    job = _Job(options)
+    job = Job(options)
     prepared = job.call(lambda: run_prepare(source, cache, job.config, job.reporter))
     first = prepared[0]
     usable = sum(record.refusal is None for record in first.records)
@@ -106,8 +121,9 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 @click.argument("output", type=LOCATION)
 @mix_options
 @fresh_option
+@extend_option
 @job_options
-def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
+def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options: Any) -> None:
     """Mix from a finished cache (the CPU half).
 
     Example: hsmix-gen generate --cache features/ out/ --copies 10 --policy paired
@@ -115,8 +131,11 @@ def generate(cache: Path, output: Path, *, fresh: bool, **options: Any) -> None:
     from hsmix_gen.pipeline.jobs import run_generate
     from hsmix_gen.pipeline.output import Output
 
-    job = _Job(options, cache=cache)
-    job.show(job.call(lambda: run_generate(cache, Output(output), job.config, job.reporter, fresh=fresh)))
+    _check_extend(extend, fresh=fresh)
+    job = Job(options, cache=cache)
+    job.show(
+        job.call(lambda: run_generate(cache, Output(output), job.config, job.reporter, fresh=fresh, extend=extend))
+    )
 
 
 @cli.command()
@@ -133,7 +152,7 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     """
     from hsmix_gen.pipeline.inspection import inspect_source, inspection_text
 
-    job = _Job(options)
+    job = Job(options)
     found = job.call(lambda: inspect_source(source, job.config, job.reporter))
     click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
 
@@ -158,7 +177,7 @@ def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None)
     """
     from hsmix_gen.pipeline.finished import preview_output
 
-    path = _mended(lambda: preview_output(output, rows=rows, target=target, cache=cache))
+    path = mended(lambda: preview_output(output, rows=rows, target=target, cache=cache))
     click.echo(f"wrote {path}")
 
 
@@ -191,7 +210,7 @@ def verify(output: Path, *, depth: Depth, replays: int, cache: Path | None, as_j
             f"--replay {replays} decodes samples, which --depth {depth} does not; "
             "take --depth samples, or leave out --replay"
         )
-    report = _mended(lambda: verify_output(output, depth=depth, replays=replays, cache=cache))
+    report = mended(lambda: verify_output(output, depth=depth, replays=replays, cache=cache))
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report.text())
     if report.problems:
         sys.exit(EXIT_PROBLEM)
@@ -218,7 +237,7 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
     """
     from hsmix_gen.pipeline.finished import replay_sample
 
-    for path in _mended(lambda: replay_sample(output, key, target=target, cache=cache)):
+    for path in mended(lambda: replay_sample(output, key, target=target, cache=cache)):
         click.echo(path)
 
 
@@ -248,7 +267,7 @@ def export(
     reporter = make_reporter(shown["progress"], shown["log_format"])
     options = Options(name, dataset_id, image_size)
     try:
-        click.echo(_mended(lambda: export_output(output, dest, kind, reporter, options)).text())
+        click.echo(mended(lambda: export_output(output, dest, kind, reporter, options)).text())
     finally:
         reporter.close()
 
@@ -266,9 +285,9 @@ def demo(output: Path, *, fresh: bool, **options: Any) -> None:
     from hsmix_gen.pipeline.jobs import run_all
     from hsmix_gen.pipeline.output import Output
 
-    job = _Job(options, base=DEMO_VALUES)
+    job = Job(options, base=DEMO_VALUES)
     folder = output.with_name(output.name + "-source")
-    _mended(lambda: write_demo_source(folder))
+    mended(lambda: write_demo_source(folder))
     finished = job.call(lambda: run_all(folder, Output(output), job.config, job.reporter, fresh=fresh))
     job.show(finished)
     click.echo(f"look at {output / 'preview.png'}; loader snippets stand in {output / 'README.md'}")
@@ -285,7 +304,7 @@ def presets(name: str | None) -> None:
     """
     from hsmix_gen.pipeline.preset_texts import preset_text, presets_text
 
-    click.echo(presets_text() if name is None else _mended(lambda: preset_text(name)))
+    click.echo(presets_text() if name is None else mended(lambda: preset_text(name)))
 
 
 @cli.command()
@@ -302,68 +321,12 @@ def doctor() -> None:
         sys.exit(EXIT_PROBLEM)
 
 
-class _Job:
-    """The options that all jobs share, resolved; calls the job and turns its ends into exit statuses."""
-
-    def __init__(
-        self, options: dict[str, Any], *, base: dict[str, Any] | None = None, cache: Path | None = None
-    ) -> None:
-        from hsmix_gen.pipeline.progress import make_reporter
-
-        self._verbose = options.pop("verbose")
-        quiet = options.pop("quiet")
-        progress, log_format = options.pop("progress"), options.pop("log_format")
-        self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
-        self._options = {name: value for name, value in options.items() if value not in (None, ())}
-        self.config: RunConfig = _mended(lambda: self._resolve(base, cache))
-        self.reporter = make_reporter("none" if quiet else progress, log_format)
-
-    def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
-        from hsmix_gen.pipeline.prepared import load
-        from hsmix_gen.pipeline.settings import check_features_kept, flatten, resolve
-
-        if cache is None:
-            return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
-        base = flatten(load(cache)[1])
-        config = resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
-        check_features_kept(config, base, cache)
-        return config
-
-    def call(self, work: Callable[[], Any]) -> Any:
-        """Return what the work returns; end the process with the right status where it does not."""
-        try:
-            return _mended(work, verbose=self._verbose)
-        finally:
-            self.reporter.close()
-
-    def show(self, finished: "Finished") -> None:
-        """Print the summary of a finished run."""
-        from hsmix_gen.pipeline.summary import summary_text
-
-        click.echo(_mended(lambda: summary_text(finished)))
-
-
-def _mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
-    """Return what the work returns; errors that a user can mend become one line, interrupts their status."""
-    from hsmix_gen.pipeline.jobs import Terminated
-    from hsmix_gen.schemas.errors import HsmixError
-
-    try:
-        return work()
-    except HsmixError as error:
-        if verbose:
-            raise
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(EXIT_PROBLEM)
-    except OSError as error:
-        click.echo(f"error: {error}; mend it, then run the same command again", err=True)
-        sys.exit(EXIT_PROBLEM)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to finish", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except Terminated:
-        click.echo("terminated; run the same command again to finish", err=True)
-        sys.exit(EXIT_TERMINATED)
+def _check_extend(extend: bool, *, fresh: bool, dry_run: bool = False) -> None:
+    """Refuse options that contradict each other."""
+    if extend and fresh:
+        raise click.UsageError("--extend adds to what is there and --fresh removes it; leave out one of them")
+    if extend and dry_run:
+        raise click.UsageError("--dry-run tells of a whole dataset, not of what --extend adds; leave out one of them")
 
 
 def main() -> None:

@@ -86,7 +86,9 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
         for name in ("warm", "timed"):
             quiet = Reporter(SilentDisplay())
             cache = Path(folder) / name / "cache"
-            (prepared,) = prepare(probe, name_layers(cache, probe, small, gpu=False), small, runner, quiet)
+            (prepared,) = prepare(
+                probe, name_layers(cache, probe.records, probe.facts, small, gpu=False), small, runner, quiet
+            )
             result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
+from hsmix_gen.pipeline.bindings import last_sources
 from hsmix_gen.pipeline.output import MANIFEST, read_dataset
 from hsmix_gen.pipeline.shard_reading import Stored, read_samples
 from hsmix_gen.pipeline.soft_encoding import decode_soft, soft_encoding_of
-from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE
+from hsmix_gen.pipeline.sources import STATE
 from hsmix_gen.pipeline.storage import matches
 from hsmix_gen.pipeline.tables import read_manifest, read_sources
 from hsmix_gen.schemas import arrays
@@ -92,7 +93,7 @@ class Dataset:
     @cached_property
     def sources(self) -> dict[str, SourceRecord]:
         """What is known of each source by its id; empty where the dataset was moved without its state."""
-        path = self.root / STATE / SOURCES_FILE
+        path = last_sources(self.root / STATE)
         return {record.id: record for record in read_sources(path)} if path.is_file() else {}
 
 

@@ -1,9 +1,9 @@
 """Layers of the cache and the units of work that fill two of them: a block of superpixels or of static saliency."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -76,15 +76,50 @@ class Layers:
         }[layer]
 
 
-def usable_rows(sources: Sequence[SourceRecord], only: int | None) -> list[tuple[int, SourceRecord]]:
-    """Return the sources of a block that are not refused, with their places in it; of a trial, the one it is of."""
-    return [(i, source) for i, source in enumerate(sources) if source.refusal is None and (only is None or only == i)]
+@dataclass(frozen=True)
+class Carried:
+    """Rows of a block that are taken over from features of the same images, instead of being computed again.
+
+    Networks compute a batch not always to the last bit as they compute its images one by one, so that rows which a
+    dataset was mixed from are copied when it is extended.
+
+    Attributes
+    ----------
+    layers : Layers or None
+        Where they lie; None where nothing is taken over.
+    rows : dict
+        Row in these layers by place in the block.
+    """
+
+    layers: Layers | None = None
+    rows: Mapping[int, int] = field(default_factory=dict)
+
+    def fill(self, kind: Literal["images", "superpixels", "saliency"], values: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Copy the rows of one layer into arrays of a block, by the names of its arrays."""
+        if self.layers is None:
+            return
+        cache = FeatureCache(self.layers.root)
+        for name, array in values.items():
+            for place, row in self.rows.items():
+                array[place] = cache.read(self.layers.names[kind], name, row)
+
+    def computed(self, sources: Sequence[SourceRecord], only: int | None) -> list[tuple[int, SourceRecord]]:
+        """Return the sources of a block that are to be computed, with their places in it; of a trial, the one it is of.
+
+        Refused ones are left out.
+        """
+        return [
+            (i, source)
+            for i, source in enumerate(sources)
+            if source.refusal is None and i not in self.rows and (only is None or only == i)
+        ]
 
 
 def make_superpixels(
     layers: Layers,
     block: int,
     sources: Sequence[SourceRecord],
+    carried: Carried,
     config: SuperpixelsConfig,
     only: int | None = None,
 ) -> BlockRecord:
@@ -93,7 +128,7 @@ def make_superpixels(
     rows = layers.rows(block)
     labels = np.zeros((len(rows), layers.variants, *layers.facts.size), dtype=np.uint16)
     count = np.zeros((len(rows), layers.variants), dtype=np.uint16)
-    for i, source in usable_rows(sources, only):
+    for i, source in carried.computed(sources, only):
         image = cache.read(layers.images, "image", rows[i])
         body = body_of(image) if config.body == "auto" and layers.facts.intensity.background else None
         # Keyed by the image alone: a new seed of the run keeps the superpixels.
@@ -102,6 +137,7 @@ def make_superpixels(
             labels[i, g] = _segmented(image, wanted, config, body)
             count[i, g] = int(labels[i, g].max()) + 1
     values = {"labels": labels, "count": count}
+    carried.fill("superpixels", values)
     files = cache.write_block(layers.superpixels, block, rows, values) if only is None else ()
     return BlockRecord(layers.superpixels, block, files)
 
@@ -110,6 +146,7 @@ def make_static_saliency(
     layers: Layers,
     block: int,
     sources: Sequence[SourceRecord],
+    carried: Carried,
     config: SaliencyConfig,
     only: int | None = None,
 ) -> BlockRecord:
@@ -118,11 +155,12 @@ def make_static_saliency(
     rows = layers.rows(block)
     maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
     refusals = []
-    for i, source in usable_rows(sources, only):
+    for i, source in carried.computed(sources, only):
         try:
             maps[i] = _static_map(cache, layers, rows[i], source, config)
         except SourceError as error:
             refusals.append(Refusal(source.id, source.image, "saliency", str(error)))
+    carried.fill("saliency", {"saliency": maps})
     files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
     return BlockRecord(layers.saliency, block, files, tuple(refusals))
 

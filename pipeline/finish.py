@@ -144,6 +144,10 @@ def describe_run(
         "seed": config.seed,
         "features_seed": prepared.seed,
         "config_digest": dataset["config_digest"],
+        "generations": [
+            {"copies": bound.copies, "sources": sum(record.refusal is None for record in bound.records)}
+            for bound in output.bindings.read()
+        ],
         "versions": versions.environment(),
         "cache": output.relative(layers.root),
         "layers": layers.names,

@@ -8,7 +8,7 @@ from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.generate import plan_samples, written_plan
 from hsmix_gen.pipeline.locations import is_address, location
 from hsmix_gen.pipeline.make_shard import Made, make_one
-from hsmix_gen.pipeline.output import MANIFEST, Output, read_run
+from hsmix_gen.pipeline.output import MANIFEST, Output, fold_outputs, read_run
 from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.tables import read_manifest
@@ -78,6 +78,18 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     return Reopened(root, prepared, RunConfig.model_validate(run["config"]))
 
 
+def config_of(root: Path) -> RunConfig:
+    """Return the configuration that a finished dataset, or each fold of one, was made with.
+
+    Raises
+    ------
+    OutputError
+        If it is not finished.
+    """
+    folds = [] if (root / MANIFEST).is_file() else fold_outputs(root)
+    return RunConfig.model_validate(read_run(folds[0] if folds else root)["config"])
+
+
 def _cache_of(root: Path, named: str) -> Path:
     """Return the cache that a dataset names: an address or a path of its own, or relative to the dataset."""
     return location(named) if is_address(named) or Path(named).is_absolute() else root / named
@@ -86,8 +98,9 @@ def _cache_of(root: Path, named: str) -> Path:
 def preview_output(root: Path, *, rows: int, target: Path | None, cache: Path | None) -> Path:
     """Draw the contact sheet of a finished dataset and return where it is."""
     opened = reopen(root, cache)
-    plan = plan_samples(opened.prepared, opened.config)
-    records = {record.name: record for record in Output(root).rows()}
+    output = Output(root)
+    plan = plan_samples(opened.prepared, opened.config, output.bindings.read()[:-1])
+    records = {record.name: record for record in output.rows()}
     plan = written_plan(plan, records, opened.prepared.records)
     path = target or root / "preview.png"
     storage.write_whole(path, draw_preview(opened.prepared, opened.config, plan, n_rows=rows))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hsmix_gen.pipeline import versions
+from hsmix_gen.pipeline.bindings import EXTENSION, FEATURES, LAYER, SPLITS_AND_GROUPS, Bound
 from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.finish import finish
 from hsmix_gen.pipeline.make_shard import ShardTask
@@ -59,8 +60,9 @@ def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConf
     """
     check_soft_encoding(config.output.soft_encoding, layers.facts)
     options = {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
-    features = {f"layer of {kind}": name for kind, name in layers.names.items()}
-    features["splits and groups"] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
+    features = {LAYER + kind: name for kind, name in layers.names.items()}
+    features[FEATURES] = layers.root.name if layers.root.name.startswith(EXTENSION) else ""
+    features[SPLITS_AND_GROUPS] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
     found = versions.versions_of(versions.SHARDS)
     return {**options, **features, **{f"version of {name}": value for name, value in found.items()}}
 
@@ -73,8 +75,8 @@ def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> in
     return height * width * (facts.channels * depth // 2 + 1 + soft) + 2048
 
 
-def plan_samples(prepared: Prepared, config: RunConfig) -> Plan:
-    """Return the plan of all samples."""
+def plan_samples(prepared: Prepared, config: RunConfig, earlier: Sequence[Bound] = ()) -> Plan:
+    """Return the plan of all samples, those first that a dataset held before it was extended."""
     return make_plan(
         prepared.records,
         config.mix,
@@ -83,6 +85,7 @@ def plan_samples(prepared: Prepared, config: RunConfig) -> Plan:
         sample_bytes=sample_bytes(prepared.layers.facts, config.output.soft_encoding),
         other_group=needs_other_group(prepared.layers.facts, config),
         readers=config.output.readers,
+        earlier=[bound.generation(prepared.records) for bound in earlier],
     )
 
 
@@ -95,11 +98,16 @@ def needs_other_group(facts: DatasetFacts, config: RunConfig) -> bool:
 
 def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runner, reporter: Reporter) -> Outcome:
     """Write all shards that are missing, then everything that describes them; the manifest comes last."""
-    output.bind(identity_of(prepared.layers, prepared.records, config), prepared.records)
-    plan = plan_samples(prepared, config)
+    prepared = _bound(prepared, output, config)
+    plan = plan_samples(prepared, config, output.bindings.read()[:-1])
     shards = [(part, number) for part in plan.splits for number in range(part.n_shards)]
     output.remove_temporaries()
     done = output.records()
+    names = {part.shard_name(number) for part, number in shards}
+    if done.keys() - names:
+        # They are of a binding that was lost, and would come into the manifest.
+        output.forget(lambda record: record.name in names)
+        done = {name: record for name, record in done.items() if name in names}
     missing = [(part, number) for part, number in shards if part.shard_name(number) not in done]
     if missing:
         # A dataset that is being mended is not complete until its manifest is written again.
@@ -117,6 +125,21 @@ def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runn
     if missing or not output.is_complete:
         finish(prepared, output, config, written_plan(plan, done, prepared.records), runner.n_workers, reporter)
     return outcome(prepared, output, plan)
+
+
+def _bound(prepared: Prepared, output: Output, config: RunConfig) -> Prepared:
+    """Bind an output to what is going to be mixed, and return that with the refusals that its plan was made with."""
+    before = output.bindings.read()
+    is_new = output.bindings.bind(identity_of(prepared.layers, prepared.records, config), prepared.records)
+    if is_new and before:
+        mix = config.mix.model_copy(update={"copies": before[-1].copies})
+        used = before[-1].generation(prepared.records).usable
+        records = [r if known else replace(r, refusal="added") for r, known in zip(prepared.records, used, strict=True)]
+        known = plan_samples(replace(prepared, records=records), config.model_copy(update={"mix": mix}), before[:-1])
+        names = {part.shard_name(number) for part in known.splits for number in range(part.n_shards)}
+        # What bears the name of a shard to come is of a binding that was lost too.
+        output.forget(lambda record: record.name in names)
+    return replace(prepared, records=output.bindings.pinned(prepared.records))
 
 
 def written_plan(plan: Plan, done: dict[str, ShardRecord], records: Sequence[SourceRecord]) -> Plan:
@@ -187,7 +210,7 @@ def _task(prepared: Prepared, output: Output, config: RunConfig, plan: Plan, par
         root=output.root,
         formats=config.output.formats,
         number=number,
-        total=part.n_shards,
+        total=int(part.totals[number]),
         samples=samples,
         sources={row: prepared.records[row] for row in sorted(rows)},
         mix=config.mix,

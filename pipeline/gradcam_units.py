@@ -14,7 +14,7 @@ from torch import nn
 
 from hsmix_gen.pipeline import models, storage
 from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.features import Layers, quantised, usable_rows
+from hsmix_gen.pipeline.features import Carried, Layers, quantised
 from hsmix_gen.pipeline.locations import location
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, Unit
@@ -57,10 +57,12 @@ class GradCam:
     config : RunConfig
     reporter : Reporter
         Is told how good the network and its maps are.
+    earlier : Layers or None
+        The features of a dataset that is extended; its network is taken over.
     """
 
-    def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter) -> None:
-        self._layers, self._config, self._reporter = layers, config, reporter
+    def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None = None) -> None:
+        self._layers, self._config, self._reporter, self._earlier = layers, config, reporter, earlier
         self._folder = Path.cwd()
 
     def check(self, runner: Runner) -> None:
@@ -85,6 +87,8 @@ class GradCam:
         """Return the unit that makes the network's record, or none if it is there."""
         if record_path(self._layers).is_file():
             return []
+        if self._earlier is not None:
+            return [Unit("network", take_over_network, (self._layers, self._earlier))]
         rows = {
             split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None)
             for split in ("train", "val")
@@ -140,16 +144,22 @@ class GradCamWorker:
         self._saliency = GradCamSaliency(network, record["layer"], options, device=models.best_device())
 
     def process(
-        self, layers: Layers, block: int, sources: Sequence[SourceRecord], only: int | None = None
+        self,
+        layers: Layers,
+        block: int,
+        sources: Sequence[SourceRecord],
+        carried: Carried,
+        only: int | None = None,
     ) -> BlockRecord:
         """Map one block; a trial is of one of its images and writes nothing."""
         cache = FeatureCache(layers.root)
         rows = layers.rows(block)
         maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
-        usable = [i for i, _ in usable_rows(sources, only)]
+        usable = [i for i, _ in carried.computed(sources, only)]
         if usable:
             images, masks = _read(cache, layers, [rows[i] for i in usable])
             maps[usable] = quantised(self._saliency.maps(images, masks).maps)
+        carried.fill("saliency", {"saliency": maps})
         files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
         return BlockRecord(layers.saliency, block, files)
 
@@ -192,6 +202,16 @@ def make_network(task: NetworkTask) -> None:
         "seconds": {"fit": fitted_at - started, "layer": time.monotonic() - fitted_at},
     }
     storage.write_json(record_path(layers), record)
+
+
+def take_over_network(layers: Layers, earlier: Layers) -> None:
+    """Copy the network behind the features of a dataset that is extended, and its record (a unit of work).
+
+    Fitted anew, it would give other maps for images that are mixed already.
+    """
+    if network_path(earlier).is_file():
+        storage.write_whole(network_path(layers), network_path(earlier).read_bytes())
+    storage.write_whole(record_path(layers), record_path(earlier).read_bytes())
 
 
 def cam_options(config: SaliencyConfig, side: int | None, *, multilabel: bool = False) -> CamOptions:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.features import Layers, usable_rows
+from hsmix_gen.pipeline.features import Carried, Layers
 from hsmix_gen.pipeline.inventory import Place
 from hsmix_gen.pipeline.opening import open_pair
 from hsmix_gen.pipeline.scanning import cut, mask_values_of, part_digest
@@ -27,6 +27,7 @@ def make_images(
     layers: Layers,
     block: int,
     sources: Sequence[SourceRecord],
+    carried: Carried,
     places: Sequence[Place],
     how: ReadOptions,
     only: int | None = None,
@@ -40,12 +41,13 @@ def make_images(
     image = np.zeros((len(rows), *facts.size, facts.channels), dtype=facts.dtype)
     mask = np.zeros((len(rows), *layers.mask_shape), dtype=np.uint8)
     refusals = []
-    for i, source in usable_rows(sources, only):
+    for i, source in carried.computed(sources, only):
         try:
             image[i], mask[i] = _standardised(source, places[i], facts, how)
         except SourceError as error:
             refusals.append(Refusal(source.id, source.image, "images", places[i].item.told(str(error))))
     values = {"image": image, "mask": mask}
+    carried.fill("images", values)
     files = FeatureCache(layers.root).write_block(layers.images, block, rows, values) if only is None else ()
     return BlockRecord(layers.images, block, files, tuple(refusals))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline.known import Known
 from hsmix_gen.pipeline.narrowing import finish_jobs
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.reading import Discovery, discover
@@ -17,7 +18,7 @@ from hsmix_gen.pipeline.staging import stage, telling_addresses, with_addresses
 from hsmix_gen.pipeline.understanding import understand, with_problems
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import DatasetFacts, Part, Refusal, ScanResult, SourceItem, SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, Part, Refusal, ScanResult, SourceItem, SourceRecord, picture
 from hsmix_gen.stages.similarity import near_duplicates
 
 _SHOWN_TWINS = 3
@@ -61,11 +62,16 @@ class Inventory:
         return self.discovery.refusals
 
 
-def take_inventory(source: Path, config: RunConfig, runner: Runner, reporter: Reporter) -> Inventory:
-    """Look at a source, which is staged first where it lies in a store; what is told of it names its addresses."""
+def take_inventory(
+    source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None
+) -> Inventory:
+    """Look at a source, which is staged first where it lies in a store; what is told of it names its addresses.
+
+    What a dataset knows of its sources already is kept.
+    """
     with telling_addresses():
         local, seen = stage(source, config, reporter.note)
-        inventory = _take_inventory(local, seen, runner, reporter)
+        inventory = _take_inventory(local, seen, runner, reporter, known)
     unpaired = tuple(
         dataclasses.replace(refusal, path=with_addresses(refusal.path), reason=with_addresses(refusal.reason))
         for refusal in inventory.unpaired
@@ -75,29 +81,73 @@ def take_inventory(source: Path, config: RunConfig, runner: Runner, reporter: Re
     return dataclasses.replace(inventory, discovery=discovery, notes=notes)
 
 
-def _take_inventory(source: Path, config: RunConfig, runner: Runner, reporter: Reporter) -> Inventory:
+def _take_inventory(
+    source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None
+) -> Inventory:
     """Find, look at and understand all images of a source."""
-    discovery = discover(source, config)
+    discovery = discover(source, config, known.splits if known else None)
     for note in discovery.notes:
         reporter.note(with_addresses(note))
     options = scan_options(config, discovery.labelling)
     scans, places = _scanned(discovery.items, options, runner, reporter)
-    facts, notes = understand(scans, config, discovery.labelling)
+    facts, notes = understand(_first_seen(scans, known), config, discovery.labelling)
     scans = with_problems(
         scans,
         facts,
         [place.item.told(place.item.mask.uri) for place in places],
         bits=discovery.labelling.bits and not facts.multilabel,
     )
-    records = make_records([place.item for place in places], scans)
+    records = make_records([place.item for place in places], scans, known.used if known else frozenset())
     facts = _with_slices(facts, records, scans)
     if config.source.folds is not None:
-        records = with_folds(records, scans, config.source.folds, seed=config.seed)
+        dealt = known.folds if known else None
+        records = with_folds(records, scans, config.source.folds, seed=config.seed, known=dealt)
     twins = _twins(records, scans)
     notes = [*notes, *_twin_notes(records, twins)]
     for note in notes:
         reporter.note(note)
-    return Inventory(discovery, scans, places, facts, records, twins, (*discovery.notes, *notes))
+    inventory = Inventory(discovery, scans, places, facts, records, twins, (*discovery.notes, *notes))
+    return _keeping(inventory, known, reporter) if known else inventory
+
+
+def _first_seen(scans: list[ScanResult], known: Known | None) -> list[ScanResult]:
+    """Return what was seen of the images from which a dataset was understood first, or of all."""
+    if known is None:
+        return scans
+    return [s for s in scans if (s.id, s.image_sha256, s.mask_sha256) in known.contents] or scans
+
+
+def _keeping(inventory: Inventory, known: Known, reporter: Reporter) -> Inventory:
+    """Return an inventory in which sources that a dataset refused stay refused, but for those looked at again."""
+    items = [place.item for place in inventory.places]
+    kept = known.kept(inventory.records, items)
+    mended = {
+        old.id for old, new in zip(kept, inventory.records, strict=True) if old and old.refusal and not new.refusal
+    }
+    mended = {name for name in mended if name in known.refused_by_scan}
+    if mended and known.retry == "nothing":
+        reporter.note(
+            f"{len(mended)} source(s) that the dataset refused could be used now, first {min(mended)}; "
+            "hsmix-gen retry-refused takes them in"
+        )
+    records = [record for record in kept if record is not None]
+    records += known.lost(inventory.records, items)
+    return of_records(inventory, sorted(records, key=lambda record: record.id))
+
+
+def of_records(inventory: Inventory, records: Sequence[SourceRecord]) -> Inventory:
+    """Return an inventory of some records, which by their ids are those of the inventory, or refused."""
+    rows = {record.id: row for row, record in enumerate(inventory.records)}
+    scans, places = [], []
+    for record in records:
+        if record.id in rows:
+            scans.append(inventory.scans[rows[record.id]])
+            places.append(inventory.places[rows[record.id]])
+        else:
+            item = SourceItem(record.id, picture(record.image), picture(record.mask))
+            scans.append(ScanResult(record.id, problem=record.refusal or "missing"))
+            places.append(Place(item, Part()))
+    return dataclasses.replace(inventory, records=list(records), scans=scans, places=places, twins=[])
 
 
 def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:

@@ -3,14 +3,18 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.cache import FeatureCache
+from hsmix_gen.pipeline.extending import Link, fill, link_features
+from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
 from hsmix_gen.pipeline.inventory import take_inventory
+from hsmix_gen.pipeline.known import Known, Retry, known_of
 from hsmix_gen.pipeline.layer_names import name_layers
 from hsmix_gen.pipeline.lease import Lease
 from hsmix_gen.pipeline.locations import location
@@ -23,6 +27,7 @@ from hsmix_gen.pipeline.running import Runner, SerialRunner
 from hsmix_gen.pipeline.sources import per_fold
 from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import SourceRecord
 
 
 class Terminated(BaseException):
@@ -70,21 +75,80 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def run_all(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False) -> Finished:
-    """Do the whole job; what is finished is kept."""
+def run_all(
+    source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
+) -> Finished:
+    """Do the whole job; what is finished is kept.
+
+    Parameters
+    ----------
+    source : Path
+    output : Output
+    config : RunConfig
+    reporter : Reporter
+    fresh : bool
+        Remove first what an earlier run left in the output.
+    extend : bool
+        Add copies and sources to a finished dataset; its shards stay as they are.
+    """
+    with _whole_job(source, output, config, reporter, fresh=fresh) as job:
+        return job.run("mended" if extend else "nothing")
+
+
+def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
+    """Try again what a dataset refused: its sources, and its samples with their shards; all else is kept."""
+    with _whole_job(source, output, config, reporter, fresh=False) as job:
+        return job.run("all")
+
+
+@contextlib.contextmanager
+def _whole_job(
+    source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
+) -> Iterator["_WholeJob"]:
     cache = location(config.run.cache) if config.run.cache else output.default_cache
     with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config.run) as runner:
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [output.state, cache])
-        inventory = take_inventory(source, config, runner, reporter)
-        layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
-        outputs = _outputs(output, config)
-        for fold, part, records in zip(layers, outputs, per_fold(inventory.records), strict=True):
-            part.check_identity(identity_of(fold, records, config), records)
-        seen, space = per_fold(inventory.records), config.run.check_space
-        preflight.plan(layers, outputs, seen, inventory=inventory, space=space)
-        prepared = prepare(inventory, layers, config, runner, reporter)
-        return _generated(prepared, output, outputs, config, runner, reporter)
+        yield _WholeJob(source, cache, output, config, runner, reporter, preflight)
+
+
+@dataclass(frozen=True)
+class _WholeJob:
+    """The whole job on an output that is held."""
+
+    source: Path
+    cache: Path
+    output: Output
+    config: RunConfig
+    runner: Runner
+    reporter: Reporter
+    preflight: Preflight
+
+    def run(self, retry: Retry) -> Finished:
+        outputs = _outputs(self.output, self.config)
+        folds = [part.bindings.read() for part in outputs]
+        known = known_of(folds, retry)
+        inventory = take_inventory(self.source, self.config, self.runner, self.reporter, known)
+        link = link_features(self.cache, folds, inventory, self.config, gpu=self.runner.has_gpu)
+        seen = per_fold(inventory.records)
+        for layers, part, records in zip(link.layers, outputs, seen, strict=True):
+            _check(part, layers, records, self.config, extend=retry != "nothing")
+        self.preflight.plan(link.layers, outputs, seen, inventory=inventory, space=self.config.run.check_space)
+        prepared = fill(link, inventory, self.config, self.runner, self.reporter)
+        if retry == "all":
+            if known is not None and not _used(prepared) - known.used:
+                return self._without_new_sources(link, known)
+            _forget_refused(outputs)
+        return _generated(prepared, self.output, outputs, self.config, self.runner, self.reporter)
+
+    def _without_new_sources(self, link: Link, known: Known) -> Finished:
+        """Make refused samples again where all sources that were refused are so still."""
+        if any(record.refusal is not None for record in known.records):
+            self.reporter.note("none of the sources that were refused can be used")
+        if link.earlier is not None and not _is_bound(link, self.output, self.config):
+            storage.remove_tree(link.layers[0].root)
+        _forget_refused(_outputs(self.output, self.config))
+        return self.run("nothing")
 
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
@@ -93,28 +157,49 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
-        layers = name_layers(cache, inventory, config, gpu=runner.has_gpu)
+        layers = name_layers(cache, inventory.records, inventory.facts, config, gpu=runner.has_gpu)
         preflight.plan(layers, [], [], inventory=inventory, space=config.run.check_space)
         return prepare(inventory, layers, config, runner, reporter)
 
 
 def run_generate(
-    cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False
+    cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
 ) -> Finished:
-    """Do the CPU half from a finished cache."""
+    """Do the CPU half from a finished cache; see `run_all`."""
     with _held(output, reporter, fresh=fresh):
         prepared, _ = load(cache)
         for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
             FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)
         outputs = _outputs(output, config)
         for fold, part in zip(prepared, outputs, strict=True):
-            part.check_identity(identity_of(fold.layers, fold.records, config), fold.records)
+            _check(part, fold.layers, fold.records, config, extend=extend)
         with running(config.run) as runner:
             preflight = Preflight(config, runner, reporter)
             preflight.places(None, [output.state, cache])
             layers, records = [fold.layers for fold in prepared], [fold.records for fold in prepared]
             preflight.plan(layers, outputs, records, space=config.run.check_space)
             return _generated(prepared, output, outputs, config, runner, reporter)
+
+
+def _check(part: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig, *, extend: bool) -> None:
+    """Refuse an output that was begun with something else."""
+    identity = identity_of(layers, records, config)
+    part.bindings.check(identity, records, extend=extend, is_complete=lambda: part.is_complete)
+
+
+def _used(prepared: Sequence[Prepared]) -> set[str]:
+    return {record.id for record in prepared[0].records if record.refusal is None}
+
+
+def _is_bound(link: Link, output: Output, config: RunConfig) -> bool:
+    folder = link.layers[0].root.name
+    return any(bound.features == folder for part in _outputs(output, config) for bound in part.bindings.read())
+
+
+def _forget_refused(outputs: Sequence[Output]) -> None:
+    """Withdraw the records of shards that lack samples."""
+    for part in outputs:
+        part.forget(lambda record: not record.refusals)
 
 
 @contextlib.contextmanager

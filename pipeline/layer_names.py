@@ -7,14 +7,13 @@ from typing import Any
 
 from hsmix_gen.pipeline import precomputed, versions
 from hsmix_gen.pipeline.features import Layers
-from hsmix_gen.pipeline.inventory import Inventory
 from hsmix_gen.pipeline.locations import location
 from hsmix_gen.pipeline.sources import content_digest, per_fold
 from hsmix_gen.pipeline.staging import here
 from hsmix_gen.pipeline.storage import sha256_of_file
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 
 IMAGES_VERSION = 2
 SUPERPIXELS_VERSION = 2
@@ -22,16 +21,35 @@ SALIENCY_VERSION = 1
 """Raised whenever an algorithm of ours gives other bytes for the same input."""
 
 
-def name_layers(root: Path, inventory: Inventory, config: RunConfig, *, gpu: bool) -> list[Layers]:
+def name_layers(
+    root: Path,
+    records: Sequence[SourceRecord],
+    facts: DatasetFacts,
+    config: RunConfig,
+    *,
+    gpu: bool,
+    earlier: Sequence[Layers] | None = None,
+) -> list[Layers]:
     """Return the layers of a cache folder that belong to some sources and a configuration, one set for each fold.
 
     Folds share images and superpixels, and saliency too where no network is fitted to their training images.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the cache.
+    records : sequence of SourceRecord
+    facts : DatasetFacts
+    config : RunConfig
+    gpu : bool
+        Whether Grad-CAM is computed on a GPU.
+    earlier : sequence of Layers or None
+        The features of the sources before they were extended, one set for each fold; their networks are kept.
     """
-    facts = inventory.facts
     images = digest_of(
         {
             "version": IMAGES_VERSION,
-            "content": content_digest(inventory.records),
+            "content": content_digest(records),
             "facts": dataclasses.asdict(facts) | {"classes": len(facts.classes)},
             "libraries": versions.versions_of(versions.IMAGES),
         }
@@ -44,21 +62,25 @@ def name_layers(root: Path, inventory: Inventory, config: RunConfig, *, gpu: boo
             "libraries": versions.versions_of(versions.SUPERPIXELS),
         }
     )
+    folds = per_fold(records)
+    befores: Sequence[Layers | None] = earlier or [None] * len(folds)
     return [
         Layers(
             root=root,
             images=f"images-{images}",
             superpixels=f"superpixels-{superpixels}",
-            saliency="saliency-" + digest_of({"images": images, **_saliency_key(records, config, gpu=gpu)}),
+            saliency="saliency-" + digest_of({"images": images, **_saliency_key(seen, config, before, gpu=gpu)}),
             facts=facts,
-            n_rows=len(records),
+            n_rows=len(seen),
             variants=config.superpixels.variants,
         )
-        for records in per_fold(inventory.records)
+        for seen, before in zip(folds, befores, strict=True)
     ]
 
 
-def _saliency_key(records: Sequence[SourceRecord], config: RunConfig, *, gpu: bool) -> dict[str, Any]:
+def _saliency_key(
+    records: Sequence[SourceRecord], config: RunConfig, earlier: Layers | None, *, gpu: bool
+) -> dict[str, Any]:
     saliency = config.saliency
     key: dict[str, Any] = {"version": SALIENCY_VERSION, "backend": saliency.backend}
     if saliency.backend == "precomputed":
@@ -73,6 +95,8 @@ def _saliency_key(records: Sequence[SourceRecord], config: RunConfig, *, gpu: bo
     key |= {"config": _gradcam_settings(saliency), "seed": config.seed}
     if saliency.weights is not None:
         key["weights"] = sha256_of_file(here(location(saliency.weights)))
+    if earlier is not None:
+        return {**key, "network of": earlier.saliency}
     # The fitted network and the choice of the layer follow from the split.
     return {**key, "splits": [record.split for record in records]}
 

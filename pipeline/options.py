@@ -197,3 +197,8 @@ cache_option = click.option(
     help="Feature cache, shared by runs on the same source.  [default: OUTPUT/.hsmix/cache]",
 )
 fresh_option = click.option("--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
+extend_option = click.option(
+    "--extend",
+    is_flag=True,
+    help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.",
+)

@@ -5,16 +5,16 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline.bindings import Bindings
 from hsmix_gen.pipeline.locations import is_remote
-from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE, describe_difference
-from hsmix_gen.pipeline.tables import read_sources, write_sources
+from hsmix_gen.pipeline.sources import STATE
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord, SourceRecord
+from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord
 
 MANIFEST = "manifest.parquet"
 FORMS = ("webdataset", "parquet", "folder")
@@ -28,7 +28,6 @@ FOR_PEOPLE = ("README.md", "preview.png")
 """Files that a user may edit or draw again; they have to be there, and that is all."""
 FOLD = re.compile(r"fold-\d+")
 """Name of the output of one fold inside of an output."""
-_SHOWN = 6
 
 
 class Output:
@@ -46,6 +45,8 @@ class Output:
         self.root = root
         self.state = root / STATE
         self._home = home or root
+        self.bindings = Bindings(root, self.state)
+        """What its runs were made of."""
         self.guard: Callable[[], None] = _unguarded
         """Called before a record is written; it raises where another driver has taken over."""
 
@@ -104,7 +105,7 @@ class Output:
             With the ways out.
         """
         found = sorted(path.name for path in self.root.glob("fold-*") if FOLD.fullmatch(path.name))
-        single = self._identity.is_file()
+        single = bool(self.bindings.read())
         wrong = (folds is None and found) or (folds is not None and (single or set(found) - _fold_names(folds)))
         if wrong:
             held = "a dataset without folds" if single else f"{len(found)} folds"
@@ -146,52 +147,6 @@ class Output:
             if _is_own(name):
                 storage.remove_tree(self.root / name)
 
-    def check_identity(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
-        """Refuse to go on with a dataset that was begun with something else.
-
-        Parameters
-        ----------
-        identity : dict
-            Flat: everything that decides the bytes besides the sources.
-        sources : list of SourceRecord
-            All rows of the cache.
-
-        Raises
-        ------
-        OutputError
-            The message tells the difference and the ways out.
-        """
-        if not self._identity.is_file():
-            return
-        try:
-            begun = storage.read_json(self._identity)
-            told = _difference(begun, identity)
-        except (ValueError, TypeError, AttributeError):
-            raise OutputError(
-                f"{self._identity} is damaged, so that changed options cannot be told; choose another folder, or start "
-                "anew with --fresh"
-            ) from None
-        changed = describe_difference(read_sources(self.state / SOURCES_FILE), sources)
-        if changed:
-            told = [f"sources: {changed}", *told]
-        if told:
-            more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-            raise OutputError(
-                f"{self.root} was begun differently: {'; '.join(told[:_SHOWN])}{more}; "
-                "choose another folder, or start anew with --fresh"
-            )
-
-    def bind(self, identity: dict[str, Any], sources: list[SourceRecord]) -> None:
-        """Bind the folder to what decides the bytes of its dataset, before the first shard is written."""
-        self.check_identity(identity, sources)
-        if not self._identity.is_file():
-            write_sources(self.state / SOURCES_FILE, sources)
-            storage.write_json(self._identity, identity)
-
-    @property
-    def _identity(self) -> Path:
-        return self.state / "identity.json"
-
     @property
     def _described(self) -> Path:
         return self.state / "described.json"
@@ -229,6 +184,19 @@ class Output:
             )
         storage.write_json(self.state / "shards" / f"{record.name}.json", asdict(record))
 
+    def forget(self, is_wanted: Callable[[ShardRecord], bool]) -> None:
+        """Withdraw shards, all but the wanted ones, with their files, which loaders would take for data."""
+        for path in self._record_files():
+            record = _record(path.read_bytes())
+            if record is not None and is_wanted(record):
+                continue
+            self.uncomplete()
+            path.unlink()
+            for file in record.files if record else ():
+                parts = PurePosixPath(file.path).parts
+                if parts[0] in FORMS and ".." not in parts:
+                    (self.root / file.path).unlink(missing_ok=True)
+
     def uncomplete(self) -> None:
         """Withdraw the manifest before shards are written again."""
         (self.root / MANIFEST).unlink(missing_ok=True)
@@ -260,21 +228,6 @@ def fold_outputs(root: Path) -> list[Path]:
     """Return the folders of the folds in an output, in order; none where it is a dataset itself."""
     found = [path for path in root.glob("fold-*") if FOLD.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("fold-")))
-
-
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    keys = sorted(before.keys() | now.keys())
-    return [
-        f"{key} was {_text(before.get(key))}, is {_text(now.get(key))}"
-        for key in keys
-        if before.get(key) != now.get(key)
-    ]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(_text(entry) for entry in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _record(data: bytes) -> ShardRecord | None:

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.features import Layers, make_static_saliency, make_superpixels
+from hsmix_gen.pipeline.features import Carried, Layers, make_static_saliency, make_superpixels
 from hsmix_gen.pipeline.image_units import make_images
 from hsmix_gen.pipeline.inventory import Inventory
 from hsmix_gen.pipeline.narrowing import Sole, finish_jobs
@@ -24,8 +24,34 @@ if TYPE_CHECKING:
     from hsmix_gen.pipeline.gradcam_units import GradCam
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """The features of a dataset that is extended: of images that are in it they are taken over.
+
+    Attributes
+    ----------
+    layers : sequence of Layers
+        One for each fold.
+    records : sequence of SourceRecord
+        Their rows.
+    """
+
+    layers: Sequence[Layers]
+    records: Sequence[SourceRecord]
+
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """Row of each image that was used."""
+        return {record.id: row for row, record in enumerate(self.records) if record.refusal is None}
+
+
 def prepare(
-    inventory: Inventory, layers: Sequence[Layers], config: RunConfig, runner: Runner, reporter: Reporter
+    inventory: Inventory,
+    layers: Sequence[Layers],
+    config: RunConfig,
+    runner: Runner,
+    reporter: Reporter,
+    earlier: Earlier | None = None,
 ) -> list[Prepared]:
     """Fill the cache with the features of every usable source.
 
@@ -39,6 +65,8 @@ def prepare(
     runner : Runner
         Does the units.
     reporter : Reporter
+    earlier : Earlier or None
+        A finished cache of some of the sources.
 
     Returns
     -------
@@ -56,21 +84,24 @@ def prepare(
     begin(layers, inventory.records)
     filler = _Filler(shared, runner, reporter)
     records = inventory.records
-    saliency = [_gradcam(fold, config, reporter) for fold in layers]
+    before: Sequence[Layers | None] = earlier.layers if earlier else [None] * len(layers)
+    saliency = [_gradcam(fold, config, reporter, old) for fold, old in zip(layers, before, strict=True)]
     if saliency[0]:
         saliency[0].check(runner)
 
-    records = with_refusals(records, filler.fill("images", shared.images, _image_blocks(shared, inventory, config)))
-    blocks = _blocks("superpixels", shared, make_superpixels, records, config.superpixels)
+    blocks = _image_blocks(shared, inventory, config, _carrying(earlier, 0))
+    records = with_refusals(records, filler.fill("images", shared.images, blocks))
+    blocks = _blocks("superpixels", shared, make_superpixels, records, _carrying(earlier, 0), config.superpixels)
     folds = per_fold(records)
     networks = [
         unit for maker, seen in zip(saliency, folds, strict=True) if maker for unit in maker.network_units(seen)
     ]
     records = with_refusals(records, filler.fill("superpixels", shared.superpixels, blocks, first=networks))
-    distinct = {fold.saliency: (fold, maker) for fold, maker in zip(layers, saliency, strict=True)}
-    for number, (fold, maker) in enumerate(distinct.values()):
+    distinct = {fold.saliency: number for number, fold in enumerate(layers)}
+    for number in sorted(distinct.values()):
         stage = "saliency" if len(distinct) == 1 else f"saliency of fold {number}"
-        refusals = _fill_saliency(_Filler(fold, runner, reporter), stage, maker, records, config)
+        filler = _Filler(layers[number], runner, reporter)
+        refusals = _fill_saliency(filler, stage, saliency[number], records, config, _carrying(earlier, number))
         records = with_refusals(records, refusals)
     prepared = [
         Prepared(fold, seen, inventory.unpaired, _report(maker, config), config.seed)
@@ -89,9 +120,11 @@ class Block:
     stage : str
         For messages and refusals.
     call : callable or None
-        Takes layers, number, sources, `more` and, for a trial, the place of a row; None for a worker's.
+        Takes layers, number, sources, `carried`, `more` and, for a trial, the place of a row; None for a worker's.
     items : sequence of SourceItem
         What files are read, if any are.
+    carried : Carried
+        The rows that are known already.
     """
 
     stage: str
@@ -101,6 +134,7 @@ class Block:
     sources: Sequence[SourceRecord]
     more: tuple[Any, ...] = ()
     items: Sequence[SourceItem] = ()
+    carried: Carried = dataclasses.field(default_factory=Carried)
 
     @property
     def name(self) -> str:
@@ -118,12 +152,13 @@ class Block:
             dataclasses.replace(source, refusal=left_out[i]) if i in left_out else source
             for i, source in enumerate(self.sources)
         ]
-        return Unit(self.name, self.call, (self.layers, self.number, sources, *self.more), may_fail=True)
+        arguments = (self.layers, self.number, sources, self.carried, *self.more)
+        return Unit(self.name, self.call, arguments, may_fail=True)
 
     def trial(self, part: int) -> Unit:
         """Return a unit that computes one row."""
         name = f"{self.stage} of {self.sources[part].id}"
-        arguments = (self.layers, self.number, self.sources, *self.more, part)
+        arguments = (self.layers, self.number, self.sources, self.carried, *self.more, part)
         return Unit(name, self.call, arguments, may_fail=True, is_trial=True)
 
     def finished(self, result: BlockRecord, left_out: Mapping[int, str]) -> BlockRecord:
@@ -141,23 +176,40 @@ class Block:
         return reason
 
 
+def _carrying(earlier: Earlier | None, fold: int) -> Callable[[Sequence[SourceRecord]], Carried]:
+    """Return what tells which rows of a block are known already."""
+
+    def carried(sources: Sequence[SourceRecord]) -> Carried:
+        if earlier is None:
+            return Carried()
+        rows = {i: earlier.rows[s.id] for i, s in enumerate(sources) if s.refusal is None and s.id in earlier.rows}
+        return Carried(earlier.layers[fold], rows)
+
+    return carried
+
+
 def _blocks(
     stage: str,
     layers: Layers,
     call: Callable[..., BlockRecord] | None,
     records: Sequence[SourceRecord],
+    carried: Callable[[Sequence[SourceRecord]], Carried],
     *more: Any,
 ) -> list[Block]:
     """Return the job of each block, in order."""
-    rows = [layers.rows(number) for number in range(layers.n_blocks)]
-    return [
-        Block(stage, layers, number, call, records[found.start : found.stop], more) for number, found in enumerate(rows)
-    ]
-
-
-def _image_blocks(layers: Layers, inventory: Inventory, config: RunConfig) -> list[Block]:
     blocks = []
-    for block in _blocks("images", layers, make_images, inventory.records):
+    for number in range(layers.n_blocks):
+        rows = layers.rows(number)
+        sources = records[rows.start : rows.stop]
+        blocks.append(Block(stage, layers, number, call, sources, more, carried=carried(sources)))
+    return blocks
+
+
+def _image_blocks(
+    layers: Layers, inventory: Inventory, config: RunConfig, carried: Callable[[Sequence[SourceRecord]], Carried]
+) -> list[Block]:
+    blocks = []
+    for block in _blocks("images", layers, make_images, inventory.records, carried):
         places = [inventory.places[row] for row in layers.rows(block.number)]
         items = [place.item for place in places]
         blocks.append(dataclasses.replace(block, more=(places, read_options(config)), items=items))
@@ -165,13 +217,18 @@ def _image_blocks(layers: Layers, inventory: Inventory, config: RunConfig) -> li
 
 
 def _fill_saliency(
-    filler: "_Filler", stage: str, maker: "GradCam | None", records: Sequence[SourceRecord], config: RunConfig
+    filler: "_Filler",
+    stage: str,
+    maker: "GradCam | None",
+    records: Sequence[SourceRecord],
+    config: RunConfig,
+    carried: Callable[[Sequence[SourceRecord]], Carried],
 ) -> list[Refusal]:
     layers = filler.layers
     if maker:
-        blocks = _blocks(stage, layers, None, records)
+        blocks = _blocks(stage, layers, None, records, carried)
         return filler.fill(stage, layers.saliency, blocks, make_worker=maker.worker)
-    blocks = _blocks(stage, layers, make_static_saliency, records, config.saliency)
+    blocks = _blocks(stage, layers, make_static_saliency, records, carried, config.saliency)
     return filler.fill(stage, layers.saliency, blocks)
 
 
@@ -179,13 +236,13 @@ def _report(maker: "GradCam | None", config: RunConfig) -> dict[str, Any]:
     return maker.report() if maker else {"backend": config.saliency.backend}
 
 
-def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter) -> "GradCam | None":
+def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None) -> "GradCam | None":
     if config.saliency.backend != "gradcam":
         return None
     # Imports torch: two seconds and some hundred megabytes that the other backends need not spend.
     from hsmix_gen.pipeline.gradcam_units import GradCam
 
-    return GradCam(layers, config, reporter)
+    return GradCam(layers, config, reporter, earlier)
 
 
 class _Filler:

@@ -6,7 +6,7 @@ A layout is a module with a class that keeps `Reader`; it is listed in `readers`
 import dataclasses
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +29,7 @@ from hsmix_gen.pipeline.synapse_reader import SynapseReader
 from hsmix_gen.pipeline.webdataset_reader import WebdatasetReader
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
+from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split
 
 
 class Reader(Protocol):
@@ -77,8 +77,15 @@ class Discovery:
     labelling: Labelling = field(default_factory=Labelling)
 
 
-def discover(source: Path, config: RunConfig) -> Discovery:
+def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None = None) -> Discovery:
     """Find all pairs of a source and assign groups and splits.
+
+    Parameters
+    ----------
+    source : Path
+    config : RunConfig
+    known : mapping
+        Split of the groups that a dataset has already, under the names that stand in it.
 
     Raises
     ------
@@ -94,10 +101,15 @@ def discover(source: Path, config: RunConfig) -> Discovery:
         raise SourceError(_nothing_found(source, found, clashes))
     items = sorted(_limited(items, config.source.limit), key=lambda item: item.id)
     items = [_with_group(item, config.source.group_by) for item in items]
-    assigned, split_notes = assign_splits(items, source, config.source.split, seed=config.seed)
+    is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and reader.name == "dicom")
+    if known and is_private:
+        known = _unhidden(known, items, config)
+    pooled = config.source.folds is not None
+    assigned, split_notes = assign_splits(
+        items, source, config.source.split, seed=config.seed, known=known, pooled=pooled
+    )
     notes = (*found.notes, *split_notes)
     discovery = Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), notes, found.labelling)
-    is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and reader.name == "dicom")
     return _hidden(discovery, config) if is_private else discovery
 
 
@@ -108,6 +120,17 @@ def _hidden(found: Discovery, config: RunConfig) -> Discovery:
         write_map(Path(config.run.id_map), found.items, found.refusals, key)
     items = sorted(hidden_items(found.items, key), key=lambda item: item.id)
     return dataclasses.replace(found, items=tuple(items), refusals=tuple(hidden_refusals(found.refusals, key)))
+
+
+def _unhidden(known: Mapping[str, Split], items: Sequence[SourceItem], config: RunConfig) -> dict[str, Split]:
+    """Return what is known of groups under the names that the source has for them."""
+    key = read_key(config.source)
+    hidden = hidden_items(items, key)
+    return {
+        item.group or item.id: known[hashed.group or hashed.id]
+        for item, hashed in zip(items, hidden, strict=True)
+        if (hashed.group or hashed.id) in known
+    }
 
 
 def _reader_for(source: Path, layout: str) -> Reader:

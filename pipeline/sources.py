@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hsmix_gen.pipeline.staging import with_addresses
@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.tables import read_sources
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, SourceError
 from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord
-from hsmix_gen.stages.splitting import deal_folds
+from hsmix_gen.stages.splitting import deal_folds, deal_further
 
 SOURCES_FILE = "sources.parquet"
 STATE = ".hsmix"
@@ -18,8 +18,14 @@ STATE = ".hsmix"
 _SHOWN = 5
 
 
-def make_records(items: Sequence[SourceItem], scans: Sequence[ScanResult]) -> list[SourceRecord]:
-    """Return a record for each image, from its item and what was seen of it; a problem becomes its refusal."""
+def make_records(
+    items: Sequence[SourceItem], scans: Sequence[ScanResult], used: frozenset[str] = frozenset()
+) -> list[SourceRecord]:
+    """Return a record for each image, from its item and what was seen of it; a problem becomes its refusal.
+
+    Of images with the same bytes in different splits one is refused, but never one of those that a dataset uses
+    already, whose ids are `used`.
+    """
     records = [
         SourceRecord(
             id=scan.id,
@@ -39,27 +45,36 @@ def make_records(items: Sequence[SourceItem], scans: Sequence[ScanResult]) -> li
         for item, scan in zip(items, scans, strict=True)
     ]
     _check_groups(records)
-    return _without_leaks(records)
+    return _without_leaks(records, used)
 
 
 def with_folds(
-    records: Sequence[SourceRecord], scans: Sequence[ScanResult], count: int, *, seed: int
+    records: Sequence[SourceRecord],
+    scans: Sequence[ScanResult],
+    count: int,
+    *,
+    seed: int,
+    known: Mapping[str, int] | None = None,
 ) -> list[SourceRecord]:
     """Return the records dealt into folds, whole groups at a time; test images have none.
 
     Images of equal content come into one fold, whatever their groups, so that no copy is validated on.
-    Folds are balanced by the classes that images hold.
+    Folds are balanced by the classes that images hold. Where folds are `known` by group they are kept, and other
+    groups come to those that hold fewest images.
 
     Raises
     ------
     SourceError
-        If there are fewer groups than folds.
+        If there are fewer groups than folds, or an image equals images of two folds.
     """
     pooled = [i for i, record in enumerate(records) if record.split != "test" and record.refusal is None]
     groups = _merged_groups([records[i] for i in pooled])
-    strata = [tuple(value for value, _ in scans[i].mask_counts) for i in pooled]
-    ranks = {stratum: rank for rank, stratum in enumerate(sorted(set(strata)))}
-    folds = deal_folds(groups, [ranks[stratum] for stratum in strata], count, seed=seed)
+    if known:
+        folds = deal_further(groups, _merged_folds([records[i] for i in pooled], groups, known), count)
+    else:
+        strata = [tuple(value for value, _ in scans[i].mask_counts) for i in pooled]
+        ranks = {stratum: rank for rank, stratum in enumerate(sorted(set(strata)))}
+        folds = deal_folds(groups, [ranks[stratum] for stratum in strata], count, seed=seed)
     fold_of = dict(zip(pooled, folds, strict=True))
     return [
         dataclasses.replace(record, split="train", fold=fold_of[i]) if i in fold_of else record
@@ -165,6 +180,19 @@ def _merged_groups(records: Sequence[SourceRecord]) -> list[str]:
     return [root(f"group {record.group}") for record in records]
 
 
+def _merged_folds(records: Sequence[SourceRecord], merged: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
+    """Return the fold of the merged groups of which some group has one."""
+    found: dict[str, int] = {}
+    for record, group in zip(records, merged, strict=True):
+        fold = known.get(record.group)
+        if fold is not None and found.setdefault(group, fold) != fold:
+            raise SourceError(
+                f"{record.image} joins groups that are in folds {found[group]} and {fold} already, as images of equal "
+                "content stand in both; remove what was added with it"
+            )
+    return found
+
+
 def _check_groups(records: Sequence[SourceRecord]) -> None:
     splits: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -177,13 +205,17 @@ def _check_groups(records: Sequence[SourceRecord]) -> None:
         )
 
 
-def _without_leaks(records: list[SourceRecord]) -> list[SourceRecord]:
-    """Refuse images whose exact bytes also stand in a split that is tested on; the test side is kept."""
-    rank = {"train": 0, "val": 1, "test": 2}
+def _without_leaks(records: list[SourceRecord], used: frozenset[str]) -> list[SourceRecord]:
+    """Refuse images whose bytes also stand in a split that is tested on; the test side, or a used one, is kept."""
+    order = {"train": 0, "val": 1, "test": 2}
     best: dict[str, SourceRecord] = {}
+
+    def rank(record: SourceRecord) -> tuple[bool, int]:
+        return record.id in used, order[record.split]
+
     for record in records:
         known = best.get(record.image_sha256)
-        if record.refusal is None and (known is None or rank[record.split] > rank[known.split]):
+        if record.refusal is None and (known is None or rank(record) > rank(known)):
             best[record.image_sha256] = record
     return [
         dataclasses.replace(

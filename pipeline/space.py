@@ -1,5 +1,6 @@
 """Room for a run: what is still to be written, from counts alone, against what file systems have free."""
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from hsmix_gen.pipeline.output import Output
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SPLITS, DatasetFacts, ScanResult, SourceRecord
-from hsmix_gen.stages.pairing import PASSED_THROUGH_PER_SHARD, shard_count, training_samples
+from hsmix_gen.stages.cutting import more_shards, pass_through_shards, shard_count, training_samples
 
 # Stored bytes per raw byte, at the upper end of what real data of nine kinds took (dermoscopy, histology, blood
 # cells, CT, MRI): images 0.60 to 1.00 and as PNG 0.43 to 0.80, without blank background, which is counted apart;
@@ -120,15 +121,19 @@ def output_need(
     blank : float
         Share of the images that is background.
     """
-    if output.is_complete:
-        return Need(output.root, 0, 0)
+    generations = [(_images(bound.records), bound.copies) for bound in output.bindings.read()]
+    wanted = _images(records), config.mix.copies
+    if generations[-1:] == [wanted]:
+        if output.is_complete:
+            return Need(output.root, 0, 0)
+    else:
+        generations.append(wanted)
     done = _finished(output.state / "shards")
     samples = shards = 0
-    images = Counter(record.split for record in records if record.refusal is None)
     for split in SPLITS:
-        n_images = images[split]
         finished = sum(name.startswith(f"{split}-") for name in done)
-        n_samples, n_shards = _planned(split == "train", n_images, facts, config)
+        counts = [(images[split], copies) for images, copies in generations]
+        n_samples, n_shards = _planned(counts, facts, config) if split == "train" else _passed_through(counts, config)
         if n_shards:
             samples += n_samples - n_samples * min(finished, n_shards) // n_shards
             shards += n_shards - min(finished, n_shards)
@@ -216,18 +221,39 @@ def _allocated(need: Need) -> int:
     return need.bytes + need.files * _ALLOCATED_BYTES // 2
 
 
-def _planned(is_training: bool, n_images: int, facts: DatasetFacts, config: RunConfig) -> tuple[int, int]:
-    """Return samples and shards of a split without making its plan, which costs seconds for a million samples."""
-    if not is_training:
-        return n_images, -(-n_images // PASSED_THROUGH_PER_SHARD)
-    n_samples = training_samples(n_images, config.mix)
-    if not n_samples:
+def _images(records: Sequence[SourceRecord]) -> Counter[str]:
+    """Return how many usable images each split has."""
+    return Counter(record.split for record in records if record.refusal is None)
+
+
+def _planned(counts: Sequence[tuple[int, int]], facts: DatasetFacts, config: RunConfig) -> tuple[int, int]:
+    """Return training samples and shards without making the plan, which costs seconds for a million samples.
+
+    Parameters
+    ----------
+    counts : sequence of (int, int)
+        Images and copies of each generation.
+    facts : DatasetFacts
+    config : RunConfig
+    """
+    readers = config.output.readers
+    held = [training_samples(n, config.mix.model_copy(update={"copies": copies})) for n, copies in counts]
+    if not held[0]:
         return 0, 0
-    output = config.output
-    n_shards = shard_count(
-        n_samples, config.mix, shards=output.shards, sample_bytes=sample_bytes(facts), readers=output.readers
-    )
-    return n_samples, n_shards
+    size = sample_bytes(facts, config.output.soft_encoding)
+    first = shard_count(held[0], config.mix, shards=config.output.shards, sample_bytes=size, readers=readers)
+    further = [
+        more_shards(now - before, config.mix, per_shard=held[0] / first, readers=readers)
+        for before, now in itertools.pairwise(held)
+    ]
+    return held[-1], first + sum(further)
+
+
+def _passed_through(counts: Sequence[tuple[int, int]], config: RunConfig) -> tuple[int, int]:
+    """Return samples and shards of a split that is not mixed; parameters as above."""
+    held = [0, *(n for n, _ in counts)]
+    shards = [pass_through_shards(now - before, config.output.readers) for before, now in itertools.pairwise(held)]
+    return held[-1], sum(shards)
 
 
 def _members_bytes(facts: DatasetFacts, config: RunConfig, blank: float) -> int:

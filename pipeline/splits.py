@@ -1,7 +1,7 @@
 """Train, validation and test: from files, from the source itself, or by a seeded draw over groups."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import safe_id
@@ -12,9 +12,17 @@ from hsmix_gen.stages.splitting import DEFAULT_RATIO, parse_ratio, split_groups
 
 
 def assign_splits(
-    items: Sequence[SourceItem], source: Path, split: str, *, seed: int
+    items: Sequence[SourceItem],
+    source: Path,
+    split: str,
+    *,
+    seed: int,
+    known: Mapping[str, Split] | None = None,
+    pooled: bool = False,
 ) -> tuple[list[SourceItem], list[str]]:
     """Return the items with their split, and a note on where it comes from.
+
+    Groups that a dataset has already keep their split.
 
     Parameters
     ----------
@@ -26,28 +34,59 @@ def assign_splits(
         ``auto``, a ratio, a folder with train.txt, val.txt and test.txt, or a file.
     seed : int
         Seed of a drawn split.
+    known : mapping
+        Split of the groups that a dataset has already.
+    pooled : bool
+        Whether training and validation are one, as folds are dealt of both.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If the split cannot be read, or tells another one of a known group.
     """
+    known = known or {}
+    ratio = parse_ratio(split) if split != "auto" else None
+    if ratio is not None:
+        return _drawn(items, ratio, seed, known)
+    assigned, notes, is_told = _told(items, source, split)
+    if not is_told:
+        return _drawn(items, DEFAULT_RATIO, seed, known)
+    moved = [
+        item
+        for item in assigned
+        if (before := known.get(item.group or item.id, item.split)) != item.split
+        and not (pooled and "test" not in (before, item.split))
+    ]
+    if moved:
+        group = moved[0].group or moved[0].id
+        raise SourceError(
+            f"{moved[0].image.uri} is of group {group}, which the dataset has in {known[group]}, and is to go into "
+            f"{moved[0].split} now; put it back, choose another folder, or start anew with --fresh"
+        )
+    return assigned, notes
+
+
+def _told(items: Sequence[SourceItem], source: Path, split: str) -> tuple[list[SourceItem], list[str], bool]:
+    """Return the items with the split that files or the layout tell, and whether they do."""
     if split != "auto":
-        ratio = parse_ratio(split)
-        if ratio is not None:
-            return _drawn(items, ratio, seed)
-        return _listed(items, _find_lists(Path(split)), split)
+        return (*_listed(items, _find_lists(Path(split)), split), True)
     if (source / "splits" / "train.txt").is_file():
-        return _listed(items, _find_lists(source / "splits"), str(source / "splits"))
+        return (*_listed(items, _find_lists(source / "splits"), str(source / "splits")), True)
     # A layout that knows training images only leaves it to us what is validated on.
     told = {item.split for item in items}
     if told == {None, "test"}:
         rest = [dataclasses.replace(item, split=item.split or "train") for item in items]
-        return rest, ["the test split was taken from the source, all other images are for training"]
+        return rest, ["the test split was taken from the source, all other images are for training"], True
     if told not in ({None}, {"train"}):
-        return _given(items)
-    return _drawn(items, DEFAULT_RATIO, seed)
+        return (*_given(items), True)
+    return [], [], False
 
 
 def _drawn(
-    items: Sequence[SourceItem], ratio: tuple[float, float, float], seed: int
+    items: Sequence[SourceItem], ratio: tuple[float, float, float], seed: int, known: Mapping[str, Split]
 ) -> tuple[list[SourceItem], list[str]]:
-    by_group = split_groups([item.group or item.id for item in items], ratio, seed=seed)
+    groups = [item.group or item.id for item in items]
+    by_group = {**split_groups([group for group in groups if group not in known], ratio, seed=seed), **known}
     assigned = [dataclasses.replace(item, split=by_group[item.group or item.id]) for item in items]
     shares = "/".join(f"{share:g}" for share in ratio)
     return assigned, [f"splits were drawn {shares} by group with seed {seed}"]

@@ -4,10 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from hsmix_gen.pipeline.bindings import last_sources
 from hsmix_gen.pipeline.file_checks import ListedFiles
 from hsmix_gen.pipeline.folder_shards import FOLDER
 from hsmix_gen.pipeline.output import MANIFEST
-from hsmix_gen.pipeline.sources import SOURCES_FILE, STATE
+from hsmix_gen.pipeline.sources import STATE
 from hsmix_gen.pipeline.tables import read_sources
 from hsmix_gen.pipeline.verification_report import Report
 from hsmix_gen.schemas.errors import OutputError
@@ -79,7 +80,7 @@ def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> N
 def _sources_of(root: Path, report: Report) -> list[SourceRecord]:
     """Return the sources of a dataset; none where it was copied without its state."""
     try:
-        return read_sources(root / STATE / SOURCES_FILE)
+        return read_sources(last_sources(root / STATE))
     except FileNotFoundError:
         return []
     except OutputError as error:

@@ -1,22 +1,37 @@
 """The plan: which samples there will be, from which parents, in which shard; all decided before any work."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import MODES, SPLITS, SamplePlan, SourceRecord, Split
-from hsmix_gen.stages.randomness import derive_key, generator_for, integer, permutation
-
-DEFAULT_SHARDS = 32
-SHARD_BYTES = 256 * 2**20
-PASSED_THROUGH_PER_SHARD = 256
+from hsmix_gen.stages.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
+from hsmix_gen.stages.partners import all_partners
+from hsmix_gen.stages.randomness import derive_key, generator_for, permutation
 
 _Ints = npt.NDArray[np.int64]
+_COLUMNS = ("row_a", "row_b", "copy", "mode")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a dataset is made of after its first run, or after one that extended it.
+
+    Attributes
+    ----------
+    usable : (N,) bool
+        Which of the first N sources are used; rows beyond were not known yet.
+    copies : int
+        Copies of each training image.
+    """
+
+    usable: npt.NDArray[np.bool_]
+    copies: int
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,8 @@ class SplitPlan:
         Index into `MODES`.
     starts : (N + 1,) int64
         Shard k holds samples ``starts[k]`` to ``starts[k + 1]``.
+    totals : (N,) int64
+        How many shards there were to be when shard k was made; an extension adds more.
     """
 
     split: Split
@@ -41,6 +58,7 @@ class SplitPlan:
     copy: _Ints
     mode: _Ints
     starts: _Ints
+    totals: _Ints
 
     @property
     def n_samples(self) -> int:
@@ -99,11 +117,15 @@ def make_plan(
     sample_bytes: int,
     other_group: bool = False,
     readers: int = 1,
+    earlier: Sequence[Generation] = (),
 ) -> Plan:
     """Decide every sample of a dataset.
 
     Training images get `mix.copies` samples each, with partners from the training split; validation and test
     images are passed through once. The order is shuffled over the whole split, then cut into equal shards.
+
+    Where the dataset was extended, what each generation added stands in shards of its own behind the earlier ones,
+    which stay as they are; partners of what was added are drawn from all images of that generation.
 
     Parameters
     ----------
@@ -114,7 +136,8 @@ def make_plan(
     seed : int
         Seed of the run.
     shards : int or None
-        Number of training shards; None derives it from the number of samples and their size.
+        Number of training shards of the first generation; None derives it from the number of samples and their
+        size. Shards of later ones are about as large.
     sample_bytes : int
         Estimated bytes of a sample.
     other_group : bool
@@ -123,133 +146,76 @@ def make_plan(
     readers : int
         Loader workers of all ranks together; the number of shards is a multiple of it, in the other splits where
         they have as many images.
+    earlier : sequence of Generation
+        What the dataset held before, oldest first.
 
     Raises
     ------
     SourceError
         If the training split cannot be mixed or is smaller than the number of shards.
     """
+    usable = np.array([source.refusal is None for source in sources], dtype=np.bool_)
+    generations = [*earlier, Generation(usable, mix.copies)]
     parts: list[SplitPlan] = []
     for split in SPLITS:
-        rows = np.array([i for i, s in enumerate(sources) if s.split == split and s.refusal is None], dtype=np.int64)
-        if split == "train":
-            row_b = _all_partners(rows, sources, mix.copies, seed=seed, other_group=other_group)
-            n_samples = training_samples(len(rows), mix)
-            n_shards = shard_count(n_samples, mix, shards=shards, sample_bytes=sample_bytes, readers=readers)
-            parts.append(_plan_training(rows, row_b, sources, mix, seed=seed, n_shards=n_shards))
-        elif len(rows):
-            parts.append(_pass_through(split, rows, readers))
+        of_split = np.array([source.split == split for source in sources], dtype=np.bool_)
+        made: list[SplitPlan] = []
+        for number, generation in enumerate(generations):
+            rows, known = _rows(generation, generations[:number], of_split)
+            if split == "train":
+                n_shards = partial(_n_training_shards, made, mix, shards, sample_bytes, readers)
+                row_b = all_partners(rows, sources, generation.copies, seed=seed, other_group=other_group)
+                fresh = _fresh(rows, known, generation, generations[number - 1] if number else None)
+                added = _plan_training(rows, row_b, fresh, sources, mix, n_shards, seed=seed, generation=number)
+            else:
+                added = _pass_through(split, rows[~known], readers)
+            made.append(added)
+        joined = _joined(split, made)
+        if split == "train" or joined.n_samples:
+            parts.append(joined)
     return Plan(seed, mix.policy, tuple(parts))
 
 
-def training_samples(n_images: int, mix: MixConfig) -> int:
-    """Return the number of training samples that `n_images` give."""
-    return n_images * mix.copies * (2 if mix.policy == "paired" else 1)
+def _rows(
+    generation: Generation, before: Sequence[Generation], of_split: npt.NDArray[np.bool_]
+) -> tuple[_Ints, npt.NDArray[np.bool_]]:
+    """Return the rows of a split that a generation uses, and which of them the one before used too."""
+    rows = np.flatnonzero(generation.usable & of_split[: len(generation.usable)])
+    known = np.zeros(len(rows), dtype=np.bool_)
+    if before:
+        old = rows < len(before[-1].usable)
+        known[old] = before[-1].usable[rows[old]]
+    return rows, known
 
 
-def group_size(mix: MixConfig) -> int:
-    """Return how many neighbouring samples stay in one shard."""
-    return {"per-sample": 1, "per-batch": mix.batch_size, "paired": 2}[mix.policy]
+def _fresh(
+    rows: _Ints, known: npt.NDArray[np.bool_], generation: Generation, before: Generation | None
+) -> npt.NDArray[np.bool_]:
+    """Return which samples (copy after copy, each over all rows) an earlier generation does not hold."""
+    copy = np.repeat(np.arange(generation.copies), len(rows))
+    return ~(np.tile(known, generation.copies) & (copy < (before.copies if before else 0)))
 
 
-def shard_count(n_samples: int, mix: MixConfig, *, shards: int | None, sample_bytes: int, readers: int = 1) -> int:
-    """Return how many shards `n_samples` training samples are cut into: `shards`, or a number from their size.
-
-    With several `readers` it is a multiple of their number: the least one that the size asks for, unless one up to
-    twice as large, or a smaller one that the size allows too, makes all shards exactly equal.
-
-    Raises
-    ------
-    SourceError
-        If there are fewer groups of samples than readers.
-    """
-    if shards is not None:
-        return shards
-    by_size = -(-n_samples * sample_bytes // SHARD_BYTES)
-    n_groups = -(-n_samples // group_size(mix))
-    if readers == 1:
-        return max(1, min(n_groups, max(DEFAULT_SHARDS, by_size)))
-    if n_groups < readers:
-        raise SourceError(
-            f"ranks x workers_per_rank must not exceed the {n_groups} groups of samples, got {readers}; "
-            "lower --ranks or --workers-per-rank, or raise --copies"
-        )
-    largest = n_groups // readers
-    asked = min(-(-max(DEFAULT_SHARDS, by_size) // readers), largest)
-    allowed = min(-(-max(1, by_size) // readers), largest)
-    candidates = [*range(asked, min(2 * asked, largest) + 1), *range(asked - 1, allowed - 1, -1)]
-    equal = (n for n in candidates if n_samples % (n * readers * group_size(mix)) == 0)
-    return readers * next(equal, asked)
+def _n_training_shards(
+    made: Sequence[SplitPlan], mix: MixConfig, shards: int | None, sample_bytes: int, readers: int, n_samples: int
+) -> int:
+    if not made:
+        return shard_count(n_samples, mix, shards=shards, sample_bytes=sample_bytes, readers=readers)
+    return more_shards(n_samples, mix, per_shard=made[0].n_samples / made[0].n_shards, readers=readers)
 
 
-def partners(rows: _Ints, copy: int, *, seed: int) -> _Ints:
-    """Return a partner for each row: a derangement, another one for each copy.
-
-    The rows stand in one random circle; copy c takes the neighbour at a distance of its own. So no image meets
-    itself, and an image meets ``len(rows) - 1`` different partners before one comes again.
-    """
-    n = len(rows)
-    circle = permutation(generator_for(seed, "partner-circle"), n)
-    round_number, step = divmod(copy, n - 1)
-    distances = 1 + permutation(generator_for(seed, "partner-distance", round_number), n - 1)
-    partner = np.empty(n, dtype=np.int64)
-    partner[circle] = rows[np.roll(circle, -int(distances[step]))]
-    return partner
-
-
-def partners_of_other_groups(rows: _Ints, groups: Sequence[str], ids: Sequence[str], copy: int, *, seed: int) -> _Ints:
-    """Return a partner of another group for each row.
-
-    If no group holds more than half of the rows, the rows stand in a circle with each group in one piece, and
-    copy c takes the neighbour at a distance of its own, at least the largest group away to either side. So each row
-    is a partner once in a copy, and none comes again to an image before all distances were used; then another
-    circle is drawn. If one group holds more than half, each row draws any row of the other groups.
-
-    Parameters
-    ----------
-    rows : (N,) int64
-    groups, ids : sequence of str
-        Of each of the N rows.
-    copy : int
-        Which copy the partners are for.
-    seed : int
-
-    Raises
-    ------
-    SourceError
-        If there is one group only.
-    """
-    n = len(rows)
-    _, group_of, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
-    if len(sizes) < 2:
-        raise SourceError(
-            f"all {n} training images are of one group (patient); add others or allow it with --partners any"
-        )
-    largest = int(sizes.max())
-    if 2 * largest > n:
-        return _drawn_from_other_groups(rows, group_of, ids, copy, seed=seed)
-    n_distances = n - 2 * largest + 1
-    round_number, step = divmod(copy, n_distances)
-    place = permutation(generator_for(seed, "partner-circle-groups", round_number), len(sizes))
-    circle = np.lexsort((permutation(generator_for(seed, "partner-circle-rows", round_number), n), place[group_of]))
-    distances = largest + permutation(generator_for(seed, "partner-group-distance", round_number), n_distances)
-    partner = np.empty(n, dtype=np.int64)
-    partner[circle] = rows[np.roll(circle, -int(distances[step]))]
-    return partner
-
-
-def _drawn_from_other_groups(
-    rows: _Ints, group_of: npt.NDArray[np.intp], ids: Sequence[str], copy: int, *, seed: int
-) -> _Ints:
-    order = np.argsort(group_of, kind="stable")
-    sizes = np.bincount(group_of)
-    starts = np.cumsum(sizes) - sizes
-    partner = np.empty(len(rows), dtype=np.int64)
-    for i, group in enumerate(group_of):
-        drawn = integer(generator_for(seed, "partner", ids[i], copy), 0, len(rows) - int(sizes[group]) - 1)
-        # The row's own group is one piece of the order: whoever stands behind it moves up.
-        partner[i] = rows[order[drawn + int(sizes[group]) * (drawn >= starts[group])]]
-    return partner
+def _joined(split: Split, made: Sequence[SplitPlan]) -> SplitPlan:
+    """Return the plan of all generations, shards numbered on."""
+    arrays = {name: np.concatenate([getattr(part, name) for part in made]) for name in _COLUMNS}
+    before = np.cumsum([0, *(part.n_samples for part in made)])
+    starts = [part.starts[:-1] + first for part, first in zip(made, before[:-1], strict=True)]
+    totals = np.cumsum([part.n_shards for part in made])
+    return SplitPlan(
+        split,
+        **arrays,
+        starts=np.concatenate([*starts, before[-1:]]),
+        totals=np.repeat(totals, [part.n_shards for part in made]),
+    )
 
 
 def draw_mode(rng: np.random.Generator, probabilities: tuple[float, float, float]) -> int:
@@ -259,59 +225,49 @@ def draw_mode(rng: np.random.Generator, probabilities: tuple[float, float, float
     return int(min(np.searchsorted(bounds, rng.random(), side="right"), max(np.flatnonzero(probabilities))))
 
 
-def _why_few(sources: Sequence[SourceRecord]) -> str:
-    refused = [source for source in sources if source.refusal is not None]
-    if not refused:
-        return "change --split"
-    return f"{len(refused)} of {len(sources)} images were refused, first {refused[0].id}: {refused[0].refusal}"
-
-
-def _all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
-    """Return the partners of all copies, copy after copy."""
-    if len(rows) < 2:
-        raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
-    if not other_group:
-        return np.concatenate([partners(rows, copy, seed=seed) for copy in range(copies)])
-    groups, ids = [sources[row].group for row in rows], [sources[row].id for row in rows]
-    return np.concatenate([partners_of_other_groups(rows, groups, ids, c, seed=seed) for c in range(copies)])
-
-
 def _plan_training(
-    rows: _Ints, row_b: _Ints, sources: Sequence[SourceRecord], mix: MixConfig, *, seed: int, n_shards: int
+    rows: _Ints,
+    row_b: _Ints,
+    fresh: npt.NDArray[np.bool_],
+    sources: Sequence[SourceRecord],
+    mix: MixConfig,
+    n_shards: Callable[[int], int],
+    *,
+    seed: int,
+    generation: int,
 ) -> SplitPlan:
-    copy = np.repeat(np.arange(mix.copies), len(rows))
-    row_a = np.tile(rows, mix.copies)
-    order = permutation(generator_for(seed, "order"), len(row_a))
+    """Return the training samples that a generation adds: of all that it has, those that are `fresh`."""
+    copies = len(fresh) // len(rows)
+    copy = np.repeat(np.arange(copies), len(rows))[fresh]
+    row_a, row_b = np.tile(rows, copies)[fresh], row_b[fresh]
+    # Draws of the first generation do not name it, so that an extension can follow any dataset.
+    named = (generation,) if generation else ()
+    order = permutation(generator_for(seed, "order", *named), len(row_a))
     if mix.policy == "paired":
         order = np.repeat(order, 2)
         mode = np.tile([MODES.index("hard"), MODES.index("soft")], len(row_a))
     elif mix.policy == "per-batch":
         n_batches = -(-len(row_a) // mix.batch_size)
-        drawn = [draw_mode(generator_for(seed, "batch-mode", b), mix.probabilities) for b in range(n_batches)]
+        drawn = [draw_mode(generator_for(seed, "batch-mode", *named, b), mix.probabilities) for b in range(n_batches)]
         mode = np.repeat(np.array(drawn, dtype=np.int64), mix.batch_size)[: len(row_a)]
     else:
         keys = (_pair_key("train", sources[int(a)].id, int(c)) for a, c in zip(row_a, copy, strict=True))
         drawn = [draw_mode(generator_for(seed, "mode", key), mix.probabilities) for key in keys]
         mode = np.array(drawn, dtype=np.int64)[order]
     row_b = np.where(mode == MODES.index("none"), -1, row_b[order])
-    starts = _cut(len(mode), n_shards, group_size(mix))
-    return SplitPlan("train", row_a[order], row_b, copy[order], mode, starts)
+    starts = cut(len(mode), n_shards(len(mode)), group_size(mix))
+    return SplitPlan("train", row_a[order], row_b, copy[order], mode, starts, _alike(starts))
 
 
 def _pass_through(split: Split, rows: _Ints, readers: int) -> SplitPlan:
-    n_shards = -(-len(rows) // PASSED_THROUGH_PER_SHARD)
-    n_shards = min(-(-n_shards // readers), len(rows) // readers) * readers or n_shards
     nothing = np.zeros(len(rows), dtype=np.int64)
-    return SplitPlan(split, rows, nothing - 1, nothing, nothing, _cut(len(rows), n_shards, 1))
+    starts = cut(len(rows), pass_through_shards(len(rows), readers), 1)
+    return SplitPlan(split, rows, nothing - 1, nothing, nothing, starts, _alike(starts))
 
 
-def _cut(n_samples: int, n_shards: int, unit: int) -> _Ints:
-    """Return the bounds of shards whose sizes differ by one unit at most; a unit is never cut."""
-    n_units = -(-n_samples // unit)
-    if n_units < n_shards:
-        raise SourceError(f"shards must not outnumber the {n_units} groups of samples, got {n_shards}; lower --shards")
-    bounds = np.arange(n_shards + 1) * n_units // n_shards
-    return np.minimum(bounds * unit, n_samples).astype(np.int64)
+def _alike(starts: _Ints) -> _Ints:
+    """Return the number of shards, once for each."""
+    return np.full(len(starts) - 1, len(starts) - 1, dtype=np.int64)
 
 
 def _pair_key(split: Split, source_id: str, copy: int) -> str:

@@ -1,6 +1,7 @@
 """Seeded splits that keep groups (patients, slides) together."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,27 @@ def deal_folds(groups: Sequence[str], strata: Sequence[int], k: int, *, seed: in
     for fold, (_, held) in enumerate(dealer.split(names[order], _frequent(np.asarray(strata), k)[order], names[order])):
         folds[order[held]] = fold
     return [int(fold) for fold in folds]
+
+
+def deal_further(groups: Sequence[str], known: Mapping[str, int], k: int) -> list[int]:
+    """Return the fold of each image where folds were dealt before: groups keep theirs, others fill the emptiest.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Group of each image.
+    known : mapping
+        Fold of the groups that have one.
+    k : int
+        Number of folds.
+    """
+    sizes = Counter(groups)
+    folds = {group: known[group] for group in sizes if group in known}
+    filled = [sum(sizes[group] for group, fold in folds.items() if fold == number) for number in range(k)]
+    for group in sorted(sizes.keys() - folds.keys(), key=lambda group: (-sizes[group], group)):
+        folds[group] = filled.index(min(filled))
+        filled[folds[group]] += sizes[group]
+    return [folds[group] for group in groups]
 
 
 def _frequent(strata: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:

@@ -24,7 +24,12 @@ from hypothesis.stateful import (
 
 DAMAGES = ("flip", "truncate", "empty", "append", "remove")
 EXTEND = ("--extend", "--copies", "2")
-WITHOUT_SECOND_COPY = (".hsmix/sources.parquet", ".hsmix/identity.json", ".hsmix/cache/sources.parquet")
+EXTENSION = ".hsmix/extension-000001/"
+KINDS = ("webdataset/*", "parquet/*", "*", ".hsmix/*", ".hsmix/shards/*", ".hsmix/cache/**/*", f"{EXTENSION}*")
+WITHOUT_SECOND_COPY = (
+    *(".hsmix/sources.parquet", ".hsmix/identity.json", ".hsmix/cache/sources.parquet"),
+    *(f"{EXTENSION}sources.parquet", f"{EXTENSION}identity.json"),
+)
 """Files against which changed inputs are found: where they are damaged themselves, a refusal is right as well."""
 
 
@@ -88,7 +93,9 @@ class History(RuleBasedStateMachine):
         choice=st.floats(0, 1, exclude_max=True),
         damage=st.sampled_from(DAMAGES),
         place=st.floats(0, 1, exclude_max=True),
-        kind=st.sampled_from(["webdataset/*", "parquet/*", "*", ".hsmix/*", ".hsmix/shards/*", ".hsmix/cache/**/*"]),
+        kind=st.sampled_from(
+            ["webdataset/*", "parquet/*", "*", ".hsmix/*", ".hsmix/shards/*", ".hsmix/cache/**/*", f"{EXTENSION}*"]
+        ),
     )
     def damage(self, choice: float, damage: str, place: float, kind: str) -> None:
         """Damage some file that is there."""
@@ -121,7 +128,7 @@ class History(RuleBasedStateMachine):
             if self._guard_spoiled and ended.status == 1:
                 assert "--fresh" in ended.stderr, ended.stderr
                 self._check_end(ended, {1})
-                ended = self.job.run(self._output, "--fresh")
+                ended = self.run_anew()
             assert ended.status == 0, ended.stderr
             assert self.job.damages(self._output) == {}
             verified = self.job.drivers.run("verify", self._output, "--replay", 2)
@@ -129,6 +136,10 @@ class History(RuleBasedStateMachine):
             type(self).tried += 1
         finally:
             shutil.rmtree(self._folder)
+
+    def run_anew(self) -> Any:
+        """Remove everything and run."""
+        return self.job.run(self._output, "--fresh")
 
     def _check_end(self, ended: Any, others: set[int]) -> None:
         assert ended.status in {0, *others}, (ended.status, ended.stderr)
@@ -142,9 +153,14 @@ class History(RuleBasedStateMachine):
 
 
 class ExtendedHistory(History):
-    """One output that is extended at some time, where the command can do that."""
+    """One output that is extended at some time."""
 
     extended: ClassVar[Any]
+
+    def run_anew(self) -> Any:
+        """Remove everything, run, and extend again what was extended."""
+        ended = type(self).job.run(self._output, "--fresh")
+        return self.job.run(self._output) if self.job is self.extended else ended
 
     @precondition(lambda self: self.job is not self.extended and not self._guard_spoiled)
     @rule()
@@ -167,14 +183,11 @@ def extended(job: Any, folder: Path) -> Any:
 def play(job: Any, record_property: Callable[[str, object], None], folder: Path, *, histories: int, steps: int) -> None:
     """Try some histories of some steps each."""
 
-    can_extend = EXTEND[0] in job.drivers.run("run", "--help").stdout
-
-    class Played(ExtendedHistory if can_extend else History):  # type: ignore[misc]
+    class Played(ExtendedHistory):
         pass
 
     Played.job = job
-    if can_extend:
-        Played.extended = extended(job, folder)
+    Played.extended = extended(job, folder)
     chosen = settings(
         max_examples=histories,
         stateful_step_count=steps,

@@ -153,7 +153,7 @@ def move_to_another_split(listed: Path) -> None:
         (change_a_mask, "1 changed (images__case_01"),
         (add_a_row, "1 added (images__case_77"),
         (remove_a_row, "1 missing (images__case_00"),
-        (move_to_another_split, "splits and groups"),
+        (move_to_another_split, "which the dataset has in train, and is to go into test now"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

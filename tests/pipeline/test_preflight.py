@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hsmix_gen.pipeline import storage
+from hsmix_gen.pipeline.bindings import Bindings
 from hsmix_gen.pipeline.cache import RECORDS
 from hsmix_gen.pipeline.features import Layers
 from hsmix_gen.pipeline.gpu_memory import GpuMemory, gradcam_step, judge, measure_steps
@@ -151,12 +152,27 @@ def test_finished_shards_and_refused_sources_need_nothing_more(tmp_path: Path) -
     records = records_of(train=4, val=2)
     refused = dataclasses.replace(record(9, "train"), refusal="scan: is damaged")
     config = configured(mix={"copies": 3}, output={"shards": 2})
+    Bindings(tmp_path, tmp_path / ".hsmix").bind({"mix.copies": 3}, [*records, refused])
     for name in ("train-000001", "val-000000"):
         storage.write_json(tmp_path / ".hsmix" / "shards" / f"{name}.json", {})
 
     need = output_need(Output(tmp_path), [*records, refused], FACTS, config)
 
     assert need == Need(tmp_path, 6 * (5620 + 6144) + 20_480 + DESCRIBED, 2 + 10)
+
+
+def test_an_extension_needs_what_it_adds(tmp_path: Path) -> None:
+    """Of 4 images in 3 copies and 2 shards there are to be 5 in 4 copies, in 1 more shard of about 6 samples."""
+    records = records_of(train=4, val=2)
+    Bindings(tmp_path, tmp_path / ".hsmix").bind({"mix.copies": 3}, records)
+    for name in ("train-000000", "train-000001", "val-000000"):
+        storage.write_json(tmp_path / ".hsmix" / "shards" / f"{name}.json", {})
+    config = configured(mix={"copies": 4}, output={"shards": 2})
+
+    need = output_need(Output(tmp_path), [*records, record(9, "train")], FACTS, config)
+
+    # A third of the samples, as one of three shards is missing.
+    assert need == Need(tmp_path, 7 * (5620 + 6144) + 20_480 + DESCRIBED, 2 + 10)
 
 
 def test_needs_on_one_file_system_are_added_and_refused_in_one_line(tmp_path: Path) -> None:

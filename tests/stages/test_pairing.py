@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SamplePlan, SourceRecord, Split
-from hsmix_gen.stages import pairing
-from hsmix_gen.stages.pairing import (
-    Plan,
-    draw_mode,
-    make_plan,
-    partners,
-    partners_of_other_groups,
-    probe_rows,
-    shard_count,
-)
+from hsmix_gen.stages import cutting
+from hsmix_gen.stages.cutting import shard_count
+from hsmix_gen.stages.pairing import Generation, Plan, draw_mode, make_plan, probe_rows
+from hsmix_gen.stages.partners import partners, partners_of_other_groups
 
 
 def source(name: str, split: Split = "train", refusal: str | None = None) -> SourceRecord:
@@ -228,7 +222,7 @@ def test_a_split_without_images_has_no_plan() -> None:
 
 
 def test_passed_through_images_are_cut_into_shards_of_bounded_length() -> None:
-    plan = planned(sources(2, val=pairing.PASSED_THROUGH_PER_SHARD + 1))
+    plan = planned(sources(2, val=cutting.PASSED_THROUGH_PER_SHARD + 1))
 
     assert plan.splits[1].n_shards == 2
 
@@ -322,16 +316,16 @@ policies = st.sampled_from(["per-sample", "per-batch", "paired"])
 def test_shards_partition_the_plan(policy: str, n_images: int, copies: int, shards: int | None, batch: int) -> None:
     records = sources(n_images, val=2)
     mix = MixConfig(policy=cast("Any", policy), copies=copies, batch_size=batch)
-    hypothesis.assume((shards or 1) * pairing.group_size(mix) <= pairing.training_samples(n_images, mix))
+    hypothesis.assume((shards or 1) * cutting.group_size(mix) <= cutting.training_samples(n_images, mix))
 
     plan = make_plan(records, mix, seed=1, shards=shards, sample_bytes=1)
     found = samples(plan, records)
 
-    assert len(found) == plan.n_samples == pairing.training_samples(n_images, mix) + 2
+    assert len(found) == plan.n_samples == cutting.training_samples(n_images, mix) + 2
     assert len({s.key for s in found}) == len(found)
     sizes = np.diff(plan.splits[0].starts)
     assert sizes.min() > 0
-    assert sizes.max() - sizes.min() <= 2 * pairing.group_size(mix) - 1
+    assert sizes.max() - sizes.min() <= 2 * cutting.group_size(mix) - 1
     assert shards is None or len(sizes) == shards
     assert all(
         [s.index for s in plan.samples(plan.splits[0], k, records)] == list(range(n)) for k, n in enumerate(sizes)
@@ -429,16 +423,16 @@ def test_fewer_samples_than_readers_are_refused() -> None:
 def test_shards_for_readers_hold_every_sample_once(policy: str, n_images: int, readers: int) -> None:
     records = sources(n_images, val=20)
     mix = MixConfig(policy=cast("Any", policy), copies=4, batch_size=3)
-    hypothesis.assume(-(-pairing.training_samples(n_images, mix) // pairing.group_size(mix)) >= readers)
+    hypothesis.assume(-(-cutting.training_samples(n_images, mix) // cutting.group_size(mix)) >= readers)
 
     plan = make_plan(records, mix, seed=1, shards=None, sample_bytes=1, readers=readers)
     keys = [sample.key for sample in samples(plan, records)]
     sizes = np.diff(plan.splits[0].starts)
 
-    assert len(keys) == len(set(keys)) == pairing.training_samples(n_images, mix) + 20
+    assert len(keys) == len(set(keys)) == cutting.training_samples(n_images, mix) + 20
     assert len(sizes) % readers == 0
     assert sizes.min() > 0
-    assert sizes.max() - sizes.min() <= 2 * pairing.group_size(mix) - 1
+    assert sizes.max() - sizes.min() <= 2 * cutting.group_size(mix) - 1
 
 
 @pytest.mark.parametrize(("n_images", "readers", "expected"), [(20, 8, 8), (7, 8, 1), (600, 4, 4), (600, 1, 3)])
@@ -498,3 +492,52 @@ def test_probed_rows_are_distinct_and_rising() -> None:
 
 def test_all_rows_are_probed_where_there_are_few() -> None:
     assert probe_rows(np.array([5, 3, 9]), 24, seed=0).tolist() == [3, 5, 9]
+
+
+# Extensions
+
+
+@hypothesis.settings(max_examples=80, deadline=None, derandomize=True)
+@hypothesis.given(
+    st.integers(2, 9), st.integers(0, 6), st.integers(1, 3), st.integers(0, 3),
+    st.sampled_from(["per-sample", "paired", "per-batch"]), st.integers(0, 99),
+)  # fmt: skip
+def test_an_extension_keeps_what_is_there_and_adds_the_rest(
+    n_images: int, n_new: int, copies: int, more: int, policy: str, seed: int
+) -> None:
+    records = sources(n_images + n_new, val=2, test=n_new)
+    # Rows are sorted by id, so that new ones stand among the others.
+    records = [records[i] for i in np.random.default_rng(seed).permutation(len(records))]
+    new = {f"t{i}" for i in range(n_images, n_images + n_new)} | {f"e{i}" for i in range(n_new)}
+    usable = np.array([record.id not in new for record in records])
+    old = [replace(r, refusal=None if known else "new") for r, known in zip(records, usable, strict=True)]
+    mix: dict[str, Any] = {"policy": policy, "batch_size": 2}
+
+    before = planned(old, seed=seed, copies=copies, **mix)
+    after = make_plan(
+        records, MixConfig(copies=copies + more, **mix), seed=seed, shards=None, sample_bytes=1000,
+        earlier=[Generation(usable, copies)],
+    )  # fmt: skip
+
+    kept, grown = samples(before, old), samples(after, records)
+    assert set(kept) <= set(grown)
+    added = set(grown) - set(kept)
+    whole = samples(planned(records, seed=seed, copies=copies + more, **mix), records)
+    assert {sample.key for sample in grown} == {sample.key for sample in whole}
+    assert len({sample.key for sample in grown}) == len(grown)
+    assert not {sample.shard for sample in added} & {sample.shard for sample in kept}
+    assert all(records[s.row_b].split == "train" and s.row_b != s.row_a for s in added if s.row_b is not None)
+
+
+def test_shards_of_an_extension_are_as_large_as_those_before() -> None:
+    """And their numbers go on without a gap."""
+    records = sources(20)
+    plan = make_plan(
+        records, MixConfig(copies=10), seed=0, shards=10, sample_bytes=1,
+        earlier=[Generation(np.ones(20, dtype=np.bool_), 5), Generation(np.ones(20, dtype=np.bool_), 6)],
+    )  # fmt: skip
+
+    (part,) = plan.splits
+    assert np.diff(part.starts).tolist() == [10] * 20
+    assert part.totals.tolist() == [10] * 10 + [12] * 2 + [20] * 8
+    assert part.shard_name(19) == "train-000019"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.stages.splitting import DEFAULT_RATIO, deal_folds, parse_ratio, split_groups
+from hsmix_gen.stages.splitting import DEFAULT_RATIO, deal_folds, deal_further, parse_ratio, split_groups
 
 
 @pytest.mark.parametrize("text", ["0.8/0.1/0.1", "80/10/10", "8:1:1", " 8 / 1 / 1 "])
@@ -137,3 +137,12 @@ def test_fewer_groups_than_folds_are_refused() -> None:
         dealt([("a", 0), ("b", 0), ("a", 1)], 3)
 
     assert str(refused.value) == "3 folds need as many groups (patients), got 2; lower --folds or see --group-by"
+
+
+def test_known_groups_keep_their_fold_and_others_fill_the_emptiest() -> None:
+    """Largest first, so that the folds come out as even as they can."""
+    groups = ["a", "a", "b", "new", "big", "big", "c"]
+
+    folds = deal_further(groups, {"a": 0, "b": 1, "c": 1, "gone": 2}, 3)
+
+    assert folds == [0, 0, 1, 0, 2, 2, 1]

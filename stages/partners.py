@@ -1,0 +1,99 @@
+"""Who is mixed with whom: a partner for each image and copy, drawn so that all meet all before any comes again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.stages.randomness import generator_for, integer, permutation
+
+_Ints = npt.NDArray[np.int64]
+
+
+def all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
+    """Return the partners of all copies, copy after copy."""
+    if len(rows) < 2:
+        raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
+    if not other_group:
+        return np.concatenate([partners(rows, copy, seed=seed) for copy in range(copies)])
+    groups, ids = [sources[row].group for row in rows], [sources[row].id for row in rows]
+    return np.concatenate([partners_of_other_groups(rows, groups, ids, c, seed=seed) for c in range(copies)])
+
+
+def partners(rows: _Ints, copy: int, *, seed: int) -> _Ints:
+    """Return a partner for each row: a derangement, another one for each copy.
+
+    The rows stand in one random circle; copy c takes the neighbour at a distance of its own. So no image meets
+    itself, and an image meets ``len(rows) - 1`` different partners before one comes again.
+    """
+    n = len(rows)
+    circle = permutation(generator_for(seed, "partner-circle"), n)
+    round_number, step = divmod(copy, n - 1)
+    distances = 1 + permutation(generator_for(seed, "partner-distance", round_number), n - 1)
+    partner = np.empty(n, dtype=np.int64)
+    partner[circle] = rows[np.roll(circle, -int(distances[step]))]
+    return partner
+
+
+def partners_of_other_groups(rows: _Ints, groups: Sequence[str], ids: Sequence[str], copy: int, *, seed: int) -> _Ints:
+    """Return a partner of another group for each row.
+
+    If no group holds more than half of the rows, the rows stand in a circle with each group in one piece, and
+    copy c takes the neighbour at a distance of its own, at least the largest group away to either side. So each row
+    is a partner once in a copy, and none comes again to an image before all distances were used; then another
+    circle is drawn. If one group holds more than half, each row draws any row of the other groups.
+
+    Parameters
+    ----------
+    rows : (N,) int64
+    groups, ids : sequence of str
+        Of each of the N rows.
+    copy : int
+        Which copy the partners are for.
+    seed : int
+
+    Raises
+    ------
+    SourceError
+        If there is one group only.
+    """
+    n = len(rows)
+    _, group_of, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise SourceError(
+            f"all {n} training images are of one group (patient); add others or allow it with --partners any"
+        )
+    largest = int(sizes.max())
+    if 2 * largest > n:
+        return _drawn_from_other_groups(rows, group_of, ids, copy, seed=seed)
+    n_distances = n - 2 * largest + 1
+    round_number, step = divmod(copy, n_distances)
+    place = permutation(generator_for(seed, "partner-circle-groups", round_number), len(sizes))
+    circle = np.lexsort((permutation(generator_for(seed, "partner-circle-rows", round_number), n), place[group_of]))
+    distances = largest + permutation(generator_for(seed, "partner-group-distance", round_number), n_distances)
+    partner = np.empty(n, dtype=np.int64)
+    partner[circle] = rows[np.roll(circle, -int(distances[step]))]
+    return partner
+
+
+def _drawn_from_other_groups(
+    rows: _Ints, group_of: npt.NDArray[np.intp], ids: Sequence[str], copy: int, *, seed: int
+) -> _Ints:
+    order = np.argsort(group_of, kind="stable")
+    sizes = np.bincount(group_of)
+    starts = np.cumsum(sizes) - sizes
+    partner = np.empty(len(rows), dtype=np.int64)
+    for i, group in enumerate(group_of):
+        drawn = integer(generator_for(seed, "partner", ids[i], copy), 0, len(rows) - int(sizes[group]) - 1)
+        # The row's own group is one piece of the order: whoever stands behind it moves up.
+        partner[i] = rows[order[drawn + int(sizes[group]) * (drawn >= starts[group])]]
+    return partner
+
+
+def _why_few(sources: Sequence[SourceRecord]) -> str:
+    refused = [source for source in sources if source.refusal is not None]
+    if not refused:
+        return "change --split"
+    return f"{len(refused)} of {len(sources)} images were refused, first {refused[0].id}: {refused[0].refusal}"
