@@ -1,7 +1,6 @@
 """Units on Ray: it places processes; this module gives them units, watches them and replaces those that die or hang."""
 
 import contextlib
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray._private import worker as ray_worker
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from hsmix_gen.pipeline.ray_start import connect, start
 from hsmix_gen.pipeline.running import Failure, Unit, Worker, attempt
 from hsmix_gen.schemas.errors import HsmixError, OutputError
 
@@ -21,7 +20,6 @@ STALLS = 2
 """How often a unit is given the full time; a trial is given it once."""
 IN_FLIGHT = 2
 """Units handed over per worker: one at work, one waiting, so that memory does not grow with their number."""
-_OBJECT_STORE_BYTES = 128 * 2**20
 _LOOK_S = 5.0
 """How often is looked for what does not tell of itself."""
 
@@ -43,9 +41,9 @@ class RayRunner:
 
     def __init__(self, *, address: str | None, workers: int | None, processors: int, timeout_s: float) -> None:
         if address is None:
-            _start(workers or processors)
+            start(workers or processors)
         else:
-            _connect(address)
+            connect(address)
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.n_workers = workers or max(1, int(resources.get("CPU", 1)))
         self._n_gpus = int(resources.get("GPU", 0))
@@ -233,7 +231,7 @@ class _Crew:
     def _take(self, place: _Place) -> Iterator[tuple[Unit, Any]]:
         """Take what a place told: that it is ready, the results of units in their order, or its death."""
         if place.begun is not None:
-            self._take_start(place)
+            self._takestart(place)
             return
         while place.given and ray.wait([place.given[0][0]], timeout=0)[0]:
             reference, unit = place.given[0]
@@ -250,7 +248,7 @@ class _Crew:
                 self._take_back(place)
             yield unit, result
 
-    def _take_start(self, place: _Place) -> None:
+    def _takestart(self, place: _Place) -> None:
         try:
             _result(place.begun)
         except RayError:
@@ -359,41 +357,3 @@ def _result(reference: Any) -> Any:
         if isinstance(cause, (HsmixError, OSError)):
             raise cause from None
         raise RuntimeError(str(error)) from None
-
-
-def _start(processors: int) -> None:
-    # Ray tells at every start that tokens guard its ports, which is as it should be.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    _keep_stdout_clean()
-    ray.init(
-        address="local",  # without it Ray joins whatever cluster was started last on this machine
-        num_cpus=processors,
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        configure_logging=False,
-        logging_level=logging.ERROR,
-        _node_ip_address="127.0.0.1",
-    )
-
-
-def _connect(address: str) -> None:
-    _keep_stdout_clean()
-    try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise OutputError(
-            f"no Ray cluster answers at {address}: {reason}; check --address, set RAY_AUTH_MODE=token if tokens guard "
-            "the cluster, or leave --address out"
-        ) from None
-
-
-def _keep_stdout_clean() -> None:
-    # Ray prints the death of a worker among our results, whatever it is told of logs; it has no option for that.
-    if hasattr(ray_worker, "print_to_stdstream"):
-        ray_worker.print_to_stdstream = _log_message  # type: ignore[assignment]
-
-
-def _log_message(data: dict[str, Any], **_ignored: Any) -> None:
-    logging.getLogger("ray").info("%s", "\n".join(map(str, data.get("lines", ()))))

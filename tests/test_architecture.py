@@ -45,7 +45,7 @@ LIBRARY_HOMES = {
         "pipeline/dicom_series.py",
     },
     "pytorch_grad_cam": {"pipeline/doctor.py", "stages/gradcam.py"},
-    "ray": {"pipeline/ray_nodes.py", "pipeline/ray_run.py"},
+    "ray": {"pipeline/ray_nodes.py", "pipeline/ray_run.py", "pipeline/ray_start.py"},
     "rich": {"pipeline/progress.py"},
     "skimage": {"pipeline/demo.py", "pipeline/polygon_files.py", "stages/superpixels.py"},
     "sklearn": {"stages/splitting.py"},

@@ -69,6 +69,32 @@ def test_every_unit_comes_back_once(runner: RayRunner) -> None:
     assert results == [i * i for i in range(9)]
 
 
+def listening(of: int) -> set[str]:
+    """Return the addresses, as the kernel writes them, on which a process and its descendants listen for TCP."""
+    parents = {int(p.name): int(p.joinpath("stat").read_text().rpartition(")")[2].split()[1]) for p in processes()}
+    family = {of}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    sockets = {str(fd.readlink()) for pid in family for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    rows = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
+    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+
+
+def processes() -> list[Path]:
+    return [path for path in Path("/proc").iterdir() if path.name.isdecimal() and (path / "stat").is_file()]
+
+
+def test_nobody_on_the_network_reaches_a_ray_of_our_own(runner: RayRunner) -> None:
+    """Whoever reaches Ray can run code."""
+    list(runner.run([Unit("warm", len, ("a",), may_fail=False)]))
+
+    found = listening(os.getpid())
+
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert found
+    assert found <= loopback
+
+
 def test_a_killed_worker_is_replaced(runner: RayRunner, tmp_path: Path) -> None:
     results = sorted(result for _, result in runner.run(units(die_once(tmp_path / "died"), 4)))
 
