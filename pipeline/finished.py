@@ -14,7 +14,7 @@ from hsmix_gen.pipeline.preview import draw_preview
 from hsmix_gen.pipeline.tables import read_manifest
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError, OutputError
-from hsmix_gen.schemas.records import ManifestRow, SamplePlan, Split
+from hsmix_gen.schemas.records import MODES, ManifestRow, SamplePlan, Split
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,23 @@ class Reopened:
     config: RunConfig
 
     def make_again(self, row: ManifestRow) -> Made:
-        """Make the sample of a manifest row again, from its provenance alone."""
+        """Make the sample of a manifest row again, from its provenance alone.
+
+        Raises
+        ------
+        OutputError
+            If the row tells of a mode or a source that there is not.
+        """
         records = self.prepared.records
         by_id = {record.id: i for i, record in enumerate(records)}
+        unknown = [name for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
+        if unknown or row.mode not in MODES:
+            wrong = f"source {unknown[0]}" if unknown else f"mode {row.mode}"
+            raise OutputError(f"{self.root / MANIFEST} gives {row.key} the unknown {wrong}; run the same command again")
         row_a = by_id[row.source_a]
         row_b = by_id[row.source_b] if row.source_b is not None else None
         split: Split = records[row_a].split
-        assert row.mode in ("none", "hard", "soft")
-        plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index)  # type: ignore[arg-type]
+        plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index)
         sources = {i: records[i] for i in (row_a, row_b) if i is not None}
         return make_one(
             FeatureCache(self.prepared.layers.root),

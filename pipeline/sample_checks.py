@@ -128,8 +128,8 @@ class SampleChecks:
             self.report.checked["replays"] += 1
             try:
                 same = _is_given_by(stored, row, self.opened, form, self.dataset)
-            except KeyError as unknown:
-                self.report.problems.append(f"{where} has the parent {unknown}, which the cache does not hold")
+            except OutputError as unknown:
+                self.report.problems.append(str(unknown))
                 return
             if not same:
                 self.report.problems.append(f"{where} differs from what its provenance gives")

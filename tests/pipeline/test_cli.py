@@ -13,6 +13,7 @@ from typing import Any
 
 import click.testing
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -457,6 +458,23 @@ def test_replay_of_an_unknown_key_shows_how_keys_look(made: Made, run_cli: Cli, 
 
     assert "train-nobody-000" in line
     assert "case_0" in line
+
+
+@pytest.mark.parametrize(("column", "value"), [("mode", "medium"), ("source_a", "nobody")])
+def test_replay_of_a_forged_row_tells_what_is_unknown(
+    copied: Made, run_cli: Cli, tmp_path: Path, column: str, value: str
+) -> None:
+    """A manifest can be edited by anybody."""
+    path = copied.output / "manifest.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[-1][column] = value
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+
+    line = error_of(run_cli("replay", copied.output, rows[-1]["key"], "--to", tmp_path))
+
+    assert f"manifest.parquet gives {rows[-1]['key']} the unknown" in line
+    assert value in line
 
 
 def test_moved_cache_is_named_and_taken_from_where_it_is(copied: Made, run_cli: Cli, tmp_path: Path) -> None:

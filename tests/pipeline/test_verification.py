@@ -693,4 +693,4 @@ def test_a_parent_that_the_cache_does_not_hold_is_a_problem(made: Path, run_cli:
     result = run_cli("verify", output, "--replay", SAMPLES, "--cache", made / ".hsmix" / "cache")
 
     assert result.exit_code == 1
-    assert "has the parent 'nobody', which the cache does not hold" in result.stdout
+    assert "the unknown source nobody" in result.stdout
