@@ -11,18 +11,24 @@ WEBDATASET_SNIPPET = f"{WEBDATASET_READER}{TORCH_LOOP}"
 
 DATASETS_SNIPPET = """\
 import io
+import datasets
 import numpy as np
 import torch
-from datasets import load_dataset{pillow}
+from PIL import Image
 
-rows = load_dataset("parquet", data_files="parquet/train-*.parquet", split="train", streaming=True)
+# Columns that are not named would be read and decoded as well.
+rows = datasets.load_dataset(
+    "parquet", data_files="parquet/train-*.parquet", split="train", streaming=True, columns=["image", "soft"]
+){hf_encoded}
+# Samples were shuffled when they were made; in this buffer labels are large.
+rows = rows.shuffle(seed=0, buffer_size=32)
 
 {decoder}def collate(batch):
-    images = np.stack([np.array({hf_image}){hf_axis} for row in batch])
+    images = np.stack([np.array({row_image}){hf_axis} for row in batch])
     soft = np.stack([{column_soft} for row in batch])
     return torch.from_numpy(images).movedim(-1, 1).float(){scaled}, torch.from_numpy(soft).float()
 
-loader = torch.utils.data.DataLoader(rows.shuffle(seed=0, buffer_size=500), batch_size=8, collate_fn=collate)
+loader = torch.utils.data.DataLoader(rows, batch_size=8, collate_fn=collate)
 for images, soft in loader:
     loss = torch.nn.functional.{loss}(model(images), soft)
     loss.backward()
@@ -110,7 +116,7 @@ def _image_words(dataset: dict[str, Any]) -> dict[str, str]:
         "row_image": (
             'Image.open(io.BytesIO(row["image"]["bytes"]))' if is_png else 'np.load(io.BytesIO(row["image"]))'
         ),
-        "hf_image": 'row["image"]' if is_png else 'np.load(io.BytesIO(row["image"]))',
+        "hf_encoded": '.cast_column("image", datasets.Image(decode=False))' if is_png else "",
         "hf_axis": ("[..., None]" if grey else "") + wider,
         "image_reader": "pictures" if is_png else "NumpyReader()",
         "channel_dim": '"no_channel"' if grey else "-1",
@@ -130,7 +136,6 @@ def _soft_words(dataset: dict[str, Any]) -> dict[str, str]:
         "classes": str(n_classes),
         "height": str(height),
         "width": str(width),
-        "pillow": "\nfrom PIL import Image" if encoding == "png" else "",
         "soft_member": member,
         "n_classes": str(len(dataset["classes"])),
         "probabilities": "logits.sigmoid()" if multilabel else "logits.softmax(1)",
