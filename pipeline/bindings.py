@@ -82,8 +82,8 @@ class Bindings:
             If a file is damaged or missing, with the ways out.
         """
         found: list[Bound] = []
-        while (self._folder(len(found)) / _FILE).is_file():
-            found.append(self._bound(self._folder(len(found))))
+        while (_folder(self._state, len(found)) / _FILE).is_file():
+            found.append(self._bound(_folder(self._state, len(found))))
         if not found and any(storage.finished_files(self._state / "shards", ".json")):
             raise OutputError(f"{self._state / _FILE} is missing, so that changed options cannot be told; {_WAYS_OUT}")
         return found
@@ -143,7 +143,7 @@ class Bindings:
         bounds = self.read()
         if bounds and not _told(bounds[-1], identity, records):
             return False
-        folder = self._folder(len(bounds))
+        folder = _folder(self._state, len(bounds))
         write_sources(folder / SOURCES_FILE, records)
         # Last, because it makes the binding count.
         storage.write_json(folder / _FILE, identity)
@@ -170,9 +170,6 @@ class Bindings:
             result.append(dataclasses.replace(record, refusal=before.refusal))
         return result
 
-    def _folder(self, number: int) -> Path:
-        return self._state / f"{EXTENSION}{number:06d}" if number else self._state
-
     def _bound(self, folder: Path) -> Bound:
         try:
             identity = storage.read_json(folder / _FILE)
@@ -188,10 +185,17 @@ class Bindings:
             ) from None
 
 
+def _folder(state: Path, number: int) -> Path:
+    """Return where the binding of an extension lies, or of the first run."""
+    return state / f"{EXTENSION}{number:06d}" if number else state
+
+
 def last_sources(state: Path) -> Path:
     """Return where the sources lie that an output is made of by now; without a state the file does not exist."""
-    extensions = sorted(path.parent for path in state.glob(f"{EXTENSION}*/{_FILE}"))
-    return (extensions[-1] if extensions else state) / SOURCES_FILE
+    number = 0
+    while (_folder(state, number + 1) / _FILE).is_file():
+        number += 1
+    return _folder(state, number) / SOURCES_FILE
 
 
 def gained(bound: Bound, records: Sequence[SourceRecord]) -> list[str]:
