@@ -1,5 +1,6 @@
 """Files in an object store: whole or absent, found as on a disk, and unharmed by a store that misbehaves."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,8 @@ def names(folder: Path) -> list[str]:
 
 
 def outgoing() -> list[str]:
-    """Return the files that wait to be sent."""
-    folders = Path(tempfile.gettempdir()).glob("hsmix-gen-outgoing-*")
+    """Return the files of this process that wait to be sent."""
+    folders = Path(tempfile.gettempdir()).glob(f"hsmix-gen-outgoing-{os.getpid()}-*")
     return [str(path) for folder in folders for path in folder.rglob("*")]
 
 
