@@ -98,7 +98,7 @@ def _take_inventory(
         bits=discovery.labelling.bits and not facts.multilabel,
     )
     records = make_records([place.item for place in places], scans, known.used if known else frozenset())
-    facts = _with_slices(facts, records, scans)
+    facts = _with_slices(facts, records, scans, known)
     if config.source.folds is not None:
         dealt = known.folds if known else None
         records = with_folds(records, scans, config.source.folds, seed=config.seed, known=dealt)
@@ -110,7 +110,7 @@ def _take_inventory(
     return _keeping(inventory, known, reporter) if known else inventory
 
 
-def _first_seen(scans: list[ScanResult], known: Known | None) -> list[ScanResult]:
+def _first_seen(scans: Sequence[ScanResult], known: Known | None) -> Sequence[ScanResult]:
     """Return what was seen of the images from which a dataset was understood first, or of all."""
     if known is None:
         return scans
@@ -204,10 +204,15 @@ class Piece:
         return reason
 
 
-def _with_slices(facts: DatasetFacts, records: Sequence[SourceRecord], scans: Sequence[ScanResult]) -> DatasetFacts:
+def _with_slices(
+    facts: DatasetFacts, records: Sequence[SourceRecord], scans: Sequence[ScanResult], known: Known | None
+) -> DatasetFacts:
     """Return the facts with `volumes` set where several arrays are of one case: slices in files of their own."""
+    first = {scan.id for scan in _first_seen(scans, known)}
     cases = [
-        record.group for record, scan in zip(records, scans, strict=True) if record.refusal is None and not scan.picture
+        record.group
+        for record, scan in zip(records, scans, strict=True)
+        if record.refusal is None and not scan.picture and record.id in first
     ]
     return dataclasses.replace(facts, volumes=facts.volumes or len(set(cases)) < len(cases))
 

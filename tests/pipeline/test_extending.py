@@ -359,6 +359,33 @@ def test_folds_grow_without_leaks(
     dataset.assert_sound()
 
 
+def test_what_was_understood_first_is_kept(
+    run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path, shard_digests: Callable[..., Any]
+) -> None:
+    """Second slices of cases ask for partners of other cases: from the start, or not in this dataset."""
+    source, rng = tmp_path / "source", np.random.default_rng(3)
+    source.mkdir()
+
+    def add(number: int) -> None:
+        for case in range(5):
+            image = rng.uniform(0, 200, (48, 64)).astype(np.float32)
+            np.savez(source / f"case{case}_s{number}.npz", image=image, label=(image > 120).astype(np.uint8))
+
+    add(0)
+    options = (*tiny, "--shards", 2, "--copies", 2, "--split", "1/0/0", "--group-by", r"(case\d)")
+    dataset = Dataset(source, tmp_path / "output", run_cli, options)
+    assert dataset.run().exit_code == 0
+    add(1)
+
+    dataset.grown()
+    whole = shard_digests(dataset.output)
+    (dataset.output / "webdataset" / "train-000000.tar").unlink()
+    dataset.grown()
+
+    assert shard_digests(dataset.output) == whole
+    dataset.assert_sound()
+
+
 def test_shards_of_an_extension_serve_all_readers(
     make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
