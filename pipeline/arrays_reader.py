@@ -57,6 +57,7 @@ class ArraysReader:
     """
 
     name = "arrays"
+    options = frozenset({"image_key", "image_suffix", "mask_key", "mask_suffix"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a file of arrays, or a folder with such files and no other images."""

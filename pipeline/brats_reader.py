@@ -70,6 +70,7 @@ class BratsReader:
     """
 
     name = "brats"
+    options = frozenset[str]()
 
     def recognises(self, source: Path) -> bool:
         """Return whether a folder, or one not far below, holds modalities under the names of BraTS."""

@@ -29,6 +29,7 @@ class CocoReader:
     """
 
     name = "coco"
+    options = frozenset({"root"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a JSON file, or a folder with JSON files of the usual names."""

@@ -42,6 +42,7 @@ class DicomReader:
     """
 
     name = "dicom"
+    options = frozenset[str]()
 
     def recognises(self, source: Path) -> bool:
         """Return whether one of the first files that may be DICOM bears its mark."""

@@ -59,6 +59,7 @@ class FolderReader:
     """
 
     name = "folder"
+    options = frozenset({"colours", "image_suffix", "mask_suffix"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a folder."""

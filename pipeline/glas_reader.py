@@ -33,6 +33,7 @@ class GlasReader:
     """
 
     name = "glas"
+    options = frozenset({"mask_suffix"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether Warwick-QU masks, or folders img and labelcol, lie in the source or not far below."""

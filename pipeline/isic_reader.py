@@ -38,6 +38,7 @@ class IsicReader:
     """
 
     name = "isic"
+    options = frozenset({"mask_suffix"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether masks with ISIC names lie in the source or not far below."""

@@ -6,9 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hsmix_gen.pipeline.colour_tables import read_colours
 from hsmix_gen.pipeline.confined import Root
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.images import IMAGE_ENDINGS
@@ -16,7 +18,7 @@ from hsmix_gen.pipeline.split_words import split_of_word
 from hsmix_gen.pipeline.tables import read_table
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem, picture
+from hsmix_gen.schemas.records import SPLITS, Content, Labelling, Refusal, SourceItem, picture
 
 ENDINGS = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})
 ARRAY_ENDINGS = (".npy", ".npz", ".h5", ".hdf5")
@@ -33,6 +35,7 @@ class ListReader:
     """
 
     name = "list"
+    options = frozenset({"colours", "image_key", "mask_key", "root"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a file with the ending of a list; Parquet with pictures inside is none."""
@@ -50,7 +53,7 @@ class ListReader:
         Raises
         ------
         SourceError
-            If the list cannot be read, or has no columns image and mask.
+            If the list or a colour table cannot be read, or the list has no columns image and mask.
         """
         if source.suffix.lower() not in ENDINGS or not source.is_file():
             raise SourceError(f"{source} is no list, expected a file with ending {', '.join(sorted(ENDINGS))}")
@@ -64,6 +67,7 @@ class ListReader:
         return Found(
             tuple(item for item in found if isinstance(item, SourceItem)),
             tuple(item for item in found if isinstance(item, Refusal)),
+            labelling=table.labelling,
         )
 
 
@@ -75,6 +79,7 @@ class _Table:
         self._config = config
         self._root = Root(Path(config.root) if config.root else source.parent)
         self._folder = source.parent if self._root.holds(source) else self._root.folder
+        self.labelling = Labelling() if config.colours is None else read_colours(config.colours, source.parent)
 
     def item(self, number: int, row: Mapping[str, Any]) -> SourceItem | Refusal:
         """Return the pair of a row, or why it is left out."""
@@ -85,13 +90,18 @@ class _Table:
         if problem:
             return Refusal(item_id, f"{self._source}:{number}", "discover", f"row {number} {problem}")
         try:
-            sides = (
-                self._content(image, "image", self._config.image_key),
-                self._content(mask, "mask", self._config.mask_key),
-            )
+            sides = (self._content(image, "image", self._config.image_key), self._mask(mask))
         except SourceError as error:
             return Refusal(item_id, f"{self._source}:{number}", "discover", f"row {number} {error}")
         return SourceItem(item_id, *sides, group=_text(row.get("group")) or None, split=split_of_word(word))
+
+    def _mask(self, text: str) -> Content:
+        content = self._content(text, "mask", self._config.mask_key)
+        if self._config.colours is None:
+            return content
+        if content.format != "picture":
+            raise SourceError(f"has the mask {text}, which has no colours; list it apart, without --colours")
+        return replace(content, format="colours")
 
     def _content(self, text: str, side: str, key: str | None) -> Content:
         """Return what a value names; the ending tells its format."""

@@ -42,6 +42,7 @@ class MonusegReader:
     """
 
     name = "monuseg"
+    options = frozenset({"mask_suffix"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether slides with outlines, or the folders of MoNuSeg, lie in the source or not far below."""

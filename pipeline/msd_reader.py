@@ -53,6 +53,7 @@ class MsdReader:
     """
 
     name = "msd"
+    options = frozenset[str]()
 
     def recognises(self, source: Path) -> bool:
         """Return whether an image has a label of its name."""
@@ -75,6 +76,7 @@ class NnunetReader:
     """
 
     name = "nnunet"
+    options = frozenset[str]()
 
     def recognises(self, source: Path) -> bool:
         """Return whether an image has a label of its name without the number of its channel."""

@@ -48,6 +48,7 @@ class ParquetReader:
     """
 
     name = "parquet"
+    options = frozenset({"colours", "image_key", "mask_key"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the first Parquet file has columns of bytes for image and mask; only its schema is read."""

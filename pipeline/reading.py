@@ -36,6 +36,8 @@ class Reader(Protocol):
     """A layout of source data."""
 
     name: str
+    options: frozenset[str]
+    """Those options of `SourceConfig` that only some layouts have, and this one has."""
 
     def recognises(self, source: Path) -> bool:
         """Return whether a source looks like this layout."""
@@ -91,10 +93,13 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     ------
     SourceError
         If the source does not exist, is of no known layout or holds no pair.
+    ConfigError
+        If an option is set that the layout does not have.
     """
     if not source.exists():
         raise SourceError(f"{source} does not exist; give a folder of images and masks, or a list of them")
     reader = _reader_for(source, config.source.layout)
+    _check_options(reader, source, config.source)
     found = reader.find(source, config.source)
     items, clashes = _unique(found.items)
     if not items:
@@ -141,6 +146,17 @@ def _reader_for(source: Path, layout: str) -> Reader:
         if reader.recognises(source):
             return reader
     raise SourceError(f"{source} is of no known layout; known are {', '.join(r.name for r in known)}")
+
+
+def _check_options(reader: Reader, source: Path, config: SourceConfig) -> None:
+    """Refuse what would be set without any effect."""
+    for name in sorted(frozenset[str]().union(*(known.options for known in readers())) - reader.options):
+        if getattr(config, name) != SourceConfig.model_fields[name].default:
+            having = ", ".join(known.name for known in readers() if name in known.options)
+            raise ConfigError(
+                f"{name} is an option of the layouts {having}, and {source} was read as {reader.name}; "
+                f"leave --{name.replace('_', '-')} away, or choose one of those with --layout"
+            )
 
 
 def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal]]:

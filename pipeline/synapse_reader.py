@@ -49,6 +49,7 @@ class SynapseReader:
     """
 
     name = "synapse"
+    options = frozenset({"image_key", "mask_key"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether there is a folder named like one of TransUNet's."""

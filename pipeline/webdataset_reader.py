@@ -32,6 +32,7 @@ class WebdatasetReader:
     """
 
     name = "webdataset"
+    options = frozenset({"colours", "image_key", "mask_key"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a tar file, or a folder that holds tar files and no pictures."""

@@ -306,6 +306,21 @@ def write_list(root: Path) -> Twin:
     return Twin("list", images, masks, ("background", "foreground"), told, ())
 
 
+def write_coloured_list(root: Path) -> Twin:
+    """Masks have the colours of a table whose path is relative to the list."""
+    write_colour_table(root)
+    images, masks, lines = {}, {}, ["id,image,mask,split\n"]
+    for number, split in enumerate(("train", "train", "train", "val", "test")):
+        name = f"exam{number}"
+        images[name] = save(root / f"{number}.png", draw_image(number))
+        masks[name] = draw_mask(number, 1, 2)
+        save(root / f"drawn{number}.png", in_colours(masks[name]))
+        lines.append(f"{name},{number}.png,drawn{number}.png,{split}\n")
+    (root / "pairs.csv").write_text("".join(lines))
+    told = {"splits": {"train": 3, "val": 1, "test": 1}}
+    return Twin("list", images, masks, tuple(COLOURS), told, ("--colours", "class_dict.csv"))
+
+
 def as_png(picture: Picture) -> bytes:
     buffer = io.BytesIO()
     Pillow.fromarray(picture).save(buffer, "PNG")
@@ -379,6 +394,7 @@ WRITERS: dict[str, Callable[[Path], Twin]] = {
     "folder-jpeg": write_jpegs,
     "coco": write_coco,
     "list": write_list,
+    "list-colours": write_coloured_list,
     "parquet": write_parquet,
     "parquet-colours": write_coloured_parquet,
     "webdataset": write_webdataset,

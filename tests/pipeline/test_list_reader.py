@@ -315,3 +315,22 @@ def test_numbers_serve_as_ids_and_groups(tmp_path: Path) -> None:
     found = find(written(tmp_path, ".parquet", [{"id": 7, "image": "a.png", "mask": "m.png", "group": 3}]))
 
     assert [(item.id, item.group) for item in found.items] == [("7", "3")]
+
+
+def test_masks_have_colours_where_those_are_given(tmp_path: Path) -> None:
+    found = find(written(tmp_path, ".csv"), colours="#000000=background,#FF0000=polyp")
+
+    assert [item.mask for item in found.items] == [
+        Content("colours", (str(tmp_path / "m/a.png"),)),
+        Content("colours", (str(tmp_path / "m/b.png"),)),
+    ]
+    assert found.labelling.classes == ("background", "polyp")
+
+
+@pytest.mark.parametrize("mask", ["m.nii.gz", "m.npy", "m.h5#mask"])
+def test_a_mask_that_cannot_have_colours_is_refused_where_those_are_given(tmp_path: Path, mask: str) -> None:
+    path = written(tmp_path, ".csv", [{"image": "i.png", "mask": mask}])
+
+    reason = reason_of(path, colours="#000000=background,#FF0000=polyp")
+
+    assert reason == f"row 1 has the mask {mask}, which has no colours; list it apart, without --colours"

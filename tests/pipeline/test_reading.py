@@ -1,12 +1,13 @@
 """What lies in a source: items with unique ids, groups and splits, and a word for everything left out."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.reading import Discovery, discover, readers
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.pipeline.reading import Discovery, Reader, discover, readers
+from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 
 
@@ -53,6 +54,36 @@ def test_a_layout_may_be_named(tmp_path: Path) -> None:
 
 def test_every_reader_can_be_named_in_the_configuration() -> None:
     assert all(RunConfig.model_validate({"source": {"layout": reader.name}}) for reader in readers())
+
+
+def test_an_option_that_a_layout_does_not_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("image,mask\nimages/a.png,masks/a.png\n")
+
+    with pytest.raises(ConfigError) as refused:
+        discovered(tmp_path / "list.csv", mask_suffix="_mask")
+
+    assert str(refused.value) == (
+        "mask_suffix is an option of the layouts isic, glas, monuseg, arrays, folder, "
+        f"and {tmp_path / 'list.csv'} was read as list; "
+        "leave --mask-suffix away, or choose one of those with --layout"
+    )
+
+
+@pytest.mark.parametrize("reader", readers(), ids=lambda reader: reader.name)
+def test_readers_say_which_options_they_look_at(reader: Reader, tmp_path: Path) -> None:
+    """What a reader reads of its configuration, apart from options that are looked at for all layouts."""
+    asked: set[str] = set()
+
+    class Asked(SourceConfig):
+        def __getattribute__(self, name: str) -> Any:
+            asked.add(name)
+            return super().__getattribute__(name)
+
+    with contextlib.suppress(SourceError):
+        reader.find(laid_out(tmp_path, "a", "b"), Asked())
+
+    some_layouts = frozenset[str]().union(*(known.options for known in readers()))
+    assert asked & some_layouts <= reader.options
 
 
 def test_a_missing_source_is_refused(tmp_path: Path) -> None:
