@@ -10,6 +10,7 @@ import numpy as np
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.sources import SOURCES_FILE, describe_difference
+from hsmix_gen.pipeline.state import SHARD_RECORDS
 from hsmix_gen.pipeline.tables import read_sources, write_sources
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SourceRecord
@@ -84,7 +85,7 @@ class Bindings:
         found: list[Bound] = []
         while (_folder(self._state, len(found)) / _FILE).is_file():
             found.append(self._bound(_folder(self._state, len(found))))
-        if not found and any(storage.finished_files(self._state / "shards", ".json")):
+        if not found and any(storage.finished_files(self._state / SHARD_RECORDS, ".json")):
             raise OutputError(f"{self._state / _FILE} is missing, so that changed options cannot be told; {_WAYS_OUT}")
         return found
 

@@ -15,7 +15,7 @@ from hsmix_gen.pipeline.bindings import last_sources
 from hsmix_gen.pipeline.output import MANIFEST, read_dataset
 from hsmix_gen.pipeline.shard_reading import Stored, read_samples
 from hsmix_gen.pipeline.soft_encoding import decode_soft, soft_encoding_of
-from hsmix_gen.pipeline.sources import STATE
+from hsmix_gen.pipeline.state import STATE
 from hsmix_gen.pipeline.storage import matches
 from hsmix_gen.pipeline.tables import read_manifest, read_sources
 from hsmix_gen.schemas import arrays

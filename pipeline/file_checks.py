@@ -9,7 +9,7 @@ from typing import Any
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.output import FOR_PEOPLE, FORMS, MANIFEST
-from hsmix_gen.pipeline.sources import STATE
+from hsmix_gen.pipeline.state import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.verification_report import Report
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import FileRecord
@@ -17,8 +17,8 @@ from hsmix_gen.schemas.records import FileRecord
 DESCRIBING = (MANIFEST, "dataset.json", "run.json", "refused.csv", *FOR_PEOPLE)
 """Files that every finished dataset has, whatever its formats."""
 _DATASET = "dataset.json"
-_DESCRIBED = f"{STATE}/described.json"
-_SHARDS = f"{STATE}/shards"
+_DESCRIBED = f"{STATE}/{DESCRIBED}"
+_SHARDS = f"{STATE}/{SHARD_RECORDS}"
 _AT_ONCE = 64
 """Records held in memory together; that of a shard holds the rows of its samples."""
 _AGAIN = "run the same command again"

@@ -11,7 +11,7 @@ from typing import Any
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.bindings import Bindings
 from hsmix_gen.pipeline.locations import is_remote
-from hsmix_gen.pipeline.sources import STATE
+from hsmix_gen.pipeline.state import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord
@@ -149,7 +149,7 @@ class Output:
 
     @property
     def _described(self) -> Path:
-        return self.state / "described.json"
+        return self.state / DESCRIBED
 
     def records(self) -> dict[str, ShardRecord]:
         """Return the finished shards whose files match their record, without rows; others are forgotten."""
@@ -182,7 +182,7 @@ class Output:
             raise OutputError(
                 f"{self.root / wrong[0]} does not match what its worker wrote; is the disk shared and sound?"
             )
-        storage.write_json(self.state / "shards" / f"{record.name}.json", asdict(record))
+        storage.write_json(self.state / SHARD_RECORDS / f"{record.name}.json", asdict(record))
 
     def forget(self, is_wanted: Callable[[ShardRecord], bool]) -> None:
         """Withdraw shards, all but the wanted ones, with their files, which loaders would take for data."""
@@ -209,7 +209,7 @@ class Output:
             return []
 
     def _record_files(self) -> list[Path]:
-        return storage.finished_files(self.state / "shards", ".json")
+        return storage.finished_files(self.state / SHARD_RECORDS, ".json")
 
 
 def _unguarded() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hsmix_gen.pipeline.staging import with_addresses
+from hsmix_gen.pipeline.state import STATE
 from hsmix_gen.pipeline.tables import read_sources
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, SourceError
@@ -13,8 +14,6 @@ from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, Source
 from hsmix_gen.stages.splitting import deal_folds, deal_further
 
 SOURCES_FILE = "sources.parquet"
-STATE = ".hsmix"
-"""Folder inside an output that holds its state and, unless another is named, its cache."""
 _SHOWN = 5
 
 

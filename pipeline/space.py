@@ -18,6 +18,7 @@ from hsmix_gen.pipeline.folder_shards import folder_files
 from hsmix_gen.pipeline.generate import sample_bytes
 from hsmix_gen.pipeline.locations import is_remote
 from hsmix_gen.pipeline.output import Output
+from hsmix_gen.pipeline.state import SHARD_RECORDS
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SPLITS, DatasetFacts, ScanResult, SourceRecord
@@ -128,7 +129,7 @@ def output_need(
             return Need(output.root, 0, 0)
     else:
         generations.append(wanted)
-    done = _finished(output.state / "shards")
+    done = _finished(output.state / SHARD_RECORDS)
     samples = shards = 0
     for split in SPLITS:
         finished = sum(name.startswith(f"{split}-") for name in done)

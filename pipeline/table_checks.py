@@ -8,7 +8,7 @@ from hsmix_gen.pipeline.bindings import last_sources
 from hsmix_gen.pipeline.file_checks import ListedFiles
 from hsmix_gen.pipeline.folder_shards import FOLDER
 from hsmix_gen.pipeline.output import MANIFEST
-from hsmix_gen.pipeline.sources import STATE
+from hsmix_gen.pipeline.state import STATE
 from hsmix_gen.pipeline.tables import read_sources
 from hsmix_gen.pipeline.verification_report import Report
 from hsmix_gen.schemas.errors import OutputError

@@ -55,34 +55,32 @@ def check_failing(
     job.finish_together(outputs)
 
 
-@pytest.mark.fault("F13", "F14")
-@pytest.mark.parametrize("name", ["ENOSPC", pytest.param("EDQUOT", marks=pytest.mark.faults)])
-def test_disk_that_stays_full_is_told_with_the_file_and_finished_later(
+FULL, AWAY = pytest.mark.fault("F13", "F14"), pytest.mark.fault("F14", "F21")
+
+
+@pytest.mark.parametrize(
+    ("name", "when", "every"),
+    [
+        # A full disk stays so: the records of what failed cannot be written either.
+        pytest.param("ENOSPC", "from", 1, marks=FULL),
+        pytest.param("EDQUOT", "from", 3, marks=(FULL, pytest.mark.faults)),
+        # A network disk was away for a moment.
+        pytest.param("ESTALE", "at", 2, marks=AWAY),
+        pytest.param("EIO", "at", 3, marks=(AWAY, pytest.mark.faults)),
+    ],
+)
+def test_disk_that_fails_is_told_with_the_file_and_finished_later(
     tiny_job: Any,
     error_line: Callable[[Any], str],
     tmp_path: Path,
     record_property: Callable[[str, object], None],
     name: str,
+    when: str,
+    every: int,
 ) -> None:
-    """From some step on nothing can be written, the records of what failed included."""
-    numbers = numbers_of(tiny_job, EXAMPLES)[:: 1 if name == "ENOSPC" else 3]
+    numbers = numbers_of(tiny_job, EXAMPLES)[::every]
     record_property("tried", len(numbers))
-    check_failing(tiny_job, tmp_path, error_line, numbers, name, "from")
-
-
-@pytest.mark.fault("F14", "F21")
-@pytest.mark.parametrize("name", ["ESTALE", pytest.param("EIO", marks=pytest.mark.faults)])
-def test_disk_that_fails_once_is_told_with_the_file_and_finished_later(
-    tiny_job: Any,
-    error_line: Callable[[Any], str],
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
-    name: str,
-) -> None:
-    """A network disk that was away for a moment."""
-    numbers = numbers_of(tiny_job, EXAMPLES)[:: 2 if name == "ESTALE" else 3]
-    record_property("tried", len(numbers))
-    check_failing(tiny_job, tmp_path, error_line, numbers, name, "at")
+    check_failing(tiny_job, tmp_path, error_line, numbers, name, when)
 
 
 @pytest.mark.faults
