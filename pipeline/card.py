@@ -24,9 +24,9 @@ rows = datasets.load_dataset(
 rows = rows.shuffle(seed=0, buffer_size=32)
 
 {decoder}def collate(batch):
-    images = np.stack([np.array({row_image}){hf_axis} for row in batch])
+    images = np.stack([np.array({row_image}, np.float32){hf_axis} for row in batch])
     soft = np.stack([{column_soft} for row in batch])
-    return torch.from_numpy(images).movedim(-1, 1).float(){scaled}, torch.from_numpy(soft).float()
+    return torch.from_numpy(images).movedim(-1, 1){scaled}, torch.from_numpy(soft).float()
 
 loader = torch.utils.data.DataLoader(rows, batch_size=8, collate_fn=collate)
 for images, soft in loader:
@@ -105,19 +105,17 @@ def _image_words(dataset: dict[str, Any]) -> dict[str, str]:
     """Return what the snippets say of images."""
     is_png = "image.png" in dataset["members"]
     white = {"uint8": 255, "uint16": 65535}.get(dataset["dtype"])
-    # torch has no operations on uint16, and floats are taken as they are.
-    wider = "" if white is None else ".astype(np.int32)"
     grey = is_png and dataset["channels"] == 1
     return {
         "image": 'Image.open(io.BytesIO(entry["image.png"]))' if is_png else 'np.load(io.BytesIO(entry["image.npy"]))',
-        "channels_first": ("image[None]" if grey else "image.transpose(2, 0, 1)") + (wider or ".copy()"),
+        "channels_first": ("image[None]" if grey else "image.transpose(2, 0, 1)") + ".astype(np.float32)",
         "image_member": "image.png" if is_png else "image.npy",
         "channels": str(dataset["channels"]),
         "row_image": (
             'Image.open(io.BytesIO(row["image"]["bytes"]))' if is_png else 'np.load(io.BytesIO(row["image"]))'
         ),
         "hf_encoded": '.cast_column("image", datasets.Image(decode=False))' if is_png else "",
-        "hf_axis": ("[..., None]" if grey else "") + wider,
+        "hf_axis": "[..., None]" if grey else "",
         "image_reader": "pictures" if is_png else "NumpyReader()",
         "channel_dim": '"no_channel"' if grey else "-1",
         "scaled": "" if white is None else f" / {white}",

@@ -12,7 +12,7 @@ from PIL import Image
 {decoder}def sample(entry):
     image = np.array({image})
     soft = {member_soft}        # (C, H, W), {soft_rule}
-    return torch.from_numpy({channels_first}).float(){scaled}, torch.from_numpy(soft).float()
+    return torch.from_numpy({channels_first}){scaled}, torch.from_numpy(soft).float()
 
 shards = sorted(glob.glob("webdataset/train-*.tar"))
 dataset = wds.WebDataset(shards, shardshuffle=len(shards), nodesplitter=wds.split_by_node).shuffle(500).map(sample)
@@ -28,7 +28,7 @@ from PIL import Image
 {decoder}def sample(entry):
     image = np.array({image})
     soft = {member_soft}        # (C, H, W), {soft_rule}
-    return torch.from_numpy({channels_first}).float(){scaled}, torch.from_numpy(soft).float()
+    return torch.from_numpy({channels_first}){scaled}, torch.from_numpy(soft).float()
 
 class Samples(torch.utils.data.Dataset):
     def __init__(self, pattern):
@@ -65,7 +65,7 @@ from PIL import Image
 {decoder}def sample(entry):
     image = np.array({image})
     soft = {member_soft}        # (C, H, W), {soft_rule}
-    return torch.from_numpy({channels_first}).float(){scaled}, torch.from_numpy(soft).float()
+    return torch.from_numpy({channels_first}){scaled}, torch.from_numpy(soft).float()
 
 class Samples(torch.utils.data.Dataset):
     def __init__(self, folder, part):
@@ -93,7 +93,7 @@ from PIL import Image
 {decoder}def sample(row):
     image = np.array({row_image})
     soft = {column_soft}        # (C, H, W), {soft_rule}
-    return torch.from_numpy({channels_first}).float(){scaled}, torch.from_numpy(soft).float()
+    return torch.from_numpy({channels_first}){scaled}, torch.from_numpy(soft).float()
 
 class Samples(torch.utils.data.IterableDataset):
     def __init__(self, pattern):
