@@ -7,16 +7,20 @@ from typing import Any
 
 import click
 
+from hsmix_gen.pipeline.help_sections import SectionCommand
 from hsmix_gen.pipeline.invocation import EXIT_PROBLEM, Job, mended
 from hsmix_gen.pipeline.options import (
     LOCAL_PATH,
     LOCATION,
     cache_option,
+    dry_run_option,
     extend_option,
     feature_options,
+    finished_cache_option,
     fresh_option,
     job_options,
     mix_options,
+    new_cache_option,
     source_options,
 )
 from hsmix_gen.pipeline.verification_report import DEPTHS, Depth
@@ -34,6 +38,9 @@ def cli() -> None:
     """
 
 
+cli.command_class = SectionCommand
+
+
 @cli.command()
 @click.argument("source", type=LOCATION)
 @click.argument("output", type=LOCATION)
@@ -43,8 +50,8 @@ def cli() -> None:
 @cache_option
 @fresh_option
 @extend_option
-@click.option("--dry-run", is_flag=True, help="Only tell counts, bytes and time (measured on a few images).")
 @job_options
+@dry_run_option
 def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, **options: Any) -> None:
     """Do the whole job, from images to shards.
 
@@ -86,7 +93,7 @@ def retry_refused(source: Path, output: Path, **options: Any) -> None:
 
 @cli.command()
 @click.argument("source", type=LOCATION)
-@click.option("--cache", required=True, type=LOCATION, metavar="DIR", help="Where the features go.")
+@new_cache_option
 @source_options
 @feature_options
 @job_options
@@ -111,14 +118,8 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 
 
 @cli.command()
-@click.option(
-    "--cache",
-    required=True,
-    type=LOCATION,
-    metavar="DIR",
-    help="A cache that prepare finished.",
-)
 @click.argument("output", type=LOCATION)
+@finished_cache_option
 @mix_options
 @fresh_option
 @extend_option
