@@ -119,7 +119,9 @@ class Workshop:
         With 0 samples asked, all of a run: its images are parents of several samples, as they are in every run.
         """
         mix = self.config.mix.model_copy(update={"probabilities": PROBABILITIES[mode]})
-        plan = plan_samples(self.prepared, self.config.model_copy(update={"mix": mix}))
+        plan = plan_samples(
+            self.prepared.layers.facts, self.prepared.records, self.config.model_copy(update={"mix": mix})
+        )
         planned = plan.samples(plan.splits[0], 0, self.prepared.records)
         samples = _of_different_images(planned, n_samples) if n_samples else tuple(planned)
         rows = {row for sample in samples for row in (sample.row_a, sample.row_b) if row is not None}

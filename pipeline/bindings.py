@@ -136,19 +136,17 @@ class Bindings:
                 "finish it first with the command that it was last written with, or start anew with --fresh"
             )
 
-    def bind(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> bool:
-        """Bind the output to what decides the bytes of its shards, before the first of them is written.
-
-        Return whether it was not bound to that yet.
-        """
+    def hold(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> bool:
+        """Return whether the last run bound the output to this."""
         bounds = self.read()
-        if bounds and not _told(bounds[-1], identity, records):
-            return False
-        folder = _folder(self._state, len(bounds))
+        return bool(bounds) and not _told(bounds[-1], identity, records)
+
+    def bind(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> None:
+        """Bind the output to what decides the bytes of its shards, before the first of them is written."""
+        folder = _folder(self._state, len(self.read()))
         write_sources(folder / SOURCES_FILE, records)
         # Last, because it makes the binding count.
         storage.write_json(folder / _FILE, identity)
-        return True
 
     def pinned(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
         """Return the records with the refusals that the output was bound with, on which its plan depends.

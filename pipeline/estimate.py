@@ -126,11 +126,7 @@ def _probe_config(config: RunConfig) -> RunConfig:
 
 def _plans(prepared: Prepared, inventory: Inventory, config: RunConfig) -> list[Plan]:
     """Return the plan of each fold."""
-    layers = dataclasses.replace(prepared.layers, n_rows=len(inventory.records))
-    return [
-        plan_samples(Prepared(layers, records, inventory.unpaired, {}, config.seed), config)
-        for records in per_fold(inventory.records)
-    ]
+    return [plan_samples(prepared.layers.facts, records, config) for records in per_fold(inventory.records)]
 
 
 def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:

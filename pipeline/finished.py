@@ -108,7 +108,9 @@ def preview_output(root: Path, *, rows: int, target: Path | None, cache: Path | 
     """Draw the contact sheet of a finished dataset and return where it is."""
     opened = reopen(root, cache)
     output = Output(root)
-    plan = plan_samples(opened.prepared, opened.config, output.bindings.read()[:-1])
+    plan = plan_samples(
+        opened.prepared.layers.facts, opened.prepared.records, opened.config, output.bindings.read()[:-1]
+    )
     records = {record.name: record for record in output.rows()}
     plan = written_plan(plan, records, opened.prepared.records)
     path = target or root / "preview.png"

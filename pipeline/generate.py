@@ -75,17 +75,25 @@ def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> in
     return height * width * (facts.channels * depth // 2 + 1 + soft) + 2048
 
 
-def plan_samples(prepared: Prepared, config: RunConfig, earlier: Sequence[Bound] = ()) -> Plan:
-    """Return the plan of all samples, those first that a dataset held before it was extended."""
+def plan_samples(
+    facts: DatasetFacts, records: Sequence[SourceRecord], config: RunConfig, earlier: Sequence[Bound] = ()
+) -> Plan:
+    """Return the plan of all samples, those first that a dataset held before it was extended.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing to mix an image with, or there are more shards or readers than samples.
+    """
     return make_plan(
-        prepared.records,
+        records,
         config.mix,
         seed=config.seed,
         shards=config.output.shards,
-        sample_bytes=sample_bytes(prepared.layers.facts, config.output.soft_encoding),
-        other_group=needs_other_group(prepared.layers.facts, config),
+        sample_bytes=sample_bytes(facts, config.output.soft_encoding),
+        other_group=needs_other_group(facts, config),
         readers=config.output.readers,
-        earlier=[bound.generation(prepared.records) for bound in earlier],
+        earlier=[bound.generation(records) for bound in earlier],
     )
 
 
@@ -98,8 +106,7 @@ def needs_other_group(facts: DatasetFacts, config: RunConfig) -> bool:
 
 def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runner, reporter: Reporter) -> Outcome:
     """Write all shards that are missing, then everything that describes them; the manifest comes last."""
-    prepared = _bound(prepared, output, config)
-    plan = plan_samples(prepared, config, output.bindings.read()[:-1])
+    prepared, plan = _bound(prepared, output, config)
     shards = [(part, number) for part in plan.splits for number in range(part.n_shards)]
     output.remove_temporaries()
     done = output.records()
@@ -127,19 +134,25 @@ def generate(prepared: Prepared, output: Output, config: RunConfig, runner: Runn
     return outcome(prepared, output, plan)
 
 
-def _bound(prepared: Prepared, output: Output, config: RunConfig) -> Prepared:
-    """Bind an output to what is going to be mixed, and return that with the refusals that its plan was made with."""
-    before = output.bindings.read()
-    is_new = output.bindings.bind(identity_of(prepared.layers, prepared.records, config), prepared.records)
-    if is_new and before:
+def _bound(prepared: Prepared, output: Output, config: RunConfig) -> tuple[Prepared, Plan]:
+    """Bind an output to what is going to be mixed; return that and its plan, with the refusals of when it was bound."""
+    facts, before = prepared.layers.facts, output.bindings.read()
+    identity = identity_of(prepared.layers, prepared.records, config)
+    if output.bindings.hold(identity, prepared.records):
+        prepared = replace(prepared, records=output.bindings.pinned(prepared.records))
+        return prepared, plan_samples(facts, prepared.records, config, before[:-1])
+    # What cannot be planned binds nothing, so that other options can follow.
+    plan = plan_samples(facts, prepared.records, config, before)
+    output.bindings.bind(identity, prepared.records)
+    if before:
         mix = config.mix.model_copy(update={"copies": before[-1].copies})
         used = before[-1].generation(prepared.records).usable
         records = [r if known else replace(r, refusal="added") for r, known in zip(prepared.records, used, strict=True)]
-        known = plan_samples(replace(prepared, records=records), config.model_copy(update={"mix": mix}), before[:-1])
+        known = plan_samples(facts, records, config.model_copy(update={"mix": mix}), before[:-1])
         names = {part.shard_name(number) for part in known.splits for number in range(part.n_shards)}
         # What bears the name of a shard to come is of a binding that was lost too.
         output.forget(lambda record: record.name in names)
-    return replace(prepared, records=output.bindings.pinned(prepared.records))
+    return prepared, plan
 
 
 def written_plan(plan: Plan, done: dict[str, ShardRecord], records: Sequence[SourceRecord]) -> Plan:

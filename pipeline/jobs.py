@@ -12,7 +12,7 @@ from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.cache import FeatureCache
 from hsmix_gen.pipeline.extending import Link, fill, link_features
 from hsmix_gen.pipeline.features import Layers
-from hsmix_gen.pipeline.generate import Outcome, generate, identity_of
+from hsmix_gen.pipeline.generate import Outcome, generate, identity_of, plan_samples
 from hsmix_gen.pipeline.inventory import take_inventory
 from hsmix_gen.pipeline.known import Known, Retry, known_of
 from hsmix_gen.pipeline.layer_names import name_layers
@@ -133,6 +133,7 @@ class _WholeJob:
         seen = per_fold(inventory.records)
         for layers, part, records in zip(link.layers, outputs, seen, strict=True):
             _check(part, layers, records, self.config, extend=retry != "nothing")
+            _check_plan(part, layers, records, self.config)
         self.preflight.plan(link.layers, outputs, seen, inventory=inventory, space=self.config.run.check_space)
         prepared = fill(link, inventory, self.config, self.runner, self.reporter)
         if retry == "all":
@@ -185,6 +186,12 @@ def _check(part: Output, layers: Layers, records: Sequence[SourceRecord], config
     """Refuse an output that was begun with something else."""
     identity = identity_of(layers, records, config)
     part.bindings.check(identity, records, extend=extend, is_complete=lambda: part.is_complete)
+
+
+def _check_plan(part: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> None:
+    """Refuse what could not be mixed once all features were made."""
+    if not part.bindings.hold(identity_of(layers, records, config), records):
+        plan_samples(layers.facts, records, config, part.bindings.read())
 
 
 def _used(prepared: Sequence[Prepared]) -> set[str]:

@@ -95,5 +95,5 @@ def _drawn_from_other_groups(
 def _why_few(sources: Sequence[SourceRecord]) -> str:
     refused = [source for source in sources if source.refusal is not None]
     if not refused:
-        return "change --split"
+        return "add images, or change --split"
     return f"{len(refused)} of {len(sources)} images were refused, first {refused[0].id}: {refused[0].refusal}"

@@ -1,0 +1,84 @@
+"""What cannot be mixed is told before any feature is made, and leaves the output free for other options."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+Cli = Callable[..., click.testing.Result]
+
+IMPOSSIBLE = {
+    "shards": (("--shards", "100"), "shards must not outnumber the 12 groups of samples, got 100; lower --shards"),
+    "ranks": (
+        ("--ranks", "13"),
+        "ranks x workers_per_rank must not exceed the 12 groups of samples, got 13; "
+        "lower --ranks or --workers-per-rank, or raise --copies",
+    ),
+    "groups": (
+        ("--group-by", "case", "--split", "1/0/0", "--partners", "other-group"),
+        "all 8 training images are of one group (patient); add others or allow it with --partners any",
+    ),
+    "images": (
+        ("--limit", "1", "--split", "1/0/0"),
+        "the training split has 1 usable image(s), mixing needs 2; add images, or change --split",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source(tmp_path_factory.mktemp("impossible") / "source")
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_an_impossible_plan_costs_a_scan_alone(
+    name: str, source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    options, told = IMPOSSIBLE[name]
+    output = tmp_path / "out"
+
+    refused = run_cli("run", source, output, *tiny, "--copies", "2", *options)
+
+    assert refused.exit_code == 1
+    assert [line for line in refused.stderr.splitlines() if line.startswith("error: ")] == [f"error: {told}"]
+    assert not list(output.rglob("*.zarr"))
+    possible = run_cli("run", source, output, *tiny, "--copies", "2")
+    assert possible.exit_code == 0, possible.stderr
+
+
+def test_an_impossible_plan_from_a_cache_binds_nothing(
+    source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    features = tiny[: tiny.index("--backend")]
+    assert run_cli("prepare", source, "--cache", cache, *features, "--backend", "serial").exit_code == 0
+    options, told = IMPOSSIBLE["shards"]
+
+    refused = run_cli("generate", "--cache", cache, output, "--backend", "serial", "--copies", "2", *options)
+
+    assert refused.exit_code == 1
+    assert told in refused.stderr
+    possible = run_cli("generate", "--cache", cache, output, "--backend", "serial", "--copies", "2")
+    assert possible.exit_code == 0, possible.stderr
+
+
+def test_an_impossible_extension_leaves_the_dataset_finished(
+    source: Path, run_cli: Cli, tiny: tuple[str, ...], make_source: Callable[..., Path], tmp_path: Path
+) -> None:
+    """One image more, in one copy, is too little for two readers; room is not looked at, which would tell it too."""
+    grown, output = make_source(tmp_path / "grown", train=2, val=1, test=1), tmp_path / "out"
+    options = (*tiny, "--copies", "1", "--ranks", "2", "-o", "run.check_space=false")
+    assert run_cli("run", grown, output, *options).exit_code == 0
+    for kind in ("images", "masks"):
+        (grown / kind / "case_90.png").write_bytes((source / kind / "case_05.png").read_bytes())
+    with (grown / "splits" / "train.txt").open("a") as names:
+        names.write("case_90\n")
+
+    refused = run_cli("run", grown, output, *options, "--extend")
+
+    assert refused.exit_code == 1
+    assert "must not exceed the 1 groups of samples, got 2" in refused.stderr
+    assert run_cli("verify", output).exit_code == 0
+    further = run_cli("run", grown, output, *options, "--extend", "--copies", "2")
+    assert further.exit_code == 0, further.stderr
