@@ -67,6 +67,12 @@ def array_key(name: str, axes: str = "") -> str:
     return name if axes in ("", "yx") else f"{name};axes={axes}"
 
 
+def axes_of(key: str) -> str:
+    """Return the axes that a key tells; empty where it goes without saying."""
+    match = _KEY.fullmatch(key)
+    return (match["axes"] or "") if match else ""
+
+
 def pair_axes(image: _Shape, mask: _Shape) -> tuple[str, str]:
     """Return the axes of an image and its mask; the mask decides: (H, W) is a picture, (Z, H, W) a volume.
 
@@ -161,14 +167,14 @@ def _read(
     path: Path,
     key: str,
     option: str,
-    axes_of: Callable[[_Shape], str],
+    guess: Callable[[_Shape], str],
     how: ReadOptions,
     take: Callable[[OpenArray], npt.NDArray[Any]],
 ) -> tuple[npt.NDArray[Any], str]:
     match = _KEY.fullmatch(key)
     assert match is not None  # any text is a name
     with open_array(path, match["name"], option) as array:
-        axes = match["axes"] or axes_of(array.form.shape)
+        axes = match["axes"] or guess(array.form.shape)
         _check_form(array.form, axes)
         _check_bounds(array.form.shape, array.step, axes, how)
         return take(array), axes

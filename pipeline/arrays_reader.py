@@ -2,12 +2,12 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.array_containers import ENDINGS, ArrayForm, list_arrays
-from hsmix_gen.pipeline.array_files import array_key, pair_axes
+from hsmix_gen.pipeline.array_files import array_key, axes_of, pair_axes
 from hsmix_gen.pipeline.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.walking import walk
@@ -178,7 +178,8 @@ def _as_found(base: Path, findings: _Findings) -> Found:
             _refuse(findings, base, pair.image.path, f"has the id {item_id} as another file has; rename it")
         else:
             items[item_id] = item
-    return Found(tuple(items.values()), tuple(findings.refusals), _notes(findings.pairs))
+    notes = (*_notes(findings.pairs), *_note_of_volumes(items.values()))
+    return Found(tuple(items.values()), tuple(findings.refusals), notes)
 
 
 def _item(base: Path, item_id: str, stem: str, pair: _Pair) -> SourceItem:
@@ -193,6 +194,12 @@ def _item(base: Path, item_id: str, stem: str, pair: _Pair) -> SourceItem:
 def _notes(pairs: list[_Pair]) -> tuple[str, ...]:
     used = sorted({(pair.image.form.name, pair.mask.form.name) for pair in pairs if pair.image.form.name})
     return tuple(f"arrays {image} are images and {mask or 'those beside'} masks" for image, mask in used[:3])
+
+
+def _note_of_volumes(items: Iterable[SourceItem]) -> tuple[str, ...]:
+    n_volumes = sum("z" in axes_of(item.image.key) for item in items)
+    told = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
+    return (f"{told}; independent pictures belong in files of their own",) if n_volumes else ()
 
 
 def _refuse(findings: _Findings, base: Path, path: str, reason: str) -> None:

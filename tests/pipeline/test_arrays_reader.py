@@ -82,8 +82,9 @@ def test_given_names_come_before_usual_ones(tmp_path: Path) -> None:
 def test_given_names_may_be_paths_in_different_groups(tmp_path: Path) -> None:
     write(tmp_path / "a.h5", volumes__raw=VOLUME, volumes__labels__cells=VOLUME)
 
-    item = find(tmp_path, image_key="/volumes/raw", mask_key="volumes/labels/cells").items[0]
+    found = find(tmp_path, image_key="/volumes/raw", mask_key="volumes/labels/cells")
 
+    (item,) = found.items
     assert (item.image.key, item.mask.key) == ("volumes/raw;axes=zyx", "volumes/labels/cells;axes=zyx")
 
 
@@ -386,3 +387,14 @@ def test_whatever_files_are_called_nothing_is_lost(tmp_path_factory: pytest.Temp
     told = {item.image.paths[0] for item in found.items} | {refusal.path for refusal in found.refusals}
     assert told == {str(source / f"{name}.npz") for name in names}
     assert len(set(ids(found))) == len(found.items)
+
+
+def test_a_note_tells_that_planes_of_an_array_are_of_one_patient(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.npz", image=VOLUME, label=VOLUME)
+    write(tmp_path / "c.npz", image=PICTURE, label=PICTURE)
+
+    assert find(tmp_path).notes[-1] == (
+        "2 array(s) of several planes are volumes, each of one patient; "
+        "independent pictures belong in files of their own"
+    )
