@@ -7,7 +7,6 @@ import pytest
 
 from hsmix_gen.pipeline.sources import (
     SOURCES_FILE,
-    STATE,
     check_same,
     content_digest,
     describe_difference,
@@ -18,6 +17,7 @@ from hsmix_gen.pipeline.sources import (
     with_folds,
     with_refusals,
 )
+from hsmix_gen.pipeline.state import STATE
 from hsmix_gen.pipeline.tables import read_sources, write_sources
 from hsmix_gen.schemas.errors import CacheError, SourceError
 from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord, Split, picture
