@@ -1,4 +1,4 @@
-"""What runs on small twins of layouts share: their options, and the samples that a run wrote, decoded."""
+"""What runs on small sources share: options, datasets for readers, and the samples that a run wrote, decoded."""
 
 import io
 import json
@@ -34,6 +34,29 @@ def quick() -> tuple[str, ...]:
         *("--regions", "4", "8", "--variants", "1", "--copies", "1", "--saliency", "fine_grained"),
         *("--backend", "serial", "--progress", "none"),
     )
+
+
+@pytest.fixture(scope="session")
+def make_sharded(
+    make_source: Callable[..., Path],
+    run_cli: Callable[..., click.testing.Result],
+    tiny: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Path]:
+    """Make 24 training samples in 4 shards of 6, 48 x 64 pixels, 3 classes: ``make_sharded("parquet", "folder")``.
+
+    Their source lies beside them.
+    """
+
+    def make(*formats: str) -> Path:
+        folder = tmp_path_factory.mktemp("sharded")
+        source = make_source(folder / "source", train=8)
+        options = [option for form in formats for option in ("--format", form)]
+        result = run_cli("run", source, folder / "output", *tiny, "--copies", 3, "--shards", 4, *options)
+        assert result.exit_code == 0, result.stderr
+        return folder / "output"
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,75 +1,22 @@
-"""Arrays in npy, npz and HDF5 files are read as they are meant, within bounds, and never unpickled."""
+"""Arrays in npy, npz and HDF5 files are read as they are meant: shapes, values and names."""
 
-import io
-import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from hsmix_gen.pipeline.array_containers import list_arrays
-from hsmix_gen.pipeline.array_files import array_key, open_image, open_mask, pair_axes
-from hsmix_gen.pipeline.stacks import ReadOptions, Stack
+from hsmix_gen.pipeline.array_files import array_key, pair_axes
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import Content
-
-HOW = ReadOptions()
-# 2 rows, 3 columns; 2 slices of it; all values differ, so that every wrong turn shows.
-PICTURE = np.arange(6, dtype=np.uint8).reshape(2, 3)
-VOLUME = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-
-
-def npy(folder: Path, values: npt.NDArray[Any], **options: Any) -> Path:
-    np.save(folder / "a.npy", values, **options)
-    return folder / "a.npy"
-
-
-def npz(folder: Path, **arrays: Any) -> Path:
-    np.savez_compressed(folder / "a.npz", **arrays)
-    return folder / "a.npz"
-
-
-def h5(folder: Path, **arrays: Any) -> Path:
-    with h5py.File(folder / "a.npy.h5", "w") as file:
-        for name, values in arrays.items():
-            file.create_dataset(name.replace("__", "/"), data=values)
-    return folder / "a.npy.h5"
-
-
-def image(path: Path, key: str = "", how: ReadOptions = HOW) -> Stack:
-    return open_image(Content("array", (str(path),), key), how)
-
-
-def mask(path: Path, key: str = "", beside: npt.NDArray[Any] | None = None, how: ReadOptions = HOW) -> Stack:
-    beside = PICTURE if beside is None else beside
-    other = path.parent / "beside.npy"
-    np.save(other, beside)
-    return open_mask(Content("array", (str(path),), key), image(other, "" if beside.ndim == 2 else ";axes=zyx"), how)
-
-
-def refusal(call: Callable[[], object], path: Path) -> str:
-    """Return what is told of a file, without its path, which comes first; it is one line."""
-    with pytest.raises(SourceError) as refused:
-        call()
-    text = str(refused.value)
-    assert text.startswith(f"{path} ")
-    assert "\n" not in text
-    return text.removeprefix(f"{path} ")
-
+from tests.pipeline.written_arrays import PICTURE, VOLUME, every_kind, h5, image, mask, npy, npz, refusal
 
 # -- shapes
 
 
-@pytest.mark.parametrize(
-    "write",
-    [npy, lambda f, v: npz(f, image=v), lambda f, v: h5(f, image=v)],
-    ids=["npy", "npz", "h5"],
-)
+@every_kind
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_picture_comes_out_of_every_kind_of_file(tmp_path: Path, write: Callable[..., Path], order: str) -> None:
     opened = image(write(tmp_path, np.array(PICTURE, order=order)), "")  # type: ignore[call-overload]
@@ -240,6 +187,43 @@ def test_labels_that_are_no_whole_numbers_are_refused_by_name(tmp_path: Path, va
     assert refusal(lambda: mask(path, "label"), path).startswith(reason)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_member_without_compression_is_read_in_either_order_of_axes(tmp_path: Path, order: Literal["C", "F"]) -> None:
+    values = np.asarray(np.arange(30 * 50, dtype=np.int16).reshape(30, 50), order=order)
+    np.savez(tmp_path / "a.npz", before=np.zeros(3), image=values)
+
+    assert np.array_equal(image(tmp_path / "a.npz", "image").plane(0)[..., 0], values)
+
+
+@pytest.mark.parametrize("chunks", [None, (3, 512, 256)])
+@pytest.mark.parametrize(("last", "dtype"), [(7, np.uint8), (300, np.uint16)])
+def test_float_labels_of_a_long_volume_are_read_whole(
+    tmp_path: Path, chunks: tuple[int, ...] | None, last: int, dtype: type
+) -> None:
+    """They are converted in pieces of several slices; what needs more than 8 bits may stand in the last."""
+    labels = np.arange(11, dtype=np.float32)[:, None, None] % 5 * np.ones((1, 512, 512), np.float32)
+    labels[10, 511, 3] = last
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("label", data=labels, chunks=chunks)
+
+    found = mask(tmp_path / "a.h5", "label;axes=zyx", np.zeros((11, 512, 512), np.uint8))
+
+    assert found.dtype == dtype
+    assert np.array_equal([found.plane(index) for index in range(11)], labels)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_bad_pixel_among_enormous_ones_is_found(tmp_path: Path, bad: float) -> None:
+    """Squares of enormous pixels are infinite, which proves nothing."""
+    values = np.full((20, 30), 1e30, np.float32)
+    assert image(npy(tmp_path, values)).plane(0).max() == np.float32(1e30)
+
+    values[4, 5] = bad
+
+    path = npy(tmp_path, values)
+    assert refusal(lambda: image(path), path).startswith("has 1 NaN or infinite pixels")
+
+
 # -- names
 
 
@@ -289,286 +273,3 @@ def test_the_content_decides_what_a_file_is_not_its_ending(tmp_path: Path) -> No
     path = npz(tmp_path, image=PICTURE).rename(tmp_path / "a.h5")
 
     assert image(path, "image").size == (2, 3)
-
-
-# -- damage
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "is empty (0 bytes); copy it again"),
-        (b"<html>no data</html>", "is no npy, npz or HDF5 file; copy it again or check its ending"),
-        (b"PK\x03\x04 and no more", "is damaged: File is not a zip file; copy it again"),
-        (b"PK\x05\x06" + bytes(18), "holds no arrays; save it again"),
-        (b"\x93NUMPY\x01\x00", "is damaged: "),
-        (b"\x93NUMPY\x03\x00\x00\x00", "has an npy header of version 3.0, expected 1.0 or 2.0; save it again"),
-        (b"\x93NUMPY\x01\x00" + struct.pack("<H", 8) + b"{'a': 1}", "is damaged: "),
-        (b"\x89HDF\r\n\x1a\n" + bytes(40), "is damaged: "),
-    ],
-)
-def test_a_file_that_is_no_array_is_refused_in_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
-    path = tmp_path / "a.npz"
-    path.write_bytes(content)
-
-    assert refusal(lambda: image(path), path).startswith(reason)
-
-
-@pytest.mark.parametrize(
-    "write",
-    [npy, lambda f, v: npz(f, image=v), lambda f, v: h5(f, image=v)],
-    ids=["npy", "npz", "h5"],
-)
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_a_truncated_file_is_refused(tmp_path: Path, write: Callable[..., Path], share: float) -> None:
-    path = write(tmp_path, np.random.default_rng(5).integers(0, 255, (90, 70), np.uint8))
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-
-    assert refusal(lambda: image(path), path).startswith("is damaged: ")
-
-
-def test_a_flipped_byte_in_a_member_is_refused(tmp_path: Path) -> None:
-    """The zip's checksum covers the values."""
-    np.savez(tmp_path / "a.npz", image=np.full((30, 40), 7, np.uint8))
-    path = tmp_path / "a.npz"
-    path.write_bytes(path.read_bytes().replace(b"\x07\x07\x07\x07\x07", b"\x07\x07\x09\x07\x07", 1))
-
-    assert refusal(lambda: image(path), path).startswith("is damaged: Bad CRC-32")
-
-
-def test_an_absent_file_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "none.npz"
-
-    assert refusal(lambda: image(path), path).startswith("cannot be read (No such file or directory)")
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0,), ()])
-def test_arrays_without_two_full_sides_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    path = npy(tmp_path, np.zeros(shape, np.uint8))
-
-    assert refusal(lambda: image(path), path).startswith(f"has the shape {shape}, ")
-
-
-def test_told_axes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    path = npy(tmp_path, PICTURE)
-
-    assert refusal(lambda: image(path, ";axes=zyx"), path) == (
-        "has the shape (2, 3), expected 3 axes (slices, rows, columns); save it so"
-    )
-
-
-def test_more_channels_than_sixteen_are_refused(tmp_path: Path) -> None:
-    path = npy(tmp_path, np.zeros((2, 3, 17), np.uint8))
-
-    assert refusal(lambda: image(path, ";axes=yxc"), path) == "has 17 channels, at most 16 are read; leave some out"
-
-
-# -- security
-
-
-class Bomb:
-    """Runs code where it is unpickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (pytest.fail, ("was unpickled",))
-
-
-def objects() -> npt.NDArray[Any]:
-    values = np.empty((2, 2), object)
-    values[0, 0] = Bomb()
-    return values
-
-
-@pytest.mark.parametrize(
-    "write", [lambda f: npy(f, objects(), allow_pickle=True), lambda f: npz(f, image=objects())], ids=["npy", "npz"]
-)
-def test_objects_are_never_unpickled(tmp_path: Path, write: Callable[..., Path]) -> None:
-    path = write(tmp_path)
-
-    assert refusal(lambda: image(path), path) == "holds Python objects, which are never unpickled; save it as numbers"
-    assert list_arrays(path)[0].dtype == object
-
-
-@pytest.mark.parametrize("values", [np.array([["a"]]), np.array([[1j]]), np.zeros((1, 1), [("a", "u1")])])
-def test_arrays_that_are_no_numbers_are_refused(tmp_path: Path, values: npt.NDArray[Any]) -> None:
-    path = npy(tmp_path, values)
-
-    assert refusal(lambda: image(path), path).startswith("holds type ")
-
-
-@pytest.mark.parametrize(
-    "write",
-    [npy, lambda f, v: npz(f, image=v), lambda f, v: h5(f, image=v)],
-    ids=["npy", "npz", "h5"],
-)
-def test_bounds_hold_for_each_kind_of_file(tmp_path: Path, write: Callable[..., Path]) -> None:
-    path = write(tmp_path, np.zeros((5, 30, 40), np.uint8))
-
-    assert refusal(lambda: image(path, how=ReadOptions(max_pixels=1199)), path) == (
-        "has 40 x 30 pixels, more than source.max_pixels = 1199; raise it if the file is genuine"
-    )
-    assert refusal(lambda: image(path, how=ReadOptions(max_voxels=5999)), path) == (
-        "has 6000 voxels, more than source.max_voxels = 5999; raise it if the file is genuine"
-    )
-    assert image(path, how=ReadOptions(max_pixels=1200, max_voxels=6000)).n_planes == 5
-
-
-def header(shape: tuple[int, ...]) -> bytes:
-    stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize("shape", [(1_000_000, 1_000_000), (2, 4)])
-def test_a_header_that_announces_more_than_there_is_reads_nothing(tmp_path: Path, shape: tuple[int, int]) -> None:
-    plain, packed = tmp_path / "a.npy", tmp_path / "a.npz"
-    plain.write_bytes(header(shape) + bytes(7))
-    with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("image.npy", header(shape) + bytes(7))
-
-    expected = f"is damaged: 7 bytes where its header announces {shape[0] * shape[1]}; copy it again"
-    assert refusal(lambda: image(plain), plain) == expected
-    assert refusal(lambda: image(packed), packed) == expected
-
-
-def test_a_member_with_more_than_its_header_announces_is_refused(tmp_path: Path) -> None:
-    """A member of gigabytes of zeros behind a small header takes kilobytes in the zip."""
-    path = tmp_path / "a.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("image.npy", header((2, 3)) + bytes(1000))
-
-    assert refusal(lambda: image(path), path) == ("is damaged: 1000 bytes where its header announces 6; copy it again")
-
-
-def test_a_chunk_that_is_larger_than_its_array_is_bounded_too(tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("image", (20, 30), "u1", chunks=(1000, 1000), maxshape=(None, None), compression="gzip")
-
-    assert refusal(lambda: image(path, how=ReadOptions(max_voxels=999_999)), path).startswith("has 1000000 voxels")
-
-
-def outside(folder: Path, how: str) -> Path:
-    """Write an HDF5 file whose array ``image`` lies elsewhere, at a place that exists."""
-    folder.joinpath("values.bin").write_bytes(bytes(range(6)))
-    with h5py.File(folder / "other.h5", "w") as file:
-        file["image"] = PICTURE
-    with h5py.File(folder / "a.h5", "w") as file:
-        file["label"] = PICTURE
-        if how == "external link":
-            file["image"] = h5py.ExternalLink("other.h5", "image")
-        elif how == "soft link":
-            file["image"] = h5py.SoftLink("/label")
-        elif how == "external storage":
-            file.create_dataset("image", (2, 3), "u1", external=[(str(folder / "values.bin"), 0, 6)])
-        else:
-            layout = h5py.VirtualLayout((2, 3), "u1")
-            layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "image", (2, 3))
-            file.create_virtual_dataset("image", layout)
-    return folder / "a.h5"
-
-
-@pytest.mark.parametrize("how", ["external link", "soft link", "external storage", "virtual dataset"])
-def test_no_array_is_followed_out_of_its_file(tmp_path: Path, how: str) -> None:
-    path = outside(tmp_path, how)
-
-    assert refusal(lambda: image(path, "image"), path) == (
-        "has image as a link or in another file, which is not followed; copy the values into this file"
-    )
-    if how != "soft link":
-        assert refusal(lambda: list_arrays(path), path).startswith("has image as a link or in another file")
-
-
-def test_a_group_that_is_an_external_link_is_not_entered(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["image"] = PICTURE
-    path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        file["scan"] = h5py.ExternalLink("other.h5", "/")
-
-    assert refusal(lambda: image(path, "scan/image"), path).startswith("has scan/image as a link")
-
-
-def test_groups_in_a_loop_are_listed_once(tmp_path: Path) -> None:
-    path = h5(tmp_path, g__image=PICTURE)
-    with h5py.File(path, "a") as file:
-        file["g/again"] = file["g"]
-
-    assert [form.name for form in list_arrays(path)] == ["g/image"]
-
-
-def test_a_filter_that_is_not_installed_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        settings.set_chunk((2, 3))
-        settings.set_filter(32015, h5py.h5z.FLAG_OPTIONAL)
-        space = h5py.h5s.create_simple((2, 3))
-        h5py.h5d.create(file.id, b"image", h5py.h5t.NATIVE_UINT8, space, settings)
-
-    assert refusal(lambda: image(path, "image"), path) == (
-        "is compressed by filter 32015 (unnamed), which is not installed; repack it with gzip"
-    )
-
-
-def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
-    path = h5(tmp_path, image=h5py.Empty("f4"))
-
-    assert refusal(lambda: image(path, "image"), path).startswith("has the shape ()")
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_a_member_without_compression_is_read_in_either_order_of_axes(tmp_path: Path, order: Literal["C", "F"]) -> None:
-    values = np.asarray(np.arange(30 * 50, dtype=np.int16).reshape(30, 50), order=order)
-    np.savez(tmp_path / "a.npz", before=np.zeros(3), image=values)
-
-    assert np.array_equal(image(tmp_path / "a.npz", "image").plane(0)[..., 0], values)
-
-
-def test_a_flipped_byte_far_into_a_member_without_compression_is_refused(tmp_path: Path) -> None:
-    """Such members are not read through zipfile, which would compare the checksum."""
-    path = tmp_path / "a.npz"
-    np.savez(path, image=np.full((300, 400), 7, np.uint8))
-    data = bytearray(path.read_bytes())
-    data[100_000] = 9
-    path.write_bytes(data)
-
-    assert refusal(lambda: image(path), path) == "is damaged: Bad CRC-32 for file 'image.npy'; copy it again"
-
-
-def test_a_header_of_npy_that_claims_to_be_endless_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.npy"
-    path.write_bytes(b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little") + b"{}")
-
-    assert refusal(lambda: image(path), path).startswith(
-        "has an npy header of 2147483648 bytes, expected at most 65536"
-    )
-
-
-@pytest.mark.parametrize("chunks", [None, (3, 512, 256)])
-@pytest.mark.parametrize(("last", "dtype"), [(7, np.uint8), (300, np.uint16)])
-def test_float_labels_of_a_long_volume_are_read_whole(
-    tmp_path: Path, chunks: tuple[int, ...] | None, last: int, dtype: type
-) -> None:
-    """They are converted in pieces of several slices; what needs more than 8 bits may stand in the last."""
-    labels = np.arange(11, dtype=np.float32)[:, None, None] % 5 * np.ones((1, 512, 512), np.float32)
-    labels[10, 511, 3] = last
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("label", data=labels, chunks=chunks)
-
-    found = mask(tmp_path / "a.h5", "label;axes=zyx", np.zeros((11, 512, 512), np.uint8))
-
-    assert found.dtype == dtype
-    assert np.array_equal([found.plane(index) for index in range(11)], labels)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_one_bad_pixel_among_enormous_ones_is_found(tmp_path: Path, bad: float) -> None:
-    """Squares of enormous pixels are infinite, which proves nothing."""
-    values = np.full((20, 30), 1e30, np.float32)
-    assert image(npy(tmp_path, values)).plane(0).max() == np.float32(1e30)
-
-    values[4, 5] = bad
-
-    path = npy(tmp_path, values)
-    assert refusal(lambda: image(path), path).startswith("has 1 NaN or infinite pixels")

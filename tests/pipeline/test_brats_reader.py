@@ -8,15 +8,9 @@ import pytest
 from hsmix_gen.pipeline.brats_reader import BratsReader
 from hsmix_gen.pipeline.found import Found
 from hsmix_gen.schemas.config import SourceConfig
+from tests.pipeline.layouts import lay, reasons
 
 KINDS = ("flair", "t1", "t1ce", "t2", "seg")
-
-
-def lay_out(source: Path, *paths: str) -> Path:
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
-    return source
 
 
 def case(folder: str, *kinds: str, ending: str = ".nii.gz") -> list[str]:
@@ -25,15 +19,11 @@ def case(folder: str, *kinds: str, ending: str = ".nii.gz") -> list[str]:
 
 
 def find(source: Path, *paths: str) -> Found:
-    return BratsReader().find(lay_out(source, *paths), SourceConfig())
+    return BratsReader().find(lay(source, *paths), SourceConfig())
 
 
 def images(found: Found) -> dict[str, list[str]]:
     return {item.id: [Path(path).name for path in item.image.paths] for item in found.items}
-
-
-def reasons(found: Found) -> dict[str, str]:
-    return {refusal.id: refusal.reason for refusal in found.refusals}
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
@@ -64,7 +54,7 @@ def test_a_case_is_found_in_every_tree(tmp_path: Path, folder: str, ending: str)
 
 
 def test_a_source_may_be_a_case_itself(tmp_path: Path) -> None:
-    lay_out(tmp_path, *case("BraTS2021_00006"))
+    lay(tmp_path, *case("BraTS2021_00006"))
 
     found = BratsReader().find(tmp_path / "BraTS2021_00006", SourceConfig())
 
@@ -204,22 +194,22 @@ def test_cases_of_one_name_are_told_apart_and_stay_one_group(tmp_path: Path) -> 
     ],
 )
 def test_another_layout_is_not_recognised(tmp_path: Path, paths: tuple[str, ...]) -> None:
-    assert not BratsReader().recognises(lay_out(tmp_path, *paths))
+    assert not BratsReader().recognises(lay(tmp_path, *paths))
 
 
 def test_all_modalities_and_a_label_are_recognised_under_any_name(tmp_path: Path) -> None:
-    assert BratsReader().recognises(lay_out(tmp_path, *case("data/patient_7")))
+    assert BratsReader().recognises(lay(tmp_path, *case("data/patient_7")))
 
 
 def test_a_file_is_not_recognised(tmp_path: Path) -> None:
-    assert not BratsReader().recognises(lay_out(tmp_path, "brats_t1.nii.gz") / "brats_t1.nii.gz")
+    assert not BratsReader().recognises(lay(tmp_path, "brats_t1.nii.gz") / "brats_t1.nii.gz")
 
 
 def test_all_cases_of_the_real_listing_are_found(shared_data: Path, tmp_path: Path) -> None:
     for line in (shared_data / "layouts/listings/brats2018_training_cases_285.txt").read_text().split():
         match = re.fullmatch(r"(.*)\{(.*)\}(.*)", line)
         assert match is not None
-        lay_out(tmp_path, *(f"{match[1]}{kind}{match[3]}" for kind in match[2].split(",")))
+        lay(tmp_path, *(f"{match[1]}{kind}{match[3]}" for kind in match[2].split(",")))
 
     found = BratsReader().find(tmp_path, SourceConfig())
 

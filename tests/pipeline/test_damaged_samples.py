@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,19 +22,9 @@ ONE_PIXEL = encode_png(np.zeros((1, 1), np.uint8))
 
 
 @pytest.fixture(scope="module")
-def output(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def output(make_sharded: Callable[..., Path]) -> Path:
     """24 training samples in 4 shards of 6 and in all formats; 48 x 64 pixels, 3 classes."""
-    folder = tmp_path_factory.mktemp("damaged")
-    source = make_source(folder / "source", train=8)
-    formats = [option for form in ("webdataset", "parquet", "folder") for option in ("--format", form)]
-    result = run_cli("run", source, folder / "output", *tiny, "--copies", 3, "--shards", 4, *formats)
-    assert result.exit_code == 0, result.stderr
-    return folder / "output"
+    return make_sharded("webdataset", "parquet", "folder")
 
 
 def tar_with(path: Path, change: Callable[[str, str, bytes], bytes | None]) -> None:

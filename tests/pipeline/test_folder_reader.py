@@ -1,61 +1,19 @@
 """Images and masks find each other however their folders and names are laid out; what has no partner is told."""
 
 import os
-import re
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from PIL import Image
 
 from hsmix_gen.pipeline.folder_reader import MASK_SUFFIXES, FolderReader
-from hsmix_gen.pipeline.found import MAX_ID, Found, safe_id
+from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.name_pairing import name_files, pair
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.records import Labelling
-
-
-def lay_out(source: Path, *paths: str) -> None:
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
-
-
-def find(source: Path, *paths: str, **config: str) -> Found:
-    """Lay out empty files and return what the reader makes of them."""
-    lay_out(source, *paths)
-    return FolderReader().find(source, SourceConfig.model_validate(config))
-
-
-def pairs(source: Path, found: Found) -> dict[str, tuple[str, str]]:
-    return {
-        item.id: (
-            Path(item.image.uri).relative_to(source).as_posix(),
-            Path(item.mask.uri).relative_to(source).as_posix(),
-        )
-        for item in found.items
-    }
-
-
-def masks(source: Path, found: Found) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return the format of each mask, and its files."""
-    return {
-        item.id: (
-            item.mask.format,
-            tuple(Path(path).relative_to(source).as_posix() if path else "" for path in item.mask.paths),
-        )
-        for item in found.items
-    }
-
-
-def splits(found: Found) -> dict[str, str | None]:
-    return {item.id: item.split for item in found.items}
-
-
-def reasons(found: Found) -> dict[str, str]:
-    return {refusal.id: refusal.reason for refusal in found.refusals}
+from tests.pipeline.layouts import lay, pairs, reasons, splits
+from tests.pipeline.plain_folders import find, picture
 
 
 @pytest.mark.parametrize(
@@ -137,11 +95,6 @@ def test_a_stem_that_is_nothing_but_a_suffix_is_an_image(tmp_path: Path) -> None
     assert list(pairs(tmp_path, found).values()) == [("images/_mask.png", "masks/_mask.png")]
 
 
-def picture(path: Path, mode: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, (4, 4)).save(path)
-
-
 @pytest.mark.parametrize("mode", ["L", "P", "1"])
 def test_single_channel_files_of_another_ending_are_the_masks_where_nothing_is_named_so(
     tmp_path: Path, mode: str
@@ -197,34 +150,6 @@ def test_two_images_of_one_stem_are_refused(tmp_path: Path) -> None:
     }
 
 
-def test_two_masks_for_one_image_are_refused(tmp_path: Path) -> None:
-    """One object a file: taking either would lose the other in silence."""
-    found = find(tmp_path, "images/a.png", "masks/a_mask.png", "masks/a_label.png")
-
-    assert found.items == ()
-    assert reasons(found) == {"a": "several masks belong to one image: masks/a_label.png, masks/a_mask.png; keep one"}
-
-
-def test_one_stem_in_two_folders_is_two_images(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/p/a.png", "images/q/a.png", "masks/p/a.png", "masks/q/a.png")
-
-    assert pairs(tmp_path, found) == {
-        "p-a": ("images/p/a.png", "masks/p/a.png"), "q-a": ("images/q/a.png", "masks/q/a.png"),
-    }  # fmt: skip
-
-
-def test_unique_stems_in_many_folders_are_the_ids(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/p/a.png", "images/q/b.png", "masks/p/a.png", "masks/q/b.png")
-
-    assert sorted(pairs(tmp_path, found)) == ["a", "b"]
-
-
-def test_ids_differ_in_more_than_capitals_where_folders_allow(tmp_path: Path) -> None:
-    found = find(tmp_path, "p/a.png", "p/a_mask.png", "q/A.png", "q/A_mask.png")
-
-    assert sorted(pairs(tmp_path, found)) == ["p-a", "q-A"]
-
-
 def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
     hidden = ("images/._a.png", "images/.DS_Store", ".cache/images/c.png", "images/notes.txt", "images/a.png.bak")
 
@@ -262,7 +187,7 @@ def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
      ("contest", None), ("other", None)],
 )  # fmt: skip
 def test_a_folder_may_name_the_split(tmp_path: Path, folder: str, split: str | None) -> None:
-    lay_out(tmp_path, f"{folder}/images/a.png", f"{folder}/masks/a.png")
+    lay(tmp_path, f"{folder}/images/a.png", f"{folder}/masks/a.png")
 
     found = find(tmp_path, "validation/images/b.png", "validation/masks/b.png")
 
@@ -332,113 +257,6 @@ def test_the_split_of_flat_images_is_that_of_their_masks(tmp_path: Path) -> None
     assert splits(found) == {"a": "train", "b": "val"}
 
 
-def test_a_folder_for_each_class_gives_one_mask_of_several_files(tmp_path: Path) -> None:
-    found = find(
-        tmp_path, "images/a.png", "images/b.png", "masks/vein/a.png", "masks/artery/a.png", "masks/vein/b.png"
-    )  # fmt: skip
-
-    assert masks(tmp_path, found) == {
-        "a": ("classes", ("masks/artery/a.png", "masks/vein/a.png")), "b": ("classes", ("", "masks/vein/b.png")),
-    }  # fmt: skip
-    assert found.labelling == Labelling(classes=("background", "artery", "vein"), bits=True)
-    assert found.notes == ("masks lie in a folder for each class: artery, vein",)
-
-
-@pytest.mark.parametrize(
-    ("image", "mask"),
-    [
-        ("train/images/{}.png", "train/masks/{}/{}.png"),
-        ("images/train/{}.png", "masks/train/{}/{}.png"),
-        ("images/train/{}.png", "masks/{}/train/{}.png"),
-        ("train_images/{}.png", "train_masks/{}/{}.png"),
-    ],
-)
-def test_folders_of_splits_are_no_classes(tmp_path: Path, image: str, mask: str) -> None:
-    paths = [image.format("a"), mask.format("vein", "a"), mask.format("artery", "a")]
-    validation = [path.replace("train", "val") for path in paths]
-
-    found = find(tmp_path, *paths, *validation)
-
-    assert masks(tmp_path, found) == {
-        "train-a": ("classes", (paths[2], paths[1])), "val-a": ("classes", (validation[2], validation[1])),
-    }  # fmt: skip
-    assert found.labelling.classes == ("background", "artery", "vein")
-
-
-def test_folders_of_patients_are_no_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/p/a.png", "images/q/a.png", "masks/p/a.png", "masks/q/a.png")
-
-    assert masks(tmp_path, found) == {
-        "p-a": ("picture", ("masks/p/a.png",)), "q-a": ("picture", ("masks/q/a.png",)),
-    }  # fmt: skip
-    assert found.labelling == Labelling()
-
-
-def test_folders_that_part_the_images_are_no_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/benign/a.png", "masks/malignant/b.png")
-
-    assert masks(tmp_path, found) == {
-        "a": ("picture", ("masks/benign/a.png",)), "b": ("picture", ("masks/malignant/b.png",)),
-    }  # fmt: skip
-    assert found.notes == (
-        "masks lie in the folders benign, malignant, one for each image; they were not taken as classes",
-    )
-
-
-def test_opinions_of_several_people_are_no_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "masks/rater1/a.png", "masks/rater2/a.png")
-
-    assert reasons(found) == {
-        "a": "several masks belong to one image: masks/rater1/a.png, masks/rater2/a.png; keep one"
-    }
-
-
-def test_masks_of_classes_may_name_the_class_in_a_suffix(tmp_path: Path) -> None:
-    """IDRiD does, and puts numbers before its folders."""
-    found = find(tmp_path, "images/x_1.jpg", "masks/1. Exudates/x_1_EX.tif", "masks/2. Optic Disc/x_1_OD.tif")
-
-    assert masks(tmp_path, found) == {
-        "x_1": ("classes", ("masks/1. Exudates/x_1_EX.tif", "masks/2. Optic Disc/x_1_OD.tif"))
-    }
-    assert found.labelling.classes == ("background", "Exudates", "Optic Disc")
-
-
-def test_a_mask_beside_those_of_classes_is_refused(tmp_path: Path) -> None:
-    found = find(
-        tmp_path, "images/a.png", "images/b.png", "masks/p/a.png", "masks/q/a.png", "masks/q/b.png", "masks/a.png"
-    )
-
-    assert list(masks(tmp_path, found)) == ["b"]
-    assert "several masks of one class belong to one image: masks/a.png, masks/p/a.png" in reasons(found)["a"]
-
-
-def test_a_mask_outside_of_the_folders_of_classes_is_refused(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/p/a.png", "masks/q/a.png", "masks/b.png")
-
-    assert list(masks(tmp_path, found)) == ["a"]
-    assert reasons(found) == {"b": "mask lies in no class's folder; move it into one"}
-
-
-def test_a_folder_for_each_image_may_hold_a_mask_for_each_object(tmp_path: Path) -> None:
-    """Data Science Bowl 2018; names of objects say nothing."""
-    found = find(
-        tmp_path, "c1/images/c1.png", "c1/masks/f0.png", "c1/masks/9e.png", "c2/images/c2.png", "c2/masks/d4.png"
-    )
-
-    assert masks(tmp_path, found) == {
-        "c1": ("union", ("c1/masks/9e.png", "c1/masks/f0.png")), "c2": ("union", ("c2/masks/d4.png",)),
-    }  # fmt: skip
-    assert found.notes == ("1 of 2 images have several masks, joined: in all masks, what is not 0 is one class",)
-
-
-def test_a_folder_of_masks_may_be_named_like_its_image(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/a/1.png", "masks/a/2.png", "masks/b/1.png")
-
-    assert masks(tmp_path, found) == {
-        "a": ("union", ("masks/a/1.png", "masks/a/2.png")), "b": ("union", ("masks/b/1.png",)),
-    }  # fmt: skip
-
-
 def test_one_image_and_one_mask_of_other_names_are_no_pair(tmp_path: Path) -> None:
     found = find(tmp_path, "train/images/a.png", "train/masks/b.png")
 
@@ -446,17 +264,6 @@ def test_one_image_and_one_mask_of_other_names_are_no_pair(tmp_path: Path) -> No
         "a": "image has no mask; add one, or name it like the image with a suffix such as _mask",
         "b": "mask has no image; add it or remove the mask",
     }
-
-
-@pytest.mark.parametrize("folder", ["", "benign/", "masks/"])
-def test_numbered_masks_of_one_image_are_joined(tmp_path: Path, folder: str) -> None:
-    """BUSI; where one image has several, single masks are read in the same way."""
-    of_x = (f"{folder}x (1)_mask.png", f"{folder}x (1)_mask_1.png")
-    beside = "" if folder == "masks/" else folder
-
-    found = find(tmp_path, f"{beside}x (1).png", f"{beside}y (1).png", *of_x, f"{folder}y (1)_mask.png")
-
-    assert list(masks(tmp_path, found).values()) == [("union", of_x), ("union", (f"{folder}y (1)_mask.png",))]
 
 
 def test_a_number_after_a_suffix_may_be_the_name_of_an_image(tmp_path: Path) -> None:
@@ -537,50 +344,6 @@ def test_drive_takes_vessels_as_masks_and_leaves_the_field_of_view(tmp_path: Pat
     assert found.notes == ("1st_manual holds the masks; 3 files in mask and 2nd_manual were left alone",)
 
 
-TABLE = "name,r,g,b\nbackground,0,0,0\npolyp,255,0,0\n"
-
-
-def test_given_colours_make_masks_coloured(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "masks/a.png", colours="#000000=background,#FF0000=polyp")
-
-    assert masks(tmp_path, found) == {"a": ("colours", ("masks/a.png",))}
-    assert found.labelling == Labelling(classes=("background", "polyp"), values=((0, 0), (0xFF0000, 1)))
-
-
-@pytest.mark.parametrize("mode", ["RGB", "P"])
-def test_a_colour_table_in_the_source_is_taken_where_masks_have_colours(tmp_path: Path, mode: str) -> None:
-    picture(tmp_path / "masks/a.png", mode)
-    (tmp_path / "class_dict.csv").write_text(TABLE)
-
-    found = find(tmp_path, "images/a.png")
-
-    assert masks(tmp_path, found) == {"a": ("colours", ("masks/a.png",))}
-    assert found.labelling == Labelling(classes=("background", "polyp"), values=((0, 0), (0xFF0000, 1)))
-    assert found.notes == ("colours of masks are those of class_dict.csv",)
-
-
-def test_a_colour_table_beside_grey_masks_is_left_alone(tmp_path: Path) -> None:
-    picture(tmp_path / "masks/a.png", "L")
-    (tmp_path / "class_dict.csv").write_text(TABLE)
-
-    found = find(tmp_path, "images/a.png")
-
-    assert masks(tmp_path, found) == {"a": ("picture", ("masks/a.png",))}
-    assert found.notes == ("colour table class_dict.csv was left alone: the masks have no colours",)
-
-
-def test_given_colours_are_never_dropped_for_folders_of_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "masks/p/a.png", "masks/q/a.png", colours="#000000=x,#FF0000=y")
-
-    assert reasons(found) == {"a": "several masks belong to one image: masks/p/a.png, masks/q/a.png; keep one"}
-
-
-def test_several_coloured_masks_of_one_image_are_refused(tmp_path: Path) -> None:
-    found = find(tmp_path, "a.png", "a_mask.png", "a_mask_1.png", colours="#000000=background,#FF0000=polyp")
-
-    assert reasons(found) == {"a": "several masks belong to one image: a_mask.png, a_mask_1.png; keep one"}
-
-
 @pytest.mark.parametrize(
     ("name", "note"),
     [
@@ -595,7 +358,7 @@ def test_files_of_other_layouts_are_counted(tmp_path: Path, name: str, note: str
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    lay_out(tmp_path, "images/a.png", "masks/a.png", "closed/images/b.png")
+    lay(tmp_path, "images/a.png", "masks/a.png", "closed/images/b.png")
     (tmp_path / "closed").chmod(0)
     try:
         if os.access(tmp_path / "closed", os.R_OK):
@@ -656,43 +419,6 @@ def test_a_folder_is_recognised_and_a_file_is_not(tmp_path: Path) -> None:
 
     assert FolderReader().recognises(tmp_path)
     assert not FolderReader().recognises(tmp_path / "list.csv")
-
-
-NAMES = ["Übersicht", "two words", "scan.01", "scan.02", "scan_01", "図", "a+b", "x" * 90, "x" * 91, "l'été"]
-
-
-def test_any_names_give_safe_unique_ids(tmp_path: Path) -> None:
-    found = find(tmp_path, *(f"{kind}/{name}.png" for name in NAMES for kind in ("images", "masks")))
-
-    ids = [item.id for item in found.items]
-    assert len(set(ids)) == len(NAMES)
-    assert all(re.fullmatch("[A-Za-z0-9_-]+", item_id) and len(item_id) <= MAX_ID for item_id in ids)
-
-
-def test_a_name_that_is_safe_is_its_own_id() -> None:
-    assert safe_id("ISIC_0012345-b") == "ISIC_0012345-b"
-
-
-@hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
-@hypothesis.given(st.lists(st.text("ab .é_-", min_size=1, max_size=70), min_size=2, max_size=5, unique=True))
-def test_two_names_never_become_one_id(names: list[str]) -> None:
-    ids = [safe_id(name) for name in names]
-
-    assert len(set(ids)) == len(names)
-    assert all(re.fullmatch("[A-Za-z0-9_-]{1,64}", item_id) for item_id in ids)
-
-
-def test_the_id_of_a_name_that_is_no_text_is_safe() -> None:
-    """File systems allow bytes that are no UTF-8."""
-    assert re.fullmatch("[A-Za-z0-9_-]+", safe_id(b"caf\xe9".decode("utf-8", "surrogateescape")))
-
-
-def test_ids_do_not_depend_on_where_the_source_lies(tmp_path: Path) -> None:
-    names = [f"{kind}/{name}.png" for name in NAMES for kind in ("images", "masks")]
-
-    here, there = find(tmp_path / "here", *names), find(tmp_path / "there" / "deep", *names)
-
-    assert [item.id for item in here.items] == [item.id for item in there.items]
 
 
 def test_an_image_that_cannot_be_opened_is_not_taken_for_a_mask(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hsmix_gen.pipeline.found import Found
 from hsmix_gen.pipeline.isic_reader import IsicReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, picture
-from tests.pipeline.layouts import lay
+from tests.pipeline.layouts import lay, pairs
 
 DATA_2017, TRUTH_2017 = "ISIC-2017_Training_Data", "ISIC-2017_Training_Part1_GroundTruth"
 RELEASES = {
@@ -25,16 +25,6 @@ def find(source: Path, *paths: str, **config: str) -> Found:
 def release(year: str, part: str, *ids: str) -> list[str]:
     data, truth, suffix = (name.format(part) for name in RELEASES[year])
     return [path for name in ids for path in (f"{data}/{name}.jpg", f"{truth}/{name}{suffix}.png")]
-
-
-def pairs(source: Path, found: Found) -> dict[str, tuple[str, str]]:
-    return {
-        item.id: (
-            Path(item.image.paths[0]).relative_to(source).as_posix(),
-            Path(item.mask.paths[0]).relative_to(source).as_posix(),
-        )
-        for item in found.items
-    }
 
 
 @pytest.mark.parametrize("year", RELEASES)

@@ -29,19 +29,9 @@ BATCH = 2
 
 
 @pytest.fixture(scope="module")
-def output(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def output(make_sharded: Callable[..., Path]) -> Path:
     """24 training samples in 4 shards of 6 and in two formats; 48 x 64 pixels, 3 classes."""
-    folder = tmp_path_factory.mktemp("loading")
-    source = make_source(folder / "source", train=8)
-    made = ("--copies", 3, "--shards", 4, "--format", "webdataset", "--format", "parquet")
-    result = run_cli("run", source, folder / "output", *tiny, *made)
-    assert result.exit_code == 0, result.stderr
-    return folder / "output"
+    return make_sharded(*FORMATS)
 
 
 @pytest.fixture(scope="module")

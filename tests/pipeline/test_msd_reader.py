@@ -11,15 +11,14 @@ from hsmix_gen.pipeline.msd_reader import MsdReader, NnunetReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Labelling
+from tests.pipeline.layouts import lay, reasons
 
 MSD = ("imagesTr/hip_001.nii.gz", "labelsTr/hip_001.nii.gz")
 NNUNET = ("imagesTr/la_003_0000.nii.gz", "labelsTr/la_003.nii.gz")
 
 
 def lay_out(source: Path, *paths: str, told: Any = None) -> Path:
-    for path in paths:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).touch()
+    lay(source, *paths)
     if told is not None:
         source.mkdir(exist_ok=True)
         (source / "dataset.json").write_text(told if isinstance(told, str) else json.dumps(told), encoding="utf-8")
@@ -38,10 +37,6 @@ def names(found: Found) -> dict[str, tuple[list[str], str]]:
     return {
         item.id: ([Path(path).name for path in item.image.paths], Path(item.mask.paths[0]).name) for item in found.items
     }
-
-
-def reasons(found: Found) -> dict[str, str]:
-    return {refusal.id: refusal.reason for refusal in found.refusals}
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,12 @@ def columns(path: Path) -> dict[str, Any]:
     return {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
 
 
+def row_groups(path: Path) -> list[int]:
+    """Return how many rows each group of a table has."""
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_pictures_are_stored_as_they_are_and_the_rest_is_compressed(tmp_path: Path, dtype: str) -> None:
     """PNG does not shrink twice, and readers can take its bytes without unpacking a page."""
@@ -204,9 +210,7 @@ def test_every_column_has_a_page_index(tmp_path: Path) -> None:
 def test_row_groups_are_bounded(tmp_path: Path) -> None:
     path = written(tmp_path / "s.parquet", "parquet", ROW_GROUP + 1)
 
-    metadata = pq.read_metadata(path)
-
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [ROW_GROUP, 1]
+    assert row_groups(path) == [ROW_GROUP, 1]
     assert pq.read_table(path, columns=["key"])["key"].to_pylist() == [
         f"train-s{i}-000" for i in range(ROW_GROUP + 1)
     ]  # fmt: skip
@@ -242,9 +246,7 @@ def test_row_groups_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
         writer.add(f"k{index}", members, lambda: bytes(GROUP_BYTES // 10), row(f"k{index}"))
     writer.finish()
 
-    metadata = pq.read_metadata(tmp_path / "s.parquet")
-
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [2, 2, 1]
+    assert row_groups(tmp_path / "s.parquet") == [2, 2, 1]
 
 
 def test_a_sample_larger_than_a_row_group_has_one_of_its_own(tmp_path: Path) -> None:
@@ -253,9 +255,7 @@ def test_a_sample_larger_than_a_row_group_has_one_of_its_own(tmp_path: Path) -> 
         writer.add(f"k{index}", {"image.png": bytes(size), "mask.png": b"1"}, lambda: b"1", row(f"k{index}"))
     writer.finish()
 
-    metadata = pq.read_metadata(tmp_path / "s.parquet")
-
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [1, 1, 1]
+    assert row_groups(tmp_path / "s.parquet") == [1, 1, 1]
 
 
 def files_under(folder: Path) -> list[str]:

@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 Cli = Callable[..., click.testing.Result]
 Numbers = npt.NDArray[Any]
+Read = Callable[[Path], dict[str, Any]]
+Inspect = Callable[..., dict[str, Any]]
 HALF = ("--split", "0.5/0.25/0.25")
+UNMIXED = ("--control", "none", "-o", "mix.geometry=none")
 
 
 @dataclass(frozen=True)

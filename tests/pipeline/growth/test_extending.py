@@ -5,30 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import zarr
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline import make_shard
-from hsmix_gen.pipeline.make_shard import Made
 from hsmix_gen.pipeline.output import fold_outputs
-
-Cli = Callable[..., click.testing.Result]
-Row = dict[str, Any]
-OPTIONS = ("--format", "webdataset", "--format", "parquet", "--shards", 3)
-
-
-def rows_of(output: Path) -> dict[str, Row]:
-    """Return the manifest by key."""
-    return {row["key"]: row for row in pq.read_table(output / "manifest.parquet").to_pylist()}
-
-
-def shards_of(taken: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
-    """Return the part of a snapshot that is shards."""
-    return {name: told for name, told in taken.items() if name.startswith(("webdataset/", "parquet/")) and "-0" in name}
+from tests.pipeline.growth.growing import OPTIONS, Cli, GrowingDataset, Row, rows_of, shards_of
 
 
 def images_of(output: Path) -> tuple[Any, Path]:
@@ -58,56 +41,15 @@ def draw() -> Callable[..., Any]:
     return draw_pair
 
 
-class Dataset:
-    """A source, the dataset made of it, and the command with the options that made it."""
-
-    def __init__(self, source: Path, output: Path, run_cli: Cli, options: tuple[object, ...]) -> None:
-        self.source, self.output, self._cli, self._options = source, output, run_cli, options
-
-    def run(self, *options: object) -> click.testing.Result:
-        """Run with some options more."""
-        return self._cli("run", self.source, self.output, *self._options, *options)
-
-    def grown(self, *options: object) -> click.testing.Result:
-        """Extend, which has to succeed."""
-        result = self.run("--extend", *options)
-        assert result.exit_code == 0, result.stderr
-        return result
-
-    def refusal(self, *options: object) -> str:
-        """Run, which has to be refused in one line."""
-        result = self.run(*options)
-        assert result.exit_code == 1, (result.stdout, result.stderr)
-        (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-        return line
-
-    def assert_sound(self) -> None:
-        """Check everything, and make every sample again from its provenance."""
-        result = self._cli("verify", self.output, "--replay", 1000)
-        assert result.exit_code == 0, result.stdout + result.stderr
-
-
-@pytest.fixture(scope="session")
-def begun(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Dataset:
-    """Six training images in two copies."""
-    folder = tmp_path_factory.mktemp("extending")
-    options = (*tiny, *OPTIONS)
-    dataset = Dataset(make_source(folder / "source"), folder / "output", run_cli, options)
-    assert dataset.run("--copies", 2).exit_code == 0
-    return dataset
-
-
 @pytest.fixture
-def dataset(begun: Dataset, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path) -> Dataset:
+def dataset(begun: GrowingDataset, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path) -> GrowingDataset:
     """A copy of a finished dataset and of its source, to be extended."""
     source = Path(shutil.copytree(begun.source, tmp_path / "source"))
     output = Path(shutil.copytree(begun.output, tmp_path / "output"))
-    return Dataset(source, output, run_cli, (*tiny, *OPTIONS))
+    return GrowingDataset(source, output, run_cli, (*tiny, *OPTIONS))
 
 
-def test_more_copies_leave_finished_shards_alone(dataset: Dataset, snapshot: Callable[..., Any]) -> None:
+def test_more_copies_leave_finished_shards_alone(dataset: GrowingDataset, snapshot: Callable[..., Any]) -> None:
     before = shards_of(snapshot(dataset.output))
 
     dataset.grown("--copies", 3)
@@ -122,11 +64,11 @@ def test_more_copies_leave_finished_shards_alone(dataset: Dataset, snapshot: Cal
 
 
 def test_more_copies_are_those_that_a_fresh_run_gives(
-    dataset: Dataset, begun: Dataset, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    dataset: GrowingDataset, begun: GrowingDataset, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Only the shards that they lie in differ."""
     dataset.grown("--copies", 4)
-    fresh = Dataset(begun.source, tmp_path / "fresh", run_cli, (*tiny, *OPTIONS))
+    fresh = GrowingDataset(begun.source, tmp_path / "fresh", run_cli, (*tiny, *OPTIONS))
     assert fresh.run("--copies", 4).exit_code == 0
 
     def told(output: Path) -> dict[str, Row]:
@@ -138,7 +80,9 @@ def test_more_copies_are_those_that_a_fresh_run_gives(
     assert told(dataset.output) == told(fresh.output)
 
 
-def test_the_same_command_finishes_and_then_changes_nothing(dataset: Dataset, snapshot: Callable[..., Any]) -> None:
+def test_the_same_command_finishes_and_then_changes_nothing(
+    dataset: GrowingDataset, snapshot: Callable[..., Any]
+) -> None:
     """With or without --extend: what is wanted is what is there."""
     dataset.grown("--copies", 3)
     whole = snapshot(dataset.output / "webdataset")
@@ -155,7 +99,7 @@ def test_the_same_command_finishes_and_then_changes_nothing(dataset: Dataset, sn
 
 
 def test_new_sources_come_into_new_shards(
-    dataset: Dataset, draw: Callable[..., Any], snapshot: Callable[..., Any]
+    dataset: GrowingDataset, draw: Callable[..., Any], snapshot: Callable[..., Any]
 ) -> None:
     before, old_rows = shards_of(snapshot(dataset.output)), rows_of(dataset.output)
     # By its name the first one stands between the others, whose rows move.
@@ -180,7 +124,7 @@ def test_new_sources_come_into_new_shards(
 
 
 def test_features_of_known_images_are_taken_over(
-    dataset: Dataset, draw: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    dataset: GrowingDataset, draw: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each image is read, segmented and mapped once, however often a dataset grows."""
     from hsmix_gen.pipeline import image_units
@@ -205,13 +149,13 @@ def test_features_of_known_images_are_taken_over(
 
 
 def test_fitted_network_is_taken_over(
-    dataset: Dataset, make_source: Callable[..., Path], run_cli: Cli, draw: Callable[..., Any], tmp_path: Path
+    dataset: GrowingDataset, make_source: Callable[..., Path], run_cli: Cli, draw: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Fitted anew to more images it would give other maps, and samples could not be made again."""
     source = make_source(tmp_path / "few", train=4)
     quick = ("--size", 48, 64, "--regions", 6, 20, "--variants", 1, "-o", "saliency.fit_steps=4")
     options = (*quick, "--backend", "serial", "--progress", "none", "--copies", 1, "--shards", 2)
-    fitted = Dataset(source, tmp_path / "fitted", run_cli, options)
+    fitted = GrowingDataset(source, tmp_path / "fitted", run_cli, options)
     assert fitted.run().exit_code == 0
     (network,) = (fitted.output / ".hsmix" / "cache" / "networks").glob("*.pt")
     add_images(source, range(20, 22), draw)
@@ -226,7 +170,7 @@ def test_fitted_network_is_taken_over(
 
 
 def test_deleted_features_are_made_again_with_the_same_bytes(
-    dataset: Dataset, draw: Callable[..., Any], shard_digests: Callable[..., Any]
+    dataset: GrowingDataset, draw: Callable[..., Any], shard_digests: Callable[..., Any]
 ) -> None:
     add_images(dataset.source, range(20, 22), draw)
     dataset.grown("--copies", 2)
@@ -240,7 +184,7 @@ def test_deleted_features_are_made_again_with_the_same_bytes(
     assert shard_digests(dataset.output) == whole
 
 
-def test_a_run_without_extend_tells_of_it(dataset: Dataset, draw: Callable[..., Any]) -> None:
+def test_a_run_without_extend_tells_of_it(dataset: GrowingDataset, draw: Callable[..., Any]) -> None:
     assert "mix.copies was 2, is 3; add to it with --extend" in dataset.refusal("--copies", 3)
     add_images(dataset.source, range(20, 21), draw)
     told = dataset.refusal("--copies", 2)
@@ -256,14 +200,14 @@ def test_a_run_without_extend_tells_of_it(dataset: Dataset, draw: Callable[..., 
         (("--copies", 3, "--compactness", 3), "superpixels.compactness was None, is 3"),
     ],
 )
-def test_other_changes_are_no_extension(dataset: Dataset, options: tuple[object, ...], told: str) -> None:
+def test_other_changes_are_no_extension(dataset: GrowingDataset, options: tuple[object, ...], told: str) -> None:
     line = dataset.refusal("--extend", *options)
 
     assert told in line
     assert "--fresh" in line
 
 
-def test_a_changed_or_missing_source_is_no_extension(dataset: Dataset, draw: Callable[..., Any]) -> None:
+def test_a_changed_or_missing_source_is_no_extension(dataset: GrowingDataset, draw: Callable[..., Any]) -> None:
     image, _ = draw(77, (48, 64), classes=3, grey=False)
     add_images(dataset.source, range(20, 21), draw)
     Pillow.fromarray(image).save(dataset.source / "images" / "case_01.png")
@@ -271,7 +215,7 @@ def test_a_changed_or_missing_source_is_no_extension(dataset: Dataset, draw: Cal
     assert "1 changed (case_01)" in dataset.refusal("--extend", "--copies", 2)
 
 
-def test_an_unfinished_dataset_is_finished_first(dataset: Dataset) -> None:
+def test_an_unfinished_dataset_is_finished_first(dataset: GrowingDataset) -> None:
     (dataset.output / "manifest.parquet").unlink()
 
     assert "finish it first" in dataset.refusal("--extend", "--copies", 3)
@@ -280,14 +224,14 @@ def test_an_unfinished_dataset_is_finished_first(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("other", ["--fresh", "--dry-run"])
-def test_extend_does_not_go_with_options_that_contradict_it(dataset: Dataset, other: str) -> None:
+def test_extend_does_not_go_with_options_that_contradict_it(dataset: GrowingDataset, other: str) -> None:
     result = dataset.run("--extend", other)
 
     assert result.exit_code == 2
     assert other in result.stderr
 
 
-def test_a_source_that_moves_to_another_split_is_refused(dataset: Dataset, draw: Callable[..., Any]) -> None:
+def test_a_source_that_moves_to_another_split_is_refused(dataset: GrowingDataset, draw: Callable[..., Any]) -> None:
     """A training image would be validated on."""
     add_images(dataset.source, range(20, 21), draw)
     for split, change in (("train", ("case_03\n", "")), ("val", ("case_06\n", "case_06\ncase_03\n"))):
@@ -299,7 +243,9 @@ def test_a_source_that_moves_to_another_split_is_refused(dataset: Dataset, draw:
     assert "case_03, which the dataset has in train, and is to go into val now" in line
 
 
-def test_a_copy_of_a_mixed_image_in_a_new_test_split_is_refused(dataset: Dataset, draw: Callable[..., Any]) -> None:
+def test_a_copy_of_a_mixed_image_in_a_new_test_split_is_refused(
+    dataset: GrowingDataset, draw: Callable[..., Any]
+) -> None:
     """The dataset holds the training image already, so the newcomer is left out."""
     add_images(dataset.source, range(20, 22), draw, "test")
     shutil.copyfile(dataset.source / "images" / "case_00.png", dataset.source / "images" / "case_20.png")
@@ -319,7 +265,7 @@ def test_drawn_splits_of_known_groups_are_kept(
     """Drawn anew over more images, half of them would change sides; hashed names are known again."""
     source = make_source(tmp_path / "source", train=10, splits=False)
     options = (*tiny, "--shards", 2, "--copies", 1, "--split", "0.5/0.25/0.25", "--ids", "hashed")
-    dataset = Dataset(source, tmp_path / "output", run_cli, options)
+    dataset = GrowingDataset(source, tmp_path / "output", run_cli, options)
     assert dataset.run().exit_code == 0
     before = {row["source_a"]: row["split"] for row in rows_of(dataset.output).values()}
     (source / "splits").mkdir()
@@ -339,7 +285,7 @@ def test_folds_grow_without_leaks(
     make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], draw: Callable[..., Any], tmp_path: Path
 ) -> None:
     source = make_source(tmp_path / "source", train=7, val=2, test=1)
-    dataset = Dataset(source, tmp_path / "output", run_cli, (*tiny, "--folds", 3, "--shards", 2, "--copies", 1))
+    dataset = GrowingDataset(source, tmp_path / "output", run_cli, (*tiny, "--folds", 3, "--shards", 2, "--copies", 1))
     assert dataset.run().exit_code == 0
     before = [rows_of(fold) for fold in fold_outputs(dataset.output)]
     add_images(source, range(20, 23), draw)
@@ -373,7 +319,7 @@ def test_what_was_understood_first_is_kept(
 
     add(0)
     options = (*tiny, "--shards", 2, "--copies", 2, "--split", "1/0/0", "--group-by", r"(case\d)")
-    dataset = Dataset(source, tmp_path / "output", run_cli, options)
+    dataset = GrowingDataset(source, tmp_path / "output", run_cli, options)
     assert dataset.run().exit_code == 0
     add(1)
 
@@ -390,7 +336,7 @@ def test_shards_of_an_extension_serve_all_readers(
     make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     options = (*tiny, "--ranks", 2, "--workers-per-rank", 2)
-    dataset = Dataset(make_source(tmp_path / "source"), tmp_path / "output", run_cli, options)
+    dataset = GrowingDataset(make_source(tmp_path / "source"), tmp_path / "output", run_cli, options)
     assert dataset.run("--copies", 4).exit_code == 0
     n_before = len(list((dataset.output / "webdataset").glob("train-*.tar")))
 
@@ -403,7 +349,7 @@ def test_shards_of_an_extension_serve_all_readers(
     assert len(counts) == n_shards
 
 
-def test_the_cpu_half_extends_by_copies(dataset: Dataset, run_cli: Cli, snapshot: Callable[..., Any]) -> None:
+def test_the_cpu_half_extends_by_copies(dataset: GrowingDataset, run_cli: Cli, snapshot: Callable[..., Any]) -> None:
     before = shards_of(snapshot(dataset.output))
     cache = dataset.output / ".hsmix" / "cache"
 
@@ -417,7 +363,7 @@ def test_the_cpu_half_extends_by_copies(dataset: Dataset, run_cli: Cli, snapshot
     dataset.assert_sound()
 
 
-def test_lost_record_of_an_extension_is_no_way_around_the_guard(dataset: Dataset) -> None:
+def test_lost_record_of_an_extension_is_no_way_around_the_guard(dataset: GrowingDataset) -> None:
     """Shards of the lost extension would be taken for those of another one that bear their names."""
     dataset.grown("--copies", 5)
     shutil.rmtree(dataset.output / ".hsmix" / "extension-000001")
@@ -428,150 +374,8 @@ def test_lost_record_of_an_extension_is_no_way_around_the_guard(dataset: Dataset
     dataset.assert_sound()
 
 
-def test_lost_identity_beside_finished_shards_is_refused(dataset: Dataset) -> None:
+def test_lost_identity_beside_finished_shards_is_refused(dataset: GrowingDataset) -> None:
     """Without it other options would be taken for the first ones."""
     (dataset.output / ".hsmix" / "identity.json").unlink()
 
     assert "identity.json is missing" in dataset.refusal("--copies", 2)
-
-
-# Retrying
-
-
-def spoil(dataset: Dataset, name: str) -> bytes:
-    """Cut a picture off and return it as it was."""
-    path = dataset.source / "images" / f"{name}.png"
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    return data
-
-
-@pytest.fixture
-def refusing(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
-) -> tuple[Dataset, bytes]:
-    """A dataset that refused case_02, and that picture as it should be."""
-    dataset = Dataset(make_source(tmp_path / "source"), tmp_path / "output", run_cli, (*tiny, *OPTIONS, "--copies", 2))
-    picture = spoil(dataset, "case_02")
-    assert dataset.run().exit_code == 0
-    assert "case_02" in (dataset.output / "refused.csv").read_text()
-    return dataset, picture
-
-
-def test_mended_source_is_taken_in_on_request(
-    refusing: tuple[Dataset, bytes], run_cli: Cli, snapshot: Callable[..., Any]
-) -> None:
-    dataset, picture = refusing
-    before = shards_of(snapshot(dataset.output))
-    (dataset.source / "images" / "case_02.png").write_bytes(picture)
-
-    result = run_cli("retry-refused", dataset.source, dataset.output)
-
-    assert result.exit_code == 0, result.stderr
-    assert (dataset.output / "refused.csv").read_text() == "id,path,stage,reason\n"
-    assert before.items() <= shards_of(snapshot(dataset.output)).items()
-    assert {"train-case_02-000", "train-case_02-001"} <= rows_of(dataset.output).keys()
-    dataset.assert_sound()
-
-
-def test_a_plain_run_leaves_a_mended_source_refused_and_says_so(
-    refusing: tuple[Dataset, bytes], snapshot: Callable[..., Any]
-) -> None:
-    """The same command finishes the same dataset."""
-    dataset, picture = refusing
-    before = snapshot(dataset.output / "webdataset")
-    (dataset.source / "images" / "case_02.png").write_bytes(picture)
-
-    result = dataset.run()
-
-    assert result.exit_code == 0, result.stderr
-    assert "case_02; hsmix-gen retry-refused takes them in" in result.stderr
-    assert snapshot(dataset.output / "webdataset") == before
-
-
-def test_what_is_still_damaged_stays_refused(
-    refusing: tuple[Dataset, bytes], run_cli: Cli, snapshot: Callable[..., Any]
-) -> None:
-    dataset, _ = refusing
-    before = snapshot(dataset.output / "webdataset")
-
-    result = run_cli("retry-refused", dataset.source, dataset.output)
-
-    assert result.exit_code == 0, result.stderr
-    assert "none of the sources that were refused can be used" in result.stderr
-    assert "refused 1 of 8 sources" in result.stdout
-    assert snapshot(dataset.output / "webdataset") == before
-    assert not list((dataset.output / ".hsmix").glob("extension-*"))
-
-
-def test_image_that_failed_after_its_scan_is_tried_again(
-    begun: Dataset, run_cli: Cli, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Nothing of its file has changed: what failed was this program, or its machine."""
-    from hsmix_gen.pipeline import features
-
-    segmented = features._segmented
-    broken = [True]
-
-    def failing(image: Any, *arguments: Any) -> Any:
-        if broken[0] and image.mean() == target:
-            raise RuntimeError("no luck")
-        return segmented(image, *arguments)
-
-    target = np.asarray(Pillow.open(begun.source / "images" / "case_04.png")).mean()
-    monkeypatch.setattr(features, "_segmented", failing)
-    dataset = Dataset(begun.source, tmp_path / "output", run_cli, (*tiny, *OPTIONS, "--copies", 2))
-    assert dataset.run().exit_code == 0
-    assert "case_04" in (dataset.output / "refused.csv").read_text()
-    still = run_cli("retry-refused", dataset.source, dataset.output)
-    broken[0] = False
-
-    result = run_cli("retry-refused", dataset.source, dataset.output)
-
-    assert (still.exit_code, result.exit_code) == (0, 0), result.stderr
-    assert "refused 1 of 8" in still.stdout
-    assert "refused 0 of 8" in result.stdout
-    assert {"train-case_04-000", "train-case_04-001"} <= rows_of(dataset.output).keys()
-    assert len(list((dataset.output / ".hsmix").glob("extension-*"))) == 1
-    dataset.assert_sound()
-
-
-def test_sample_that_failed_is_made_again_in_its_shard(
-    begun: Dataset, run_cli: Cli, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-    shard_digests: Callable[..., Any],
-) -> None:  # fmt: skip
-    """The dataset then equals one in which nothing ever failed; other shards are not touched."""
-    made_one, victim = make_shard.make_one, "train-case_03-001"
-
-    def failing(cache: Any, layers: Any, plan: Any, *arguments: Any) -> Made:
-        if plan.key == victim:
-            raise RuntimeError("no luck")
-        return made_one(cache, layers, plan, *arguments)
-
-    dataset = Dataset(begun.source, tmp_path / "output", run_cli, (*tiny, *OPTIONS, "--copies", 2))
-    with monkeypatch.context() as patched:
-        patched.setattr(make_shard, "make_one", failing)
-        assert dataset.run().exit_code == 0
-    assert victim in (dataset.output / "refused.csv").read_text()
-    shard = rows_of(begun.output)[victim]["shard"]
-    others = [p for p in (dataset.output / "webdataset").glob("*.tar") if p.stem != shard]
-    times = {path: path.stat().st_mtime_ns for path in others}
-
-    result = run_cli("retry-refused", dataset.source, dataset.output)
-
-    assert result.exit_code == 0, result.stderr
-    assert shard_digests(dataset.output) == shard_digests(begun.output)
-    assert {path: path.stat().st_mtime_ns for path in others} == times
-
-
-def test_retrying_takes_the_options_of_the_dataset(refusing: tuple[Dataset, bytes], run_cli: Cli) -> None:
-    """And refuses others, and a folder that holds no dataset."""
-    dataset, picture = refusing
-    (dataset.source / "images" / "case_02.png").write_bytes(picture)
-
-    changed = run_cli("retry-refused", dataset.source, dataset.output, "--seed", 7)
-    nothing = run_cli("retry-refused", dataset.source, dataset.output.with_name("nothing"))
-
-    assert changed.exit_code == nothing.exit_code == 1
-    assert "seed was 0, is 7" in changed.stderr
-    assert "holds no finished dataset" in nothing.stderr

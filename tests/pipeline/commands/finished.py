@@ -1,0 +1,28 @@
+"""A finished dataset on which commands are tried, and the line in which they tell a problem."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click.testing
+
+Cli = Callable[..., click.testing.Result]
+Snapshot = dict[str, tuple[str, int]]
+TRAIN, COPIES = 6, 2
+SAMPLES = TRAIN * COPIES + 2
+
+
+@dataclass(frozen=True)
+class Made:
+    """A source and a finished dataset in both formats."""
+
+    source: Path
+    output: Path
+
+
+def error_of(result: click.testing.Result) -> str:
+    """Return the one line in which a problem is told."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.exit_code == 1, (result.stdout, result.stderr)
+    assert len(lines) == 1, result.stderr
+    return lines[0]
