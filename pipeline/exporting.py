@@ -4,21 +4,19 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import cast
 
 from hsmix_gen.pipeline import storage, versions
 from hsmix_gen.pipeline.export_samples import Dataset, Exporter, Options, Sample, samples_of
 from hsmix_gen.pipeline.finish import refusals_csv
-from hsmix_gen.pipeline.jobs import Terminated
 from hsmix_gen.pipeline.output import MANIFEST, fold_outputs
 from hsmix_gen.pipeline.progress import Reporter
+from hsmix_gen.pipeline.signals import ended_by_sigterm
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SPLITS, Refusal
 
@@ -129,7 +127,7 @@ def _beside(dest: Path) -> Iterator[Path]:
         shutil.rmtree(dead, ignore_errors=True)
     folder = storage.temporary_beside(dest)
     try:
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             folder.mkdir()
             yield folder
             # Thousands of files: one call syncs them all, before the name that says they are whole.
@@ -138,20 +136,6 @@ def _beside(dest: Path) -> Iterator[Path]:
             storage.sync(dest.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated`, as it does during a run, so that what was written is removed."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _exporter(kind: str, folder: Path, datasets: list[Dataset], options: Options) -> Exporter:

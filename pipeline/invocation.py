@@ -66,11 +66,12 @@ class Job:
 
 def mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
     """Return what the work returns; errors that a user can mend become one line, interrupts their status."""
-    from hsmix_gen.pipeline.jobs import Terminated
+    from hsmix_gen.pipeline.signals import Terminated, ended_by_sigterm
     from hsmix_gen.schemas.errors import HsmixError
 
     try:
-        return work()
+        with ended_by_sigterm():
+            return work()
     except HsmixError as error:
         if verbose:
             raise

@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from hsmix_gen.pipeline import storage
 from hsmix_gen.pipeline.cache import FeatureCache
@@ -24,14 +22,11 @@ from hsmix_gen.pipeline.prepare import prepare
 from hsmix_gen.pipeline.prepared import Prepared, load
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.running import Runner, SerialRunner
+from hsmix_gen.pipeline.signals import ended_by_sigterm
 from hsmix_gen.pipeline.sources import per_fold
 from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SourceRecord
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +41,14 @@ class Finished:
 @contextlib.contextmanager
 def running(config: ExecutionConfig) -> Iterator[Runner]:
     """Start the runner of a configuration; SIGTERM ends it as an interrupt does."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
+    with ended_by_sigterm():
         runner = make_runner(config)
         # Once more: Ray sets a handler of its own.
-        signal.signal(signal.SIGTERM, _terminate)
-        try:
-            yield runner
-        finally:
-            runner.close()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with ended_by_sigterm():
+            try:
+                yield runner
+            finally:
+                runner.close()
 
 
 def make_runner(config: ExecutionConfig) -> Runner:
@@ -276,7 +268,3 @@ def check_errors(config: RunConfig, result: Outcome) -> None:
 def _cuda_is_there() -> bool:
     # Asking torch takes two seconds; the driver's device file tells as much.
     return Path("/dev/nvidia0").exists()
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated

@@ -112,7 +112,7 @@ def test_driver_stopped_at_a_commit_is_finished(
     status: int,
 ) -> None:
     """Preemption may come at any moment; it is told, and not as an error."""
-    numbers = steps_at(tiny_job, COMMITS[::3])
+    numbers = [1, *steps_at(tiny_job, COMMITS[::3]), len(tiny_job.steps)]
     record_property("tried", len(numbers))
     outputs = {tmp_path / str(number): number for number in numbers}
     for output, ended in all_killed_at(tiny_job, outputs, signum).items():

@@ -14,8 +14,8 @@ import pytest
 from hsmix_gen.pipeline import export_perclass
 from hsmix_gen.pipeline.cli import EXPORT_KINDS
 from hsmix_gen.pipeline.exporting import KINDS, Exported, export_output
-from hsmix_gen.pipeline.jobs import Terminated
 from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.signals import Terminated
 from hsmix_gen.schemas.errors import OutputError
 
 BUILT_IN = ("nnunet", "synapse", "perclass", "medsam", "zarr")
