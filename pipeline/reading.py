@@ -7,6 +7,7 @@ import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -40,7 +41,7 @@ class Reader(Protocol):
     """Those options of `SourceConfig` that only some layouts have, and this one has."""
 
     def recognises(self, source: Path) -> bool:
-        """Return whether a source looks like this layout."""
+        """Return whether a source looks like this layout; folders that cannot be opened may raise an `OSError`."""
         ...
 
     def find(self, source: Path, config: SourceConfig) -> Found:
@@ -143,8 +144,10 @@ def _reader_for(source: Path, layout: str) -> Reader:
     if layout != "auto":
         return next(reader for reader in known if reader.name == layout)
     for reader in known:
-        if reader.recognises(source):
-            return reader
+        # A folder below that cannot be opened tells nothing of the layout; the reader that is taken tells of it.
+        with suppress(OSError):
+            if reader.recognises(source):
+                return reader
     raise SourceError(f"{source} is of no known layout; known are {', '.join(r.name for r in known)}")
 
 

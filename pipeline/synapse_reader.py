@@ -77,7 +77,15 @@ class SynapseReader:
 
 
 def _find_folder(source: Path, name: str) -> Path | None:
-    return next((path for folder in _folders(source) if (path := folder / name).is_dir()), None)
+    return next((path for folder in _folders(source) if _is_folder(path := folder / name)), None)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # Below a folder that may not be opened.
+        return False
 
 
 def _folders(source: Path) -> Iterator[Path]:
@@ -93,7 +101,7 @@ def _inner_folders(folder: Path) -> list[Path]:
     if folder.name in halves:
         return []
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and _is_folder(path))
     except OSError:
         return []
 

@@ -1,5 +1,6 @@
 """TransUNet's layout of the multi-organ CT is found with its official lists."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -249,3 +250,14 @@ def test_real_slices_and_volumes_open_as_their_readme_states(shared_data: Path) 
         values |= {value for index in range(mask.n_planes) for value in np.unique(mask.plane(index)).tolist()}
     assert ids(Found(items)) == [*(f"case9001_slice{number:03d}" for number in range(10)), "case9002"]
     assert values == {0, 1, 5, 6, 7, 8}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root opens every folder whatever its permissions")
+def test_a_closed_folder_beside_hides_nothing(tmp_path: Path) -> None:
+    closed = tmp_path / "a_closed_one"
+    closed.mkdir(mode=0)
+    try:
+        assert SynapseReader().recognises(layout(tmp_path / "below"))
+        assert len(find(tmp_path).items) == 4
+    finally:
+        closed.chmod(0o700)
