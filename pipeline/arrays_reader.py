@@ -1,16 +1,15 @@
 """Folders of arrays: npz and HDF5 files that hold image and mask, or files of one array in pairs."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.array_containers import ENDINGS, ArrayForm, list_arrays
 from hsmix_gen.pipeline.array_files import array_key, axes_of, pair_axes
 from hsmix_gen.pipeline.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.found import Found, safe_id
-from hsmix_gen.pipeline.walking import walk
+from hsmix_gen.pipeline.walking import Walked, visible, walk
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem
@@ -64,9 +63,8 @@ class ArraysReader:
         if not source.is_dir():
             return source.is_file() and source.name.lower().endswith(ENDINGS)
         seen = False
-        for _, folders, names in os.walk(source):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            lower = [name.lower() for name in names if not name.startswith(".")]
+        for _, _, names in visible(source):
+            lower = [name.lower() for name in names]
             if any(name.endswith(_OTHER_ENDINGS) for name in lower):
                 return False
             seen = seen or any(name.endswith(ENDINGS) for name in lower)
@@ -74,25 +72,25 @@ class ArraysReader:
 
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the pairs of arrays; only headers are read."""
-        base, files, refusals = _files(source)
-        findings = _Findings(refusals=refusals)
-        for path in files:
+        base, walked = _files(source)
+        findings = _Findings(refusals=list(walked.refusals))
+        for path in walked.files:
             try:
                 forms = list_arrays(base / path)
                 _take_file(path, forms, config, findings)
             except SourceError as error:
                 _refuse(findings, base, path, str(error).removeprefix(f"{base / path} "))
         _take_sides(base, findings)
-        return _as_found(base, findings)
+        found = _as_found(base, findings)
+        return replace(found, notes=found.notes + walked.notes)
 
 
-def _files(source: Path) -> tuple[Path, list[str], list[Refusal]]:
+def _files(source: Path) -> tuple[Path, Walked]:
     if source.is_dir():
-        walked = walk(source, ENDINGS)
-        return source, list(walked.files), list(walked.refusals)
+        return source, walk(source, ENDINGS)
     if not source.is_file():
         raise SourceError(f"{source} does not exist or is no folder; check the path")
-    return source.parent, [source.name], []
+    return source.parent, Walked((source.name,))
 
 
 def _take_file(path: str, forms: tuple[ArrayForm, ...], config: SourceConfig, findings: _Findings) -> None:

@@ -1,6 +1,5 @@
 """BraTS of 2015 to 2021: a folder a case, a NIfTI file a modality."""
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from hsmix_gen.pipeline.cases import case_ids, common_channels
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.nifti_headers import NIFTI_ENDINGS
-from hsmix_gen.pipeline.walking import walk
+from hsmix_gen.pipeline.walking import visible, walk
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
@@ -92,19 +91,16 @@ class BratsReader:
             else:
                 items.append(_item(case, case_id, wanted, source))
         labelling = LABELS_2015 if any(case.is_of_2015 for case in cases) else LABELS
-        return Found(tuple(items), tuple(refusals), _notes(wanted, whole), labelling)
+        return Found(tuple(items), tuple(refusals), (*_notes(wanted, whole), *walked.notes), labelling)
 
 
 def _folders(source: Path) -> Iterable[list[str]]:
     """Yield the files of each folder, as relative paths, down to a depth of four."""
-    for folder, folders, names in os.walk(source):
+    for folder, folders, names in visible(source):
         relative = PurePosixPath(Path(folder).relative_to(source).as_posix())
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and len(relative.parts) < _DEPTH)
-        yield [
-            (relative / name).as_posix()
-            for name in names
-            if not name.startswith(".") and name.lower().endswith(NIFTI_ENDINGS)
-        ]
+        if len(relative.parts) >= _DEPTH:
+            folders.clear()
+        yield [(relative / name).as_posix() for name in names if name.lower().endswith(NIFTI_ENDINGS)]
 
 
 def _cases(paths: Sequence[str], source: Path) -> list[_Case]:

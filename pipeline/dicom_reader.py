@@ -1,6 +1,5 @@
 """Folders of DICOM series with DICOM segmentations or NIfTI masks."""
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hsmix_gen.pipeline.found import Found, safe_id
-from hsmix_gen.pipeline.walking import walk
+from hsmix_gen.pipeline.walking import visible, walk
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
@@ -78,7 +77,7 @@ class DicomReader:
             for (item_id, series, mask), key in zip(chosen, keys, strict=True)
         ]
         notes += _notes(contents, {uid for uid, found in masks.items() if found})
-        return Found(tuple(items), (*refusals, *strays), tuple(notes), labelling)
+        return Found(tuple(items), (*refusals, *strays), (*notes, *walked.notes), labelling)
 
 
 def has_mark(path: Path) -> bool:
@@ -94,8 +93,7 @@ def has_mark(path: Path) -> bool:
 
 
 def _candidates(source: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(source):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for folder, _, names in visible(source):
         yield from (Path(folder) / name for name in sorted(names) if _may_be_dicom(name))
 
 

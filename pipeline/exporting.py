@@ -14,6 +14,7 @@ from typing import cast
 from hsmix_gen.pipeline import storage, versions
 from hsmix_gen.pipeline.export_samples import Dataset, Exporter, Options, Sample, samples_of
 from hsmix_gen.pipeline.finish import refusals_csv
+from hsmix_gen.pipeline.locations import is_remote
 from hsmix_gen.pipeline.output import MANIFEST, fold_outputs
 from hsmix_gen.pipeline.progress import Reporter
 from hsmix_gen.pipeline.signals import ended_by_sigterm
@@ -87,10 +88,12 @@ def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options
     Raises
     ------
     OutputError
-        If the output is not finished or damaged, `dest` holds something, or the layout cannot hold the dataset.
+        If the output is not finished or damaged, `dest` holds something or lies in the output, or the layout cannot
+        hold the dataset.
     """
     folders = _outputs(root, kind)
     _check_free(dest)
+    _check_apart(root, dest)
     datasets = [Dataset(folder) for folder in folders]
     options = options or Options()
     found = Exported(dest, kind)
@@ -109,6 +112,13 @@ def _outputs(root: Path, kind: str) -> list[Path]:
             f"{root} holds {len(folds)} folds and {kind} has no place for them; export one, for example {folds[0]}"
         )
     return folds or [root]
+
+
+def _check_apart(root: Path, dest: Path) -> None:
+    if not is_remote(root) and dest.resolve().is_relative_to(root.resolve()):
+        raise OutputError(
+            f"{dest} lies in the dataset {root}, which holds its own files alone; choose a folder beside it"
+        )
 
 
 def _check_free(dest: Path) -> None:

@@ -88,7 +88,7 @@ class FolderReader:
         return Found(
             tuple(without_lone_training(found.items)),
             (*walked.refusals, *found.refusals),
-            (*notes, *masks.notes, *_left_alone(walked.files)),
+            (*notes, *masks.notes, *_left_alone(walked.files), *walked.notes),
             masks.labelling,
         )
 

@@ -66,7 +66,8 @@ class MonusegReader:
         notes = [f"{n_aside} masks were left aside, as their slides have outlines"] if n_aside else []
         items, parted_notes = part_patients(without_lone_training(items), source, config)
         all_drawn = all(item.mask.format == "polygons" for item in items)
-        return Found(tuple(items), tuple(refusals), (*notes, *parted_notes), _DRAWN if all_drawn else _ANY_MASK)
+        told = (*notes, *parted_notes, *walked.notes)
+        return Found(tuple(items), tuple(refusals), told, _DRAWN if all_drawn else _ANY_MASK)
 
 
 def patient_of(name: str) -> str:

@@ -14,6 +14,7 @@ from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.packed_colours import with_colours
 from hsmix_gen.pipeline.refusing import refusing
 from hsmix_gen.pipeline.split_words import split_of_folder, split_of_word, split_told
+from hsmix_gen.pipeline.walking import is_written
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem
@@ -161,8 +162,15 @@ class _Table:
 def _files(source: Path) -> list[Path]:
     if source.is_file():
         return [source] if source.suffix.lower() == ".parquet" else []
-    found = (sorted(path for path in source.glob(depth) if path.is_file()) for depth in _DEPTH)
+    found = (_foreign(source, sorted(path for path in source.glob(depth) if path.is_file())) for depth in _DEPTH)
     return next((files for files in found if files), [])
+
+
+def _foreign(source: Path, files: list[Path]) -> list[Path]:
+    """Return the tables that do not lie in something below the source that hsmix-gen wrote."""
+    written = {folder for file in files for folder in file.parents if source in folder.parents}
+    written = {folder for folder in written if is_written(folder)}
+    return [file for file in files if written.isdisjoint(file.parents)]
 
 
 def _columns(schema: pa.Schema, config: SourceConfig) -> _Columns | None:

@@ -17,6 +17,7 @@ from typing import Any
 from hsmix_gen.pipeline import stores
 from hsmix_gen.pipeline.list_reader import ListReader
 from hsmix_gen.pipeline.locations import StorePath, is_remote, location, status_of
+from hsmix_gen.pipeline.state import STATE
 from hsmix_gen.pipeline.storage import TEMPORARY
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.digests import sha256_of
@@ -179,15 +180,17 @@ def _existing(path: Path) -> Path:
 
 
 def _listed(source: StorePath) -> list[Wanted]:
-    """Return all objects under an address; hidden ones and the markers of empty folders are left out."""
+    """Return all objects under an address but hidden ones, markers of empty folders, and outputs of hsmix-gen."""
     found: dict[str, dict[str, Any]] = source.ask(lambda system: system.find(source.key, detail=True))
+    inner = {key: StorePath(source.protocol, PurePosixPath("/", key)).relative_to(source).parts for key in found}
+    outputs = {parts[: parts.index(STATE)] for parts in inner.values() if STATE in parts[1:]}
     wanted = []
     for key, entry in sorted(found.items()):
-        address = StorePath(source.protocol, PurePosixPath("/", key))
-        inner = address.relative_to(source).parts
-        if entry["type"] != "file" or str(key).endswith("/") or any(part.startswith(".") for part in inner):
+        parts = inner[key]
+        if entry["type"] != "file" or str(key).endswith("/") or any(part.startswith(".") for part in parts):
             continue
-        wanted.append(_described(address, entry))
+        if outputs.isdisjoint(parts[:depth] for depth in range(1, len(parts))):
+            wanted.append(_described(StorePath(source.protocol, PurePosixPath("/", key)), entry))
     folders = {parent for one in wanted for parent in one.path.parents}
     clash = next((one for one in wanted if one.path in folders), None)
     if clash:

@@ -1,23 +1,33 @@
-"""Files of a folder, relative and sorted: all of them, or names near its top; what cannot be looked into is told."""
+"""Files of a folder, relative and sorted: all of them, or names near its top; what cannot be looked into is told.
+
+What hsmix-gen wrote, datasets, exports and caches, is no source and is left alone wherever it lies below one.
+"""
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import safe_id
+from hsmix_gen.pipeline.state import STATE
 from hsmix_gen.schemas.records import Refusal
 
 _MAX_NEAR = 64
+_MAX_SHOWN = 3
+# An output has its state from its first moment, a copy of it may lack it; a cache has its sources and records.
+_DATASET = frozenset({"manifest.parquet", "dataset.json", "run.json"})
+_CACHE = frozenset({"sources.parquet", "commits"})
+_EXPORT = frozenset({"export.json", "README.txt"})
 
 
 @dataclass(frozen=True)
 class Walked:
-    """Files below a folder as relative POSIX paths, and what could not be read or named."""
+    """Files below a folder as relative POSIX paths, what could not be read or named, and notes on what was left out."""
 
     files: tuple[str, ...]
     refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def walk(source: Path, endings: Collection[str] = ()) -> Walked:
@@ -40,17 +50,59 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
         refusals.append(Refusal(safe_id(name), str(folder), "discover", reason))
 
     wanted = tuple(endings)
-    for folder, folders, names in os.walk(source, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    written: list[str] = []
+    for folder, _, names in visible(source, refuse, written.append):
         relative = PurePosixPath(Path(folder).relative_to(source).as_posix())
-        found += [
-            (relative / name).as_posix()
-            for name in names
-            if not name.startswith(".") and (not wanted or name.lower().endswith(wanted))
-        ]
+        found += [(relative / name).as_posix() for name in names if not wanted or name.lower().endswith(wanted)]
     nameless = [name for name in found if not _is_text(name)]
     refusals += [_nameless(source, name) for name in nameless]
-    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals))
+    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), _notes(sorted(written)))
+
+
+def visible(
+    source: Path,
+    refuse: Callable[[OSError], object] | None = None,
+    leave: Callable[[str], object] | None = None,
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield folders with the names of folders, which may be cut down, and files in them, as `os.walk` does.
+
+    Hidden names are left out, and so are folders below `source` that hsmix-gen wrote.
+
+    Parameters
+    ----------
+    source : Path
+    refuse : callable, optional
+        Is told of folders that cannot be read.
+    leave : callable, optional
+        Is told the relative path of what hsmix-gen wrote.
+    """
+    for folder, folders, names in os.walk(source, onerror=refuse):
+        if Path(folder) != source and _is_written({*folders, *names}):
+            folders.clear()
+            if leave is not None:
+                leave(Path(folder).relative_to(source).as_posix())
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield folder, folders, [name for name in names if not name.startswith(".")]
+
+
+def is_written(folder: Path) -> bool:
+    """Return whether a folder is a dataset of hsmix-gen, finished or not, an export or a cache."""
+    try:
+        return _is_written({path.name for path in folder.iterdir()})
+    except OSError:
+        return False
+
+
+def _is_written(names: Collection[str]) -> bool:
+    return STATE in names or any(marks.issubset(names) for marks in (_DATASET, _CACHE, _EXPORT))
+
+
+def _notes(written: list[str]) -> tuple[str, ...]:
+    if not written:
+        return ()
+    shown = ", ".join(written[:_MAX_SHOWN]) + (", ..." if len(written) > _MAX_SHOWN else "")
+    return (f"{len(written)} folder(s) that hsmix-gen wrote were left alone: {shown}",)
 
 
 def folders_near(source: Path, familiar: re.Pattern[str]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -77,7 +129,8 @@ def _listed(folder: Path) -> tuple[frozenset[str], list[str]]:
     try:
         with os.scandir(folder) as scanned:
             entries = [entry for entry in scanned if not entry.name.startswith(".")]
-        folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        folders = [name for name in below if not is_written(folder / name)]
     except OSError:
         return frozenset(), []
     return frozenset(entry.name for entry in entries), folders

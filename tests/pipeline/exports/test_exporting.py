@@ -139,6 +139,13 @@ class Stopping(SilentDisplay):
             os.kill(os.getpid(), self._number)
 
 
+def test_an_export_does_not_go_into_its_dataset(grey: Path) -> None:
+    with pytest.raises(OutputError, match=r"lies in the dataset .*; choose a folder beside it"):
+        export_output(grey, grey / "exports" / "zarr", "zarr", Reporter(SilentDisplay()))
+
+    assert not (grey / "exports").exists()
+
+
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_an_interrupted_export_leaves_nothing(
     grey: Path, tmp_path: Path, number: int, error: type[BaseException]

@@ -40,6 +40,25 @@ def test_a_source_is_mirrored_without_what_is_hidden(bucket: Any, photos: Path) 
     assert notes == [f"fetching 2 of 2 files, 0.0 MB, into {staging.staging_folder()}"]
 
 
+def test_outputs_below_a_source_are_not_fetched(bucket: Any, photos: Path) -> None:
+    """Finished or not; what lies beside them and is named alike is."""
+    for name in ("mixed/.hsmix/lease.json", "mixed/webdataset/train-000000.tar", "mixed/a.png", "mixed2/b.png"):
+        bucket.put(f"photos/{name}", b"x")
+
+    folder, _ = staged(photos)
+
+    assert contents(folder).keys() == {"images/a.png", "masks/a.png", "mixed2/b.png"}
+
+
+def test_an_output_that_is_named_is_fetched(bucket: Any) -> None:
+    bucket.put("mixed/.hsmix/lease.json", b"x")
+    bucket.put("mixed/folder/images/a.png", b"x")
+
+    folder, _ = staged(location(f"{bucket.address}/mixed"))
+
+    assert contents(folder).keys() == {"folder/images/a.png"}
+
+
 def test_a_local_source_stays_where_it_is(tmp_path: Path) -> None:
     assert staged(tmp_path) == (tmp_path, [])
 
