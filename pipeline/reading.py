@@ -105,6 +105,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     items, clashes = _unique(found.items)
     if not items:
         raise SourceError(_nothing_found(source, found, clashes))
+    there = {item.id for item in items}
     items = sorted(_limited(items, config.source.limit), key=lambda item: item.id)
     items = [_with_group(item, config.source.group_by) for item in items]
     is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and reader.name == "dicom")
@@ -112,7 +113,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         known = _unhidden(known, items, config)
     pooled = config.source.folds is not None
     assigned, split_notes = assign_splits(
-        items, source, config.source.split, seed=config.seed, known=known, pooled=pooled
+        items, source, config.source.split, seed=config.seed, known=known, pooled=pooled, aside=there
     )
     notes = (*found.notes, *split_notes)
     discovery = Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), notes, found.labelling)

@@ -1,7 +1,7 @@
 """Train, validation and test: from files, from the source itself, or by a seeded draw over groups."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.found import safe_id
@@ -19,6 +19,7 @@ def assign_splits(
     seed: int,
     known: Mapping[str, Split] | None = None,
     pooled: bool = False,
+    aside: Collection[str] = (),
 ) -> tuple[list[SourceItem], list[str]]:
     """Return the items with their split, and a note on where it comes from.
 
@@ -38,6 +39,8 @@ def assign_splits(
         Split of the groups that a dataset has already.
     pooled : bool
         Whether training and validation are one, as folds are dealt of both.
+    aside : collection of str
+        Ids that the source has too, and that are left out on purpose.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def assign_splits(
     ratio = parse_ratio(split) if split != "auto" else None
     if ratio is not None:
         return _drawn(items, ratio, seed, known)
-    assigned, notes, is_told = _told(items, source, split)
+    assigned, notes, is_told = _told(items, source, split, aside)
     if not is_told:
         return _drawn(items, DEFAULT_RATIO, seed, known)
     moved = [
@@ -66,12 +69,14 @@ def assign_splits(
     return assigned, notes
 
 
-def _told(items: Sequence[SourceItem], source: Path, split: str) -> tuple[list[SourceItem], list[str], bool]:
+def _told(
+    items: Sequence[SourceItem], source: Path, split: str, aside: Collection[str]
+) -> tuple[list[SourceItem], list[str], bool]:
     """Return the items with the split that files or the layout tell, and whether they do."""
     if split != "auto":
-        return (*_listed(items, _find_lists(Path(split)), split), True)
+        return (*_listed(items, _find_lists(Path(split)), split, aside), True)
     if (source / "splits" / "train.txt").is_file():
-        return (*_listed(items, _find_lists(source / "splits"), str(source / "splits")), True)
+        return (*_listed(items, _find_lists(source / "splits"), str(source / "splits"), aside), True)
     # A layout that knows training images only leaves it to us what is validated on.
     told = {item.split for item in items}
     if told == {None, "test"}:
@@ -103,7 +108,7 @@ def _given(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[str]]:
 
 
 def _listed(
-    items: Sequence[SourceItem], lists: dict[Split, list[str]], origin: str
+    items: Sequence[SourceItem], lists: dict[Split, list[str]], origin: str, aside: Collection[str]
 ) -> tuple[list[SourceItem], list[str]]:
     by_id: dict[str, Split] = {}
     for split, names in lists.items():
@@ -120,7 +125,7 @@ def _listed(
     notes = [f"splits were read from {origin}"]
     if len(kept) < len(items):
         notes.append(f"{len(items) - len(kept)} pairs stand in no list and are left out")
-    absent = len(by_id) - len(kept)
+    absent = len(by_id.keys() - {item.id for item in items} - set(aside))
     if absent:
         notes.append(f"{absent} listed ids have no pair in the source")
     return kept, notes

@@ -166,3 +166,12 @@ def test_a_source_of_training_images_only_is_drawn(tmp_path: Path) -> None:
     found = assigned(items(*(f"a{i}" for i in range(20)), split="train"), tmp_path)
 
     assert sorted(found.values()) == ["test"] * 2 + ["train"] * 16 + ["val"] * 2  # type: ignore[type-var]
+
+
+def test_listed_ids_that_were_left_aside_are_not_missing(tmp_path: Path) -> None:
+    """A trial run on some of the pairs looks at as many; the lists are right all the same."""
+    given = lists(tmp_path / "s", train="a\nb\ngone\n")
+
+    _, notes = assign_splits(items("a"), tmp_path, str(given), seed=0, aside={"a", "b"})
+
+    assert notes == [f"splits were read from {given}", "1 listed ids have no pair in the source"]
