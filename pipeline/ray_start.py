@@ -1,8 +1,13 @@
 """How Ray is started for a run, or joined where a cluster runs already."""
 
+import atexit
 import contextlib
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -12,6 +17,9 @@ from ray._private import worker as ray_worker
 from hsmix_gen.schemas.errors import OutputError
 
 _OBJECT_STORE_BYTES = 128 * 2**20
+_SHORT = "/tmp"  # noqa: S108 - a folder of our own is made in it
+_LONGEST_SOCKET = 107
+_SOCKET = "ray/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"
 
 
 def start(processors: int) -> None:
@@ -29,7 +37,21 @@ def start(processors: int) -> None:
             configure_logging=False,
             logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
+            _temp_dir=sockets_folder(),
         )
+
+
+def sockets_folder() -> str | None:
+    """Return a folder for Ray's sockets where names in the usual one are too long for the kernel, as on many clusters.
+
+    It is new, and removed at the end of this process.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SHORT
+    if len(os.fsencode(Path(usual) / _SOCKET)) <= _LONGEST_SOCKET:
+        return None
+    folder = tempfile.mkdtemp(prefix="hsmix-ray-", dir=_SHORT)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextlib.contextmanager

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hsmix_gen.pipeline.ray_run import DEATHS, RayRunner
+from hsmix_gen.pipeline.ray_start import sockets_folder
 from hsmix_gen.pipeline.running import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError, SourceError
 
@@ -67,6 +69,41 @@ def test_every_unit_comes_back_once(runner: RayRunner) -> None:
     results = sorted(result for _, result in runner.run(units(lambda i: i * i, 9)))
 
     assert results == [i * i for i in range(9)]
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
+def test_sockets_get_short_names_where_the_folder_for_them_is_a_long_one(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv(variable, "/scratch/short")
+    assert sockets_folder() is None
+
+    monkeypatch.setenv(variable, "/scratch/" + 40 * "x")
+    folder = Path(sockets_folder() or "")
+    folder.rmdir()
+
+    assert len(str(folder)) < 25
+
+
+@pytest.mark.slow
+def test_a_run_with_a_long_folder_for_temporary_files_ends_well(
+    make_source: Callable[..., Path],
+    tiny: tuple[str, ...],
+    run_command: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Schedulers of clusters give such ones; the kernel takes 107 bytes for the name of a socket."""
+    long = tmp_path / ("job" * 30)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    before = set(Path("/tmp").glob("hsmix-ray-*"))  # noqa: S108
+
+    ended = run_command("run", make_source(tmp_path / "source"), tmp_path / "out", *tiny, "--backend", "ray")
+
+    assert ended.returncode == 0, ended.stderr
+    assert set(Path("/tmp").glob("hsmix-ray-*")) <= before  # noqa: S108
 
 
 def listening(of: int) -> set[str]:
