@@ -1,15 +1,17 @@
 """Images, volumes and masks in npy, npz and HDF5 files (format ``array``).
 
-A content's key is ``NAME`` or ``NAME;axes=AXES``. NAME is the member of an npz or the path of an HDF5 dataset, empty
-for the only array of a file. AXES has one letter for each axis, out of ``z`` (slices of a volume), ``y``, ``x`` and
-``c`` (channels): ``label;axes=zyx``. Readers that know both shapes of a pair tell the axes; where nobody does, two
-axes are ``yx``, and of three an image has channels last (at most 16) or first (at most 4) if they are fewer than both
-other sides, and slices first otherwise; a mask follows its image.
+A content's key is ``NAME``, ``NAME;axes=AXES`` or ``NAME;axes=AXES;plane=NUMBER``. NAME is the member of an npz or the
+path of an HDF5 dataset, empty for the only array of a file. AXES has one letter for each axis, out of ``z`` (slices of
+a volume), ``y``, ``x`` and ``c`` (channels): ``label;axes=zyx``. Readers that know both shapes of a pair tell the axes;
+where nobody does, two axes are ``yx``, and of three an image has channels last (at most 16) or first (at most 4) if
+they are fewer than both other sides, and slices first otherwise; a mask follows its image. NUMBER names one picture of
+a stack, counted from 0.
 """
 
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ from hsmix_gen.schemas.records import Content
 
 MAX_CHANNELS = 16
 _MAX_FIRST_CHANNELS = 4
-_KEY = re.compile(r"(?P<name>.*?)(?:;axes=(?P<axes>[zyxc]{2,4}))?", re.DOTALL)
+_KEPT_STACKS = 2
+"""A stack of images and one of masks, from which many pictures are taken in turn."""
+_KEY = re.compile(r"(?P<name>.*?)(?:;axes=(?P<axes>[zyxc]{2,4})(?:;plane=(?P<plane>\d+))?)?", re.DOTALL)
 _AXES_SHOWN = {"z": "slices", "y": "rows", "x": "columns", "c": "channels"}
 
 _Shape = tuple[int, ...]
@@ -41,6 +45,7 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
     path = Path(content.paths[0])
     with refusing(path):
         values, axes = _read(path, content.key, "--image-key", _image_axes, how, lambda array: array.read())
+        values, axes = _picture(values, axes, content.key)
         planes = _ordered(_as_pixels(values), axes, "zyxc")
     return ArrayStack(planes, is_volume="z" in axes)
 
@@ -58,19 +63,27 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, _read_labels)
         if "c" in axes and values.shape[axes.index("c")] > 1:
             raise SourceError(_one_hot(values.shape))
+        values, axes = _picture(values, axes, content.key)
     labels = _as_labels(values, str(path))
     return ArrayStack(_ordered(labels, axes, "zyxc")[..., 0], is_volume="z" in axes)
 
 
-def array_key(name: str, axes: str = "") -> str:
-    """Return the key of a content for an array and its axes; ``yx`` goes without saying."""
-    return name if axes in ("", "yx") else f"{name};axes={axes}"
+def array_key(name: str, axes: str = "", plane: int | None = None) -> str:
+    """Return the key of a content for an array, its axes and one picture in it; ``yx`` goes without saying."""
+    picture = "" if plane is None else f";plane={plane}"
+    return name if axes in ("", "yx") else f"{name};axes={axes}{picture}"
 
 
 def axes_of(key: str) -> str:
     """Return the axes that a key tells; empty where it goes without saying."""
     match = _KEY.fullmatch(key)
     return (match["axes"] or "") if match else ""
+
+
+def is_picture(key: str) -> bool:
+    """Return whether a key names one picture of a stack."""
+    match = _KEY.fullmatch(key)
+    return match is not None and match["plane"] is not None
 
 
 def pair_axes(image: _Shape, mask: _Shape) -> tuple[str, str]:
@@ -173,11 +186,49 @@ def _read(
 ) -> tuple[npt.NDArray[Any], str]:
     match = _KEY.fullmatch(key)
     assert match is not None  # any text is a name
-    with open_array(path, match["name"], option) as array:
-        axes = match["axes"] or guess(array.form.shape)
+    if match["plane"]:
+        status = path.stat()
+        return _read_stack(path, (status.st_mtime_ns, status.st_size), match["name"], match["axes"], option, how)
+    return _read_array(path, match["name"], option, lambda shape: match["axes"] or guess(shape), how, take)
+
+
+@lru_cache(maxsize=_KEPT_STACKS)
+def _read_stack(
+    path: Path,
+    _version: tuple[int, int],
+    name: str,
+    axes: str,
+    option: str,
+    how: ReadOptions,
+) -> tuple[npt.NDArray[Any], str]:
+    """Return a whole stack, of which the next pictures are taken: what is compressed is read from its begin."""
+    return _read_array(path, name, option, lambda _: axes, how, lambda array: array.read())
+
+
+def _read_array(
+    path: Path,
+    name: str,
+    option: str,
+    axes_of: Callable[[_Shape], str],
+    how: ReadOptions,
+    take: Callable[[OpenArray], npt.NDArray[Any]],
+) -> tuple[npt.NDArray[Any], str]:
+    with open_array(path, name, option) as array:
+        axes = axes_of(array.form.shape)
         _check_form(array.form, axes)
         _check_bounds(array.form.shape, array.step, axes, how)
         return take(array), axes
+
+
+def _picture(values: npt.NDArray[Any], axes: str, key: str) -> tuple[npt.NDArray[Any], str]:
+    """Return the picture that a key names, without its axis in the stack; all else is returned as it is."""
+    match = _KEY.fullmatch(key)
+    if match is None or not match["plane"]:
+        return values, axes
+    axis, number = axes.index("z"), int(match["plane"])
+    if number >= values.shape[axis]:
+        raise SourceError(f"has {values.shape[axis]} pictures, lacks number {number}; it was changed meanwhile")
+    return values.take(number, axis), axes.replace("z", "")
 
 
 def _check_form(form: ArrayForm, axes: str) -> None:

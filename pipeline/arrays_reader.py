@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.array_containers import ENDINGS, ArrayForm, list_arrays
-from hsmix_gen.pipeline.array_files import array_key, axes_of, pair_axes
+from hsmix_gen.pipeline.array_files import array_key, axes_of, is_picture, pair_axes
 from hsmix_gen.pipeline.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.found import Found, safe_id
 from hsmix_gen.pipeline.walking import Walked, visible, walk
@@ -18,6 +18,7 @@ from hsmix_gen.schemas.records import Content, Refusal, SourceItem
 _OTHER_ENDINGS = (
     ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".nii", ".nii.gz", ".dcm", ".parquet", ".tar",
 )  # fmt: skip
+_LEAST_DIGITS = 4
 _LONGEST_FIRST = (".npy.h5", ".npy.hdf5", *ENDINGS)
 
 
@@ -56,7 +57,7 @@ class ArraysReader:
     """
 
     name = "arrays"
-    options = frozenset({"image_key", "image_suffix", "mask_key", "mask_suffix"})
+    options = frozenset({"image_key", "image_suffix", "mask_key", "mask_suffix", "stacks"})
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a file of arrays, or a folder with such files and no other images."""
@@ -81,7 +82,7 @@ class ArraysReader:
             except SourceError as error:
                 _refuse(findings, base, path, str(error).removeprefix(f"{base / path} "))
         _take_sides(base, findings)
-        found = _as_found(base, findings)
+        found = _as_found(base, findings, of_pictures=config.stacks == "pictures")
         return replace(found, notes=found.notes + walked.notes)
 
 
@@ -160,22 +161,24 @@ def _take_sides(base: Path, findings: _Findings) -> None:
             findings.pairs.append(_Pair(name, images[0], masks[0]))
 
 
-def _as_found(base: Path, findings: _Findings) -> Found:
+def _as_found(base: Path, findings: _Findings, *, of_pictures: bool) -> Found:
     stems = [PurePosixPath(pair.name).name for pair in findings.pairs]
     short = len(set(stems)) == len(stems)
     items: dict[str, SourceItem] = {}
     for pair in sorted(findings.pairs, key=lambda pair: pair.name):
         stem = PurePosixPath(pair.name).name
-        item_id = safe_id(stem if short else pair.name)
+        name = stem if short else pair.name
         try:
-            item = _item(base, item_id, stem, pair)
+            item = _item(base, safe_id(name), stem, pair)
         except SourceError as error:
             _refuse(findings, base, pair.mask.path, str(error))
             continue
-        if item_id in items:
-            _refuse(findings, base, pair.image.path, f"has the id {item_id} as another file has; rename it")
+        found = _pictures(item, name, pair) if of_pictures else [item]
+        clash = next((one.id for one in found if one.id in items), None)
+        if clash is not None:
+            _refuse(findings, base, pair.image.path, f"has the id {clash} as another file has; rename it")
         else:
-            items[item_id] = item
+            items.update({one.id: one for one in found})
     notes = (*_notes(findings.pairs), *_note_of_volumes(items.values()))
     return Found(tuple(items.values()), tuple(findings.refusals), notes)
 
@@ -189,15 +192,34 @@ def _item(base: Path, item_id: str, stem: str, pair: _Pair) -> SourceItem:
     return SourceItem(item_id, image, mask, case_of(stem), split_of(pair.image.path))
 
 
+def _pictures(item: SourceItem, name: str, pair: _Pair) -> list[SourceItem]:
+    """Return an item for each picture in a stack, or the item of what is one picture."""
+    image_axes, mask_axes = axes_of(item.image.key), axes_of(item.mask.key)
+    if "z" not in mask_axes:
+        return [item]
+    count = pair.mask.form.shape[mask_axes.index("z")]
+    width = max(_LEAST_DIGITS, len(str(count - 1)))
+    return [
+        replace(
+            item,
+            id=safe_id(f"{name}-{number:0{width}}"),
+            image=replace(item.image, key=array_key(pair.image.form.name, image_axes, number)),
+            mask=replace(item.mask, key=array_key(pair.mask.form.name, mask_axes, number)),
+            group=None,
+        )
+        for number in range(count)
+    ]
+
+
 def _notes(pairs: list[_Pair]) -> tuple[str, ...]:
     used = sorted({(pair.image.form.name, pair.mask.form.name) for pair in pairs if pair.image.form.name})
     return tuple(f"arrays {image} are images and {mask or 'those beside'} masks" for image, mask in used[:3])
 
 
 def _note_of_volumes(items: Iterable[SourceItem]) -> tuple[str, ...]:
-    n_volumes = sum("z" in axes_of(item.image.key) for item in items)
+    n_volumes = sum("z" in axes_of(item.image.key) and not is_picture(item.image.key) for item in items)
     told = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
-    return (f"{told}; independent pictures belong in files of their own",) if n_volumes else ()
+    return (f"{told}; for stacks of independent pictures there is --stacks pictures",) if n_volumes else ()
 
 
 def _refuse(findings: _Findings, base: Path, path: str, reason: str) -> None:

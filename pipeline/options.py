@@ -86,6 +86,7 @@ source_options = _options(
     _of_source("--root", type=LOCATION_TEXT, metavar="DIR", help="Folder that the paths of a list may not leave.  [default: that of the list]"),
     _of_source("--image-key", metavar="NAME", help="Array or column of images in npz, h5 and Parquet files.  [default: the usual names]"),
     _of_source("--mask-key", metavar="NAME", help="Array or column of masks.  [default: the usual names]"),
+    _of_source("--stacks", metavar="volumes|pictures", help="Arrays of several planes are volumes, or stacks of pictures that have nothing in common.  [default: volumes]"),
     _of_source("--image-suffix", metavar="TEXT", help="End of the stem of image files, such as _img."),
     _of_source(
         "--mask-suffix",

@@ -21,6 +21,7 @@ OPTION_KEYS: dict[str, str] = {
     "image_key": "source.image_key",
     "mask_key": "source.mask_key",
     "colours": "source.colours",
+    "stacks": "source.stacks",
     "instances": "source.instances",
     "ignore": "source.ignore",
     "labels": "source.labels",
@@ -94,6 +95,8 @@ class SourceConfig(Section):
     """Name of the images' array or column in npz, h5 and Parquet files; none: the usual ones are tried."""
     mask_key: str | None = None
     """Name of the masks' array or column; none: the usual ones are tried."""
+    stacks: Literal["volumes", "pictures"] = "volumes"
+    """What an array of several planes is: a volume, all of one patient, or pictures that have nothing in common."""
     image_suffix: str = ""
     """End of the stem of image files, taken off before pairing (``_img`` for ``a_img.png``)."""
     mask_suffix: str = ""

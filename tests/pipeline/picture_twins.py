@@ -361,6 +361,16 @@ def write_coloured_parquet(root: Path) -> PictureTwin:
     return replace(write_parquet(root, in_colours), names=tuple(COLOURS), options=("--colours", given))
 
 
+def write_stacks(root: Path) -> PictureTwin:
+    """All pictures in two arrays."""
+    images = {f"all-{number:04d}": draw_image(number) for number in range(6)}
+    masks = {f"all-{number:04d}": draw_mask(number, 1, 2) for number in range(6)}
+    for folder, pictures in (("images", images), ("masks", masks)):
+        (root / folder).mkdir()
+        np.save(root / folder / "all.npy", np.stack(list(pictures.values())))
+    return PictureTwin("arrays", images, masks, CLASSES, {"groups": 6}, ("--stacks", "pictures"))
+
+
 def write_webdataset(root: Path, store: Callable[[Picture], Picture] = np.asarray) -> PictureTwin:
     """A tar file for each split; a class of the whole image beside its mask is no mask."""
     images, masks = {}, {}
@@ -405,6 +415,7 @@ WRITERS: dict[str, Callable[[Path], PictureTwin]] = {
     "list-colours": write_coloured_list,
     "parquet": write_parquet,
     "parquet-colours": write_coloured_parquet,
+    "arrays-stacks": write_stacks,
     "webdataset": write_webdataset,
     "webdataset-colours": write_coloured_webdataset,
 }

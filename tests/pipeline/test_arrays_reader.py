@@ -396,5 +396,5 @@ def test_a_note_tells_that_planes_of_an_array_are_of_one_patient(tmp_path: Path)
 
     assert find(tmp_path).notes[-1] == (
         "2 array(s) of several planes are volumes, each of one patient; "
-        "independent pictures belong in files of their own"
+        "for stacks of independent pictures there is --stacks pictures"
     )
