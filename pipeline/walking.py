@@ -15,10 +15,12 @@ from hsmix_gen.schemas.records import Refusal
 
 _MAX_NEAR = 64
 _MAX_SHOWN = 3
-# An output has its state from its first moment, a copy of it may lack it; a cache has its sources and records.
-_DATASET = frozenset({"manifest.parquet", "dataset.json", "run.json"})
-_CACHE = frozenset({"sources.parquet", "commits"})
-_EXPORT = frozenset({"export.json", "README.txt"})
+_MARKS = (
+    frozenset({STATE}),  # an output, from its first moment
+    frozenset({"manifest.parquet", "dataset.json", "run.json"}),  # a copy of one without its state
+    frozenset({"sources.parquet", "commits"}),  # a cache
+    frozenset({"export.json", "README.txt"}),
+)
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,14 @@ def visible(
 def is_written(folder: Path) -> bool:
     """Return whether a folder is a dataset of hsmix-gen, finished or not, an export or a cache."""
     try:
-        return _is_written({path.name for path in folder.iterdir()})
+        # A folder of a hundred thousand images is not listed for this.
+        return any(all((folder / name).exists() for name in marks) for marks in _MARKS)
     except OSError:
         return False
 
 
 def _is_written(names: Collection[str]) -> bool:
-    return STATE in names or any(marks.issubset(names) for marks in (_DATASET, _CACHE, _EXPORT))
+    return any(marks.issubset(names) for marks in _MARKS)
 
 
 def _notes(written: list[str]) -> tuple[str, ...]:
