@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
@@ -68,12 +68,15 @@ class OpenArray:
     pieces : callable
         Yields slices of the first axis, in order, and the values there; the next piece takes the place of the last.
         None where only the whole is read.
+    row : callable
+        Returns the values at one place of the first axis without reading others. None where that cannot be.
     """
 
     form: ArrayForm
     step: int
     read: Callable[[], npt.NDArray[Any]]
     pieces: Callable[[], Iterator[tuple[slice, npt.NDArray[Any]]]] | None = None
+    row: Callable[[int], npt.NDArray[Any]] | None = None
 
 
 def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
@@ -113,7 +116,8 @@ def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
         with path.open("rb") as file:
             header = _read_header(file, "")
             _check_length(header, path.stat().st_size - file.tell(), exact=False)
-            yield OpenArray(header.form, 0, lambda: _read_values(file, header))
+            row = None if header.fortran else partial(_read_row, file, file.tell(), header)
+            yield OpenArray(header.form, 0, lambda: _read_values(file, header), row=row)
     elif kind == "npz":
         with path.open("rb") as file, zipfile.ZipFile(file) as packed:
             name = _chosen(name, _member_names(packed), option)
@@ -131,7 +135,9 @@ def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
             dataset = _h5_dataset(file, name.strip("/") or _chosen("", _h5_names(file), option), option)
             _check_filters(dataset)
             pieces = partial(_h5_pieces, dataset) if dataset.shape else None
-            yield OpenArray(_h5_form(dataset), math.prod(dataset.chunks or (0,)), lambda: dataset[()], pieces)
+            # A chunk is decompressed as a whole.
+            row = dataset.__getitem__ if not dataset.chunks or dataset.chunks[0] == 1 else None
+            yield OpenArray(_h5_form(dataset), math.prod(dataset.chunks or (0,)), lambda: dataset[()], pieces, row)
 
 
 def _kind_of(path: Path) -> str:
@@ -215,6 +221,13 @@ def _read_values(stream: IO[bytes], header: _Header) -> npt.NDArray[Any]:
             raise SourceError("is damaged: its data end early; copy it again")
         left = left[size:]
     return values.reshape(shape[::-1]).T if header.fortran else values.reshape(shape)
+
+
+def _read_row(file: IO[bytes], start: int, header: _Header, number: int) -> npt.NDArray[Any]:
+    """Return the values at one place of the first axis of an array in C order whose values begin at `start`."""
+    form = replace(header.form, shape=header.form.shape[1:])
+    file.seek(start + number * math.prod(form.shape) * form.dtype.itemsize)
+    return _read_values(file, _Header(form, fortran=False))
 
 
 def _read_stored(file: IO[bytes], info: zipfile.ZipInfo, start: int, header: _Header) -> npt.NDArray[Any]:

@@ -45,7 +45,6 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
     path = Path(content.paths[0])
     with refusing(path):
         values, axes = _read(path, content.key, "--image-key", _image_axes, how, lambda array: array.read())
-        values, axes = _picture(values, axes, content.key)
         planes = _ordered(_as_pixels(values), axes, "zyxc")
     return ArrayStack(planes, is_volume="z" in axes)
 
@@ -63,7 +62,6 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, _read_labels)
         if "c" in axes and values.shape[axes.index("c")] > 1:
             raise SourceError(_one_hot(values.shape))
-        values, axes = _picture(values, axes, content.key)
     labels = _as_labels(values, str(path))
     return ArrayStack(_ordered(labels, axes, "zyxc")[..., 0], is_volume="z" in axes)
 
@@ -184,51 +182,30 @@ def _read(
     how: ReadOptions,
     take: Callable[[OpenArray], npt.NDArray[Any]],
 ) -> tuple[npt.NDArray[Any], str]:
+    """Return the values that a key names, and their axes."""
     match = _KEY.fullmatch(key)
     assert match is not None  # any text is a name
-    if match["plane"]:
-        status = path.stat()
-        return _read_stack(path, (status.st_mtime_ns, status.st_size), match["name"], match["axes"], option, how)
-    return _read_array(path, match["name"], option, lambda shape: match["axes"] or guess(shape), how, take)
+    with open_array(path, match["name"], option) as array:
+        axes = match["axes"] or guess(array.form.shape)
+        _check_form(array.form, axes)
+        _check_bounds(array.form.shape, array.step, axes, how)
+        if not match["plane"]:
+            return take(array), axes
+        axis, number = axes.index("z"), int(match["plane"])
+        if number >= array.form.shape[axis]:
+            raise SourceError(f"has {array.form.shape[axis]} pictures, lacks number {number}; it was changed meanwhile")
+        if axis == 0 and array.row is not None:
+            return array.row(number), axes.replace("z", "")
+    status = path.stat()
+    whole = _read_stack(path, (status.st_mtime_ns, status.st_size), match["name"], option)
+    return whole.take(number, axis), axes.replace("z", "")
 
 
 @lru_cache(maxsize=_KEPT_STACKS)
-def _read_stack(
-    path: Path,
-    _version: tuple[int, int],
-    name: str,
-    axes: str,
-    option: str,
-    how: ReadOptions,
-) -> tuple[npt.NDArray[Any], str]:
+def _read_stack(path: Path, _version: tuple[int, int], name: str, option: str) -> npt.NDArray[Any]:
     """Return a whole stack, of which the next pictures are taken: what is compressed is read from its begin."""
-    return _read_array(path, name, option, lambda _: axes, how, lambda array: array.read())
-
-
-def _read_array(
-    path: Path,
-    name: str,
-    option: str,
-    axes_of: Callable[[_Shape], str],
-    how: ReadOptions,
-    take: Callable[[OpenArray], npt.NDArray[Any]],
-) -> tuple[npt.NDArray[Any], str]:
     with open_array(path, name, option) as array:
-        axes = axes_of(array.form.shape)
-        _check_form(array.form, axes)
-        _check_bounds(array.form.shape, array.step, axes, how)
-        return take(array), axes
-
-
-def _picture(values: npt.NDArray[Any], axes: str, key: str) -> tuple[npt.NDArray[Any], str]:
-    """Return the picture that a key names, without its axis in the stack; all else is returned as it is."""
-    match = _KEY.fullmatch(key)
-    if match is None or not match["plane"]:
-        return values, axes
-    axis, number = axes.index("z"), int(match["plane"])
-    if number >= values.shape[axis]:
-        raise SourceError(f"has {values.shape[axis]} pictures, lacks number {number}; it was changed meanwhile")
-    return values.take(number, axis), axes.replace("z", "")
+        return array.read()
 
 
 def _check_form(form: ArrayForm, axes: str) -> None:

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import h5py
 import numpy as np
 import pytest
 
@@ -26,14 +28,30 @@ def find(source: Path, stacks: str) -> list[SourceItem]:
 
 
 @every_kind
+@pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("axes", ["zyxc", "zcyx", "yxzc"])
-def test_a_picture_is_taken_out_of_every_kind_of_file(tmp_path: Path, write: Callable[..., Path], axes: str) -> None:
-    path = write(tmp_path, STACK.transpose(["zyxc".index(axis) for axis in axes]))
+def test_a_picture_is_taken_out_of_every_kind_of_file(
+    tmp_path: Path, write: Callable[..., Path], axes: str, order: Literal["C", "F"]
+) -> None:
+    path = write(tmp_path, np.array(STACK.transpose(["zyxc".index(axis) for axis in axes]), order=order))
 
     opened = image(path, array_key("", axes, plane=3))
 
     assert (opened.n_planes, opened.size, opened.channels, opened.is_volume) == (1, (2, 3), 4, False)
     assert np.array_equal(opened.plane(0), STACK[3])
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 2, 3, 4), (1, 1, 1, 4), (3, 2, 3, 4)])
+@pytest.mark.parametrize("filters", [{}, {"compression": "gzip"}])
+def test_chunks_of_hdf5_make_no_difference(
+    tmp_path: Path, chunks: tuple[int, ...] | None, filters: dict[str, str]
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("image", data=STACK, chunks=chunks, **filters)
+
+    for number in (4, 0):
+        opened = image(tmp_path / "a.h5", array_key("image", "zyxc", plane=number))
+        assert np.array_equal(opened.plane(0), STACK[number])
 
 
 @pytest.mark.parametrize("axes", ["zyx", "zyxc", "czyx"])
@@ -59,9 +77,10 @@ def test_a_picture_with_nan_costs_no_other(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
-    path = npy(tmp_path, STACK)
+    """What is compressed is kept after the first picture was taken out of it."""
+    path = npz(tmp_path, image=STACK)
     image(path, array_key("", "zyxc", plane=0))
-    npy(tmp_path, STACK + 1)
+    npz(tmp_path, image=STACK + 1)
     os.utime(path, ns=(1, 1))
 
     assert np.array_equal(image(path, array_key("", "zyxc", plane=0)).plane(0), STACK[0] + 1)
