@@ -1,5 +1,6 @@
 """One call of a command: its options resolved, its job called, the end of it turned into an exit status."""
 
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -69,6 +70,8 @@ def mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
     from hsmix_gen.pipeline.signals import Terminated, ended_by_sigterm
     from hsmix_gen.schemas.errors import HsmixError
 
+    # An interrupt leaves tasks of Zarr and fsspec behind; asyncio would print the traceback of each that fails then.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         with ended_by_sigterm():
             return work()
