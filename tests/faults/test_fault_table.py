@@ -42,6 +42,17 @@ def test_every_row_of_the_fault_plan_is_stood_for_by_tests_that_exist() -> None:
     assert lost == [], "renamed? tests/faults/rows.toml names them"
 
 
+def test_printed_table_has_every_row_and_no_failure() -> None:
+    """What the documentation shows is a whole run of the plan as it is."""
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in text.splitlines() if line.startswith("| F")]
+    plan = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
+
+    assert [(name, fault) for name, fault, _, _ in rows] == [(name, told["fault"]) for name, told in plan.items()]
+    assert all(verdict == "held" or verdict.startswith("held, ") for _, _, _, verdict in rows)
+    assert all(int(tried) > 0 for _, _, tried, _ in rows)
+
+
 def test_table_counts_what_was_tried_and_what_came_of_it(pytester: pytest.Pytester) -> None:
     """A failure must not hide behind ten tests that passed."""
     pytester.makeconftest((HERE / "conftest.py").read_text(encoding="utf-8"))
