@@ -16,32 +16,32 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline import jobs
-from hsmix_gen.pipeline.output import Output
-from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.settings import resolve
+from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.jobs import run
 
 KERNELS = {
-    "superpixels": ("hsmix_gen.pipeline.features:segment",),
+    "superpixels": ("hsmix_gen.pipeline.features.layers:segment",),
     "fitting the network, choosing its layer": (
-        "hsmix_gen.pipeline.gradcam_units:fit_network",
-        "hsmix_gen.pipeline.gradcam_units:rank_layers",
+        "hsmix_gen.pipeline.features.gradcam_units:fit_network",
+        "hsmix_gen.pipeline.features.gradcam_units:rank_layers",
     ),
-    "Grad-CAM": ("hsmix_gen.stages.gradcam:GradCamSaliency.maps",),
-    "mixing": ("hsmix_gen.pipeline.make_shard:make_sample",),
-    "encoding": ("hsmix_gen.pipeline.encoding:encode_members",),
+    "Grad-CAM": ("hsmix_gen.stages.saliency.gradcam:GradCamSaliency.maps",),
+    "mixing": ("hsmix_gen.pipeline.mixing.make_shard:make_sample",),
+    "encoding": ("hsmix_gen.pipeline.dataset.sample_members:encode_members",),
 }
 """What the job is about; everything else is overhead, but for the input."""
 INPUT = {
     "reading, decoding and resizing the sources": (
-        "hsmix_gen.pipeline.scanning:look_of",
-        "hsmix_gen.pipeline.images:read_bytes",
-        "hsmix_gen.pipeline.images:open_picture",
-        "hsmix_gen.pipeline.images:read_header",
-        "hsmix_gen.pipeline.images:decode_image",
-        "hsmix_gen.pipeline.images:decode_mask",
-        "hsmix_gen.stages.standardise:resize_image",
-        "hsmix_gen.stages.standardise:resize_mask",
+        "hsmix_gen.pipeline.sources.scan:look_of",
+        "hsmix_gen.pipeline.decoders.picture_codec:read_bytes",
+        "hsmix_gen.pipeline.decoders.picture_codec:open_picture",
+        "hsmix_gen.pipeline.decoders.picture_codec:read_header",
+        "hsmix_gen.pipeline.decoders.picture_codec:decode_image",
+        "hsmix_gen.pipeline.decoders.picture_codec:decode_mask",
+        "hsmix_gen.stages.imaging.standardise:resize_image",
+        "hsmix_gen.stages.imaging.standardise:resize_mask",
     )
 }
 """What any program has to spend that reads these files."""
@@ -99,11 +99,11 @@ def main() -> int:
     start, watch = Stopwatch(), Stopwatch()
     with (
         # The runner's start imports Ray and starts its processes.
-        start.watching({"start": ("hsmix_gen.pipeline.jobs:make_runner",)}),
+        start.watching({"start": ("hsmix_gen.pipeline.jobs.run:make_runner",)}),
         watch.watching({**KERNELS, **INPUT} if options.kernels else {}),
     ):
         before = time.perf_counter()
-        finished = jobs.run_all(options.source, Output(options.output), config, reporter)
+        finished = run.run_all(options.source, Output(options.output), config, reporter)
         seconds = time.perf_counter() - before
     result = {
         "seconds": seconds,

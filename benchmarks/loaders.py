@@ -37,9 +37,9 @@ from PIL import Image
 from report import Claim, conclude, print_table
 from synthetic import write_source
 
-from hsmix_gen.pipeline.cli import cli
-from hsmix_gen.pipeline.decoding import decode_image, decode_mask, decode_soft, read_npz
+from hsmix_gen.pipeline.cli.commands import cli
 from hsmix_gen.pipeline.loading import HsmixDataset, HsmixStream
+from hsmix_gen.pipeline.loading.fast_decoding import decode_image, decode_mask, decode_soft, read_npz
 
 LEAST = 0.85
 Array = npt.NDArray[Any]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.features import COLOUR_COMPACTNESS, GREY_COMPACTNESS
+from hsmix_gen.pipeline.features.layers import COLOUR_COMPACTNESS, GREY_COMPACTNESS
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
-from hsmix_gen.stages.draws import draw_selection
-from hsmix_gen.stages.geometry import transform
-from hsmix_gen.stages.sample import Parent, Sample, make_sample, needs
+from hsmix_gen.stages.mixing.draws import draw_selection
+from hsmix_gen.stages.mixing.geometry import transform
+from hsmix_gen.stages.mixing.sample import Parent, Sample, make_sample, needs
 from hsmix_gen.stages.superpixels import segment
 
 Pixels = npt.NDArray[Any]

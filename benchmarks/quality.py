@@ -12,13 +12,13 @@ import numpy.typing as npt
 from report import Claim, conclude, print_table
 from synthetic import write_source
 
-from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.jobs import run_prepare
-from hsmix_gen.pipeline.prepared import Prepared
-from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.settings import resolve
-from hsmix_gen.stages import quality, static_saliency
+from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.features.cache_description import Prepared
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.jobs.run import run_prepare
 from hsmix_gen.stages.randomness import generator_for
+from hsmix_gen.stages.saliency import quality, static_saliency
 from hsmix_gen.stages.superpixels import square_grid
 
 SYNTHETIC_IMAGES = 96

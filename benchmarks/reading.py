@@ -36,10 +36,10 @@ from pydicom.pixels.processing import apply_rescale
 from report import Claim, conclude, print_table
 from skimage.draw import polygon
 
-from hsmix_gen.pipeline.opening import open_pair
-from hsmix_gen.pipeline.reading import discover
-from hsmix_gen.pipeline.settings import resolve
-from hsmix_gen.pipeline.stacks import ReadOptions, Stack
+from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.pipeline.decoders.registry import open_pair
+from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
+from hsmix_gen.pipeline.sources.discovery import discover
 from hsmix_gen.schemas.errors import HsmixError
 from hsmix_gen.schemas.records import Content, SourceItem
 

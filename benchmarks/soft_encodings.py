@@ -16,9 +16,9 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from report import print_table
 
-from hsmix_gen.pipeline.soft_encoding import decode_soft, encode_soft
+from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft
 from hsmix_gen.schemas.config import SoftEncoding
-from hsmix_gen.stages.labels import SoftLabel, class_shares, soft_label
+from hsmix_gen.stages.labels.labels import SoftLabel, class_shares, soft_label
 from hsmix_gen.stages.superpixels import segment
 
 ROUNDS = 25

@@ -21,22 +21,23 @@ from on_the_fly import MapSaliency, Origin, Pair, Pixels, looped, superpixels, v
 from report import Claim, conclude, print_table
 from synthetic import write_source
 
-from hsmix_gen.pipeline import models, storage
-from hsmix_gen.pipeline.cache import FeatureCache
-from hsmix_gen.pipeline.features import quantised
-from hsmix_gen.pipeline.generate import plan_samples
-from hsmix_gen.pipeline.gradcam_units import cam_options, network_path, record_path
-from hsmix_gen.pipeline.jobs import run_prepare
-from hsmix_gen.pipeline.make_shard import ShardTask, make_one, make_shard, warm_cache
-from hsmix_gen.pipeline.prepared import Prepared
-from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.settings import resolve
+from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.features import networks
+from hsmix_gen.pipeline.features.cache_description import Prepared
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.gradcam_units import cam_options, network_path, record_path
+from hsmix_gen.pipeline.features.layers import quantised
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.jobs.run import run_prepare
+from hsmix_gen.pipeline.mixing.generate import plan_samples
+from hsmix_gen.pipeline.mixing.make_shard import ShardTask, make_one, make_shard, warm_cache
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import Mode, SamplePlan
-from hsmix_gen.stages import static_saliency
-from hsmix_gen.stages.draws import draw_parent
-from hsmix_gen.stages.gradcam import GradCamSaliency
+from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.randomness import generator_for
+from hsmix_gen.stages.saliency import static_saliency
+from hsmix_gen.stages.saliency.gradcam import GradCamSaliency
 from hsmix_gen.stages.superpixels import stratified_counts
 
 SYNTHETIC_IMAGES = 96
@@ -100,8 +101,8 @@ class Workshop:
         self.prepared, self.config, self.folder = prepared, config, folder
         self.n_classes = prepared.layers.facts.n_classes
         self._cache = FeatureCache(prepared.layers.root)
-        record = storage.read_json(record_path(prepared.layers))
-        network = models.load_fitted(network_path(prepared.layers)).network
+        record = atomic_files.read_json(record_path(prepared.layers))
+        network = networks.load_fitted(network_path(prepared.layers)).network
         self._gradcam = GradCamSaliency(network, record["layer"], cam_options(config.saliency, record["side"]))
 
     def gradcam(self, images: Pixels) -> Pixels:

@@ -15,47 +15,47 @@ from job import Stopwatch
 from report import Claim, conclude, print_table
 from synthetic import write_source
 
-from hsmix_gen.pipeline import jobs
-from hsmix_gen.pipeline.output import Output
-from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.settings import resolve
+from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.jobs import run
 
 MOST = 0.03
 TRUST = {
     "checksums of what was written": (
-        "hsmix_gen.pipeline.storage:file_record",
-        "hsmix_gen.pipeline.storage:matches",
-        "hsmix_gen.pipeline.storage:all_match",
+        "hsmix_gen.pipeline.files.atomic_files:file_record",
+        "hsmix_gen.pipeline.files.atomic_files:matches",
+        "hsmix_gen.pipeline.files.atomic_files:all_match",
     ),
     "records, the files that they name checked": (
-        "hsmix_gen.pipeline.cache:FeatureCache.commit",
-        "hsmix_gen.pipeline.cache:FeatureCache.records",
-        "hsmix_gen.pipeline.output:Output.commit",
-        "hsmix_gen.pipeline.output:Output.records",
-        "hsmix_gen.pipeline.output:Output.rows",
+        "hsmix_gen.pipeline.features.feature_cache:FeatureCache.commit",
+        "hsmix_gen.pipeline.features.feature_cache:FeatureCache.records",
+        "hsmix_gen.pipeline.dataset.output_folder:Output.commit",
+        "hsmix_gen.pipeline.dataset.output_folder:Output.records",
+        "hsmix_gen.pipeline.dataset.output_folder:Output.rows",
     ),
-    "forcing files and folders to disk": ("hsmix_gen.pipeline.storage:sync",),
+    "forcing files and folders to disk": ("hsmix_gen.pipeline.files.atomic_files:sync",),
     "is the output ours, and the source the same?": (
-        "hsmix_gen.pipeline.output:Output.check_usable",
-        "hsmix_gen.pipeline.output:Output.check_folds",
-        "hsmix_gen.pipeline.bindings:Bindings.check",
-        "hsmix_gen.pipeline.bindings:Bindings.bind",
-        "hsmix_gen.pipeline.bindings:Bindings.pinned",
-        "hsmix_gen.pipeline.prepare:check_same",
+        "hsmix_gen.pipeline.dataset.output_folder:Output.check_usable",
+        "hsmix_gen.pipeline.dataset.output_folder:Output.check_folds",
+        "hsmix_gen.pipeline.dataset.run_history:Bindings.check",
+        "hsmix_gen.pipeline.dataset.run_history:Bindings.bind",
+        "hsmix_gen.pipeline.dataset.run_history:Bindings.pinned",
+        "hsmix_gen.pipeline.features.prepare:check_same",
     ),
-    "what dead attempts left": ("hsmix_gen.pipeline.storage:remove_temporaries",),
+    "what dead attempts left": ("hsmix_gen.pipeline.files.atomic_files:remove_temporaries",),
     "the lease: taking it, a beat every 5 s, giving it back": (
-        "hsmix_gen.pipeline.lease:Lease.__enter__",
-        "hsmix_gen.pipeline.lease:Lease.__exit__",
-        "hsmix_gen.pipeline.lease:Lease.check",
-        "hsmix_gen.pipeline.lease:Lease._write",
+        "hsmix_gen.pipeline.files.lease:Lease.__enter__",
+        "hsmix_gen.pipeline.files.lease:Lease.__exit__",
+        "hsmix_gen.pipeline.files.lease:Lease.check",
+        "hsmix_gen.pipeline.files.lease:Lease._write",
     ),
 }
 """Told apart so that none is counted twice: one that another one calls counts for the other."""
 CONTENT = {
     "digests of the pixels of every source, twice": (
-        "hsmix_gen.pipeline.scanning:part_digest",
-        "hsmix_gen.pipeline.image_units:part_digest",
+        "hsmix_gen.pipeline.sources.scan:part_digest",
+        "hsmix_gen.pipeline.features.image_units:part_digest",
     )
 }
 """They name the layers of the cache too, which other programs do without: shown, and not in the claim."""
@@ -87,7 +87,7 @@ def main() -> int:
         watch = ThreadedStopwatch()
         with watch.watching({**TRUST, **CONTENT}):
             before = time.perf_counter()
-            finished = jobs.run_all(source, Output(Path(folder) / "output"), config, Reporter(SilentDisplay()))
+            finished = run.run_all(source, Output(Path(folder) / "output"), config, Reporter(SilentDisplay()))
             total = time.perf_counter() - before
     cost = sum(watch.seconds[name] for name in TRUST)
     trust, content = ({name: watch.seconds[name] for name in groups} for groups in (TRUST, CONTENT))

@@ -8,10 +8,10 @@ Layout = Literal[
     "auto", "list", "isic", "glas", "monuseg", "synapse", "arrays", "brats", "msd", "nnunet", "coco", "dicom",
     "parquet", "webdataset", "folder",
 ]  # fmt: skip
-"""Names of the readers; each is known to ``pipeline.reading``."""
+"""Names of the readers; each is known to ``pipeline.readers.registry``."""
 
 SoftEncoding = Literal["npz", "npy", "pair", "png"]
-"""Forms of stored soft labels; each is known to ``pipeline.soft_encoding``."""
+"""Forms of stored soft labels; each is known to ``pipeline.dataset.soft_encoding``."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -312,7 +312,7 @@ class OutputConfig(Section):
 
     formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = ("webdataset",)
     soft_encoding: SoftEncoding = "npz"
-    """How soft labels are stored, see ``pipeline.soft_encoding``; all give the same labels."""
+    """How soft labels are stored, see ``pipeline.dataset.soft_encoding``; all give the same labels."""
     shards: PositiveInt | None = None
     """Training shards; none: at least 32 where there are as many samples, and none above 256 MiB."""
     ranks: PositiveInt = 1

@@ -37,7 +37,7 @@ class Content:
     Attributes
     ----------
     format : str
-        Name of the decoder, a key of ``pipeline.opening.FORMATS`` (``picture``, ``nifti``, ``array`` and so on).
+        Name of the decoder, registered in ``pipeline.decoders.registry`` (``picture``, ``nifti``, ``array`` and so on).
     paths : tuple of str
         Files, in the order of the channels, modalities or classes; an empty text stands for an absent file.
     key : str
@@ -172,8 +172,8 @@ class ScanResult:
 class SourceRecord:
     """Row of ``sources.parquet``; row i describes row i of every array in the cache.
 
-    `fold` is the fold in which an image is validated on; as one fold sees the records (`pipeline.sources.of_fold`)
-    it is the number of that fold.
+    `fold` is the fold in which an image is validated on; as one fold sees the records
+    (`pipeline.sources.source_records.of_fold`) it is the number of that fold.
     """
 
     id: str

@@ -90,7 +90,7 @@ def tiny() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def run_cli() -> Callable[..., click.testing.Result]:
     """Call the command line in this process; a traceback of the program is one of the test."""
-    from hsmix_gen.pipeline.cli import cli
+    from hsmix_gen.pipeline.cli.commands import cli
 
     def run(*arguments: object) -> click.testing.Result:
         result = click.testing.CliRunner().invoke(cli, [str(argument) for argument in arguments])

@@ -1,73 +1,103 @@
 """The walls of the house: who may import whom, where each library lives, and what is packaged."""
 
 import ast
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# Each room may import from itself and from the rooms before it.
-ROOMS = ("schemas", "stages", "pipeline")
+# The way of the data: each room may import from itself and from the rooms before it.
+ROOMS = (
+    "schemas",
+    "stages",
+    "stages/labels",
+    "stages/imaging",
+    "stages/saliency",
+    "stages/planning",
+    "stages/mixing",
+    "pipeline/files",
+    "pipeline/execution",
+    "pipeline/decoders",
+    "pipeline/readers/paths",
+    "pipeline/readers",
+    "pipeline/sources",
+    "pipeline/features",
+    "pipeline/dataset",
+    "pipeline/mixing",
+    "pipeline/loading",
+    "pipeline/exports",
+    "pipeline/verification",
+    "pipeline/jobs",
+    "pipeline/cli",
+    "pipeline",
+)
+TOP = ("schemas", "stages", "pipeline")
+MOST_MODULES, MOST_LINES = 20, 4000
+EXPORTING = {"pipeline/loading/__init__.py"}  # what READMEs and cards import from a room
 
 # Library -> the modules that may import it; a library not named here may be imported anywhere.
 NOWHERE: set[str] = set()
 LIBRARY_HOMES = {
-    "click": {"pipeline/cli.py", "pipeline/help_sections.py", "pipeline/invocation.py", "pipeline/options.py"},
-    "defusedxml": {"pipeline/polygon_files.py"},
-    "fsspec": {"pipeline/stores.py"},
-    "h5py": {"pipeline/array_containers.py", "pipeline/export_synapse.py"},
-    "imagehash": {"pipeline/looks.py"},
-    "monai": {"stages/fitting.py"},
+    "click": {
+        "pipeline/cli/commands.py",
+        "pipeline/cli/help_sections.py",
+        "pipeline/cli/job_call.py",
+        "pipeline/cli/options.py",
+    },
+    "defusedxml": {"pipeline/decoders/aperio_xml.py"},
+    "fsspec": {"pipeline/files/object_stores.py"},
+    "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse.py"},
+    "imagehash": {"pipeline/sources/perceptual_hash.py"},
+    "monai": {"stages/saliency/fitting.py"},
     "nibabel": {
-        "pipeline/dicom_planes.py",
-        "pipeline/export_nnunet_files.py",
-        "pipeline/nifti_files.py",
-        "pipeline/nifti_headers.py",
-        "pipeline/volume_frames.py",
+        "pipeline/decoders/dicom_geometry.py",
+        "pipeline/exports/nnunet_files.py",
+        "pipeline/decoders/nifti_volumes.py",
+        "pipeline/decoders/nifti_headers.py",
+        "pipeline/decoders/orientation.py",
     },
     "pyarrow": {
-        "pipeline/loading.py",
-        "pipeline/packed_files.py",
-        "pipeline/parquet_reader.py",
-        "pipeline/sample_files.py",
-        "pipeline/shard_reading.py",
-        "pipeline/shards.py",
-        "pipeline/tables.py",
+        "pipeline/loading/torch_datasets.py",
+        "pipeline/decoders/packed_members.py",
+        "pipeline/readers/parquet_reader.py",
+        "pipeline/loading/random_access.py",
+        "pipeline/dataset/shard_readers.py",
+        "pipeline/dataset/shard_writers.py",
+        "pipeline/files/tables.py",
         "schemas/tables.py",
     },
-    "pycocotools": {"pipeline/coco_masks.py"},
+    "pycocotools": {"pipeline/decoders/coco_masks.py"},
     "pydicom": {
-        "pipeline/dicom_files.py",
-        "pipeline/dicom_headers.py",
-        "pipeline/dicom_segmentations.py",
-        "pipeline/dicom_series.py",
+        "pipeline/decoders/dicom_images.py",
+        "pipeline/decoders/dicom_headers.py",
+        "pipeline/decoders/dicom_segmentations.py",
+        "pipeline/readers/dicom_folder.py",
     },
-    "pytorch_grad_cam": {"pipeline/doctor.py", "stages/gradcam.py"},
-    "ray": {"pipeline/ray_nodes.py", "pipeline/ray_run.py", "pipeline/ray_start.py"},
-    "rich": {"pipeline/progress.py"},
-    "skimage": {"pipeline/demo.py", "pipeline/polygon_files.py", "stages/superpixels.py"},
-    "sklearn": {"stages/splitting.py"},
+    "pytorch_grad_cam": {"pipeline/cli/doctor.py", "stages/saliency/gradcam.py"},
+    "ray": {"pipeline/execution/ray_nodes.py", "pipeline/execution/ray_runner.py", "pipeline/execution/ray_session.py"},
+    "rich": {"pipeline/execution/progress.py"},
+    "skimage": {"pipeline/cli/demo.py", "pipeline/decoders/aperio_xml.py", "stages/superpixels.py"},
+    "sklearn": {"stages/planning/splitting.py"},
     "torch": {
-        "pipeline/doctor.py",
-        "pipeline/gpu_memory.py",
-        "pipeline/gradcam_units.py",
-        "pipeline/loading.py",
-        "pipeline/models.py",
-        "pipeline/weight_files.py",
-        "stages/fit_batches.py",
-        "stages/fitting.py",
-        "stages/gradcam.py",
-        "stages/layer_ranking.py",
-        "stages/layers.py",
-        "stages/network_io.py",
-        "stages/torch_context.py",
+        "pipeline/cli/doctor.py",
+        "pipeline/features/gpu_memory.py",
+        "pipeline/features/gradcam_units.py",
+        "pipeline/loading/torch_datasets.py",
+        "pipeline/features/networks.py",
+        "pipeline/features/weight_files.py",
+        "stages/saliency/fit_batches.py",
+        "stages/saliency/fitting.py",
+        "stages/saliency/gradcam.py",
+        "stages/saliency/layer_ranking.py",
+        "stages/saliency/network_layers.py",
+        "stages/saliency/network_io.py",
+        "stages/saliency/torch_context.py",
     },
-    "zarr": {"pipeline/cache.py", "pipeline/export_zarr.py"},
+    "zarr": {"pipeline/features/feature_cache.py", "pipeline/exports/zarr.py"},
     "random": NOWHERE,  # its state is global: chance comes from stages/randomness.py
     "multiprocessing": NOWHERE,  # Ray schedules
-    "concurrent": {"pipeline/stores.py"},  # transfers in flight, a bounded number; Ray schedules all work
+    "concurrent": {"pipeline/files/object_stores.py"},  # transfers in flight, a bounded number; Ray schedules all work
 }
 
 # Stages compute: files, clock and environment are the pipeline's.
@@ -99,28 +129,75 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def test_the_rooms_hold_modules() -> None:
+def room_of(path: Path) -> str:
+    return name_of(path.parent)
+
+
+def modules_in(room: str) -> list[Path]:
+    return sorted((ROOT / room).glob("*.py"))
+
+
+def imported_room(name: str) -> str:
+    """Return the room of ``hsmix_gen.stages.mixing.draws.draw_mode``: ``stages/mixing``."""
+    path = "/".join(name.split(".")[1:])
+    return max((room for room in ROOMS if f"{path}/".startswith(f"{room}/")), key=len, default="")
+
+
+def test_every_folder_is_a_room_and_every_room_holds_modules() -> None:
     """Without this, a moved folder would let every other test here pass on nothing."""
-    assert all(len(python_files(room)) > 1 for room in ROOMS)
+    assert {room_of(path) for path in python_files(*TOP)} == set(ROOMS)
+    assert all(len(modules_in(room)) > 1 for room in ROOMS)
 
 
-def test_imports_go_from_pipeline_to_stages_to_schemas_only() -> None:
-    """A stage can be read without knowing who runs it, a schema without knowing who fills it."""
+def test_rooms_import_only_from_rooms_before_them() -> None:
+    """A stage can be read without knowing who runs it, a schema without knowing who fills it; so there is no circle."""
     wrong = [
         f"{name_of(path)} imports {name}"
         for level, room in enumerate(ROOMS)
-        for path in python_files(room)
+        for path in modules_in(room)
         for name in sorted(imported(path))
-        if name.startswith("hsmix_gen.") and name.split(".")[1] not in ROOMS[: level + 1]
+        if name.startswith("hsmix_gen.") and imported_room(name) not in ROOMS[: level + 1]
     ]
     assert wrong == []
+
+
+def test_no_room_is_crowded() -> None:
+    """A stranger reads the names of a room at one look; what does not fit is two rooms."""
+    for room in ROOMS:
+        modules = [path for path in modules_in(room) if path.name != "__init__.py"]
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules)
+        assert len(modules) <= MOST_MODULES, f"{room} holds {len(modules)} modules"
+        assert lines <= MOST_LINES, f"{room} holds {lines} lines"
+
+
+def test_no_module_only_forwards() -> None:
+    """A name has one path; only the public rooms export."""
+    for path in python_files(*TOP):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        if path.name == "__init__.py":
+            assert ast.get_docstring(ast.Module(body, [])), f"{name_of(path)} does not state its purpose"
+            body = [] if name_of(path) in EXPORTING else body[1:]
+            assert not body, f"{name_of(path)} holds more than its purpose"
+        else:
+            assert not all(isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) for node in body) or path.name == (
+                "__main__.py"
+            ), f"{name_of(path)} only forwards"
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """What tests a room stands in the folder of its name; folders below hold what takes several files."""
+    rooms = {f"tests/{room}" for room in ROOMS}
+    others = {"tests/pipeline/contract"}  # what a run promises, read from its files alone
+    for path in python_files("tests/schemas", "tests/stages", "tests/pipeline"):
+        parents = [name_of(folder) for folder in path.parents if folder.is_relative_to(ROOT)]
+        assert set(parents) & (rooms | others), f"{name_of(path)} belongs to no room"
 
 
 def test_each_library_is_imported_in_its_home_only() -> None:
     """A library that lives in one place can be replaced in one place."""
     wrong = [
         f"{name_of(path)} imports {name}; the home of {library} is {sorted(homes) or 'nowhere'}"
-        for path in python_files(*ROOMS)
+        for path in python_files(*TOP)
         for library, homes in LIBRARY_HOMES.items()
         for name in sorted(imported(path))
         if name.split(".")[0] == library and name_of(path) not in homes
@@ -143,9 +220,9 @@ def test_modules_are_imported_by_their_full_names() -> None:
     """``import stages.x`` works by accident in a checkout and makes every class a second time."""
     wrong = [
         f"{name_of(path)} imports {name}"
-        for path in python_files(*ROOMS, "tests", "benchmarks")
+        for path in python_files(*TOP, "tests", "benchmarks")
         for name in sorted(imported(path))
-        if name.split(".")[0] in {"", *ROOMS}  # "" is what stands before the dot of a relative import
+        if name.split(".")[0] in {"", *TOP}  # "" is what stands before the dot of a relative import
     ]
     assert wrong == []
 
@@ -154,27 +231,13 @@ def test_nothing_prints() -> None:
     """Results and logs go through the command line's own functions, which know stdout from stderr."""
     wrong = [
         f"{name_of(path)}:{node.lineno} calls print"
-        for path in python_files(*ROOMS)
+        for path in python_files(*TOP)
         for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert wrong == []
 
 
-def test_every_folder_with_modules_is_packaged() -> None:
-    """A folder left out works in an editable install and is silently absent from the wheel."""
-    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = {name_of(path.parent) for path in python_files(*ROOMS)}
-    packages = {f"hsmix_gen.{folder.replace('/', '.')}": folder for folder in folders}
-
-    assert setuptools["package-dir"] == packages
-    assert set(setuptools["packages"]) == set(packages)
-
-
-def test_each_room_is_typed_and_opens_with_one_sentence() -> None:
-    """Type checkers need py.typed in each room; an __init__ that exports would give names a second path."""
-    for room in ROOMS:
-        module = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))
-        assert len(module.body) == 1
-        assert len((ast.get_docstring(module) or "").splitlines()) == 1
-        assert (ROOT / room / "py.typed").is_file()
+def test_each_top_folder_is_typed() -> None:
+    """Type checkers need py.typed in each package."""
+    assert all((ROOT / folder / "py.typed").is_file() for folder in TOP)

@@ -21,7 +21,7 @@ def files_in(folder: Path) -> set[str]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy what a wheel is made of, so that building leaves nothing in the checkout."""
     folder = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -61,7 +61,7 @@ def test_wheel_declares_the_command(unpacked: Path) -> None:
     scripts = configparser.ConfigParser()
     scripts.read(info / "entry_points.txt", encoding="utf-8")
 
-    assert dict(scripts["console_scripts"]) == {"hsmix-gen": "hsmix_gen.pipeline.cli:main"}
+    assert dict(scripts["console_scripts"]) == {"hsmix-gen": "hsmix_gen.pipeline.cli.commands:main"}
     assert (info / "licenses" / "LICENSE").is_file()
 
 

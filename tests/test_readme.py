@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from hsmix_gen.pipeline.card import snippets
+from hsmix_gen.pipeline.mixing.card import snippets
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -5,8 +5,9 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from hsmix_gen.stages import quality, superpixels
+from hsmix_gen.stages import superpixels
 from hsmix_gen.stages.randomness import generator_for
+from hsmix_gen.stages.saliency import quality
 
 Labels = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]

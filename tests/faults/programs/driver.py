@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = (
-    "hsmix_gen.pipeline.cli",
-    "hsmix_gen.pipeline.demo",
-    "hsmix_gen.pipeline.estimate",
-    "hsmix_gen.pipeline.finished",
-    "hsmix_gen.pipeline.jobs",
-    "hsmix_gen.pipeline.settings",
-    "hsmix_gen.pipeline.summary",
-    "hsmix_gen.pipeline.verification",
+    "hsmix_gen.pipeline.cli.commands",
+    "hsmix_gen.pipeline.cli.demo",
+    "hsmix_gen.pipeline.jobs.dry_run",
+    "hsmix_gen.pipeline.verification.reopened",
+    "hsmix_gen.pipeline.jobs.run",
+    "hsmix_gen.pipeline.cli.config_resolution",
+    "hsmix_gen.pipeline.jobs.summary",
+    "hsmix_gen.pipeline.verification.verify",
     "hsmix_gen.schemas.presets",
     "imagecodecs._png",
     "pandas",
@@ -162,7 +162,7 @@ def _tell_versions(versions: dict[str, str]) -> None:
 
 
 def _shuffle_units(seed: int) -> None:
-    running = importlib.import_module("hsmix_gen.pipeline.running")
+    running = importlib.import_module("hsmix_gen.pipeline.execution.units")
     in_order = running.SerialRunner.run
     generator = random.Random(seed)  # noqa: S311
 
@@ -231,7 +231,7 @@ def main() -> None:
     if request is not None:
         sys.argv = ["hsmix-gen", *request["arguments"]]
         do_harm(request.get("harm") or {})
-        importlib.import_module("hsmix_gen.pipeline.cli").main()
+        importlib.import_module("hsmix_gen.pipeline.cli.commands").main()
 
 
 def kill_worker_once(orders: str) -> None:

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.exporting import Exported, export_output
-from hsmix_gen.pipeline.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.exports.export import Exported, export_output
 from hsmix_gen.schemas.records import ManifestRow
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
 

@@ -1,0 +1,1 @@
+"""Click commands, their options and words."""

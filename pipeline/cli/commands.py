@@ -1,0 +1,335 @@
+"""The command line ``hsmix-gen``: options in, one job called, results out; heavy modules load inside commands."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hsmix_gen.pipeline.cli.help_sections import SectionCommand
+from hsmix_gen.pipeline.cli.job_call import EXIT_PROBLEM, Job, mended
+from hsmix_gen.pipeline.cli.options import (
+    LOCAL_PATH,
+    LOCATION,
+    cache_option,
+    dry_run_option,
+    extend_option,
+    feature_options,
+    finished_cache_option,
+    fresh_option,
+    job_options,
+    mix_options,
+    new_cache_option,
+    source_options,
+)
+from hsmix_gen.pipeline.verification.report import DEPTHS, Depth
+
+EXPORT_KINDS = ("nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="hsmix-gen")
+def cli() -> None:
+    """Mix medical images and masks by superpixels and saliency, once, into datasets that any trainer streams.
+
+    Results go to stdout, progress to stderr. Exit status: 0 complete, 1 a problem told in one line, 2 wrong usage,
+    130 or 143 interrupted (run the same command again to finish).
+    """
+
+
+cli.command_class = SectionCommand
+
+
+@cli.command()
+@click.argument("source", type=LOCATION)
+@click.argument("output", type=LOCATION)
+@source_options
+@feature_options
+@mix_options
+@cache_option
+@fresh_option
+@extend_option
+@job_options
+@dry_run_option
+def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, **options: Any) -> None:
+    """Do the whole job, from images to shards.
+
+    Read, compute features once per image, mix, write. Run it again after any stop: it finishes what is missing.
+
+    Example: hsmix-gen run photos/ out/ --size 224 224 --copies 5
+    """
+    from hsmix_gen.pipeline.dataset.output_folder import Output
+    from hsmix_gen.pipeline.jobs.dry_run import estimate_text
+    from hsmix_gen.pipeline.jobs.run import run_all
+
+    _check_extend(extend, fresh=fresh, dry_run=dry_run)
+    job = Job(options)
+    if dry_run:
+        click.echo(job.call(lambda: estimate_text(source, job.config, job.reporter)))
+        return
+    job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh, extend=extend)))
+
+
+@cli.command()
+@click.argument("source", type=LOCATION)
+@click.argument("output", type=LOCATION)
+@job_options
+def retry_refused(source: Path, output: Path, **options: Any) -> None:
+    """Try again what a finished dataset refused.
+
+    Sources that were mended since come into new shards; samples that failed are made again, with the shards that
+    lack them. Everything else stays as it is. All options but those below are the dataset's own.
+
+    Example: hsmix-gen retry-refused photos/ out/
+    """
+    from hsmix_gen.pipeline.dataset.output_folder import Output
+    from hsmix_gen.pipeline.jobs.run import retry_refused
+    from hsmix_gen.pipeline.verification.reopened import config_of
+
+    job = Job(options, begun=lambda: config_of(output))
+    job.show(job.call(lambda: retry_refused(source, Output(output), job.config, job.reporter)))
+
+
+@cli.command()
+@click.argument("source", type=LOCATION)
+@new_cache_option
+@source_options
+@feature_options
+@job_options
+def prepare(source: Path, cache: Path, **options: Any) -> None:
+    """Compute only the features (the GPU half).
+
+    Example: hsmix-gen prepare photos/ --cache features/ --size 224 224
+    """
+    from hsmix_gen.pipeline.jobs.run import run_prepare
+
+    job = Job(options)
+    prepared = job.call(lambda: run_prepare(source, cache, job.config, job.reporter))
+    first = prepared[0]
+    usable = sum(record.refusal is None for record in first.records)
+    folds = f" for {len(prepared)} folds" if first.fold is not None else ""
+    click.echo(
+        f"prepared {usable} images{folds} in {cache}; refused {len(first.refusals)} of "
+        f"{len(first.records) + len(first.unpaired)} sources"
+    )
+    for refusal in first.refusals[:10]:
+        click.echo(f"  {refusal.id}: {refusal.reason}", err=True)
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@finished_cache_option
+@mix_options
+@fresh_option
+@extend_option
+@job_options
+def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options: Any) -> None:
+    """Mix from a finished cache (the CPU half).
+
+    Example: hsmix-gen generate --cache features/ out/ --copies 10 --policy paired
+    """
+    from hsmix_gen.pipeline.dataset.output_folder import Output
+    from hsmix_gen.pipeline.jobs.run import run_generate
+
+    _check_extend(extend, fresh=fresh)
+    job = Job(options, cache=cache)
+    job.show(
+        job.call(lambda: run_generate(cache, Output(output), job.config, job.reporter, fresh=fresh, extend=extend))
+    )
+
+
+@cli.command()
+@click.argument("source", type=LOCATION)
+@source_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@job_options
+def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
+    """Tell what is understood of a source.
+
+    Pairs, sizes, classes, splits and every problem; no work is done.
+
+    Example: hsmix-gen inspect photos/
+    """
+    from hsmix_gen.pipeline.jobs.inspect_source import inspect_source, inspection_text
+
+    job = Job(options)
+    found = job.call(lambda: inspect_source(source, job.config, job.reporter))
+    click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@click.option("--rows", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples shown.")
+@click.option(
+    "--to",
+    "target",
+    type=LOCATION,
+    metavar="FILE",
+    help="PNG to write.  [default: OUTPUT/preview.png]",
+)
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved.")
+def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
+    """Draw a contact sheet of some samples.
+
+    The panels are A, B, superpixels, saliency, mix, mask and soft mask.
+
+    Example: hsmix-gen preview out/ --rows 12
+    """
+    from hsmix_gen.pipeline.verification.reopened import preview_output
+
+    path = mended(lambda: preview_output(output, rows=rows, target=target, cache=cache))
+    click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@click.option("--depth", type=click.Choice(DEPTHS), default="samples", show_default=True, help="How deep to look.")
+@click.option(
+    "--replay",
+    "replays",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Make N samples again and compare their bytes.",
+)
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved (for --replay).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(output: Path, *, depth: Depth, replays: int, cache: Path | None, as_json: bool) -> None:
+    """Check a dataset: files, labels, leakage.
+
+    --depth names: every file is there with its size, no other beside it, and the records agree; no shard is opened.
+    checksums: also the sha256 of every file, counts, and that no parent is of another split. samples: also every
+    sample decoded (sums of soft labels, masks, provenance), and with --replay some made again.
+
+    Example: hsmix-gen verify out/ --replay 20
+    """
+    from hsmix_gen.pipeline.verification.verify import verify_output
+
+    if replays and depth != "samples":
+        raise click.UsageError(
+            f"--replay {replays} decodes samples, which --depth {depth} does not; "
+            "take --depth samples, or leave out --replay"
+        )
+    report = mended(lambda: verify_output(output, depth=depth, replays=replays, cache=cache))
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report.text())
+    if report.problems:
+        sys.exit(EXIT_PROBLEM)
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@click.argument("key")
+@click.option(
+    "--to",
+    "target",
+    type=LOCAL_PATH,
+    default=Path(),
+    metavar="DIR",
+    help="Where the members go.  [default: this folder]",
+)
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved.")
+def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
+    """Make one sample again from its provenance.
+
+    Its members are written to a folder, equal to those in the dataset.
+
+    Example: hsmix-gen replay out/ train-ISIC_0000000-003 --to sample/
+    """
+    from hsmix_gen.pipeline.verification.reopened import replay_sample
+
+    for path in mended(lambda: replay_sample(output, key, target=target, cache=cache)):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@click.argument("dest", type=LOCAL_PATH)
+@click.option("--to", "kind", required=True, type=click.Choice(EXPORT_KINDS), help="Layout to write.")
+@click.option("--name", metavar="TEXT", help="Name of the nnunet dataset.  [default: that of OUTPUT]")
+@click.option("--dataset-id", type=int, default=501, show_default=True, help="Number of the nnunet dataset.")
+@click.option("--image-size", type=int, default=1024, show_default=True, help="Side of medsam images in pixels.")
+@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="As in run.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="As in run.")
+def export(
+    output: Path, dest: Path, *, kind: str, name: str | None, dataset_id: int, image_size: int, **shown: Any
+) -> None:
+    """Write a finished dataset in the layout of another trainer.
+
+    DEST is new or empty, and whole once it is there; README.txt in it tells how the trainer reads it. nnunet takes
+    all folds of an output at once.
+
+    Example: hsmix-gen export out/ nnUNet_raw/ --to nnunet
+    """
+    from hsmix_gen.pipeline.execution.progress import make_reporter
+    from hsmix_gen.pipeline.exports.base import Options
+    from hsmix_gen.pipeline.exports.export import export_output
+
+    reporter = make_reporter(shown["progress"], shown["log_format"])
+    options = Options(name, dataset_id, image_size)
+    try:
+        click.echo(mended(lambda: export_output(output, dest, kind, reporter, options)).text())
+    finally:
+        reporter.close()
+
+
+@cli.command()
+@click.argument("output", type=LOCAL_PATH, default=Path("demo-output"))
+@fresh_option
+@job_options
+def demo(output: Path, *, fresh: bool, **options: Any) -> None:
+    """Do the whole job on a small embedded set.
+
+    Example: hsmix-gen demo demo-output
+    """
+    from hsmix_gen.pipeline.cli.demo import DEMO_VALUES, write_demo_source
+    from hsmix_gen.pipeline.dataset.output_folder import Output
+    from hsmix_gen.pipeline.jobs.run import run_all
+
+    job = Job(options, base=DEMO_VALUES)
+    folder = output.with_name(output.name + "-source")
+    mended(lambda: write_demo_source(folder))
+    finished = job.call(lambda: run_all(folder, Output(output), job.config, job.reporter, fresh=fresh))
+    job.show(finished)
+    click.echo(f"look at {output / 'preview.png'}; loader snippets stand in {output / 'README.md'}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+def presets(name: str | None) -> None:
+    """List the dataset presets, or show one.
+
+    Each value comes with its source, published or ours.
+
+    Example: hsmix-gen presets isic2017
+    """
+    from hsmix_gen.pipeline.cli.preset_texts import preset_text, presets_text
+
+    click.echo(presets_text() if name is None else mended(lambda: preset_text(name)))
+
+
+@cli.command()
+def doctor() -> None:
+    """Tell the state of the installation: versions, GPU, Ray, disk.
+
+    Example: hsmix-gen doctor
+    """
+    from hsmix_gen.pipeline.cli.doctor import examine
+
+    report, sound = examine()
+    click.echo(report)
+    if not sound:
+        sys.exit(EXIT_PROBLEM)
+
+
+def _check_extend(extend: bool, *, fresh: bool, dry_run: bool = False) -> None:
+    """Refuse options that contradict each other."""
+    if extend and fresh:
+        raise click.UsageError("--extend adds to what is there and --fresh removes it; leave out one of them")
+    if extend and dry_run:
+        raise click.UsageError("--dry-run tells of a whole dataset, not of what --extend adds; leave out one of them")
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="hsmix-gen")

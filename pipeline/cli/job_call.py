@@ -1,0 +1,91 @@
+"""One call of a command: its options resolved, its job called, the end of it turned into an exit status."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hsmix_gen.pipeline.jobs.run import Finished
+    from hsmix_gen.schemas.config import RunConfig
+
+EXIT_PROBLEM = 1
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class Job:
+    """The options that all jobs share, resolved; calls the job and turns its ends into exit statuses."""
+
+    def __init__(
+        self,
+        options: dict[str, Any],
+        *,
+        base: dict[str, Any] | None = None,
+        cache: Path | None = None,
+        begun: "Callable[[], RunConfig] | None" = None,
+    ) -> None:
+        from hsmix_gen.pipeline.cli.config_resolution import flatten
+        from hsmix_gen.pipeline.execution.progress import make_reporter
+
+        self._verbose = options.pop("verbose")
+        quiet = options.pop("quiet")
+        progress, log_format = options.pop("progress"), options.pop("log_format")
+        self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
+        self._options = {name: value for name, value in options.items() if value not in (None, ())}
+        self.config: RunConfig = mended(lambda: self._resolve(base if begun is None else flatten(begun()), cache))
+        self.reporter = make_reporter("none" if quiet else progress, log_format)
+
+    def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
+        from hsmix_gen.pipeline.cli.config_resolution import check_features_kept, flatten, resolve
+        from hsmix_gen.pipeline.features.cache_description import load
+
+        if cache is None:
+            return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
+        base = flatten(load(cache)[1])
+        config = resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
+        check_features_kept(config, base, cache)
+        return config
+
+    def call(self, work: Callable[[], Any]) -> Any:
+        """Return what the work returns; end the process with the right status where it does not."""
+        try:
+            return mended(work, verbose=self._verbose)
+        finally:
+            self.reporter.close()
+
+    def show(self, finished: "Finished") -> None:
+        """Print the summary of a finished run."""
+        from hsmix_gen.pipeline.jobs.summary import summary_text
+
+        click.echo(mended(lambda: summary_text(finished)))
+
+
+def mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
+    """Return what the work returns; errors that a user can mend become one line, interrupts their status."""
+    from hsmix_gen.pipeline.execution.signals import Terminated, ended_by_sigterm
+    from hsmix_gen.schemas.errors import HsmixError
+
+    # An interrupt leaves tasks of Zarr and fsspec behind; asyncio would print the traceback of each that fails then.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    try:
+        with ended_by_sigterm():
+            return work()
+    except HsmixError as error:
+        if verbose:
+            raise
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(EXIT_PROBLEM)
+    except OSError as error:
+        click.echo(f"error: {error}; mend it, then run the same command again", err=True)
+        sys.exit(EXIT_PROBLEM)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to finish", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except Terminated:
+        click.echo("terminated; run the same command again to finish", err=True)
+        sys.exit(EXIT_TERMINATED)

@@ -1,0 +1,1 @@
+"""The dataset on disk: records, members, shards of each format."""

@@ -1,0 +1,280 @@
+"""The output folder: its state, its identity and the records of finished shards."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hsmix_gen.pipeline.dataset.run_history import Bindings
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.state_names import DESCRIBED, SHARD_RECORDS, STATE
+from hsmix_gen.pipeline.files.store_paths import is_remote
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord
+
+MANIFEST = "manifest.parquet"
+FORMS = ("webdataset", "parquet", "folder")
+"""Folders of the formats, in which loaders read all that they find."""
+OWN_NAMES = (
+    *FORMS, MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
+    STATE,
+)  # fmt: skip
+"""Everything that a run may leave in its output."""
+FOR_PEOPLE = ("README.md", "preview.png")
+"""Files that a user may edit or draw again; they have to be there, and that is all."""
+FOLD = re.compile(r"fold-\d+")
+"""Name of the output of one fold inside of an output."""
+
+
+class Output:
+    """The folder of a dataset.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; it need not exist.
+    home : Path or None
+        Of a fold, the folder that holds all folds.
+    """
+
+    def __init__(self, root: Path, *, home: Path | None = None) -> None:
+        self.root = root
+        self.state = root / STATE
+        self._home = home or root
+        self.bindings = Bindings(root, self.state)
+        """What its runs were made of."""
+        self.guard: Callable[[], None] = _unguarded
+        """Called before a record is written; it raises where another driver has taken over."""
+
+    @property
+    def default_cache(self) -> Path:
+        """Where features are cached unless the user names a folder."""
+        return self.state / "cache"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that describes the dataset is there, and the manifest and its like are as they were written."""
+        try:
+            described = atomic_files.read_json(self._described)
+            records = [FileRecord(**record) for record in described]
+        except (FileNotFoundError, ValueError, TypeError):
+            return False
+        return all(atomic_files.matches(record, self.root) for record in records) and all(
+            (self.root / name).is_file() for name in FOR_PEOPLE
+        )
+
+    def complete(self, files: Mapping[str, bytes], manifest: bytes) -> None:
+        """Write the describing files, the record of their checksums and, last, the manifest."""
+        for name, data in files.items():
+            atomic_files.write_whole(self.root / name, data)
+        checked = {**{name: data for name, data in files.items() if name not in FOR_PEOPLE}, MANIFEST: manifest}
+        records = [FileRecord(name, len(data), sha256_of(data)) for name, data in checked.items()]
+        atomic_files.write_json(self._described, [asdict(record) for record in records])
+        atomic_files.write_whole(self.root / MANIFEST, manifest)
+
+    def remove_temporaries(self) -> None:
+        """Remove what dead attempts left, in the cache inside too."""
+        atomic_files.remove_temporaries(self.root)
+
+    def fold(self, number: int) -> "Output":
+        """Return the output of one fold."""
+        part = Output(self.root / f"fold-{number}", home=self.root)
+        part.guard = self.guard
+        return part
+
+    def relative(self, path: Path) -> str:
+        """Return a path relative to the output if it lies inside, so that both can be moved together.
+
+        The home of folds counts as inside, so that they find the cache that they share.
+        """
+        if is_remote(path) is not is_remote(self._home) or not path.is_relative_to(self._home):
+            return str(path)
+        start, end = (place.inside if is_remote(place) else place for place in (self.root, path))
+        return Path(os.path.relpath(end, start)).as_posix()
+
+    def check_folds(self, folds: int | None) -> None:
+        """Refuse to put folds beside a dataset without folds, a dataset beside folds, or another number of folds.
+
+        Raises
+        ------
+        OutputError
+            With the ways out.
+        """
+        found = sorted(path.name for path in self.root.glob("fold-*") if FOLD.fullmatch(path.name))
+        single = bool(self.bindings.read())
+        wrong = (folds is None and found) or (folds is not None and (single or set(found) - _fold_names(folds)))
+        if wrong:
+            held = "a dataset without folds" if single else f"{len(found)} folds"
+            wanted = "one without folds" if folds is None else f"one of {folds} folds"
+            raise OutputError(
+                f"{self.root} holds {held}, got the order for {wanted}; "
+                "choose another folder, or start anew with --fresh"
+            )
+
+    def check_usable(self) -> None:
+        """Refuse a folder that holds something else than a dataset of ours.
+
+        Raises
+        ------
+        OutputError
+            If it is a file, cannot be written, or holds other files.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            foreign = sorted(name for name in self._names() if not _is_own(name))
+        except OSError as error:
+            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
+        if foreign and not self.state.is_dir():
+            raise OutputError(
+                f"{self.root} holds other files ({', '.join(foreign[:3])}); choose an empty or new folder"
+            )
+        try:
+            probe = self.state / "writable"
+            atomic_files.write_whole(probe, b"")
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
+
+    def clear(self) -> None:
+        """Remove everything that runs left here, and nothing else."""
+        for name in self._names():
+            if _is_own(name):
+                atomic_files.remove_tree(self.root / name)
+
+    @property
+    def _described(self) -> Path:
+        return self.state / DESCRIBED
+
+    def records(self) -> dict[str, ShardRecord]:
+        """Return the finished shards whose files match their record, without rows; others are forgotten."""
+        found: dict[str, ShardRecord] = {}
+        paths = self._record_files()
+        records = [_record(data) for data in atomic_files.read_all(paths)]
+        files = [file for record in records if record is not None for file in record.files]
+        sound = {file for file, right in zip(files, atomic_files.all_match(files, self.root), strict=True) if right}
+        for path, record in zip(paths, records, strict=True):
+            # A record that was copied about would count its samples twice.
+            if record is not None and record.name == path.stem and sound.issuperset(record.files):
+                found[record.name] = replace(record, rows=())
+            else:
+                path.unlink()
+        return found
+
+    def rows(self) -> Iterator[ShardRecord]:
+        """Yield the records of finished shards with the rows of their samples, one at a time."""
+        for path in self._record_files():
+            record = _record(path.read_bytes())
+            if record is None:
+                raise OutputError(f"{path} is damaged; run the same command again")
+            yield record
+
+    def commit(self, record: ShardRecord) -> None:
+        """Write the record that makes a shard count, after checking its files; the driver alone calls this."""
+        self.guard()
+        wrong = [file.path for file in record.files if not atomic_files.matches(file, self.root)]
+        if wrong:
+            raise OutputError(
+                f"{self.root / wrong[0]} does not match what its worker wrote; is the disk shared and sound?"
+            )
+        atomic_files.write_json(self.state / SHARD_RECORDS / f"{record.name}.json", asdict(record))
+
+    def forget(self, is_wanted: Callable[[ShardRecord], bool]) -> None:
+        """Withdraw shards, all but the wanted ones, with their files, which loaders would take for data."""
+        for path in self._record_files():
+            record = _record(path.read_bytes())
+            if record is not None and is_wanted(record):
+                continue
+            self.uncomplete()
+            path.unlink()
+            for file in record.files if record else ():
+                parts = PurePosixPath(file.path).parts
+                if parts[0] in FORMS and ".." not in parts:
+                    (self.root / file.path).unlink(missing_ok=True)
+
+    def uncomplete(self) -> None:
+        """Withdraw the manifest before shards are written again."""
+        (self.root / MANIFEST).unlink(missing_ok=True)
+
+    def _names(self) -> list[str]:
+        """Return what lies in the folder; nothing where it is not there, as a store has no empty folders."""
+        try:
+            return [path.name for path in self.root.iterdir()]
+        except FileNotFoundError:
+            return []
+
+    def _record_files(self) -> list[Path]:
+        return atomic_files.finished_files(self.state / SHARD_RECORDS, ".json")
+
+
+def _unguarded() -> None:
+    """Raise nothing: nobody else can be at work."""
+
+
+def _is_own(name: str) -> bool:
+    return name in OWN_NAMES or FOLD.fullmatch(name) is not None
+
+
+def _fold_names(folds: int) -> set[str]:
+    return {f"fold-{number}" for number in range(folds)}
+
+
+def fold_outputs(root: Path) -> list[Path]:
+    """Return the folders of the folds in an output, in order; none where it is a dataset itself."""
+    found = [path for path in root.glob("fold-*") if FOLD.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("fold-")))
+
+
+def _record(data: bytes) -> ShardRecord | None:
+    try:
+        raw = json.loads(data)
+        return ShardRecord(
+            name=raw["name"],
+            split=raw["split"],
+            files=tuple(FileRecord(**file) for file in raw["files"]),
+            rows=tuple(ManifestRow.of(row) for row in raw["rows"]),
+            refusals=tuple(Refusal(**refusal) for refusal in raw.get("refusals", ())),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def read_run(root: Path) -> dict[str, Any]:
+    """Return ``run.json`` of a finished dataset.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds none.
+    """
+    return _read_described(root, "run.json")
+
+
+def read_dataset(root: Path) -> dict[str, Any]:
+    """Return ``dataset.json`` of a finished dataset.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds none.
+    """
+    return _read_described(root, "dataset.json")
+
+
+def _read_described(root: Path, name: str) -> dict[str, Any]:
+    if not (root / MANIFEST).is_file():
+        if fold_outputs(root):
+            raise OutputError(f"{root} holds folds, each a dataset of its own; name one, for example {root / 'fold-0'}")
+        raise OutputError(f"{root} holds no finished dataset ({MANIFEST} is missing); finish it with hsmix-gen run")
+    try:
+        value: dict[str, Any] = atomic_files.read_json(root / name)
+    except FileNotFoundError:
+        raise OutputError(f"{root / name} is missing; run the same command again") from None
+    except ValueError as error:
+        raise OutputError(f"{root / name} is damaged ({error}); run the same command again") from None
+    return value

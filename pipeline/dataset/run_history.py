@@ -1,0 +1,264 @@
+"""What an output is bound to: options and sources of its first run, and of each run that extended it."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
+from hsmix_gen.pipeline.files.tables import read_sources, write_sources
+from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, describe_difference
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.stages.planning.pairing import Generation
+
+COPIES = "mix.copies"
+SPLITS_AND_GROUPS = "splits and groups"
+LAYER = "layer of "
+"""How names of layers begin in an identity."""
+EXTENSION = "extension-"
+"""How names of folders begin that hold what an extension added: in the state of an output, in a cache."""
+FEATURES = "features"
+"""Where in the cache the features of an extension lie; not compared, as the names of the layers are."""
+_FILE = "identity.json"
+_SHOWN = 6
+_WAYS_OUT = "choose another folder, or start anew with --fresh"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What one run bound an output to.
+
+    Attributes
+    ----------
+    identity : dict
+        Flat: everything that decides the bytes besides the sources.
+    records : list of SourceRecord
+        All sources, refused ones too.
+    """
+
+    identity: dict[str, Any]
+    records: list[SourceRecord]
+
+    @property
+    def features(self) -> str:
+        """Folder of the features in the cache; empty for the cache itself."""
+        return str(self.identity.get(FEATURES, ""))
+
+    @property
+    def copies(self) -> int:
+        """Copies of each training image."""
+        return int(self.identity[COPIES])
+
+    def generation(self, sources: Sequence[SourceRecord]) -> Generation:
+        """Return what was mixed, as rows of `sources`."""
+        used = {record.id for record in self.records if record.refusal is None}
+        return Generation(np.array([source.id in used for source in sources]), self.copies)
+
+
+class Bindings:
+    """What the runs of an output bound it to, oldest first.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset, for messages.
+    state : Path
+        Folder of its state.
+    """
+
+    def __init__(self, root: Path, state: Path) -> None:
+        self._root, self._state = root, state
+
+    def read(self) -> list[Bound]:
+        """Return what the output is bound to; nothing of a new one.
+
+        Raises
+        ------
+        OutputError
+            If a file is damaged or missing, with the ways out.
+        """
+        found: list[Bound] = []
+        while (_folder(self._state, len(found)) / _FILE).is_file():
+            found.append(self._bound(_folder(self._state, len(found))))
+        if not found and any(atomic_files.finished_files(self._state / SHARD_RECORDS, ".json")):
+            raise OutputError(f"{self._state / _FILE} is missing, so that changed options cannot be told; {_WAYS_OUT}")
+        return found
+
+    def check(
+        self,
+        identity: dict[str, Any],
+        records: Sequence[SourceRecord],
+        *,
+        extend: bool = False,
+        is_complete: Callable[[], bool],
+    ) -> None:
+        """Refuse to go on with a dataset that was begun with something else.
+
+        Parameters
+        ----------
+        identity : dict
+            As in `Bound`.
+        records : sequence of SourceRecord
+            All sources, as they are now.
+        extend : bool
+            Whether more copies and more sources are wanted.
+        is_complete : callable
+            Tells whether the dataset is finished as it is bound.
+
+        Raises
+        ------
+        OutputError
+            The message tells the difference and the ways out.
+        """
+        bounds = self.read()
+        if not bounds:
+            return
+        told = _told(bounds[-1], identity, records)
+        if not told:
+            return
+        foreign = _foreign(bounds[-1], identity, records)
+        if not extend:
+            way = "" if foreign else "add to it with --extend, "
+            raise OutputError(f"{self._root} was begun differently: {_listed(told)}; {way}{_WAYS_OUT}")
+        if foreign:
+            raise OutputError(
+                f"{self._root} can be extended by copies and sources, not by other changes: {_listed(foreign)}; "
+                f"take them back, {_WAYS_OUT}"
+            )
+        if not is_complete():
+            raise OutputError(
+                f"{self._root} is not finished, so that it cannot be extended ({_listed(told)}); "
+                "finish it first with the command that it was last written with, or start anew with --fresh"
+            )
+
+    def hold(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> bool:
+        """Return whether the last run bound the output to this."""
+        bounds = self.read()
+        return bool(bounds) and not _told(bounds[-1], identity, records)
+
+    def bind(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> None:
+        """Bind the output to what decides the bytes of its shards, before the first of them is written."""
+        folder = _folder(self._state, len(self.read()))
+        write_sources(folder / SOURCES_FILE, records)
+        # Last, because it makes the binding count.
+        atomic_files.write_json(folder / _FILE, identity)
+
+    def pinned(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
+        """Return the records with the refusals that the output was bound with, on which its plan depends.
+
+        Raises
+        ------
+        OutputError
+            If a source that is mixed is refused now.
+        """
+        bounds = self.read()
+        known = {record.id: record for record in bounds[-1].records} if bounds else {}
+        result = []
+        for record in records:
+            before = known.get(record.id, record)
+            if before.refusal is None and record.refusal is not None:
+                raise OutputError(
+                    f"{record.image} is used by {self._root} and is refused now ({record.refusal}); "
+                    f"bring it back as it was, {_WAYS_OUT}"
+                )
+            result.append(dataclasses.replace(record, refusal=before.refusal))
+        return result
+
+    def _bound(self, folder: Path) -> Bound:
+        try:
+            identity = atomic_files.read_json(folder / _FILE)
+        except ValueError:
+            identity = None
+        if not isinstance(identity, dict) or not isinstance(identity.get(COPIES), int):
+            raise OutputError(f"{folder / _FILE} is damaged, so that changed options cannot be told; {_WAYS_OUT}")
+        try:
+            return Bound(identity, read_sources(folder / SOURCES_FILE))
+        except FileNotFoundError:
+            raise OutputError(
+                f"{folder / SOURCES_FILE} is missing, so that changed sources cannot be told; {_WAYS_OUT}"
+            ) from None
+
+
+def _folder(state: Path, number: int) -> Path:
+    """Return where the binding of an extension lies, or of the first run."""
+    return state / f"{EXTENSION}{number:06d}" if number else state
+
+
+def last_sources(state: Path) -> Path:
+    """Return where the sources lie that an output is made of by now; without a state the file does not exist."""
+    number = 0
+    while (_folder(state, number + 1) / _FILE).is_file():
+        number += 1
+    return _folder(state, number) / SOURCES_FILE
+
+
+def gained(bound: Bound, records: Sequence[SourceRecord]) -> list[str]:
+    """Return the ids of sources that are used now and were refused when an output was bound, or were not there."""
+    used = {record.id for record in bound.records if record.refusal is None}
+    return [record.id for record in records if record.refusal is None and record.id not in used]
+
+
+def _told(bound: Bound, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
+    """Return in words how options and sources differ from what was bound."""
+    changed = describe_difference(bound.records, records)
+    if not changed and (new := gained(bound, records)):
+        changed = f"{len(new)} not refused any more ({', '.join(new[:_SHOWN])})"
+    options = [
+        text for key, text in _different(bound.identity, identity) if not (changed and _follows_from_sources(key))
+    ]
+    return [f"sources: {changed}", *options] if changed else options
+
+
+def _foreign(bound: Bound, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
+    """Return in words what differs from what was bound beyond more copies and more sources."""
+    refused = {record.id for record in bound.records if record.refusal is not None}
+    now = {record.id: record for record in records}
+    kept = [record for record in bound.records if record.id not in refused]
+    changed = describe_difference(kept, [now[record.id] for record in kept if record.id in now])
+    moved = [r.id for r in kept if r.id in now and _home(r) != _home(now[r.id])]
+    told = [f"sources: {changed}"] if changed else []
+    told += [f"split, fold or group of {len(moved)} sources, first {moved[0]}"] if moved else []
+    follows = _follows_from_sources if gained(bound, records) or len(now) != len(bound.records) else _never
+    allowed = identity.get(COPIES, 0) >= bound.identity[COPIES]
+    return told + [
+        text
+        for key, text in _different(bound.identity, identity)
+        if not follows(key) and not (key == COPIES and allowed)
+    ]
+
+
+def _follows_from_sources(key: str) -> bool:
+    return key.startswith(LAYER) or key in (SPLITS_AND_GROUPS, "source.limit")
+
+
+def _never(_key: str) -> bool:
+    return False
+
+
+def _home(record: SourceRecord) -> tuple[str, int | None, str]:
+    return record.split, record.fold, record.group
+
+
+def _listed(told: Sequence[str]) -> str:
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return "; ".join(told[:_SHOWN]) + more
+
+
+def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str]]:
+    keys = sorted(before.keys() | now.keys())
+    return [
+        (key, f"{key} was {_text(before.get(key))}, is {_text(now.get(key))}")
+        for key in keys
+        if before.get(key) != now.get(key) and key != FEATURES
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_text(entry) for entry in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""One file becomes planes of pixels."""

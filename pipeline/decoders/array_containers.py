@@ -1,0 +1,327 @@
+"""Files that hold arrays (npy, npz, HDF5): what is in them by their headers, and one array read within bounds.
+
+Nothing is unpickled, and no array is followed out of its file: links, external storage and virtual datasets of HDF5
+are refused.
+"""
+
+import io
+import math
+import stat
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.pipeline.decoders.refusal_errors import refusing
+from hsmix_gen.schemas.errors import SourceError
+
+ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
+"""Lower-case ends of names; TransUNet's ``.npy.h5`` is an ``.h5``."""
+
+_SIGNATURES = {"npy": b"\x93NUMPY", "npz": b"PK", "h5": b"\x89HDF\r\n\x1a\n"}
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_MAX_LISTED = 10_000
+_MAX_HEADER = 1 << 16
+# Of a member's own header: where the lengths of its last two parts, name and extra field, stand.
+_ZIP_LENGTHS = 26
+_KEPT_HEADERS = 64
+# A zip member makes a new object of each read; beyond this size that is fresh memory, which takes twice the time.
+_PIECE_BYTES = 1 << 18
+# Each read of a part of a dataset costs HDF5 a tenth of a millisecond; larger parts leave the processor's cache.
+_H5_PIECE_BYTES = 1 << 22
+_MAX_NAMES_TOLD = 12
+
+
+@dataclass(frozen=True)
+class ArrayForm:
+    """Name, shape and type of an array as its header tells; the name is empty in npy files."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class OpenArray:
+    """An array that is found but not read.
+
+    Attributes
+    ----------
+    form : ArrayForm
+    step : int
+        Values that are decompressed at once (a chunk of HDF5 may be larger than its array); 0 where nothing is.
+    read : callable
+        Returns the whole array.
+    pieces : callable
+        Yields slices of the first axis, in order, and the values there; the next piece takes the place of the last.
+        None where only the whole is read.
+    row : callable
+        Returns the values at one place of the first axis without reading others. None where that cannot be.
+    """
+
+    form: ArrayForm
+    step: int
+    read: Callable[[], npt.NDArray[Any]]
+    pieces: Callable[[], Iterator[tuple[slice, npt.NDArray[Any]]]] | None = None
+    row: Callable[[int], npt.NDArray[Any]] | None = None
+
+
+def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
+    """Return the arrays of a file in the order of their names, from headers only.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged or of another kind; the text begins with the path.
+    """
+    with refusing(path):
+        kind = _kind_of(path)
+        if kind == "npy":
+            with path.open("rb") as file:
+                return (_read_header(file, "").form,)
+        if kind == "npz":
+            with zipfile.ZipFile(path) as packed:
+                return tuple(_member_form(packed, name) for name in _member_names(packed))
+        with _open_h5(path) as file:
+            return tuple(_h5_form(_h5_dataset(file, name)) for name in _h5_names(file))
+
+
+@contextmanager
+def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
+    """Find one array of a file; use it within ``refusing``.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Member of an npz, path of a dataset; empty: the only array there is. An npy has no names.
+    option : str
+        Option that names the array, to tell where it is missing.
+    """
+    kind = _kind_of(path)
+    if kind == "npy":
+        with path.open("rb") as file:
+            header = _read_header(file, "")
+            _check_length(header, path.stat().st_size - file.tell(), exact=False)
+            row = None if header.fortran else partial(_read_row, file, file.tell(), header)
+            yield OpenArray(header.form, 0, lambda: _read_values(file, header), row=row)
+    elif kind == "npz":
+        with path.open("rb") as file, zipfile.ZipFile(file) as packed:
+            name = _chosen(name, _member_names(packed), option)
+            info = packed.getinfo(f"{name}.npy")
+            with packed.open(info) as member:
+                header = _read_header(member, name)
+                start = member.tell()
+                _check_length(header, info.file_size - start, exact=True)
+                if info.compress_type == zipfile.ZIP_STORED:
+                    yield OpenArray(header.form, 0, lambda: _read_stored(file, info, start, header))
+                else:
+                    yield OpenArray(header.form, 0, lambda: _read_values(member, header))
+    else:
+        with _open_h5(path) as file:
+            dataset = _h5_dataset(file, name.strip("/") or _chosen("", _h5_names(file), option), option)
+            _check_filters(dataset)
+            pieces = partial(_h5_pieces, dataset) if dataset.shape else None
+            # A chunk is decompressed as a whole.
+            row = dataset.__getitem__ if not dataset.chunks or dataset.chunks[0] == 1 else None
+            yield OpenArray(_h5_form(dataset), math.prod(dataset.chunks or (0,)), lambda: dataset[()], pieces, row)
+
+
+def _kind_of(path: Path) -> str:
+    # A pipe would be waited for without end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SourceError("cannot be read (it is no file); remove it")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        raise SourceError("is empty (0 bytes); copy it again")
+    for kind, signature in _SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    # HDF5 may begin later in the file, behind a block of the user's.
+    if h5py.is_hdf5(path):
+        return "h5"
+    raise SourceError("is no npy, npz or HDF5 file; copy it again or check its ending")
+
+
+def _chosen(name: str, names: list[str], option: str) -> str:
+    if not name and len(names) == 1:
+        return names[0]
+    if name in names:
+        return name
+    if not names:
+        raise SourceError("holds no arrays; save it again")
+    told = ", ".join(names[:_MAX_NAMES_TOLD]) + (" ..." if len(names) > _MAX_NAMES_TOLD else "")
+    lacks = f"has no array {name}, got {told}" if name else f"has several arrays: {told}"
+    raise SourceError(f"{lacks}; name the right one with {option}")
+
+
+# -- npy and npz
+
+
+@dataclass(frozen=True)
+class _Header:
+    form: ArrayForm
+    fortran: bool
+
+
+def _read_header(stream: IO[bytes], name: str) -> _Header:
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADER_READERS:
+        raise SourceError(f"has an npy header of version {version[0]}.{version[1]}, expected 1.0 or 2.0; save it again")
+    width = 2 if version == (1, 0) else 4
+    length = stream.read(width)
+    n_bytes = int.from_bytes(length, "little")
+    if n_bytes > _MAX_HEADER:
+        raise SourceError(f"has an npy header of {n_bytes} bytes, expected at most {_MAX_HEADER}; save it again")
+    shape, fortran, dtype = _parsed(version, length + stream.read(n_bytes))
+    return _Header(ArrayForm(name, shape, dtype), fortran)
+
+
+@lru_cache(maxsize=_KEPT_HEADERS)
+def _parsed(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type; files of one set have few different headers, and numpy is slow to parse them."""
+    # Files of Python 2 make numpy warn; they are read none the less.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return _HEADER_READERS[version](io.BytesIO(header))
+
+
+def _check_length(header: _Header, stored: int, *, exact: bool) -> None:
+    """Compare the bytes that lie behind a header with those it announces; a zip may claim any size."""
+    form = header.form
+    if form.dtype.hasobject:
+        return
+    announced = math.prod(form.shape) * form.dtype.itemsize
+    if stored < announced or (exact and stored != announced):
+        raise SourceError(f"is damaged: {stored} bytes where its header announces {announced}; copy it again")
+
+
+def _read_values(stream: IO[bytes], header: _Header) -> npt.NDArray[Any]:
+    shape = header.form.shape
+    values = np.empty(math.prod(shape), header.form.dtype)
+    left = values.view(np.uint8)
+    piece = _PIECE_BYTES if isinstance(stream, zipfile.ZipExtFile) else values.nbytes
+    while left.size:
+        size = stream.readinto(left[:piece])  # type: ignore[attr-defined]
+        if not size:
+            raise SourceError("is damaged: its data end early; copy it again")
+        left = left[size:]
+    return values.reshape(shape[::-1]).T if header.fortran else values.reshape(shape)
+
+
+def _read_row(file: IO[bytes], start: int, header: _Header, number: int) -> npt.NDArray[Any]:
+    """Return the values at one place of the first axis of an array in C order whose values begin at `start`."""
+    form = replace(header.form, shape=header.form.shape[1:])
+    file.seek(start + number * math.prod(form.shape) * form.dtype.itemsize)
+    return _read_values(file, _Header(form, fortran=False))
+
+
+def _read_stored(file: IO[bytes], info: zipfile.ZipInfo, start: int, header: _Header) -> npt.NDArray[Any]:
+    """Return the values of a member that is not compressed, `start` bytes into it, without the copies of zipfile."""
+    file.seek(info.header_offset + _ZIP_LENGTHS)
+    file.seek(sum(struct.unpack("<HH", file.read(4))), io.SEEK_CUR)
+    checksum = zlib.crc32(file.read(start))
+    values = _read_values(file, header)
+    stored = values.T if header.fortran else values
+    if zlib.crc32(stored.data, checksum) != info.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    return values
+
+
+def _member_names(packed: zipfile.ZipFile) -> list[str]:
+    names = {name.removesuffix(".npy") for name in packed.namelist() if name.endswith(".npy")}
+    return sorted(names)[:_MAX_LISTED]
+
+
+def _member_form(packed: zipfile.ZipFile, name: str) -> ArrayForm:
+    with packed.open(f"{name}.npy") as member:
+        return _read_header(member, name).form
+
+
+# -- HDF5
+
+
+def _open_h5(path: Path) -> h5py.File:
+    # Locks fail on some network mounts, and a reader needs none.
+    return h5py.File(path, "r", locking=False)
+
+
+def _h5_names(file: h5py.File) -> list[str]:
+    """Return the names of all datasets that hard links lead to; HDF5 visits each once, also in loops."""
+    names: list[str] = []
+
+    def visit(name: str, node: h5py.Group | h5py.Dataset) -> bool | None:
+        if isinstance(node, h5py.Dataset):
+            names.append(name)
+        return True if len(names) >= _MAX_LISTED else None
+
+    def find_external(name: str, link: object) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    external = file.visititems_links(find_external)
+    if external is not None:
+        raise SourceError(_leaves_file(external))
+    file.visititems(visit)
+    return sorted(names)
+
+
+def _h5_dataset(file: h5py.File, name: str, option: str = "") -> h5py.Dataset:
+    node: Any = file
+    for part in name.split("/"):
+        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+        if link is None:
+            _chosen(name, _h5_names(file), option)
+        if not isinstance(link, h5py.HardLink):
+            raise SourceError(_leaves_file(name))
+        node = node[part]
+    if not isinstance(node, h5py.Dataset):
+        _chosen(name, _h5_names(file), option)
+    # Asked before anything else: the shape of a virtual dataset may be looked up in other files.
+    if node.is_virtual or node.external:
+        raise SourceError(_leaves_file(name))
+    return node
+
+
+def _leaves_file(name: str) -> str:
+    return f"has {name} as a link or in another file, which is not followed; copy the values into this file"
+
+
+def _h5_pieces(dataset: h5py.Dataset) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+    """Yield the values in pieces that stay in the processor's cache, of whole chunks, none of which is read twice."""
+    count, *sides = dataset.shape
+    chunk = dataset.chunks[0] if dataset.chunks else 1
+    step = chunk * max(1, _H5_PIECE_BYTES // max(1, chunk * math.prod(sides) * dataset.dtype.itemsize))
+    buffer = np.empty((min(step, count), *sides), dataset.dtype)
+    for start in range(0, count, step):
+        rows = slice(start, min(start + step, count))
+        values = buffer[: rows.stop - start]
+        dataset.read_direct(values, rows)
+        yield rows, values
+
+
+def _h5_form(dataset: h5py.Dataset) -> ArrayForm:
+    # An empty dataset (a null space) has no shape.
+    return ArrayForm(str(dataset.name).strip("/"), dataset.shape or (), dataset.dtype)
+
+
+def _check_filters(dataset: h5py.Dataset) -> None:
+    settings = dataset.id.get_create_plist()
+    for index in range(settings.get_nfilters()):
+        code, _, _, label = settings.get_filter(index)
+        if not h5py.h5z.filter_avail(code):
+            known = label.decode("ascii", "replace") or "unnamed"
+            raise SourceError(f"is compressed by filter {code} ({known}), which is not installed; repack it with gzip")

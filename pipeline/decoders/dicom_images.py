@@ -1,0 +1,212 @@
+"""DICOM series as stacks: planes in the order of space, in units of the modality (HU), in canonical orientation.
+
+MONOCHROME1 is turned over so that larger is brighter: stored values about their stored range (as pydicom and GDCM
+do), before slope and intercept; the numbers of such an image are brightness then, no longer HU. Pixels outside of
+the field of view (pixel padding value) are left as they are.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
+
+from hsmix_gen.pipeline.decoders.dicom_geometry import Place, axis_of, frame_of, order_planes, turn_planes
+from hsmix_gen.pipeline.decoders.dicom_headers import (
+    PIXELS,
+    check_size,
+    frame_count,
+    functional_group,
+    numbers_of,
+    place_of,
+    read_dataset,
+    reading,
+    spacing_of,
+    stored_frames,
+    thickness_of,
+)
+from hsmix_gen.pipeline.decoders.orientation import Affine, Turn, display_turn, frame_spacing, turn_onto
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import Content
+
+_SPACING_TOLERANCE = 0.01
+_Form = tuple[str, tuple[float, float]]
+"""Size of the planes in words, and spacing."""
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Planes in order, (Z, H, W, C), as they were acquired; affine and spacing where they are known."""
+
+    volume: npt.NDArray[Any]
+    frame: Affine | None
+    spacing: tuple[float, float] | None
+
+
+def open_image(content: Content, how: ReadOptions) -> Stack:
+    """Open the files of one series, in any order.
+
+    Planes are those of the series (``auto``), or of the volume cut along another axis, which takes positions.
+    """
+    series = _read(content, how, as_mask=False)
+    # Bytes and colours are made to be looked at, all else are numbers with a meaning.
+    is_picture = series.volume.dtype.kind == "u"
+    return replace(_turned(series, _turn(series, how, content.paths[0])), is_picture=is_picture)
+
+
+def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
+    """Open a label map that was stored as a plain series, turned as its image is."""
+    path = content.paths[0]
+    series = _read(content, how, as_mask=True)
+    if series.volume.shape[3] != 1:
+        raise SourceError(f"{path} is a coloured mask; store class ids, one number a pixel")
+    if series.frame is None or image.frame is None:
+        turn = _turn(series, how, path)
+    else:
+        turn = turn_onto(series.frame, image.frame)
+    mask = _turned(series, turn)
+    return replace(mask, planes=whole_numbers(mask.planes[..., 0], path))
+
+
+def _turn(series: _Series, how: ReadOptions, path: str) -> Turn | None:
+    """Return the turn to the frame of display; none where nothing tells how the series lies."""
+    depth, height, width, _ = series.volume.shape
+    if series.frame is None:
+        if depth > 1 and how.axis != "auto":
+            raise SourceError(f"{path} and its series have no positions, so no {how.axis} planes; use --axis auto")
+        return None
+    axis = axis_of(series.frame) if how.axis == "auto" or depth == 1 else how.axis
+    return display_turn(series.frame, (width, height, depth), axis)
+
+
+def _turned(series: _Series, turn: Turn | None) -> ArrayStack:
+    volume, frame, spacing = series.volume, series.frame, cast(tuple[float, ...] | None, series.spacing)
+    if turn is not None and frame is not None:
+        volume, frame = turn_planes(volume, frame, turn)
+        spacing = frame_spacing(frame, len(volume))
+    return ArrayStack(volume, len(volume) > 1, spacing, frame)
+
+
+def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> _Series:
+    """Read and decode file by file; sizes are checked before anything of a file is decoded."""
+    paths = [Path(path) for path in content.paths if path]
+    planes: list[npt.NDArray[Any]] = []
+    places: list[Place] = []
+    first: Dataset | None = None
+    for path in paths:
+        with reading(path):
+            dataset = read_dataset(path)
+            check_size(dataset, how)
+            _check_kind(dataset)
+            frames = frame_count(dataset, path.stat().st_size)
+            _check_voxels(dataset, len(planes) + frames, how)
+            form = _form_of(dataset)
+            if first is None:
+                first, first_form = dataset, form
+            _check_same(first_form, form)
+            places += [place_of(dataset, frame, lone=frames == 1) for frame in range(frames)]
+            planes += [
+                _values(stored, dataset, _scale_of(dataset, frame), as_mask=as_mask)
+                for frame, stored in enumerate(stored_frames(dataset, frames))
+            ]
+            if len(planes) != len(places):
+                raise SourceError(f"has not the {frames} frames that its header tells of; copy it again")
+            if dataset is first:  # only its header is asked again
+                for name in PIXELS:
+                    dataset.pop(name, None)
+    assert first is not None
+    with reading(paths[0]):
+        spacing, thickness = spacing_of(first), thickness_of(first)
+        order = order_planes(places, spacing)
+        frame = frame_of([places[index] for index in order], spacing, thickness)
+    volume = np.stack([planes[index] for index in order])
+    # int32 and float32 together become float64, which tells nothing more.
+    return _Series(volume.astype(np.float32) if volume.dtype == np.float64 else volume, frame, spacing)
+
+
+def _check_voxels(dataset: Dataset, planes: int, how: ReadOptions) -> None:
+    voxels = planes * int(dataset.Rows) * int(dataset.Columns) * _samples(dataset)
+    if voxels > how.max_voxels:
+        raise SourceError(
+            f"and the files before it have {voxels} voxels, more than source.max_voxels = {how.max_voxels}; "
+            "raise it if the series is genuine"
+        )
+
+
+def _scale_of(dataset: Dataset, frame: int) -> Dataset:
+    """Return the part of a header that holds slope and intercept of a frame."""
+    scale = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    slope = numbers_of(scale, "RescaleSlope", 1)
+    numbers_of(scale, "RescaleIntercept", 1)
+    if slope is not None and slope[0] == 0:
+        raise SourceError("has the RescaleSlope 0, which leaves nothing of the image; export it again")
+    return scale
+
+
+def _values(stored: npt.NDArray[Any], dataset: Dataset, scale: Dataset, *, as_mask: bool) -> npt.NDArray[Any]:
+    """Return what the stored numbers mean, (H, W, C)."""
+    if stored.ndim == 3:
+        return stored
+    if not as_mask:
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            return apply_color_lut(stored, dataset)[..., :3]
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            stored = _turned_over(stored, dataset)
+    return _kept(apply_modality_lut(stored, scale), scale)[..., None]
+
+
+def _kept(values: npt.NDArray[Any], scale: Dataset) -> npt.NDArray[Any]:
+    """Return grey values as they are kept: bytes as they are, fractions as float32, all else signed.
+
+    uint16 is not used, it would say "brightness from 0 to 65535"; what exceeds int16 becomes int32.
+    """
+    slope = scale.get("RescaleSlope")
+    if slope is not None:
+        whole = float(slope).is_integer() and float(scale.get("RescaleIntercept") or 0).is_integer()
+    else:
+        whole = values.dtype.kind != "f"
+    if not whole:
+        return values.astype(np.float32)
+    if values.dtype == np.int16 or (values.dtype == np.uint8 and "ModalityLUTSequence" not in scale):
+        return values
+    if values.dtype == np.uint16 and values.max() <= 32767:
+        return values.view(np.int16)
+    fits = values.dtype.itemsize == 1 or (values.min() >= -32768 and values.max() <= 32767)
+    return values.astype(np.int16 if fits else np.int32)
+
+
+def _turned_over(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[Any]:
+    if stored.dtype.kind == "f":
+        return -stored
+    # Least and greatest stored value have the sum 2**bits - 1, or -1 where values are signed: bits are flipped.
+    bits = -1 if dataset.PixelRepresentation else 2 ** int(dataset.BitsStored) - 1
+    turned: npt.NDArray[Any] = stored ^ stored.dtype.type(bits)
+    return turned
+
+
+def _check_kind(dataset: Dataset) -> None:
+    if dataset.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage:
+        raise SourceError("is a whole slide in tiles; export regions of it as TIFF or PNG")
+    if "MOSAIC" in (dataset.get("ImageType") or ()):
+        raise SourceError("is a mosaic of planes; convert the series to NIfTI, for example with dcm2niix")
+
+
+def _form_of(dataset: Dataset) -> _Form:
+    return f"{int(dataset.Columns)} x {int(dataset.Rows)} x {_samples(dataset)}", spacing_of(dataset) or (0.0, 0.0)
+
+
+def _check_same(first: _Form, other: _Form) -> None:
+    if first[0] != other[0]:
+        raise SourceError(f"is {other[0]}, other files of its series {first[0]}; keep planes of one size a series")
+    if any(abs(a - b) > _SPACING_TOLERANCE * a for a, b in zip(first[1], other[1], strict=True)):
+        raise SourceError(f"has the spacing {other[1]}, other files of its series {first[1]}; split the series")
+
+
+def _samples(dataset: Dataset) -> int:
+    palette = dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
+    return 3 if palette else int(dataset.get("SamplesPerPixel") or 1)

@@ -1,0 +1,273 @@
+"""Image and mask files as arrays: faithful values whatever the format, problems told in words."""
+
+import io
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageChops, ImageOps, UnidentifiedImageError
+
+from hsmix_gen.pipeline.decoders import tiff_codec
+from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
+from hsmix_gen.schemas.errors import SourceError
+
+IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
+# Pillow's own limit is lower and says nothing of ours; every file passes `read_header` before it is decoded.
+Pillow.MAX_IMAGE_PIXELS = None
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION_TAG = 274
+_SWAPPED = range(5, 9)
+_PNG_GREY_ALPHA = 4
+_JPEG = b"\xff\xd8\xff"
+# Lossy files are masks of two values: how far their channels may differ, and the share of pixels in between.
+_LOSSY_TINT = 32
+_LOSSY_BETWEEN = 0.05
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture before it is decoded; size after EXIF orientation."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file; an empty or unreadable one, or a device or pipe, is a ``SourceError``."""
+    try:
+        # A pipe would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError("cannot be read (it is no file); remove it")
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
+    if not data:
+        raise SourceError("file is empty (0 bytes); copy it again")
+    return data
+
+
+def read_header(data: bytes, *, max_pixels: int, any_type: bool = False) -> Header:
+    """Return size and form of an image file from its header; parameters and errors as `open_picture`."""
+    return open_picture(data, max_pixels=max_pixels, any_type=any_type)[0]
+
+
+def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tuple[Header, Pillow.Image | None]:
+    """Return size and form of an image file from its header, and what Pillow has opened, None for a TIFF.
+
+    What is opened can be given to `decode_image` or `decode_mask`, once: some headers take long to read.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    max_pixels : int
+        Most pixels that it may have.
+    any_type : bool
+        Whether a TIFF may hold floats, signed or wide numbers (masks); its `bits` are 16 then.
+
+    Raises
+    ------
+    SourceError
+        If it is no image, or has more than `max_pixels` pixels.
+    """
+    with refusing("", told=_UNKNOWN):
+        opened = None if tiff_codec.is_tiff(data) else Pillow.open(io.BytesIO(data))
+        header = _tiff_header(data, any_type) if opened is None else _picture_header(data, opened)
+    if header.height * header.width > max_pixels:
+        raise SourceError(
+            f"has {header.width} x {header.height} pixels, more than source.max_pixels = {max_pixels}; "
+            "raise it if the file is genuine"
+        )
+    return header, opened
+
+
+def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
+    """Return an image file as (H, W, 1 or 3) uint8 or uint16, turned upright by its EXIF orientation.
+
+    Palettes become RGB, CMYK becomes RGB, alpha is dropped.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged or holds floats.
+    """
+    with refusing("", told=_UNKNOWN):
+        if tiff_codec.is_tiff(data):
+            return tiff_codec.decode_picture(data)
+        if _is_wide_png(data):
+            return _decode_wide_png(data)
+        picture = _upright(data, opened)
+        if picture.mode.startswith("I"):
+            return _as_uint16(np.asarray(picture))[..., None]
+        if picture.mode == "F":
+            raise SourceError("holds floating-point pixels; export it as 8 or 16 bit")
+        if picture.mode in _GREY_MODES:
+            return np.asarray(picture if picture.mode == "L" else picture.convert("L"))[..., None]
+        if picture.mode == "RGB":
+            return np.asarray(picture)
+        # Pillow warns when a palette carries transparency; alpha is dropped on purpose.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return np.asarray(picture.convert("RGB"))
+
+
+def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
+    """Return a mask file as (H, W) values as they are stored; palettes give their indices, lossy files 0 and 255.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged, has colours that differ between channels, or is lossy and not of two values.
+    """
+    with refusing("", told=_UNKNOWN):
+        if tiff_codec.is_tiff(data):
+            return _common_channel(tiff_codec.decode_values(data))
+        if _is_wide_png(data):
+            array = imagecodecs.png_decode(data)
+            return np.ascontiguousarray(array[..., 0]) if data[25] == _PNG_GREY_ALPHA else _common_channel(array)
+        if _is_lossy(data):
+            return _two_values(_luma(data))
+        values = np.asarray(_grey_band(_upright(data, opened)))
+        return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
+    """Return a coloured mask file as (H, W) numbers: red * 65536 + green * 256 + blue.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged, lossy, or has more than 8 bits a channel.
+    """
+    if _is_lossy(data):
+        raise SourceError("is a lossy file, in which colours are blurred; export the coloured mask as PNG")
+    image = decode_image(data)
+    if image.dtype != np.uint8:
+        raise SourceError("has 16 bits a channel, expected colours of 8 bits; export it as 8 bit")
+    return colour_numbers(image)
+
+
+def colour_numbers(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Return the colours of an (H, W, C) picture as (H, W) numbers: red * 65536 + green * 256 + blue; grey as such."""
+    packed = image[..., 0].astype(np.int32)
+    if image.shape[2] == 1:
+        return packed * 0x010101
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= image[..., channel]
+    return packed
+
+
+_COLOURED = (
+    "mask is coloured; store class ids or grey values, one number a pixel, or name its colours, "
+    "for example --colours '#000000=background,#FF0000=lesion'"
+)
+_UNKNOWN: Told = {
+    UnidentifiedImageError: "is no image that can be read (unknown or damaged format); copy it again or remove it"
+}
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+
+
+def _tiff_header(data: bytes, any_type: bool) -> Header:
+    form = tiff_codec.read_form(data, any_type=any_type)
+    return Header(form.height, form.width, form.channels, form.bits)
+
+
+def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
+    width, height = picture.size
+    # Phones put a preview behind the picture (MPO); what moves has no one picture that a mask could belong to.
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+        frames: int = getattr(picture, "n_frames", 1)
+        raise SourceError(f"holds {frames} frames, expected one picture; export the one that is meant")
+    # For a PNG without EXIF the look-up would decode all pixels.
+    has_exif = not data.startswith(_PNG) or b"eXIf" in data
+    if has_exif and picture.getexif().get(_ORIENTATION_TAG) in _SWAPPED:
+        width, height = height, width
+    wide = _is_wide_png(data)
+    grey = picture.mode in _GREY_MODES or (wide and data[25] == _PNG_GREY_ALPHA)
+    return Header(height, width, 1 if grey else 3, 16 if wide or picture.mode.startswith("I") else 8)
+
+
+def _upright(data: bytes, opened: Pillow.Image | None = None, *, draft: str | None = None) -> Pillow.Image:
+    picture = opened or Pillow.open(io.BytesIO(data))
+    if draft is not None:
+        picture.draft(draft, None)
+    picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture
+
+
+def _luma(data: bytes) -> Pillow.Image:
+    """Return the brightness of a lossy file that has no colours."""
+    # A JPEG can be decoded without its colours, and once more at an eighth to see whether it has any.
+    small = Pillow.open(io.BytesIO(data))
+    small.draft("RGB", (max(1, small.width // 8), max(1, small.height // 8)))
+    _grey_band(small, tolerance=_LOSSY_TINT)
+    picture = _upright(data, draft="L")
+    return picture if picture.mode == "L" else picture.convert("RGB").convert("L")
+
+
+def _grey_band(picture: Pillow.Image, *, tolerance: int = 0) -> Pillow.Image:
+    """Return the one band of a mask; coloured ones are told from grey ones by the differences of their bands."""
+    if picture.mode in ("LA", "PA"):
+        return picture.getchannel(0)
+    if len(picture.getbands()) == 1:
+        return picture
+    red, green, blue = (picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGB")).split()[:3]
+    if any(sum(ImageChops.difference(red, other).histogram()[tolerance + 1 :]) for other in (green, blue)):
+        raise SourceError(_COLOURED)
+    return red
+
+
+def _common_channel(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the first channel of (H, W, C) values if all but alpha are equal."""
+    if array.shape[2] > 4:
+        raise SourceError(f"mask has {array.shape[2]} channels, expected one; store class ids, one number a pixel")
+    colours = array[..., :3]
+    if array.shape[2] > 1 and (colours != colours[..., :1]).any():
+        raise SourceError(_COLOURED)
+    return np.ascontiguousarray(colours[..., 0])
+
+
+def _two_values(picture: Pillow.Image) -> npt.NDArray[np.uint8]:
+    """Return 0 below 128 and 255 above for a mask that a lossy format has blurred."""
+    counts = np.asarray(picture.histogram())
+    present = np.flatnonzero(counts)
+    between = counts[65:192].sum() / counts.sum()
+    # Class ids 0, 1, 2 would all turn into background.
+    faint = present[-1] < 128 and len(present) > 1
+    if between > _LOSSY_BETWEEN or faint:
+        raise SourceError(
+            f"is a lossy mask with values {present[0]} to {present[-1]}, {between:.0%} of its pixels between 64 and "
+            "192, expected black and white; export it as PNG"
+        )
+    return np.asarray(picture.point([0] * 128 + [255] * 128))
+
+
+def _is_lossy(data: bytes) -> bool:
+    """Return whether a file is a JPEG or a lossy WebP."""
+    return data.startswith(_JPEG) or (data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8 ")
+
+
+def _is_wide_png(data: bytes) -> bool:
+    """Return whether a PNG has 16 bits and several channels, which Pillow would cut to 8 bits in silence."""
+    return data.startswith(_PNG) and len(data) > 25 and data[24] == 16 and data[25] in (2, _PNG_GREY_ALPHA, 6)
+
+
+def _decode_wide_png(data: bytes) -> npt.NDArray[Any]:
+    array = imagecodecs.png_decode(data)
+    return np.ascontiguousarray(array[..., : 1 if data[25] == _PNG_GREY_ALPHA else 3])
+
+
+def _as_uint16(array: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    if array.min() < 0 or array.max() > 65535:
+        raise SourceError(f"has values {array.min()} to {array.max()}, expected 0 to 65535; rescale it")
+    return array.astype(np.uint16)

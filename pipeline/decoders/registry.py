@@ -1,0 +1,100 @@
+"""Contents opened: which module decodes which format, and whether a mask belongs to its image."""
+
+from importlib import import_module
+from typing import Protocol, cast
+
+import numpy as np
+
+from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
+from hsmix_gen.pipeline.files.local_mirror import ensure_local
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import Content, SourceItem
+
+FORMATS = {
+    "picture": "pictures",
+    "union": "pictures",
+    "classes": "pictures",
+    "colours": "pictures",
+    "nifti": "nifti_volumes",
+    "array": "arrays",
+    "polygons": "aperio_xml",
+    "coco": "coco_masks",
+    "dicom": "dicom_images",
+    "dicomseg": "dicom_segmentations",
+    "member": "packed_members",
+    "colourmember": "packed_members",
+}
+"""Format of a content and the module that decodes it; modules are imported when first needed (they are heavy)."""
+
+# Share of a voxel by which the frames of image and mask may differ.
+_FRAME_TOLERANCE = 0.05
+
+
+class Decoder(Protocol):
+    """A module that opens some formats; errors name the file."""
+
+    def open_image(self, content: Content, how: ReadOptions) -> Stack:
+        """Return the image."""
+        ...
+
+    def open_mask(self, content: Content, image: Stack, how: ReadOptions) -> Stack:
+        """Return the mask of an image that is open; its values are whole numbers, (H, W) a plane."""
+        ...
+
+
+def open_image(content: Content, how: ReadOptions) -> Stack:
+    """Open an image.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be decoded; the text names the file.
+    """
+    return _decoder(content).open_image(content, how)
+
+
+def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
+    """Open the mask of an image.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be decoded or does not fit the image.
+    """
+    mask = _decoder(content).open_mask(content, image, how)
+    _check_match(content, image, mask)
+    return mask
+
+
+def open_pair(item: SourceItem, how: ReadOptions) -> tuple[Stack, Stack]:
+    """Open both sides of an item; files of a source in a store are fetched where this machine lacks them."""
+    ensure_local([*item.image.paths, *item.mask.paths, item.image.body])
+    image = open_image(item.image, how)
+    return image, open_mask(item.mask, image, how)
+
+
+def _decoder(content: Content) -> Decoder:
+    return cast(Decoder, import_module(f"hsmix_gen.pipeline.decoders.{FORMATS[content.format]}"))
+
+
+def _check_match(content: Content, image: Stack, mask: Stack) -> None:
+    if (*mask.size, mask.n_planes) != (*image.size, image.n_planes):
+        raise SourceError(
+            f"{content.uri} is {_size_text(mask)}, its image {_size_text(image)}; "
+            "export the mask at the size of the image"
+        )
+    if image.frame is None or mask.frame is None:
+        return
+    voxel = np.linalg.norm(image.frame[:3, :3], axis=0).min()
+    corners = np.array(np.meshgrid(*([0, n - 1] for n in (*image.size[::-1], image.n_planes)))).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = np.linalg.norm((image.frame @ corners - mask.frame @ corners)[:3], axis=0).max()
+    if apart > _FRAME_TOLERANCE * voxel:
+        raise SourceError(
+            f"{content.uri} lies {apart:.3g} mm beside its image in space; resample the mask onto the image"
+        )
+
+
+def _size_text(stack: Stack) -> str:
+    height, width = stack.size
+    return f"{width} x {height}" if stack.n_planes == 1 else f"{width} x {height} x {stack.n_planes}"

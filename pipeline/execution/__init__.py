@@ -1,0 +1,1 @@
+"""Who runs units of work: serial or Ray, isolation of failures, progress, signals."""

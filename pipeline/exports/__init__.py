@@ -1,0 +1,1 @@
+"""A finished dataset becomes the layout of another trainer."""

@@ -1,0 +1,230 @@
+"""What exporters are given: a finished dataset, its samples checked and decoded, and bytes that come out equal."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
+from hsmix_gen.pipeline.dataset.run_history import last_sources
+from hsmix_gen.pipeline.dataset.shard_readers import Stored, read_samples
+from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, soft_encoding_of
+from hsmix_gen.pipeline.files.atomic_files import matches
+from hsmix_gen.pipeline.files.state_names import STATE
+from hsmix_gen.pipeline.files.tables import read_manifest, read_sources
+from hsmix_gen.schemas import arrays
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import FileRecord, ManifestRow, SourceRecord
+from hsmix_gen.stages.imaging.intensity import ZSCORE_LIMIT
+from hsmix_gen.stages.labels.labels import SoftLabel
+
+FORMATS = ("webdataset", "parquet", "folder")
+"""Formats of an output, the one that is read fastest first."""
+_WHITE = {"uint8": 255, "uint16": 65535}
+
+
+class Dataset:
+    """A finished dataset with its manifest.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds none.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.described = read_dataset(root)
+        self.rows = {row.key: row for row in read_manifest(root / MANIFEST)}
+
+    @property
+    def classes(self) -> list[str]:
+        """Names by class id, background first; of the channels in multi-label."""
+        return list(self.described["classes"])
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether each class has a channel of its own."""
+        return bool(self.described["label_mode"] == "multilabel")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.described["size"]
+        return height, width
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return int(self.described["channels"])
+
+    @property
+    def dtype(self) -> str:
+        """Type of the pixels: uint8, uint16 or float32."""
+        return str(self.described["dtype"])
+
+    @property
+    def has_png(self) -> bool:
+        """Whether images are stored as PNG, and not as npy."""
+        return "image.png" in self.described["members"]
+
+    @property
+    def intensity(self) -> str:
+        """How numbers became pixels, a kind of `schemas.records.Intensity`."""
+        return str(self.described["intensity"]["kind"])
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Samples by split."""
+        return {split: int(told["samples"]) for split, told in self.described["splits"].items()}
+
+    @cached_property
+    def sources(self) -> dict[str, SourceRecord]:
+        """What is known of each source by its id; empty where the dataset was moved without its state."""
+        path = last_sources(self.root / STATE)
+        return {record.id: record for record in read_sources(path)} if path.is_file() else {}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample as exporters take it.
+
+    Attributes
+    ----------
+    key : str
+        Unique in the export: of a fold it has a prefix.
+    fold : int or None
+        Number of the output among those of the folds.
+    image_bytes : bytes
+        The PNG or npy file of the image, as it is stored.
+    image : (H, W, C) uint8, uint16 or float32
+    mask : (H, W) uint8
+        Class ids, 255 = ignore; of multi-label 1 + the last channel.
+    soft : (C, H, W) float16
+    """
+
+    key: str
+    fold: int | None
+    row: ManifestRow
+    image_bytes: bytes
+    image: arrays.Image
+    mask: arrays.Mask
+    soft: SoftLabel
+
+    @property
+    def split(self) -> str:
+        """Split of the sample."""
+        return self.row.split
+
+    def renamed(self, key: str) -> "Sample":
+        """Return the sample under another key."""
+        return replace(self, key=key)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what is known of how it was made, as plain JSON values; the key is that of the export."""
+        return {**self.row.provenance(), "key": self.key}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose of an export; a kind takes what it needs."""
+
+    name: str | None = None
+    """Of the exported dataset; none: that of the output."""
+    dataset_id: int = 501
+    side: int = 1024
+    """Of square images in pixels."""
+
+
+class Exporter(Protocol):
+    """Writes the samples of one export into a folder that is empty at first.
+
+    Made with the folder, the datasets (one, or those of the folds) and the options; an ``OutputError`` tells what the
+    format cannot hold.
+    """
+
+    guide: str
+    """For README.txt: the layout, how its reader is pointed at it, and what to mind."""
+
+    def add(self, sample: Sample) -> str | None:
+        """Take a sample; a reason is returned where the reader could not use it and it is left out."""
+        ...
+
+    def finish(self) -> list[str]:
+        """Write what remains; return what the user should know."""
+        ...
+
+
+def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]:
+    """Yield the samples of a dataset in the order of its shards, each checked against the manifest.
+
+    Raises
+    ------
+    OutputError
+        If a file or an image does not match its checksum, or a sample is missing or there twice.
+    """
+    form = next(form for form in FORMATS if form in dataset.described["formats"])
+    files = dataset.described["formats"][form]
+    left = dict(dataset.rows)
+    for file in files:
+        path = dataset.root / file["path"]
+        if not matches(FileRecord(file["path"], file["bytes"], file["sha256"]), dataset.root):
+            raise OutputError(f"{path} is missing or does not match its size and checksum; run the same command again")
+        for stored in read_samples(path, form, dataset.described["members"]):
+            row = left.pop(stored.key, None)
+            if row is None or sha256_of(stored.image) != row.sha256:
+                raise OutputError(f"{path}: image of sample {stored.key} is not in {MANIFEST}; see hsmix-gen verify")
+            try:
+                image, mask, soft = decoded(stored, dataset)
+            except (ValueError, OSError) as error:
+                raise OutputError(f"{path}: sample {stored.key} cannot be decoded ({error}); make it again") from None
+            yield Sample(stored.key, fold, row, stored.image, image, mask, soft)
+    if left:
+        raise OutputError(f"{dataset.root} lacks {len(left)} samples of {MANIFEST}, first {min(left)}; run it again")
+
+
+def decoded(stored: Stored, dataset: Dataset) -> tuple[arrays.Image, arrays.Mask, SoftLabel]:
+    """Return image (H, W, C), mask (H, W) and soft label (C, H, W) of a stored sample, however it is encoded."""
+    image = _picture(stored.image) if dataset.has_png else np.load(io.BytesIO(stored.image), allow_pickle=False)
+    encoding, shape = soft_encoding_of(dataset.described), tuple(dataset.described["soft"]["shape"])
+    soft = decode_soft(stored.soft, encoding, shape)
+    return image.reshape(*dataset.size, dataset.channels), _picture(stored.mask), soft
+
+
+def _picture(data: bytes) -> npt.NDArray[Any]:
+    with Pillow.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
+
+
+def unit_image(image: arrays.Image, dataset: Dataset) -> npt.NDArray[np.float32]:
+    """Return an image as float32 in [0, 1]; of a z-score the 4 deviations to either side of 0 are spread over it."""
+    if dataset.dtype in _WHITE:
+        return image.astype(np.float32) / np.float32(_WHITE[dataset.dtype])
+    spread = (image / np.float32(ZSCORE_LIMIT) + 1) / 2 if dataset.intensity == "zscore" else image
+    return np.clip(spread, 0, 1).astype(np.float32)
+
+
+def check_has_unit(dataset: Dataset, kind: str) -> None:
+    """Refuse images whose numbers have no white, so that [0, 1] means nothing for them."""
+    if dataset.dtype == "float32" and dataset.intensity == "none":
+        raise OutputError(
+            f"{kind} wants images in 0 to 1, {dataset.root} holds float32 as they were; make it with --intensity window"
+        )
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file of an export and, where it is the first one there, its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

@@ -1,0 +1,82 @@
+"""MosaicML Streaming: MDS shards, written by its own writer."""
+
+import io
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.dataset.sample_members import encode_soft
+from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample
+from hsmix_gen.schemas.errors import OutputError
+
+_SHARD_BYTES = 2**26
+
+GUIDE = """
+SPLIT/ holds MDS shards with sha1 sums: key, image ({image}), mask (a picture of class ids), soft (npz bytes), json.
+
+    from streaming import StreamingDataset
+    rows = StreamingDataset(local="train", shuffle=True, batch_size=8, validate_hash="sha1")
+    row = rows[0]
+    image, mask = np.asarray(row["image"]), np.asarray(row["mask"])
+    soft = np.load(io.BytesIO(row["soft"]))["soft"]        # (C, H, W) float16, for a loss that takes probabilities
+
+From an object store: StreamingDataset(remote="s3://...", local="/scratch/...").
+"""
+
+
+def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "MdsExport":  # noqa: ARG001
+    """Return the exporter.
+
+    Raises
+    ------
+    OutputError
+        If MosaicML Streaming is not installed.
+    """
+    try:
+        make_writer = import_module("streaming").MDSWriter
+    except ImportError as error:
+        raise OutputError(
+            f"mds is written by MosaicML Streaming, which cannot be imported ({error}); pip install 'hsmix-gen[mds]' "
+            "in an environment of its own, as it wants an older numpy"
+        ) from None
+    return MdsExport(folder, datasets[0], make_writer)
+
+
+class MdsExport:
+    """Writes a folder of MDS shards for each split."""
+
+    def __init__(self, folder: Path, dataset: Dataset, make_writer: Any) -> None:
+        self._folder, self._make = folder, make_writer
+        self._has_png = dataset.has_png
+        height, width = dataset.size
+        image = "png" if self._has_png else f"ndarray:{dataset.dtype}:{height},{width},{dataset.channels}"
+        self._columns = {"key": "str", "image": image, "mask": "png", "soft": "bytes", "json": "json"}
+        self._writers: dict[str, Any] = {}
+        self.guide = GUIDE.format(image="a picture" if self._has_png else f"(H, W, C) {dataset.dtype}")
+
+    def add(self, sample: Sample) -> None:
+        """Give a sample to the writer of its split."""
+        if sample.split not in self._writers:
+            self._writers[sample.split] = self._make(
+                out=str(self._folder / sample.split),
+                columns=self._columns,
+                hashes=["sha1"],
+                size_limit=_SHARD_BYTES,
+            )
+        self._writers[sample.split].write(
+            {
+                "key": sample.key,
+                "image": Pillow.open(io.BytesIO(sample.image_bytes)) if self._has_png else sample.image,
+                "mask": Pillow.fromarray(sample.mask),
+                "soft": encode_soft(sample.soft),
+                "json": sample.provenance(),
+            }
+        )
+
+    def finish(self) -> list[str]:
+        """Write the last shards and the indexes."""
+        for writer in self._writers.values():
+            writer.finish()
+        return []

@@ -1,0 +1,75 @@
+"""Files of nnU-Net: pictures, or NIfTI of one slice, one a channel; equal for equal arrays."""
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.dataset.sample_members import encode_png
+from hsmix_gen.pipeline.exports.base import write
+from hsmix_gen.schemas import arrays
+from hsmix_gen.schemas.records import IGNORE
+
+_FAR_MM = 999.0
+"""Distance to a next slice, as nnU-Net itself gives it to pictures, so that it plans in two dimensions."""
+_GZIP_LEVEL = 1
+
+
+class LabelFiles:
+    """Writes labels; ignored pixels get their value last, as it has to be the greatest of all labels.
+
+    Attributes
+    ----------
+    is_png : bool
+        Whether files are PNG, and not NIfTI; images and labels have one ending.
+    with_ignore : dict
+        Files with ignored pixels and their spacing.
+    """
+
+    def __init__(self, *, is_png: bool) -> None:
+        self.is_png = is_png
+        self.ending = ".png" if is_png else ".nii.gz"
+        self.with_ignore: dict[Path, tuple[float, float]] = {}
+
+    def planes(self, image: arrays.Image, spacing: tuple[float, float]) -> list[bytes]:
+        """Return one NIfTI file for each channel."""
+        return [_nifti(image[..., channel], spacing) for channel in range(image.shape[-1])]
+
+    def write_label(
+        self, path: Path, label: arrays.Mask, ignored: npt.NDArray[np.bool_], spacing: tuple[float, float]
+    ) -> None:
+        """Write an (H, W) uint8 label."""
+        if ignored.any():
+            label = np.where(ignored, np.uint8(IGNORE), label)
+            self.with_ignore[path] = spacing
+        write(path, encode_png(label) if self.is_png else _nifti(label, spacing))
+
+    def set_ignore(self, value: int) -> None:
+        """Give ignored pixels of all files their value."""
+        for path, spacing in self.with_ignore.items():
+            label = _read_png(path) if self.is_png else _read_nifti(path)
+            label = np.where(label == IGNORE, np.uint8(value), label)
+            path.write_bytes(encode_png(label) if self.is_png else _nifti(label, spacing))
+
+
+def _nifti(plane: npt.NDArray[Any], spacing: tuple[float, float]) -> bytes:
+    """Return an (H, W) plane as a NIfTI file of (W, H, 1): readers of nnU-Net turn the axes round, to (1, H, W)."""
+    rows, columns = spacing
+    affine = np.diag([columns, rows, max(_FAR_MM, rows, columns), 1.0])
+    image = nibabel.Nifti1Image(np.ascontiguousarray(plane.T)[..., None], affine)  # type: ignore[no-untyped-call]
+    return gzip.compress(image.to_bytes(), compresslevel=_GZIP_LEVEL, mtime=0)
+
+
+def _read_png(path: Path) -> npt.NDArray[Any]:
+    with Pillow.open(io.BytesIO(path.read_bytes())) as picture:
+        return np.asarray(picture)
+
+
+def _read_nifti(path: Path) -> npt.NDArray[Any]:
+    image = nibabel.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
+    return np.asarray(image.dataobj)[..., 0].T

@@ -1,0 +1,1 @@
+"""The inventory becomes the Zarr cache: images, superpixels, saliency, once per image."""

@@ -1,0 +1,120 @@
+"""The unit of work that fills the images layer: one block of images and masks, read and standardised."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.pipeline.decoders.registry import open_pair
+from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.layers import Carried, Layers
+from hsmix_gen.pipeline.files.local_mirror import ensure_local
+from hsmix_gen.pipeline.sources.inventory import Place
+from hsmix_gen.pipeline.sources.scan import cut, mask_values_of, part_digest
+from hsmix_gen.schemas.arrays import Image, Mask
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Intensity, Part, Refusal, SourceItem, SourceRecord
+from hsmix_gen.stages.imaging import intensity as intensities
+from hsmix_gen.stages.imaging import standardise
+from hsmix_gen.stages.labels.mask_values import to_channels, to_class_ids
+
+
+def make_images(
+    layers: Layers,
+    block: int,
+    sources: Sequence[SourceRecord],
+    carried: Carried,
+    places: Sequence[Place],
+    how: ReadOptions,
+    only: int | None = None,
+) -> BlockRecord:
+    """Read and standardise one block of pairs; what cannot be decoded becomes a refusal and a row of zeros.
+
+    A trial is of one of them and writes nothing.
+    """
+    facts = layers.facts
+    rows = layers.rows(block)
+    image = np.zeros((len(rows), *facts.size, facts.channels), dtype=facts.dtype)
+    mask = np.zeros((len(rows), *layers.mask_shape), dtype=np.uint8)
+    refusals = []
+    for i, source in carried.computed(sources, only):
+        try:
+            image[i], mask[i] = _standardised(source, places[i], facts, how)
+        except SourceError as error:
+            refusals.append(Refusal(source.id, source.image, "images", places[i].item.told(str(error))))
+    values = {"image": image, "mask": mask}
+    carried.fill("images", values)
+    files = FeatureCache(layers.root).write_block(layers.images, block, rows, values) if only is None else ()
+    return BlockRecord(layers.images, block, files, tuple(refusals))
+
+
+def _standardised(source: SourceRecord, place: Place, facts: DatasetFacts, how: ReadOptions) -> tuple[Image, Mask]:
+    image, mask, scale = _opened(place.item, how, facts.intensity, facts.channels, _stamps(place.item))
+    part = place.part
+    if (part_digest(image, part), part_digest(mask, part)) != (source.image_sha256, source.mask_sha256):
+        raise SourceError(f"{source.image} or its mask changed while the run was under way; leave it alone")
+    values = mask_values_of(mask, part, instances=facts.instances)
+    return _pixels(image, part, facts, scale), standardise.fit_mask(_labels(values, facts), facts.size, facts.fit)
+
+
+def _pixels(image: Stack, part: Part, facts: DatasetFacts, scale: intensities.Scale | None) -> Image:
+    """Return the pixels of a part in their stored size, type and channels, (H, W, C)."""
+    pixels = cut(_plane(image, part.plane, facts.channels), part)
+    if scale is None:
+        return standardise.fit_image(standardise.set_dtype(pixels, facts.dtype), facts.size, facts.fit)
+    body = image.body(part.plane)
+    body = None if body is None else cut(body, part)
+    # Numbers are rounded last, after they were resized.
+    scaled = standardise.fit_image(intensities.apply(pixels, scale, facts.intensity, body), facts.size, facts.fit)
+    return intensities.to_stored(scaled.astype(np.float32, copy=False), facts.dtype, facts.intensity)
+
+
+def _plane(image: Stack, index: int, channels: int) -> npt.NDArray[Any]:
+    plane = image.plane(index)
+    return standardise.set_channels(plane, channels) if image.is_picture else plane
+
+
+def _labels(values: npt.NDArray[Any], facts: DatasetFacts) -> Mask:
+    mapping = dict(facts.mask_values)
+    return to_channels(values, mapping, facts.n_classes) if facts.multilabel else to_class_ids(values, mapping)
+
+
+@lru_cache(maxsize=1)
+def _opened(
+    item: SourceItem, how: ReadOptions, intensity: Intensity, channels: int, _stamp: tuple[tuple[int, int], ...]
+) -> tuple[Stack, Stack, intensities.Scale | None]:
+    """Return both sides of an item and the scale of its intensities; there is none for pictures as they are.
+
+    The item that was opened last is kept, as the slices of a volume follow each other; the stamps of its files are
+    part of the key, so that a file that changed is opened again.
+    """
+    image, mask = open_pair(item, how)
+    if image.is_picture and intensity.kind == "none":
+        return image, mask, None
+    planes = (_plane(image, index, channels) for index in range(image.n_planes))
+    has_bodies = image.body(0) is not None
+    bodies = (_body(image, index) for index in range(image.n_planes)) if has_bodies else None
+    return image, mask, intensities.measure(planes, intensity, bodies)
+
+
+def _body(image: Stack, index: int) -> npt.NDArray[np.bool_]:
+    body = image.body(index)
+    assert body is not None
+    return body
+
+
+def _stamps(item: SourceItem) -> tuple[tuple[int, int], ...]:
+    ensure_local([*item.image.paths, *item.mask.paths, item.image.body])
+    stamps = []
+    for path in (*item.image.paths, *item.mask.paths, item.image.body):
+        if path:
+            try:
+                status = Path(path).stat()
+            except OSError as error:
+                raise SourceError(f"{path} cannot be read ({error.strerror}); was it moved?") from None
+            stamps.append((status.st_mtime_ns, status.st_size))
+    return tuple(stamps)

@@ -1,0 +1,106 @@
+"""Names of the cache's layers: a digest of everything that their bytes depend on, and of nothing else."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.execution import versions
+from hsmix_gen.pipeline.features import precomputed_maps
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
+from hsmix_gen.pipeline.files.local_mirror import here
+from hsmix_gen.pipeline.files.store_paths import location
+from hsmix_gen.pipeline.sources.source_records import content_digest, per_fold
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.digests import digest_of
+from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+
+IMAGES_VERSION = 2
+SUPERPIXELS_VERSION = 2
+SALIENCY_VERSION = 1
+"""Raised whenever an algorithm of ours gives other bytes for the same input."""
+
+
+def name_layers(
+    root: Path,
+    records: Sequence[SourceRecord],
+    facts: DatasetFacts,
+    config: RunConfig,
+    *,
+    gpu: bool,
+    earlier: Sequence[Layers] | None = None,
+) -> list[Layers]:
+    """Return the layers of a cache folder that belong to some sources and a configuration, one set for each fold.
+
+    Folds share images and superpixels, and saliency too where no network is fitted to their training images.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the cache.
+    records : sequence of SourceRecord
+    facts : DatasetFacts
+    config : RunConfig
+    gpu : bool
+        Whether Grad-CAM is computed on a GPU.
+    earlier : sequence of Layers or None
+        The features of the sources before they were extended, one set for each fold; their networks are kept.
+    """
+    images = digest_of(
+        {
+            "version": IMAGES_VERSION,
+            "content": content_digest(records),
+            "facts": dataclasses.asdict(facts) | {"classes": len(facts.classes)},
+            "libraries": versions.versions_of(versions.IMAGES),
+        }
+    )
+    superpixels = digest_of(
+        {
+            "version": SUPERPIXELS_VERSION,
+            "images": images,
+            "config": config.superpixels.model_dump(mode="json"),
+            "libraries": versions.versions_of(versions.SUPERPIXELS),
+        }
+    )
+    folds = per_fold(records)
+    befores: Sequence[Layers | None] = earlier or [None] * len(folds)
+    return [
+        Layers(
+            root=root,
+            images=f"images-{images}",
+            superpixels=f"superpixels-{superpixels}",
+            saliency="saliency-" + digest_of({"images": images, **_saliency_key(seen, config, before, gpu=gpu)}),
+            facts=facts,
+            n_rows=len(seen),
+            variants=config.superpixels.variants,
+        )
+        for seen, before in zip(folds, befores, strict=True)
+    ]
+
+
+def _saliency_key(
+    records: Sequence[SourceRecord], config: RunConfig, earlier: Layers | None, *, gpu: bool
+) -> dict[str, Any]:
+    saliency = config.saliency
+    key: dict[str, Any] = {"version": SALIENCY_VERSION, "backend": saliency.backend}
+    if saliency.backend == "precomputed":
+        return {
+            **key,
+            "maps": precomputed_maps.folder_digest(location(saliency.folder or ""), [r.id for r in records]),
+        }
+    if saliency.backend != "gradcam":
+        return {**key, "libraries": versions.versions_of(versions.STATIC_SALIENCY)}
+    # Float sums differ in their last bits between processors and GPUs.
+    key |= {"device": "gpu" if gpu else "cpu", "libraries": versions.versions_of(versions.GRADCAM)}
+    key |= {"config": _gradcam_settings(saliency), "seed": config.seed}
+    if saliency.weights is not None:
+        key["weights"] = sha256_of_file(here(location(saliency.weights)))
+    if earlier is not None:
+        return {**key, "network of": earlier.saliency}
+    # The fitted network and the choice of the layer follow from the split.
+    return {**key, "splits": [record.split for record in records]}
+
+
+def _gradcam_settings(saliency: SaliencyConfig) -> dict[str, Any]:
+    return saliency.model_dump(mode="json", exclude={"weights", "folder", "backend"})

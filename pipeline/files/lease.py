@@ -1,0 +1,189 @@
+"""One driver to a folder: a lease with a heartbeat, refused to a second driver and taken over once it is stale."""
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.schemas.errors import HsmixError, OutputError
+
+LEASE_FILE = "lease.json"
+HEARTBEAT_S = 5.0
+"""Seconds between two beats."""
+TTL_BEATS = 6
+"""Beats that may fail before a lease counts as stale."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease.
+
+    Attributes
+    ----------
+    token : str
+        Of one run of one driver.
+    born : str
+        When the process was started, as the kernel counts, so that a process of the same number is not taken for it.
+    beat : int
+        Counts up while the driver lives; clocks of two machines are never compared.
+    """
+
+    token: str
+    host: str
+    pid: int
+    born: str
+    beat: int = 0
+
+
+class Lease:
+    """Keeps other drivers off a folder while it is entered.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the lease lies, for example ``OUTPUT/.hsmix``.
+    subject : str
+        What is held, for messages.
+    note : callable
+        Told when a lease of another driver has to be watched.
+    heartbeat_s : float
+        Seconds between two beats.
+
+    Raises
+    ------
+    OutputError
+        On entering, if another driver is at work there.
+    """
+
+    def __init__(
+        self, folder: Path, subject: str, note: Callable[[str], None], *, heartbeat_s: float = HEARTBEAT_S
+    ) -> None:
+        self._path = folder / LEASE_FILE
+        self._subject, self._note, self._heartbeat_s = subject, note, heartbeat_s
+        self._mine = Holder(secrets.token_hex(8), socket.gethostname(), os.getpid(), _born(os.getpid()))
+        self._ended = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._beat, name="hsmix-lease", daemon=True)
+
+    def check_free(self) -> None:
+        """Refuse a folder where another driver is at work.
+
+        Raises
+        ------
+        OutputError
+            If one is.
+        """
+        held = self._read()
+        if held is not None and not self._is_stale(held):
+            raise OutputError(
+                f"{self._subject} is being written by process {held.pid} on {held.host}; "
+                "wait until it has ended, or choose another folder"
+            )
+
+    def __enter__(self) -> "Lease":
+        self.check_free()
+        self._write(self._mine)
+        # Of two drivers that found the same stale lease only the one that wrote last reads itself.
+        time.sleep(min(0.2, self._heartbeat_s))
+        self.check()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        # A store that is away must not hide why the job ended; without a beat the lease is stale soon.
+        with contextlib.suppress(OSError, HsmixError):
+            if self._is_mine(self._read()):
+                self._path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Refuse to go on if another driver has taken the lease over.
+
+        Raises
+        ------
+        OutputError
+            If it has: this driver was taken for dead, for example while its machine slept.
+        """
+        if self._lost or not self._is_mine(self._read()):
+            raise OutputError(
+                f"{self._subject} was taken over by another driver, as this one gave no sign of life; "
+                "let that one finish, then run the same command again"
+            )
+
+    def _beat(self) -> None:
+        beat = 0
+        while not self._ended.wait(self._heartbeat_s):
+            try:
+                if not self._is_mine(self._read()):
+                    self._lost = True
+                    return
+                beat += 1
+                self._write(Holder(**{**asdict(self._mine), "beat": beat}))
+            except (OSError, HsmixError):
+                continue  # a full disk or a store that is away for a moment: the next beat may pass
+
+    def _is_stale(self, held: Holder) -> bool:
+        """Return whether the driver of a lease is dead: known here, or silent for so many beats elsewhere."""
+        if held.host == self._mine.host:
+            return _born(held.pid) != held.born
+        wait_s = TTL_BEATS * self._heartbeat_s
+        self._note(f"a driver on {held.host} was at work here; watching for {wait_s:.0f} s whether it still is")
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            time.sleep(self._heartbeat_s / 5)
+            now = self._read()
+            if now is None:
+                return True
+            if (now.token, now.beat) != (held.token, held.beat):
+                return False
+        return True
+
+    def _is_mine(self, held: Holder | None) -> bool:
+        return held is not None and held.token == self._mine.token
+
+    def _write(self, holder: Holder) -> None:
+        atomic_files.write_json(self._path, asdict(holder))
+
+    def _read(self) -> Holder | None:
+        """Return who holds the lease; one that cannot be read was torn by what killed its driver."""
+        try:
+            raw: dict[str, Any] = atomic_files.read_json(self._path)
+            return Holder(**raw)
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+
+def _born(pid: int) -> str:
+    """Return when a process of this machine was started, in ticks since boot, or an empty text if it is dead."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "" if not _is_alive(pid) else "unknown"
+    fields = status.rpartition(")")[2].split()
+    # A zombie holds nothing any more.
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _is_alive(pid: int) -> bool:
+    """Return whether a process exists, where there is no /proc to ask."""
+    if Path("/proc/self").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,99 @@
+"""Parquet tables other than shards: sources and manifest, written whole."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return a Parquet file as a table; a damaged one raises ``ValueError``."""
+    # A path given as text could be taken for a partitioned folder; the bytes are what is meant. Of a Python file a
+    # thread of Arrow may still hold on when the process ends, which then aborts it (apache/arrow#34314).
+    with pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+        return file.read(use_threads=False)
+
+
+def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
+    """Write ``sources.parquet``."""
+    table = pa.Table.from_pylist([asdict(record) for record in sources], schema=SOURCES_SCHEMA)
+    atomic_files.write_whole(path, _parquet(table))
+
+
+def read_sources(path: Path) -> list[SourceRecord]:
+    """Return the rows of ``sources.parquet``.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
+    """
+    try:
+        return [
+            SourceRecord(**{**row, "spacing": None if row["spacing"] is None else tuple(row["spacing"])})
+            for row in read_table(path).to_pylist()
+        ]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(
+            f"{path} is damaged ({reason}), so that changed sources cannot be told; choose another folder, or start "
+            "anew with --fresh"
+        ) from None
+
+
+def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:
+    """Return manifest rows as a table."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=MANIFEST_SCHEMA)
+
+
+def manifest_bytes(batches: Sequence[pa.Table]) -> bytes:
+    """Return ``manifest.parquet`` from tables of rows, sorted by key."""
+    return _parquet(pa.concat_tables([MANIFEST_SCHEMA.empty_table(), *batches]).sort_by("key"))
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """Return the rows of ``manifest.parquet``.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
+    """
+    try:
+        rows = read_table(path).to_pylist()
+        return [ManifestRow.of(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
+
+
+def count_manifest(path: Path) -> int:
+    """Return how many rows ``manifest.parquet`` has, which its last bytes tell.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged there.
+    """
+    try:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+            return int(file.metadata.num_rows)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", store_schema=True)
+    return buffer.getvalue()

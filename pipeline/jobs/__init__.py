@@ -1,0 +1,1 @@
+"""Whole runs behind the commands."""

@@ -1,0 +1,287 @@
+"""Room for a run: what is still to be written, from counts alone, against what file systems have free."""
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hsmix_gen.pipeline.dataset.folder_format import folder_files
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.dataset.sample_members import image_is_png, member_names
+from hsmix_gen.pipeline.execution.human_units import size_text
+from hsmix_gen.pipeline.features.feature_cache import RECORDS, ArraySpec
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
+from hsmix_gen.pipeline.files.store_paths import is_remote
+from hsmix_gen.pipeline.mixing.generate import sample_bytes
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import SPLITS, DatasetFacts, ScanResult, SourceRecord
+from hsmix_gen.stages.planning.cutting import more_shards, pass_through_shards, shard_count, training_samples
+
+# Stored bytes per raw byte, at the upper end of what real data of nine kinds took (dermoscopy, histology, blood
+# cells, CT, MRI): images 0.60 to 1.00 and as PNG 0.43 to 0.80, without blank background, which is counted apart;
+# labels of superpixels 0.03 to 0.15, masks 0.01 to 0.06, saliency 0.60 to 1.00, soft labels 0.02 to 0.10.
+_CACHED = {"image": 1.0, "mask": 0.06, "labels": 0.15, "count": 1.0, "saliency": 1.0}
+_PNG = 0.85
+_MASK = 0.06
+_SOFT = 0.1
+"""Bytes of a compressed soft label for each pixel of each class; 2 where it is not compressed."""
+_SAMPLE_BYTES = 6144
+"""Headers in tar files, provenance inside of the sample, in the record of its shard and in the manifest."""
+_SHARD_BYTES = 20_480
+_PREVIEW_PANELS = 24
+"""Panels of the preview that cost as much as an RGB image; the others are flat."""
+_DESCRIPTION_BYTES = 65_536
+_DESCRIPTION_FILES = 10
+_ROW_BYTES = 512
+_ALLOCATED_BYTES = 4096
+"""What a file system gives at least; what it says of its blocks is, over NFS, the size of a request."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What is still to be written below a folder, roughly."""
+
+    folder: Path
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the file system of a folder has left for this user; `files` is None where it sets no limit."""
+
+    device: int
+    bytes: int
+    files: int | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is needed on local file systems, and the least that one of them has free; None if all lie in stores."""
+
+    needed: int
+    free: int | None
+
+
+def cache_need(layers: Sequence[Layers], *, blank: float = 0.0) -> Need:
+    """Return what is missing in a cache.
+
+    Parameters
+    ----------
+    layers : sequence of Layers
+        One for each fold; what folds share is counted once.
+    blank : float
+        Share of the images that is background, see `blank_share`.
+    """
+    n_bytes, n_files = 0.0, 0
+    counted: set[str] = set()
+    for fold in layers:
+        for layer in fold.names.values():
+            if layer in counted:
+                continue
+            counted.add(layer)
+            specs = fold.arrays(layer)
+            blocks, rows = missing_in(fold, layer)
+            n_bytes += rows * (sum(_row_bytes(spec, blank) for spec in specs) + _ROW_BYTES)
+            n_files += blocks * (len(specs) + 1)
+    return Need(layers[0].root, int(n_bytes), n_files)
+
+
+def blank_share(scans: Sequence[ScanResult]) -> float:
+    """Return the share of pixels of usable arrays that are background: most of what skull-stripped heads show."""
+    zeros = [scan.zeros for scan in scans if scan.problem is None]
+    return sum(zeros) / len(zeros) if zeros else 0.0
+
+
+def missing_in(layers: Layers, layer: str) -> tuple[int, int]:
+    """Return how many blocks of a layer have no record, and their rows."""
+    done = [int(name) for name in _finished(layers.root / RECORDS / layer) if name.isdecimal()]
+    there = [len(layers.rows(block)) for block in done]
+    return layers.n_blocks - sum(map(bool, there)), layers.n_rows - sum(there)
+
+
+def output_need(
+    output: Output, records: Sequence[SourceRecord], facts: DatasetFacts, config: RunConfig, *, blank: float = 0.0
+) -> Need:
+    """Return what is missing in the output of one fold, or of a dataset without folds.
+
+    Parameters
+    ----------
+    output : Output
+    records : sequence of SourceRecord
+        As the fold sees them.
+    facts : DatasetFacts
+    config : RunConfig
+    blank : float
+        Share of the images that is background.
+    """
+    generations = [(_images(bound.records), bound.copies) for bound in output.bindings.read()]
+    wanted = _images(records), config.mix.copies
+    if generations[-1:] == [wanted]:
+        if output.is_complete:
+            return Need(output.root, 0, 0)
+    else:
+        generations.append(wanted)
+    done = _finished(output.state / SHARD_RECORDS)
+    samples = shards = 0
+    for split in SPLITS:
+        finished = sum(name.startswith(f"{split}-") for name in done)
+        counts = [(images[split], copies) for images, copies in generations]
+        n_samples, n_shards = _planned(counts, facts, config) if split == "train" else _passed_through(counts, config)
+        if n_shards:
+            samples += n_samples - n_samples * min(finished, n_shards) // n_shards
+            shards += n_shards - min(finished, n_shards)
+    members = member_names(facts.channels, facts.dtype, config.output.soft_encoding)
+    formats = config.output.formats
+    one = sum(_members_bytes(facts, config, blank) for _ in formats) + _SAMPLE_BYTES
+    per_sample = len(folder_files("", members)) if "folder" in formats else 0
+    files = shards * (1 + sum(form != "folder" for form in formats)) + samples * per_sample + _DESCRIPTION_FILES
+    described = _DESCRIPTION_BYTES + int(_PREVIEW_PANELS * 3 * _PNG * facts.size[0] * facts.size[1])
+    return Need(output.root, samples * one + shards * _SHARD_BYTES + described, files)
+
+
+def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Path], Room] | None = None) -> Found:
+    """Refuse a run that its file systems cannot hold; object stores are taken to have no end.
+
+    Parameters
+    ----------
+    needs : sequence of Need
+        Those on one file system are added up.
+    config : RunConfig
+        Decides which ways out are told.
+    room_of : callable, optional
+        Tells the room of a folder that exists.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    OutputError
+        With what is needed, what is there, and the ways out.
+    """
+    local = [need for need in needs if not is_remote(need.folder)]
+    rooms: dict[int, Room] = {}
+    homes: dict[int, list[Need]] = {}
+    for need in local:
+        room = (room_of or room_left)(_existing(need.folder))
+        rooms[room.device] = room
+        homes.setdefault(room.device, []).append(need)
+    for device, together in homes.items():
+        _check_room(together, rooms[device], config)
+    needed = sum(_allocated(need) for need in local)
+    return Found(needed, min((room.bytes for room in rooms.values()), default=None))
+
+
+def room_left(folder: Path) -> Room:
+    """Return what the file system of a folder has left; reserves for the superuser are not counted."""
+    found = os.statvfs(folder)
+    # Some file systems make inodes as they go and tell 0 of 0.
+    files = found.f_favail if found.f_files else None
+    return Room(folder.stat().st_dev, found.f_bavail * found.f_frsize, files)
+
+
+def _check_room(needs: Sequence[Need], room: Room, config: RunConfig) -> None:
+    greatest = max(needs, key=lambda need: need.bytes)
+    n_bytes, n_files = sum(map(_allocated, needs)), sum(need.files for need in needs)
+    told = []
+    if n_bytes > room.bytes:
+        told.append(f"about {size_text(n_bytes)} more, has {size_text(room.bytes)} free")
+    if room.files is not None and n_files > room.files:
+        told.append(f"{n_files} more files, has room for {room.files}")
+    if told:
+        where = " and ".join(dict.fromkeys(str(need.folder) for need in needs if need.bytes) or [str(greatest.folder)])
+        raise OutputError(
+            f"{where} needs {' and '.join(told)}; {', '.join(_ways_out(len(needs) > 1, config))}, "
+            "or go on regardless with -o run.check_space=false"
+        )
+
+
+def _ways_out(has_both: bool, config: RunConfig) -> list[str]:
+    ways = ["make room", "choose another folder"]
+    if has_both:
+        ways.append("put the features elsewhere with --cache")
+    if "folder" in config.output.formats:
+        ways.append("leave out --format folder")
+    ways.append("lower --copies or --limit")
+    if config.image.dtype in ("auto", "uint16", "float32"):
+        ways.append("store fewer bits with --dtype uint8")
+    return ways
+
+
+def _allocated(need: Need) -> int:
+    """Return bytes with what file systems add: the last block of each file is half empty."""
+    return need.bytes + need.files * _ALLOCATED_BYTES // 2
+
+
+def _images(records: Sequence[SourceRecord]) -> Counter[str]:
+    """Return how many usable images each split has."""
+    return Counter(record.split for record in records if record.refusal is None)
+
+
+def _planned(counts: Sequence[tuple[int, int]], facts: DatasetFacts, config: RunConfig) -> tuple[int, int]:
+    """Return training samples and shards without making the plan, which costs seconds for a million samples.
+
+    Parameters
+    ----------
+    counts : sequence of (int, int)
+        Images and copies of each generation.
+    facts : DatasetFacts
+    config : RunConfig
+    """
+    readers = config.output.readers
+    held = [training_samples(n, config.mix.model_copy(update={"copies": copies})) for n, copies in counts]
+    if not held[0]:
+        return 0, 0
+    size = sample_bytes(facts, config.output.soft_encoding)
+    first = shard_count(held[0], config.mix, shards=config.output.shards, sample_bytes=size, readers=readers)
+    further = [
+        more_shards(now - before, config.mix, per_shard=held[0] / first, readers=readers)
+        for before, now in itertools.pairwise(held)
+    ]
+    return held[-1], first + sum(further)
+
+
+def _passed_through(counts: Sequence[tuple[int, int]], config: RunConfig) -> tuple[int, int]:
+    """Return samples and shards of a split that is not mixed; parameters as above."""
+    held = [0, *(n for n, _ in counts)]
+    shards = [pass_through_shards(now - before, config.output.readers) for before, now in itertools.pairwise(held)]
+    return held[-1], sum(shards)
+
+
+def _members_bytes(facts: DatasetFacts, config: RunConfig, blank: float) -> int:
+    """Return the bytes of image, mask and soft label of one sample."""
+    pixels = facts.size[0] * facts.size[1]
+    raw = pixels * facts.channels * np.dtype(facts.dtype).itemsize
+    image = raw * (_PNG * _filled(blank) if image_is_png(facts.channels, facts.dtype) else 1)
+    soft = pixels * facts.n_classes * (2 if config.output.soft_encoding == "npy" else _SOFT)
+    return int(image + pixels * _MASK + soft)
+
+
+def _row_bytes(spec: ArraySpec, blank: float) -> float:
+    stored = _CACHED[spec.name] * (_filled(blank) if spec.name == "image" else 1)
+    return float(np.prod(spec.row) * np.dtype(spec.dtype).itemsize * stored)
+
+
+def _filled(blank: float) -> float:
+    """Return the share of pixels that take bytes, with a margin: resizing and mixing smear the border."""
+    return min(1.0, 1.25 * (1 - blank) + 0.05)
+
+
+def _finished(folder: Path) -> set[str]:
+    """Return the names of the records in a folder; whether their files match is looked at where they are used."""
+    return {path.stem for path in atomic_files.finished_files(folder, ".json")}
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,145 @@
+"""The dry run: how many samples, bytes and minutes a run would take, from a timed probe on a few images."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.human_units import size_text, time_text
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.execution.units import SerialRunner
+from hsmix_gen.pipeline.features.cache_description import Prepared
+from hsmix_gen.pipeline.features.layer_keys import name_layers
+from hsmix_gen.pipeline.features.prepare import prepare
+from hsmix_gen.pipeline.jobs.run import processors
+from hsmix_gen.pipeline.mixing.generate import generate, plan_samples
+from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows, take_inventory
+from hsmix_gen.pipeline.sources.source_records import per_fold
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.stages.planning.pairing import Plan
+
+PROBE_IMAGES = 6
+PROBE_STEPS = 10
+PROBE_COPIES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a run would take.
+
+    Attributes
+    ----------
+    seconds : dict
+        Work of each stage on one processor.
+    """
+
+    images: int
+    refused: int
+    samples: int
+    shards: int
+    output_bytes: int
+    cache_bytes: int
+    seconds: dict[str, float]
+    workers: int
+
+    @property
+    def wall_seconds(self) -> float:
+        """Time with all workers; the network is fitted by one of them while the others segment."""
+        rest = sum(value for name, value in self.seconds.items() if name != "network")
+        return max(self.seconds.get("network", 0.0), (rest + self.seconds.get("network", 0.0)) / self.workers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How many times more a run has than its probe: images, samples, and folds."""
+
+    images: float
+    samples: float
+    folds: int
+
+
+def estimate_text(source: Path, config: RunConfig, reporter: Reporter) -> str:
+    """Return the estimate of a run in words; nothing is written but temporary files."""
+    found = estimate(source, config, reporter)
+    stages = ", ".join(f"{name} {time_text(value)}" for name, value in found.seconds.items())
+    return "\n".join(
+        [
+            f"would write {found.samples} samples in {found.shards} shards from {found.images} images "
+            f"({found.refused} refused)",
+            f"  output about {size_text(found.output_bytes)}, cache about {size_text(found.cache_bytes)}",
+            f"  about {time_text(found.wall_seconds)} with {found.workers} workers (one processor: {stages})",
+        ]
+    )
+
+
+def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
+    """Measure the whole job on a few training images and scale it to the plan."""
+    runner = SerialRunner(has_gpu=False)
+    inventory = take_inventory(source, config, runner, reporter)
+    probe = _probe_inventory(inventory)
+    n_probe = len(probe.records)
+    reporter.note(f"timing a probe of {n_probe} images")
+    small = _probe_config(config)
+    with tempfile.TemporaryDirectory() as folder:
+        # Done twice: the first time pays for imports and first use, which a long run does not notice.
+        for name in ("warm", "timed"):
+            quiet = Reporter(SilentDisplay())
+            cache = Path(folder) / name / "cache"
+            (prepared,) = prepare(
+                probe, name_layers(cache, probe.records, probe.facts, small, gpu=False), small, runner, quiet
+            )
+            result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
+        cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    usable = [record for record in inventory.records if record.refusal is None]
+    plans = _plans(prepared, inventory, config)
+    n_samples = sum(plan.n_samples for plan in plans)
+    scale = Scale(len(usable) / n_probe, n_samples / result.samples, len(plans))
+    return Estimate(
+        images=len(usable),
+        refused=len(inventory.records) - len(usable) + len(inventory.unpaired),
+        samples=n_samples,
+        shards=sum(part.n_shards for plan in plans for part in plan.splits),
+        output_bytes=result.bytes * n_samples // result.samples,
+        cache_bytes=cache_bytes * len(inventory.records) // n_probe,
+        seconds=_scaled(quiet.seconds, prepared, config, scale),
+        workers=config.run.workers or processors(),
+    )
+
+
+def _probe_inventory(inventory: Inventory) -> Inventory:
+    rows = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None]
+    if len(rows) < 2:
+        raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; see inspect")
+    step = max(1, len(rows) // PROBE_IMAGES)
+    # A probe has no folds: they repeat its work.
+    probe = chosen_rows(inventory, rows[::step][:PROBE_IMAGES])
+    return dataclasses.replace(probe, records=[dataclasses.replace(record, fold=None) for record in probe.records])
+
+
+def _probe_config(config: RunConfig) -> RunConfig:
+    saliency = config.saliency.model_copy(update={"fit_steps": PROBE_STEPS, "probe_images": 2})
+    mix = config.mix.model_copy(update={"copies": PROBE_COPIES, "batch_size": 2, "partners": "any"})
+    output = config.output.model_copy(update={"shards": 1, "ranks": 1, "workers_per_rank": 1})
+    return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
+
+
+def _plans(prepared: Prepared, inventory: Inventory, config: RunConfig) -> list[Plan]:
+    """Return the plan of each fold."""
+    return [plan_samples(prepared.layers.facts, records, config) for records in per_fold(inventory.records)]
+
+
+def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:
+    network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
+    # A network, and what follows from it, is made for each fold.
+    networks = scale.folds if prepared.saliency["backend"] == "gradcam" else 1
+    scaled = {
+        "images": seconds["images"] * scale.images,
+        "superpixels": (seconds["superpixels"] - sum(network.values())) * scale.images,
+        "saliency": seconds["saliency"] * scale.images * networks,
+        "mix": seconds["mix"] * scale.samples,
+    }
+    if prepared.saliency["backend"] == "gradcam":
+        fit = network["fit"] * config.saliency.fit_steps / PROBE_STEPS
+        scaled["network"] = (fit + network["layer"] * config.saliency.probe_images / 2) * networks
+    return scaled

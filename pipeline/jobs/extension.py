@@ -1,0 +1,128 @@
+"""The features of a dataset that is extended: those of what is added, beside those that are there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.run_history import EXTENSION, Bound
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.units import Runner
+from hsmix_gen.pipeline.features.cache_description import Prepared
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.layer_keys import name_layers
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.features.prepare import Earlier, prepare
+from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry, without_fold_view
+from hsmix_gen.pipeline.sources.inventory import Inventory, of_records
+from hsmix_gen.pipeline.sources.source_records import content_digest
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.digests import digest_of
+from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+
+
+@dataclass(frozen=True)
+class Link:
+    """The features of one generation of sources.
+
+    Attributes
+    ----------
+    layers : sequence of Layers
+        One for each fold.
+    records : sequence of SourceRecord
+        Their rows, each with its own fold.
+    earlier : Link or None
+        The features that those of the same images are taken over from.
+    """
+
+    layers: Sequence[Layers]
+    records: Sequence[SourceRecord]
+    earlier: "Link | None" = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every block is there and matches its record."""
+        cache = FeatureCache(self.layers[0].root)
+        names = {name for fold in self.layers for name in fold.names.values()}
+        return all(len(cache.records(name)) == self.layers[0].n_blocks for name in names)
+
+
+def link_features(
+    cache: Path,
+    folds: Sequence[Sequence[Bound]],
+    inventory: Inventory,
+    config: RunConfig,
+    *,
+    gpu: bool,
+) -> Link:
+    """Return where the features of a source lie, after those of all generations before it.
+
+    Parameters
+    ----------
+    cache : Path
+        Features of the first generation; those of later ones lie in folders inside of it.
+    folds : sequence of sequence of Bound
+        What the output of each fold is bound to.
+    inventory : Inventory
+        What the source holds now.
+    config : RunConfig
+    gpu : bool
+        Whether Grad-CAM is computed on a GPU.
+    """
+    n_generations = min(len(bounds) for bounds in folds)
+    generations = [
+        (without_fold_view([bounds[number].records for bounds in folds]), folds[0][number].features)
+        for number in range(n_generations)
+    ]
+    link: Link | None = None
+    for records, folder in [*generations, (inventory.records, None)]:
+        if link is None or _features_of(records) != _features_of(link.records):
+            link = _next_link(cache, link, records, folder, inventory.facts, config, gpu=gpu)
+    assert link is not None
+    return link
+
+
+def fill(link: Link, inventory: Inventory, config: RunConfig, runner: Runner, reporter: Reporter) -> list[Prepared]:
+    """Fill the cache with the features of a source, first those that are to be taken over if they are not there."""
+    earlier = None
+    if link.earlier is not None:
+        if not link.is_whole and not link.earlier.is_whole:
+            reporter.note("the features that are to be taken over are made again")
+            fill(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
+        earlier = Earlier(link.earlier.layers, link.earlier.records)
+    return prepare(inventory, link.layers, config, runner, reporter, earlier)
+
+
+def _next_link(
+    cache: Path,
+    before: Link | None,
+    records: Sequence[SourceRecord],
+    folder: str | None,
+    facts: DatasetFacts,
+    config: RunConfig,
+    *,
+    gpu: bool,
+) -> Link:
+    if before is None:
+        return Link(name_layers(cache, records, facts, config, gpu=gpu), records)
+    # What is refused while features are made is not known before: an output that is bound tells the folder.
+    root = cache / (folder or EXTENSION + digest_of([content_digest(records), _features_of(records)]))
+    return Link(name_layers(root, records, facts, config, gpu=gpu, earlier=before.layers), records, before)
+
+
+def _features_of(records: Sequence[SourceRecord]) -> list[tuple[str, str, str, bool]]:
+    return [(r.id, r.image_sha256, r.mask_sha256, r.refusal is None) for r in records]
+
+
+def known_of(folds: Sequence[Sequence[Bound]], retry: Retry) -> Known | None:
+    """Return what is known of the sources of an output; nothing of a new one.
+
+    Parameters
+    ----------
+    folds : sequence of sequence of Bound
+        What each fold is bound to, or what an output without folds is bound to.
+    retry : str
+    """
+    if not all(folds):
+        return None
+    last, first = ([bounds[place].records for bounds in folds] for place in (-1, 0))
+    return Known(without_fold_view(last), without_fold_view(first), retry)

@@ -1,0 +1,200 @@
+"""What was understood of a source, for people and programs; no work is done."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.units import SerialRunner
+from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
+from hsmix_gen.pipeline.sources.source_records import refusals_of
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.records import IGNORE, SPLITS, SourceRecord
+from hsmix_gen.stages.labels.objects import SMALL_RATIO, object_report
+
+_SHOWN_PROBLEMS = 20
+_SHOWN_VALUES = 12
+
+
+def inspect_source(source: Path, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
+    """Look at every file of a source and return what was understood, as plain JSON values."""
+    inventory = take_inventory(source, config, SerialRunner(has_gpu=False), reporter)
+    return describe(source, inventory, config)
+
+
+def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str, Any]:
+    """Return an inventory as plain JSON values."""
+    facts = inventory.facts
+    usable = [record for record in inventory.records if record.refusal is None]
+    sizes = Counter((record.height, record.width) for record in usable)
+    problems = [*inventory.unpaired, *refusals_of(inventory.records)]
+    return {
+        "source": str(source),
+        "layout": inventory.discovery.layout,
+        "pairs": len(inventory.discovery.items),
+        "images": len(inventory.records),
+        "usable": len(usable),
+        "sizes": {
+            "different": len(sizes),
+            "height": _range([height for height, _ in sizes]),
+            "width": _range([width for _, width in sizes]),
+            "most_common": [[*size, count] for size, count in sizes.most_common(3)],
+        },
+        "volumes": facts.volumes,
+        "spacing": _spacings(usable),
+        "channels": facts.channels,
+        "dtype": facts.dtype,
+        "intensity": asdict(facts.intensity),
+        "values": _values(inventory),
+        "label_mode": "multilabel" if facts.multilabel else "exclusive",
+        "mask_values": {str(value): class_id for value, class_id in facts.mask_values},
+        "classes": _classes(inventory),
+        "small_objects": _small_objects(inventory, config),
+        "groups": len({record.group for record in usable}),
+        "splits": {split: sum(record.split == split for record in usable) for split in SPLITS},
+        "folds": _folds(usable),
+        "alike": [
+            {"a": inventory.records[i].id, "b": inventory.records[j].id, "bits": bits} for i, j, bits in inventory.twins
+        ],
+        "notes": list(inventory.notes),
+        "problems": [{"id": p.id, "path": p.path, "stage": p.stage, "reason": p.reason} for p in problems],
+    }
+
+
+def inspection_text(found: dict[str, Any]) -> str:
+    """Return an inspection as some lines for people."""
+    sizes = found["sizes"]
+    common = ", ".join(f"{count} of {width} x {height}" for height, width, count in sizes["most_common"])
+    lines = [
+        f"{found['source']}: layout {found['layout']}, {found['pairs']} pairs, "
+        f"{found['images']} images, {found['usable']} usable",
+        f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
+        f"most: {common}",
+        f"  images   {found['channels']} channel(s), stored as {found['dtype']}{_intensity_text(found)}",
+        *([f"  spacing  {_spacing_text(found['spacing'])} mm (row, column, plane)"] if found["spacing"] else []),
+        f"  masks    {_mask_text(found)}",
+        *(
+            f"           class {c['id']} {c['name']}: {c['pixels']} pixels ({c['share']:.1%}) in {c['masks']} masks"
+            for c in found["classes"]
+        ),
+        f"  groups   {found['groups']}",
+        "  splits   " + ", ".join(f"{name} {count}" for name, count in found["splits"].items()),
+        *(["  folds    " + ", ".join(f"{count}" for count in found["folds"])] if found["folds"] else []),
+        f"  objects  {_object_text(found['small_objects'])}",
+        *(f"  note     {note}" for note in found["notes"]),
+    ]
+    problems = found["problems"]
+    lines += [f"  problem  {p['id']}: {p['reason']}" for p in problems[:_SHOWN_PROBLEMS]]
+    if len(problems) > _SHOWN_PROBLEMS:
+        lines.append(f"  and {len(problems) - _SHOWN_PROBLEMS} more problems; --json lists all")
+    return "\n".join(lines)
+
+
+def _intensity_text(found: dict[str, Any]) -> str:
+    how = found["intensity"]
+    if how["kind"] == "none":
+        return ""
+    low, high = how["bounds"]
+    ends = "" if how["kind"] == "zscore" else f" {low:g} to {high:g}"
+    # Where no image can be used, nothing is known of their numbers.
+    numbers = f", from numbers {found['values'][0]:g} to {found['values'][1]:g}" if found["values"] else ""
+    return f" by {how['kind']}{ends}{numbers}"
+
+
+def _spacing_text(spacing: list[list[float]]) -> str:
+    return " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}..{high:.3g}" for low, high in spacing)
+
+
+def _mask_text(found: dict[str, Any]) -> str:
+    """Return the classes of mask values; of multi-label the channels are listed by their number from 0."""
+    pairs = list(found["mask_values"].items())
+    if found["label_mode"] == "multilabel":
+        shown = [f"{value} = {_channels_text(bits)}" for value, bits in pairs[:_SHOWN_VALUES]]
+        text = "value = channels: " + ", ".join(shown)
+    else:
+        text = "value = class: " + ", ".join(f"{value} = {class_id}" for value, class_id in pairs[:_SHOWN_VALUES])
+    return text + (f", … ({len(pairs)} in all)" if len(pairs) > _SHOWN_VALUES else "")
+
+
+def _channels_text(bits: int) -> str:
+    if bits < 0:
+        return "ignore"
+    return "+".join(str(channel) for channel in range(bits.bit_length()) if bits >> channel & 1) or "none"
+
+
+def _object_text(report: dict[str, Any]) -> str:
+    if report["median_superpixels"] is None:
+        return "none in any mask"
+    return (
+        f"the median one covers {report['median_superpixels']:.2g} mean superpixels; "
+        f"in {report['images_small']} of {report['images']} images it covers less than {SMALL_RATIO:g}"
+    )
+
+
+def _classes(inventory: Inventory) -> list[dict[str, Any]]:
+    facts = inventory.facts
+    good = [scan for scan, record in zip(inventory.scans, inventory.records, strict=True) if record.refusal is None]
+    members = {value: _members(class_id, multilabel=facts.multilabel) for value, class_id in facts.mask_values}
+    pixels: Counter[int] = Counter()
+    masks: Counter[int] = Counter()
+    for scan in good:
+        seen: set[int] = set()
+        for value, count in scan.mask_counts:
+            pixels.update(dict.fromkeys(members[value], count))
+            seen.update(members[value])
+        masks.update(seen)
+    total = max(1, sum(scan.height * scan.width for scan in good))
+    names = {**dict(enumerate(facts.classes)), IGNORE: "ignore"}
+    return [
+        {
+            "id": class_id,
+            "name": name,
+            "pixels": pixels[class_id],
+            "share": pixels[class_id] / total,
+            "masks": masks[class_id],
+        }
+        for class_id, name in names.items()
+        if class_id != IGNORE or pixels[class_id]
+    ]
+
+
+def _members(class_id: int, *, multilabel: bool) -> tuple[int, ...]:
+    """Return the classes, or in multi-label the channels, that a pixel of one mask value counts for."""
+    if not multilabel:
+        return (class_id,)
+    if class_id < 0:
+        return (IGNORE,)
+    return tuple(channel for channel in range(class_id.bit_length()) if class_id >> channel & 1)
+
+
+def _values(inventory: Inventory) -> list[float]:
+    """Return least and greatest number of all arrays; nothing for pictures, whose numbers mean nothing."""
+    ranges = [scan.range for scan in inventory.scans if scan.problem is None and not scan.picture]
+    return [min(low for low, _ in ranges), max(high for _, high in ranges)] if ranges else []
+
+
+def _spacings(usable: Sequence[SourceRecord]) -> list[list[float]]:
+    """Return least and greatest spacing in millimetres between rows, columns and planes."""
+    known = [record.spacing for record in usable if record.spacing is not None]
+    return [[min(values), max(values)] for values in zip(*known, strict=False)]
+
+
+def _folds(usable: Sequence[SourceRecord]) -> list[int]:
+    """Return the number of images of each fold."""
+    counts = Counter(record.fold for record in usable if record.fold is not None)
+    return [counts[fold] for fold in sorted(counts)]
+
+
+def _small_objects(inventory: Inventory, config: RunConfig) -> dict[str, Any]:
+    shares = [scan.object_share for scan in inventory.scans if scan.problem is None and scan.object_share is not None]
+    return object_report(shares, config.superpixels.regions)
+
+
+def _range(values: list[int]) -> list[int]:
+    return [min(values), max(values)] if values else []
+
+
+def _span(bounds: list[int]) -> str:
+    return " to ".join(str(bound) for bound in bounds)

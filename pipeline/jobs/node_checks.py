@@ -1,0 +1,256 @@
+"""Whether the machines of a cluster see the same folders and files, and run the same versions."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.execution import versions
+from hsmix_gen.pipeline.execution.units import Failure
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.local_mirror import address_of
+from hsmix_gen.pipeline.files.store_paths import is_address, is_remote
+from hsmix_gen.pipeline.sources.inventory import Place
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.errors import OutputError, SourceError
+
+PATIENCE_S = 3.0
+"""Seconds in which what one machine wrote has to be seen on another: network disks keep listings for a while."""
+_LOOK_S = 0.2
+_DEPTH = 20
+_WAY_OUT = "put it on a disk that all nodes mount under this path, or into a store (s3://...)"
+
+Ask = Callable[..., list[tuple[str, Any]]]
+"""Calls a function on each machine and returns name and result of each, as `ray_nodes.on_each_node`."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A file that the driver wrote into a folder, which machines read and answer beside it."""
+
+    path: Path
+    token: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a machine tells.
+
+    Attributes
+    ----------
+    written : tuple of str
+        Names of its answers, one beside each canary that it saw.
+    unseen : tuple of (int, str)
+        Index and reason of each canary that it could not read or answer.
+    sizes : dict
+        Size of each file that was asked for, None if it is not there.
+    versions : dict
+    """
+
+    written: tuple[str, ...]
+    unseen: tuple[tuple[int, str], ...]
+    sizes: dict[str, int | None]
+    versions: dict[str, str]
+
+
+def check_nodes(
+    ask: Ask, folders: Sequence[Path], files: Sequence[str], config: RunConfig, note: Callable[[str], None]
+) -> int:
+    """Refuse machines that do not share folders and files with the driver, or have other versions.
+
+    Parameters
+    ----------
+    ask : callable
+    folders : sequence of Path
+        Into which machines write.
+    files : sequence of str
+        Some of those that machines read.
+    config : RunConfig
+        Decides which versions matter.
+    note : callable
+        Told of differences that do not matter.
+
+    Returns
+    -------
+    int
+        Number of machines.
+
+    Raises
+    ------
+    OutputError, SourceError
+        Naming the machine, the path and the way out.
+    """
+    sizes = file_sizes(files)
+    with _canaries(folders) as canaries:
+        answers = ask(look_around, canaries, list(sizes), relevant_versions(config))
+        for node, answer in answers:
+            if isinstance(answer, Failure):
+                raise OutputError(
+                    f"node {node} cannot work for this run: {answer.reason}; install hsmix-gen there as it is here, "
+                    "see that the node is well, or take it out of the cluster"
+                )
+            _check_folders(node, answer, canaries)
+            _check_files(node, answer.sizes, sizes)
+    _check_versions(answers, config, note)
+    return len(answers)
+
+
+def look_around(canaries: Sequence[Canary], files: Sequence[str], names: tuple[str, ...]) -> Answer:
+    """Return what this machine sees, and answer each canary with a file beside it (runs on every machine)."""
+    written, unseen = [], []
+    for index, canary in enumerate(canaries):
+        try:
+            written.append(_answered(canary))
+        except OSError as error:
+            unseen.append((index, error.strerror or str(error)))
+    return Answer(tuple(written), tuple(unseen), file_sizes(files), versions_here(names))
+
+
+def file_sizes(paths: Sequence[str]) -> dict[str, int | None]:
+    """Return the size of each file, None of what is not there; what is staged every machine fetches by itself."""
+    sizes: dict[str, int | None] = {}
+    for path in paths:
+        if is_address(path) or address_of(path) is not None:
+            continue
+        try:
+            sizes[path] = Path(path).stat().st_size
+        except OSError:
+            sizes[path] = None
+    return sizes
+
+
+def versions_here(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of this machine: those that runs record, and the named distributions."""
+    return {**versions.environment(), **versions.versions_of(names)}
+
+
+def relevant_versions(config: RunConfig) -> tuple[str, ...]:
+    """Return the distributions that decide bytes of a run."""
+    saliency = versions.GRADCAM if config.saliency.backend == "gradcam" else versions.STATIC_SALIENCY
+    return tuple(dict.fromkeys((*versions.IMAGES, *versions.SUPERPIXELS, *saliency, *versions.SHARDS)))
+
+
+def ends_of(source: Path) -> list[str]:
+    """Return the first and the last file of a folder, each found by going down; of a file itself."""
+    if is_remote(source):
+        return []
+    if source.is_file():
+        return [str(source)]
+    ends = [_first_file(source, last=False, depth=0), _first_file(source, last=True, depth=0)]
+    return list(dict.fromkeys(end for end in ends if end is not None))
+
+
+def files_of(places: Sequence[Place]) -> list[str]:
+    """Return the files of the first and the last item."""
+    items = [place.item for place in (*places[:1], *places[-1:])]
+    contents = [content for item in items for content in (item.image, item.mask)]
+    return list(dict.fromkeys(path for content in contents for path in (*content.paths, content.body) if path))
+
+
+def given_files(saliency: SaliencyConfig) -> list[str]:
+    """Return files that options name, which machines read too."""
+    maps = ends_of(Path(saliency.folder)) if saliency.folder and not is_address(saliency.folder) else []
+    return [*maps, *([saliency.weights] if saliency.weights else [])]
+
+
+@contextmanager
+def _canaries(folders: Sequence[Path]) -> Iterator[list[Canary]]:
+    """Write a file of random content into each folder; it and the answers are gone afterwards."""
+    name = f"{atomic_files.TEMPORARY}canary-{secrets.token_hex(8)}"
+    canaries = [Canary(folder / name, secrets.token_hex(16)) for folder in dict.fromkeys(folders)]
+    try:
+        for canary in canaries:
+            atomic_files.write_whole(canary.path, canary.token.encode())
+        yield canaries
+    finally:
+        for canary in canaries:
+            with suppress(OSError):
+                for path in [path for path in canary.path.parent.glob(f"{name}*") if path.name.startswith(name)]:
+                    path.unlink(missing_ok=True)
+
+
+def _answered(canary: Canary) -> str:
+    """Write the answer to a canary and return its name."""
+    if _seen(canary.path) != canary.token.encode():
+        raise OSError(0, "another file has its name there")
+    path = canary.path.with_name(f"{canary.path.name}-{secrets.token_hex(8)}")
+    atomic_files.write_whole(path, path.name.encode())
+    return path.name
+
+
+def _seen(path: Path) -> bytes:
+    """Return a file that another machine has just written."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
+
+
+def _check_folders(node: str, answer: Answer, canaries: Sequence[Canary]) -> None:
+    for index, reason in answer.unseen:
+        raise OutputError(
+            f"node {node} does not share {canaries[index].path.parent} with the driver: what was written there cannot "
+            f"be read or answered ({reason}); {_WAY_OUT}"
+        )
+    for canary, name in zip(canaries, answer.written, strict=True):
+        try:
+            same = _seen(canary.path.with_name(name)) == name.encode()
+        except OSError:
+            same = False
+        if not same:
+            raise OutputError(
+                f"node {node} writes to {canary.path.parent}, but the driver does not see it there; {_WAY_OUT}"
+            )
+
+
+def _check_files(node: str, there: Mapping[str, int | None], here: Mapping[str, int | None]) -> None:
+    for path, size in here.items():
+        if there[path] != size and size is not None:
+            held = "does not see it" if there[path] is None else f"sees {there[path]} bytes"
+            raise SourceError(f"{path} has {size} bytes for the driver, but node {node} {held}; {_WAY_OUT}")
+
+
+def _check_versions(answers: Sequence[tuple[str, Answer]], config: RunConfig, note: Callable[[str], None]) -> None:
+    # Sums of floats end differently on another kind of processor.
+    relevant = {*relevant_versions(config), "machine"}
+    here = versions_here(relevant_versions(config))
+    told = []
+    for node, answer in answers:
+        differences = [name for name, value in here.items() if answer.versions.get(name) != value]
+        wrong = [name for name in differences if name in relevant]
+        if wrong:
+            listed = ", ".join(f"{name} {answer.versions.get(name)} (here {here[name]})" for name in wrong)
+            raise OutputError(
+                f"node {node} would give other bytes, as it has {listed}; install the same versions on all nodes, "
+                "or take it out of the cluster"
+            )
+        told += [f"node {node} has {name} {answer.versions.get(name)}, here {here[name]}" for name in differences]
+    if told:
+        note(f"versions differ, which no byte depends on: {'; '.join(told)}")
+
+
+def _first_file(folder: Path, *, last: bool, depth: int) -> str | None:
+    """Return the first or last file below a folder in the order of names; hidden ones are left out."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name, reverse=last)
+    except OSError:
+        return None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            return entry.path
+        if entry.is_dir() and depth < _DEPTH:
+            inside = _first_file(Path(entry.path), last=last, depth=depth + 1)
+            if inside is not None:
+                return inside
+    return None

@@ -1,0 +1,181 @@
+"""What can be known to go wrong before work starts: folders, machines, room, and the GPU's memory."""
+
+import errno
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.human_units import size_text
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.ray_nodes import on_each_node
+from hsmix_gen.pipeline.execution.units import Runner, Unit
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.store_paths import is_remote
+from hsmix_gen.pipeline.jobs.disk_space import (
+    Found,
+    Room,
+    blank_share,
+    cache_need,
+    check_space,
+    missing_in,
+    output_need,
+)
+from hsmix_gen.pipeline.jobs.node_checks import Ask, check_nodes, ends_of, files_of, given_files
+from hsmix_gen.pipeline.sources.inventory import Inventory
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import SourceRecord
+
+PROBE_BYTES = 2**20
+"""What is written to see that there is room: an empty file is taken where a quota is used up."""
+
+
+def check_writable(folders: Sequence[Path]) -> None:
+    """Refuse folders that cannot take a file of 1 MiB; it is removed.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder, what the system says and the way out.
+    """
+    for folder in dict.fromkeys(folders):
+        probe = folder / f"{atomic_files.TEMPORARY}probe-{secrets.token_hex(6)}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Stores have no quota that a probe would meet.
+            probe.write_bytes(b"" if is_remote(folder) else bytes(PROBE_BYTES))
+            atomic_files.sync(probe)
+        except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            room = "make room, or " if is_full else ""
+            raise OutputError(
+                f"{folder} cannot be written ({error.strerror or error}); {room}choose another folder"
+            ) from None
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+
+class Preflight:
+    """The checks of one run: `places` as soon as machines can be asked, `plan` as soon as counts are known.
+
+    Parameters
+    ----------
+    config : RunConfig
+    runner : Runner
+    reporter : Reporter
+        Is told in one line what was checked.
+    ask : callable, optional
+        Asks every machine, see `on_each_node`.
+    room_of : callable, optional
+        Tells the room of a folder.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        runner: Runner,
+        reporter: Reporter,
+        *,
+        ask: Ask | None = None,
+        room_of: Callable[[Path], Room] | None = None,
+    ) -> None:
+        self._config, self._runner, self._reporter = config, runner, reporter
+        self._ask = ask or partial(on_each_node, runner)
+        self._room_of = room_of
+        self._folders: list[Path] = []
+        self._n_nodes = 0
+
+    def places(self, source: Path | None, folders: Sequence[Path]) -> None:
+        """Refuse folders that cannot be written, and machines that see others or run other versions.
+
+        Parameters
+        ----------
+        source : Path or None
+            What is read, if anything is.
+        folders : sequence of Path
+            The state of the output, the cache.
+
+        Raises
+        ------
+        OutputError, SourceError
+        """
+        self._folders = list(folders)
+        check_writable(folders)
+        if self._config.run.address is not None:
+            root = self._config.source.root
+            ends = [] if source is None else ends_of(source)
+            ends += ends_of(Path(root)) if root else []
+            self._look_around([*ends, *given_files(self._config.saliency)])
+
+    def plan(
+        self,
+        layers: Sequence[Layers],
+        outputs: Sequence[Output],
+        records: Sequence[Sequence[SourceRecord]],
+        *,
+        inventory: Inventory | None = None,
+        space: bool = True,
+    ) -> None:
+        """Refuse a plan that file systems, machines or GPUs cannot hold; what is finished needs nothing more.
+
+        Parameters
+        ----------
+        layers : sequence of Layers
+            One for each fold.
+        outputs : sequence of Output
+            One for each fold; empty if none is written.
+        records : sequence of sequence of SourceRecord
+            The sources as each fold sees them.
+        inventory : Inventory or None
+            What the source holds, if it is read.
+        space : bool
+            Whether too little room is refused.
+
+        Raises
+        ------
+        OutputError, SourceError, ModelError
+        """
+        if inventory is not None and self._n_nodes:
+            self._look_around(files_of(inventory.places))
+        told = []
+        if space:
+            blank = blank_share(inventory.scans) if inventory is not None else 0.0
+            needs = [cache_need(layers, blank=blank)]
+            needs += [
+                output_need(output, seen, layers[0].facts, self._config, blank=blank)
+                for output, seen in zip(outputs, records, strict=bool(outputs))
+            ]
+            told.append(_room_text(check_space(needs, self._config, self._room_of)))
+        self._try_network(layers)
+        if self._n_nodes:
+            told.append("1 node shares" if self._n_nodes == 1 else f"{self._n_nodes} nodes share")
+            told[-1] += " the folders and versions"
+        if told:
+            self._reporter.note(f"checked: {'; '.join(told)}")
+
+    def _look_around(self, files: Sequence[str]) -> None:
+        self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note)
+
+    def _try_network(self, layers: Sequence[Layers]) -> None:
+        """Try the network on a GPU, if one is going to make maps."""
+        missing = [fold for fold in layers if any(missing_in(fold, fold.saliency))]
+        if self._config.saliency.backend != "gradcam" or not self._runner.has_gpu or not missing:
+            return
+        # Imports torch.
+        from hsmix_gen.pipeline.features.gpu_memory import judge, try_network
+
+        unit = Unit("check of the GPU's memory", try_network, (missing[0], self._config, Path.cwd()), uses_gpu=True)
+        for _, memory in self._runner.run([unit]):
+            told = judge(memory, self._config) if memory is not None else None
+            if told:
+                self._reporter.warn(told)
+
+
+def _room_text(found: Found) -> str:
+    free = "" if found.free is None else f", {size_text(found.free)} free"
+    return f"{size_text(found.needed)} needed{free}"

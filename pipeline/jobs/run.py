@@ -1,0 +1,270 @@
+"""The jobs behind the commands: a runner is started, the halves are run, a summary comes back."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.signals import ended_by_sigterm
+from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
+from hsmix_gen.pipeline.features.cache_description import Prepared, load
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.layer_keys import name_layers
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.features.prepare import prepare
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.lease import Lease
+from hsmix_gen.pipeline.files.store_paths import location
+from hsmix_gen.pipeline.jobs.extension import Link, fill, known_of, link_features
+from hsmix_gen.pipeline.jobs.preflight import Preflight
+from hsmix_gen.pipeline.mixing.generate import Outcome, generate, identity_of, plan_samples
+from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
+from hsmix_gen.pipeline.sources.inventory import take_inventory
+from hsmix_gen.pipeline.sources.source_records import per_fold
+from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import SourceRecord
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: where it is, what it holds; of folds each has an output and an outcome of its own."""
+
+    output: Output
+    cache: Path
+    outcomes: list[tuple[Output, Outcome]]
+
+
+@contextlib.contextmanager
+def running(config: ExecutionConfig) -> Iterator[Runner]:
+    """Start the runner of a configuration; SIGTERM ends it as an interrupt does."""
+    with ended_by_sigterm():
+        runner = make_runner(config)
+        # Once more: Ray sets a handler of its own.
+        with ended_by_sigterm():
+            try:
+                yield runner
+            finally:
+                runner.close()
+
+
+def make_runner(config: ExecutionConfig) -> Runner:
+    """Return the runner of a configuration."""
+    if config.backend == "serial":
+        return SerialRunner(has_gpu=_cuda_is_there())
+    from hsmix_gen.pipeline.execution.ray_runner import RayRunner
+
+    return RayRunner(
+        address=config.address, workers=config.workers, processors=processors(), timeout_s=config.timeout_s
+    )
+
+
+def processors() -> int:
+    """Return the processors that this process may use, which a scheduler may have made fewer than there are."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_all(
+    source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
+) -> Finished:
+    """Do the whole job; what is finished is kept.
+
+    Parameters
+    ----------
+    source : Path
+    output : Output
+    config : RunConfig
+    reporter : Reporter
+    fresh : bool
+        Remove first what an earlier run left in the output.
+    extend : bool
+        Add copies and sources to a finished dataset; its shards stay as they are.
+    """
+    with _whole_job(source, output, config, reporter, fresh=fresh) as job:
+        return job.run("mended" if extend else "nothing")
+
+
+def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
+    """Try again what a dataset refused: its sources, and its samples with their shards; all else is kept."""
+    with _whole_job(source, output, config, reporter, fresh=False) as job:
+        return job.run("all")
+
+
+@contextlib.contextmanager
+def _whole_job(
+    source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
+) -> Iterator["_WholeJob"]:
+    cache = location(config.run.cache) if config.run.cache else output.default_cache
+    with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config.run) as runner:
+        preflight = Preflight(config, runner, reporter)
+        preflight.places(source, [output.state, cache])
+        yield _WholeJob(source, cache, output, config, runner, reporter, preflight)
+
+
+@dataclass(frozen=True)
+class _WholeJob:
+    """The whole job on an output that is held."""
+
+    source: Path
+    cache: Path
+    output: Output
+    config: RunConfig
+    runner: Runner
+    reporter: Reporter
+    preflight: Preflight
+
+    def run(self, retry: Retry) -> Finished:
+        outputs = _outputs(self.output, self.config)
+        folds = [part.bindings.read() for part in outputs]
+        known = known_of(folds, retry)
+        inventory = take_inventory(self.source, self.config, self.runner, self.reporter, known)
+        link = link_features(self.cache, folds, inventory, self.config, gpu=self.runner.has_gpu)
+        seen = per_fold(inventory.records)
+        for layers, part, records in zip(link.layers, outputs, seen, strict=True):
+            _check(part, layers, records, self.config, extend=retry != "nothing")
+            _check_plan(part, layers, records, self.config)
+        self.preflight.plan(link.layers, outputs, seen, inventory=inventory, space=self.config.run.check_space)
+        prepared = fill(link, inventory, self.config, self.runner, self.reporter)
+        if retry == "all":
+            if known is not None and not _used(prepared) - known.used:
+                return self._without_new_sources(link, known)
+            _forget_refused(outputs)
+        return _generated(prepared, self.output, outputs, self.config, self.runner, self.reporter)
+
+    def _without_new_sources(self, link: Link, known: Known) -> Finished:
+        """Make refused samples again where all sources that were refused are so still."""
+        if any(record.refusal is not None for record in known.records):
+            self.reporter.note("none of the sources that were refused can be used")
+        if link.earlier is not None and not _is_bound(link, self.output, self.config):
+            atomic_files.remove_tree(link.layers[0].root)
+        _forget_refused(_outputs(self.output, self.config))
+        return self.run("nothing")
+
+
+def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
+    """Do the GPU half."""
+    with _held_cache(cache, None, reporter), running(config.run) as runner:
+        preflight = Preflight(config, runner, reporter)
+        preflight.places(source, [cache])
+        inventory = take_inventory(source, config, runner, reporter)
+        layers = name_layers(cache, inventory.records, inventory.facts, config, gpu=runner.has_gpu)
+        preflight.plan(layers, [], [], inventory=inventory, space=config.run.check_space)
+        return prepare(inventory, layers, config, runner, reporter)
+
+
+def run_generate(
+    cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
+) -> Finished:
+    """Do the CPU half from a finished cache; see `run_all`."""
+    with _held(output, reporter, fresh=fresh):
+        prepared, _ = load(cache)
+        for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
+            FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)
+        outputs = _outputs(output, config)
+        for fold, part in zip(prepared, outputs, strict=True):
+            _check(part, fold.layers, fold.records, config, extend=extend)
+        with running(config.run) as runner:
+            preflight = Preflight(config, runner, reporter)
+            preflight.places(None, [output.state, cache])
+            layers, records = [fold.layers for fold in prepared], [fold.records for fold in prepared]
+            preflight.plan(layers, outputs, records, space=config.run.check_space)
+            return _generated(prepared, output, outputs, config, runner, reporter)
+
+
+def _check(part: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig, *, extend: bool) -> None:
+    """Refuse an output that was begun with something else."""
+    identity = identity_of(layers, records, config)
+    part.bindings.check(identity, records, extend=extend, is_complete=lambda: part.is_complete)
+
+
+def _check_plan(part: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> None:
+    """Refuse what could not be mixed once all features were made."""
+    if not part.bindings.hold(identity_of(layers, records, config), records):
+        plan_samples(layers.facts, records, config, part.bindings.read())
+
+
+def _used(prepared: Sequence[Prepared]) -> set[str]:
+    return {record.id for record in prepared[0].records if record.refusal is None}
+
+
+def _is_bound(link: Link, output: Output, config: RunConfig) -> bool:
+    folder = link.layers[0].root.name
+    return any(bound.features == folder for part in _outputs(output, config) for bound in part.bindings.read())
+
+
+def _forget_refused(outputs: Sequence[Output]) -> None:
+    """Withdraw the records of shards that lack samples."""
+    for part in outputs:
+        part.forget(lambda record: not record.refusals)
+
+
+@contextlib.contextmanager
+def _held(output: Output, reporter: Reporter, *, fresh: bool) -> Iterator[None]:
+    """Keep other drivers off an output, emptied first if wanted."""
+    output.check_usable()
+    lease = Lease(output.state, str(output.root), reporter.note)
+    if fresh:
+        lease.check_free()
+        output.clear()
+    with lease:
+        output.guard = lease.check
+        yield
+
+
+@contextlib.contextmanager
+def _held_cache(cache: Path, output: Output | None, reporter: Reporter) -> Iterator[None]:
+    """Keep other drivers off a cache that is filled, unless it lies in an output that is held already."""
+    if output is not None and cache == output.default_cache:
+        yield
+        return
+    with Lease(cache, f"cache {cache}", reporter.note):
+        yield
+
+
+def _outputs(output: Output, config: RunConfig) -> list[Output]:
+    """Return where each fold goes; without folds the output itself."""
+    output.check_folds(config.source.folds)
+    return [output] if config.source.folds is None else [output.fold(k) for k in range(config.source.folds)]
+
+
+def _generated(
+    prepared: list[Prepared],
+    output: Output,
+    outputs: list[Output],
+    config: RunConfig,
+    runner: Runner,
+    reporter: Reporter,
+) -> Finished:
+    outcomes = []
+    for fold, part in zip(prepared, outputs, strict=True):
+        if fold.fold is not None:
+            reporter.note(f"fold {fold.fold}: {part.root}")
+        outcomes.append((part, generate(fold, part, config, runner, reporter)))
+    check_errors(config, outcomes[0][1])
+    return Finished(output, prepared[0].layers.root, outcomes)
+
+
+def check_errors(config: RunConfig, result: Outcome) -> None:
+    """Refuse a complete run that left out more than the user tolerates.
+
+    Raises
+    ------
+    OutputError
+        If more than ``run.max_errors`` sources and samples were refused.
+    """
+    limit = config.run.max_errors
+    refused = result.refused + result.refused_samples
+    if limit is not None and refused > limit:
+        kinds = "sources and samples" if result.refused_samples else "sources"
+        raise OutputError(
+            f"{refused} {kinds} were refused, more than run.max_errors = {limit}; "
+            "the reasons stand in refused.csv: mend them, or raise --max-errors"
+        )
+
+
+def _cuda_is_there() -> bool:
+    # Asking torch takes two seconds; the driver's device file tells as much.
+    return Path("/dev/nvidia0").exists()

@@ -1,0 +1,42 @@
+"""The last words of a run: what a person can check."""
+
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.output_folder import read_run
+from hsmix_gen.pipeline.execution.human_units import size_text
+from hsmix_gen.pipeline.jobs.run import Finished
+from hsmix_gen.pipeline.mixing.generate import Outcome
+
+
+def summary_text(finished: Finished) -> str:
+    """Return what a finished run wrote, from what, and what was left out."""
+    lines = [line for output, outcome in finished.outcomes for line in _output_lines(output.root, outcome)]
+    root = finished.outcomes[0][0].root
+    last = f"features are cached in {finished.cache}; look at {root / 'preview.png'}, load with {root / 'README.md'}"
+    return "\n".join([*lines, last])
+
+
+def _output_lines(root: Path, outcome: Outcome) -> list[str]:
+    refused = f"refused {outcome.refused} of {outcome.sources} sources"
+    if outcome.refused:
+        refused += f" (see {root / 'refused.csv'})"
+    samples = f"{outcome.samples} samples"
+    if outcome.refused_samples:
+        planned = outcome.samples + outcome.refused_samples
+        samples = f"{outcome.samples} of {planned} samples ({outcome.refused_samples} refused, see refused.csv)"
+    return [
+        f"wrote {samples} in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
+        _saliency_text(root),
+    ]
+
+
+def _saliency_text(root: Path) -> str:
+    saliency = read_run(root)["saliency"]
+    if saliency["backend"] != "gradcam":
+        return f"saliency: {saliency['backend']}"
+    parts = [f"saliency: Grad-CAM of {saliency['network']} at layer {saliency['layer']}"]
+    if saliency["validation_dice"] is not None:
+        parts.append(f"validation Dice {saliency['validation_dice']:.2f}")
+    if saliency["layer_auc"] is not None:
+        parts.append(f"mean AUC against training masks {saliency['layer_auc']:.2f}")
+    return ", ".join(parts)

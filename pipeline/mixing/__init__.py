@@ -1,0 +1,1 @@
+"""Cache and plan become a finished dataset with its card and preview."""

@@ -1,0 +1,309 @@
+"""The dataset card: README.md of an output, with a header that the HF hub reads and loader snippets."""
+
+from typing import Any
+
+import yaml
+
+from hsmix_gen.pipeline.dataset.soft_encoding import PAIR_NAMES, soft_encoding_of, soft_member
+from hsmix_gen.pipeline.mixing.card_snippets import TORCH_LOOP, WEBDATASET_READER, trainer_templates
+
+WEBDATASET_SNIPPET = f"{WEBDATASET_READER}{TORCH_LOOP}"
+
+DATASETS_SNIPPET = """\
+import io
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+
+# Columns that are not named would be read and decoded as well.
+rows = datasets.load_dataset(
+    "parquet", data_files="parquet/train-*.parquet", split="train", streaming=True, columns=["image", "soft"]
+){hf_encoded}
+# Samples were shuffled when they were made; in this buffer labels are large.
+rows = rows.shuffle(seed=0, buffer_size=32)
+
+{decoder}def collate(batch):
+    images = np.stack([np.array({row_image}, np.float32){hf_axis} for row in batch])
+    soft = np.stack([{column_soft} for row in batch])
+    return torch.from_numpy(images).movedim(-1, 1){scaled}, torch.from_numpy(soft).float()
+
+loader = torch.utils.data.DataLoader(rows, batch_size=8, collate_fn=collate)
+for images, soft in loader:
+    loss = torch.nn.functional.{loss}(model(images), soft)
+    loss.backward()
+"""
+
+MONAI_SNIPPET = """\
+import io
+from pathlib import Path
+import numpy as np
+import torch
+from monai.data import DataLoader, Dataset, NumpyReader, PILReader, load_decathlon_datalist, set_track_meta
+from monai.losses import DiceLoss
+from monai.transforms import Compose, EnsureChannelFirstd, Lambdad, LoadImaged
+from PIL import Image
+
+{decoder}set_track_meta(False)                                            # plain tensors
+files = load_decathlon_datalist("folder/dataset.json", True, "training")
+pictures = PILReader(reverse_indexing=False)                     # by default it exchanges rows and columns
+load = Compose([
+    LoadImaged("image", reader={image_reader}),
+    LoadImaged("label", reader=pictures),
+    EnsureChannelFirstd("image", channel_dim={channel_dim}),
+    EnsureChannelFirstd("label", channel_dim="no_channel"),
+    {file_soft},      # (C, H, W), {soft_rule}
+])
+loader = DataLoader(Dataset(files, load), batch_size=8, shuffle=True, num_workers=2)
+dice = DiceLoss({activation}=True, soft_label=True)                # without soft_label the minimum lies elsewhere
+for batch in loader:
+    images, soft = batch["image"]{scaled}, batch["soft"].float()
+    logits = model(images)                                       # (B, C, H, W)
+    loss = dice(logits, soft) + torch.nn.functional.{loss}(logits, soft)
+    loss.backward()
+"""
+
+PAIR_DECODER = """\
+def soft_label(data):
+    pair = np.load(io.BytesIO(data))
+    a, b, weight = pair["class_a"], pair["class_b"], pair["weight_b"]    # class 255 = ignore
+    shares = [(a == c) * (255 - weight) + (b == c) * weight for c in range({classes})]
+    return np.stack(shares) / np.float32(255)
+
+"""
+
+PNG_DECODER = """\
+def soft_label(data):
+    return np.array(Image.open(io.BytesIO(data))).reshape({classes}, {height}, {width}) / np.float32(255)
+
+"""
+
+
+def snippets(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return the loader snippet of each format in a dataset, ready to run in its folder with a ``model``."""
+    templates = {"webdataset": WEBDATASET_SNIPPET, "parquet": DATASETS_SNIPPET, "folder": MONAI_SNIPPET}
+    return _filled({form: templates[form] for form in dataset["formats"]}, dataset)
+
+
+def trainer_snippets(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return a snippet for each trainer; that of Lightning makes its model itself."""
+    return _filled(trainer_templates(dataset["formats"]), dataset)
+
+
+def _filled(templates: dict[str, str], dataset: dict[str, Any]) -> dict[str, str]:
+    values = {**_image_words(dataset), **_soft_words(dataset)}
+    found = {}
+    for title, template in templates.items():
+        text = template
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", value)
+        found[title] = text
+    return found
+
+
+def _image_words(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return what the snippets say of images."""
+    is_png = "image.png" in dataset["members"]
+    white = {"uint8": 255, "uint16": 65535}.get(dataset["dtype"])
+    grey = is_png and dataset["channels"] == 1
+    return {
+        "image": 'Image.open(io.BytesIO(entry["image.png"]))' if is_png else 'np.load(io.BytesIO(entry["image.npy"]))',
+        "channels_first": ("image[None]" if grey else "image.transpose(2, 0, 1)") + ".astype(np.float32)",
+        "image_member": "image.png" if is_png else "image.npy",
+        "channels": str(dataset["channels"]),
+        "row_image": (
+            'Image.open(io.BytesIO(row["image"]["bytes"]))' if is_png else 'np.load(io.BytesIO(row["image"]))'
+        ),
+        "hf_encoded": '.cast_column("image", datasets.Image(decode=False))' if is_png else "",
+        "hf_axis": "[..., None]" if grey else "",
+        "image_reader": "pictures" if is_png else "NumpyReader()",
+        "channel_dim": '"no_channel"' if grey else "-1",
+        "scaled": "" if white is None else f" / {white}",
+    }
+
+
+def _soft_words(dataset: dict[str, Any]) -> dict[str, str]:
+    """Return what the snippets say of soft labels; the decoder comes first, as it has words of its own."""
+    multilabel = dataset["label_mode"] == "multilabel"
+    encoding = soft_encoding_of(dataset)
+    member = soft_member(encoding)
+    n_classes, height, width = dataset["soft"]["shape"] if encoding in ("pair", "png") else (0, 0, 0)
+    expand = 'Lambdad("soft", lambda path: soft_label(Path(path).read_bytes()))'
+    return {
+        "decoder": {"pair": PAIR_DECODER, "png": PNG_DECODER}.get(encoding, ""),
+        "classes": str(n_classes),
+        "height": str(height),
+        "width": str(width),
+        "soft_member": member,
+        "n_classes": str(len(dataset["classes"])),
+        "probabilities": "logits.sigmoid()" if multilabel else "logits.softmax(1)",
+        "member_soft": {
+            "npz": 'np.load(io.BytesIO(entry["soft.npz"]))["soft"]',
+            "npy": 'np.load(io.BytesIO(entry["soft.npy"]))',
+        }.get(encoding, f'soft_label(entry["{member}"])'),
+        "column_soft": {
+            "npz": 'np.load(io.BytesIO(row["soft"]))',
+            "npy": 'np.load(io.BytesIO(row["soft"]))',
+        }.get(encoding, 'soft_label(row["soft"])'),
+        "file_soft": {
+            "npz": 'LoadImaged("soft", reader=NumpyReader(npz_keys="soft"))',
+            "npy": 'LoadImaged("soft", reader=NumpyReader())',
+        }.get(encoding, expand),
+        "soft_rule": "channels of their own" if multilabel else "channels sum to 1",
+        "loss": "binary_cross_entropy_with_logits" if multilabel else "cross_entropy",
+        "activation": "sigmoid" if multilabel else "softmax",
+    }
+
+
+def card_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
+    """Return the card of a dataset from its ``dataset.json`` and ``run.json``."""
+    header = yaml.safe_dump(_header(dataset), sort_keys=False, allow_unicode=True)
+    loaders, trainers = (_blocks(texts) for texts in (snippets(dataset), trainer_snippets(dataset)))
+    loading = f"## Loading\n\n{loaders}\n## Training\n\n{trainers}"
+    return f"---\n{header}---\n\n{_body(dataset, run)}\n{loading}\n{_PITFALLS}\n{_CITATION}"
+
+
+def _blocks(texts: dict[str, str]) -> str:
+    return "\n".join(f"### {title}\n\n```python\n{text}```\n" for title, text in texts.items())
+
+
+def _header(dataset: dict[str, Any]) -> dict[str, Any]:
+    forms = {"parquet": "parquet/{}-*.parquet", "webdataset": "webdataset/{}-*.tar", "folder": "folder/images/{}-*"}
+    paths = next(path for form, path in forms.items() if form in dataset["formats"])
+    return {
+        "pretty_name": dataset["name"],
+        "task_categories": ["image-segmentation"],
+        "tags": ["medical", "augmentation", "superpixels", "hsmix"],
+        "size_categories": [_size_category(sum(split["samples"] for split in dataset["splits"].values()))],
+        # One builder serves all configurations of a folder on the hub, so a single format can be named.
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": {"val": "validation"}.get(split, split), "path": paths.format(split)}
+                    for split in dataset["splits"]
+                ],
+            }
+        ],
+        # Else columns have the types of five samples of the last split, in which second parents are null.
+        **({"dataset_info": {"features": _tar_columns(dataset)}} if paths == forms["webdataset"] else {}),
+    }
+
+
+def _tar_columns(dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how HF datasets are to decode the members of a tar file; json is left out, the manifest holds the same."""
+    height, width = dataset["size"]
+    pixels = (height, width, dataset["channels"]), dataset["dtype"]
+    labels = (len(dataset["classes"]), height, width), "float16"
+    plane = (height, width), "uint8"
+    types = {
+        "image.npy": _array(*pixels),
+        "soft.npy": _array(*labels),
+        "soft.npz": _struct({"soft": _array(*labels)}),
+        "pair.npz": _struct({name: _array(*plane) for name in PAIR_NAMES}),
+    }
+    columns = [{"name": name, **types.get(name, {"dtype": "image"})} for name in dataset["members"] if name != "json"]
+    return [{"name": "__key__", "dtype": "string"}, *columns]
+
+
+def _array(shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    return {"dtype": {f"array{len(shape)}_d": {"shape": list(shape), "dtype": dtype}}}
+
+
+def _struct(arrays: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"struct": [{"name": name, **array} for name, array in arrays.items()]}
+
+
+def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
+    mix = run["config"]["mix"]
+    height, width = dataset["size"]
+    rows = "\n".join(
+        f"| {name} | {split['images']} | {split['samples']} | {split['shards']} |"
+        for name, split in dataset["splits"].items()
+    )
+    classes = ", ".join(dataset["classes"])
+    members = ", ".join(f"`{name}`" for name in dataset["members"])
+    modes = ", ".join(f"{count} {mode}" for mode, count in run["modes"].items())
+    return f"""# {dataset["name"]}
+
+Images and masks mixed by superpixels and saliency with hsmix-gen {run["versions"]["hsmix-gen"]}.
+Training samples are mixed ({modes}); validation and test images are passed through. ![preview](preview.png)
+
+| split | images | samples | shards |
+|---|---|---|---|
+{rows}
+
+- {height} x {width} pixels, {dataset["channels"]} channel(s), {dataset["dtype"]}; classes: {classes}.
+- Members of a sample: {members}.
+  {_label_text(dataset)}
+{_reader_text(dataset)}
+- Profile {run["config"]["profile"]}, policy {mix["policy"]}, {mix["copies"]} copies,
+  selection probability {mix["select"]}, saliency {run["saliency"]["backend"]}, seed {run["seed"]}.
+  Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
+- {run["refused"]["total"]} of {run["sources"]} sources were refused; see `refused.csv`.
+"""
+
+
+def _label_text(dataset: dict[str, Any]) -> str:
+    member = soft_member(soft_encoding_of(dataset))
+    stored = {
+        "npz": f"`{member}` holds the soft label `soft`, (C, H, W) float16",
+        "npy": f"`{member}` holds the soft label, (C, H, W) float16",
+        "pair": f"`{member}` holds the soft label, (C, H, W), as `class_a`, `class_b` and `weight_b` in 255ths",
+        "png": f"`{member}` holds the soft label, (C, H, W), as 8-bit planes one below the other, in 255ths",
+    }[soft_encoding_of(dataset)]
+    if dataset["label_mode"] == "multilabel":
+        return (
+            f"{stored}, a channel of its own for each class, without\n"
+            "  background; `mask.png` the last class that holds at least one half of a pixel, counted from 1 "
+            f"(0 = none, {dataset['ignore']} = ignore)."
+        )
+    return (
+        f"`mask.png` holds class ids (argmax of the soft label, {dataset['ignore']} = ignore),\n"
+        f"  {stored}, channel 0 is background."
+    )
+
+
+def _reader_text(dataset: dict[str, Any]) -> str:
+    """Return how training processes share the shards without waiting for each other."""
+    least, most = dataset["splits"]["train"]["samples_per_shard"]
+    sizes = f"{least}" if least == most else f"{least} to {most}"
+    readers = dataset["readers"]
+    ranks, workers, samples = readers["ranks"], readers["workers_per_rank"], readers["least_samples_per_worker"]
+    if ranks * workers == 1:
+        return f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split."
+    return (
+        f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split.\n"
+        f"  Each of {ranks} ranks with {workers} workers reads {readers['shards_per_worker']} of them; with WebDataset "
+        f"`dataset.with_epoch({samples})`\n"
+        f"  (samples of one worker) ends the epoch of all ranks after as many batches."
+    )
+
+
+def _size_category(count: int) -> str:
+    for limit, name in (
+        (1_000, "n<1K"),
+        (10_000, "1K<n<10K"),
+        (100_000, "10K<n<100K"),
+        (1_000_000, "100K<n<1M"),
+    ):
+        if count < limit:
+            return name
+    return "1M<n<10M"
+
+
+_PITFALLS = """## Pitfalls
+
+- Use losses that accept probabilities: `cross_entropy` with float targets (`binary_cross_entropy_with_logits` where
+  each class has a channel of its own), MONAI `DiceLoss(soft_label=True)`.
+  `ignore_index` does not work with float targets; ignored pixels are all zero in the soft label.
+- Never resize or average class ids; interpolate the soft label and renormalise it.
+- `mask.png` has small integers: do not divide it by 255.
+- MONAI's `PILReader` exchanges rows and columns unless it is given `reverse_indexing=False`.
+"""
+
+_CITATION = """## Citation
+
+Sun, Dornaika, Barrena: HSMix: Hard and Soft Mixing Data Augmentation for Medical Image Segmentation.
+Information Fusion, doi:10.1016/j.inffus.2024.102741, arXiv:2511.17614.
+"""

@@ -1,0 +1,193 @@
+"""The unit of work of mixing: one shard, from rows of the plan to published files."""
+
+import contextlib
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from hsmix_gen.pipeline.dataset import sample_members
+from hsmix_gen.pipeline.dataset.shard_writers import ShardWriter, open_shard, shard_path
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.schemas.config import MixConfig, SoftEncoding
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
+from hsmix_gen.stages.imaging.standardise import stored_spacing
+from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
+from hsmix_gen.stages.mixing.sample import Parent, Sample, make_sample, needs
+
+KEPT_BYTES = 512 * 2**20
+"""Memory per process for rows of the cache: the features of some 1,300 RGB images of 224 x 224."""
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Everything that one shard depends on; small, as it travels between processes.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the dataset.
+    number, total : int
+        Which of how many shards of its split.
+    sources : dict
+        Source of each row that the samples name.
+    """
+
+    layers: Layers
+    root: Path
+    formats: tuple[str, ...]
+    number: int
+    total: int
+    samples: tuple[SamplePlan, ...]
+    sources: dict[int, SourceRecord]
+    mix: MixConfig
+    soft_encoding: SoftEncoding = "npz"
+
+    @property
+    def split(self) -> str:
+        """Split of all samples."""
+        return self.samples[0].split
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sample with its encoded members and its row; place and checksum included."""
+
+    sample: Sample
+    members: dict[str, bytes]
+    row: ManifestRow
+
+
+@lru_cache(maxsize=1)
+def warm_cache(root: Path) -> FeatureCache:
+    """Return the cache of a folder, one per process, which keeps the rows that were read last.
+
+    An image is a parent of many samples, and reading its features costs as much as mixing them.
+    """
+    return FeatureCache(root, kept_bytes=KEPT_BYTES)
+
+
+def make_shard(task: ShardTask) -> ShardRecord:
+    """Make all samples of a shard and publish it in every format; on an error nothing is left behind."""
+    cache = warm_cache(task.layers.root)
+    is_png = sample_members.image_is_png(task.layers.facts.channels, task.layers.facts.dtype)
+    writers: list[ShardWriter] = []
+    try:
+        for form in task.formats:
+            path = shard_path(task.root, form, task.split, task.number, task.total)
+            writers.append(open_shard(path, form, image_is_png=is_png))
+        rows = []
+        for plan in task.samples:
+            made = make_one(cache, task.layers, plan, task.sources, task.mix, task.soft_encoding)
+            member = made.members[sample_members.soft_member(task.soft_encoding)]
+            soft_column = partial(sample_members.encode_column, made.sample.mixed.soft, task.soft_encoding, member)
+            with atomic_files.telling(path):
+                for writer in writers:
+                    writer.add(plan.key, made.members, soft_column, made.row.provenance())
+            rows.append(made.row)
+        with atomic_files.telling(path):
+            paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
+    except BaseException:
+        for writer in writers:
+            with contextlib.suppress(Exception):
+                writer.abandon()
+        raise
+    files = tuple(replace(atomic_files.file_record(path, task.root), md5=md5) for path, md5 in paths.items())
+    return ShardRecord(task.samples[0].shard, task.split, files, tuple(rows))
+
+
+def make_one(
+    cache: FeatureCache,
+    layers: Layers,
+    plan: SamplePlan,
+    sources: dict[int, SourceRecord],
+    mix: MixConfig,
+    soft_encoding: SoftEncoding = "npz",
+) -> Made:
+    """Make one sample from the cache; equal plans give equal bytes."""
+    draw_a = _drawn(plan, "a", layers, mix)
+    draw_b = _drawn(plan, "b", layers, mix) if plan.row_b is not None else None
+    a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
+    b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
+    sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
+    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
+    members = sample_members.encode_members(sample.mixed, row.provenance(), soft_encoding)
+    image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
+    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
+
+
+def read_parent(
+    cache: FeatureCache, layers: Layers, plan: SamplePlan, row: int, draw: ParentDraw, mix: MixConfig
+) -> Parent:
+    """Return a parent from the cache, turned as drawn."""
+    with_superpixels, with_saliency = needs(plan.mode, mix)
+    size = layers.facts.size
+    parent = Parent(
+        image=cache.read(layers.images, "image", row),
+        mask=cache.read(layers.images, "mask", row),
+        labels=cache.read(layers.superpixels, "labels", row, draw.variant)
+        if with_superpixels
+        else np.zeros(size, dtype=np.uint16),
+        saliency=cache.read(layers.saliency, "saliency", row) if with_saliency else np.zeros(size, dtype=np.uint8),
+    )
+    return parent.turned(draw.transform)
+
+
+def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> ParentDraw:
+    if plan.split != "train":
+        return ParentDraw(0, 0)
+    return draw_parent(plan.seed, parent, variants=layers.variants, size=layers.facts.size, mix=mix)
+
+
+def _manifest_row(
+    plan: SamplePlan,
+    sources: dict[int, SourceRecord],
+    facts: DatasetFacts,
+    sample: Sample,
+    draw_a: ParentDraw,
+    draw_b: ParentDraw | None,
+    *,
+    uses_superpixels: bool,
+) -> ManifestRow:
+    a = sources[plan.row_a]
+    b = sources[plan.row_b] if plan.row_b is not None else None
+    weight = sample.weight_b
+    soft = plan.mode == "soft"
+    return ManifestRow(
+        key=plan.key,
+        split=plan.split,
+        fold=a.fold,
+        mode=plan.mode,
+        source_a=a.id,
+        source_b=b.id if b else None,
+        group_a=a.group,
+        group_b=b.group if b else None,
+        variant_a=draw_a.variant if uses_superpixels else None,
+        variant_b=draw_b.variant if draw_b and uses_superpixels else None,
+        transform_a=draw_a.transform,
+        transform_b=draw_b.transform if draw_b else None,
+        seed=plan.seed,
+        select_p=sample.select_p,
+        area_b=sample.area_b,
+        lambda_min=float(weight.min()) / 255 if soft else None,
+        lambda_mean=sample.area_b if soft else None,
+        lambda_max=float(weight.max()) / 255 if soft else None,
+        regions=sample.n_regions,
+        flags=sample.flags,
+        shard=plan.shard,
+        index=plan.index,
+        bytes=0,
+        sha256="",
+        spacing_a=_spacing(a, facts),
+        spacing_b=_spacing(b, facts) if b else None,
+    )
+
+
+def _spacing(source: SourceRecord, facts: DatasetFacts) -> tuple[float, ...] | None:
+    if source.spacing is None:
+        return None
+    return stored_spacing(source.spacing, (source.height, source.width), facts.size, facts.fit)

@@ -1,0 +1,1 @@
+"""One layout of folders becomes items, without decoding pixels."""

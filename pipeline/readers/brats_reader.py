@@ -1,0 +1,170 @@
+"""BraTS of 2015 to 2021: a folder a case, a NIfTI file a modality."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
+from hsmix_gen.pipeline.readers.paths.case_ids import case_ids, common_channels
+from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
+from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
+
+MODALITIES = ("flair", "t1", "t1ce", "t2")
+"""Names of the channels, in their order."""
+
+LABELS = Labelling(
+    classes=("background", "necrotic core", "oedema", "enhancing tumour"),
+    values=((0, 0), (1, 1), (2, 2), (4, 3)),
+    regions=(("WT", (1, 2, 4)), ("TC", (1, 4)), ("ET", (4,))),
+)
+"""Labels since 2017: the non-enhancing core is one with the necrotic, 3 is not used."""
+LABELS_2015 = Labelling(
+    classes=("background", "necrosis", "oedema", "non-enhancing tumour", "enhancing tumour"),
+    values=((0, 0), (1, 1), (2, 2), (3, 3), (4, 4)),
+    regions=(("WT", (1, 2, 3, 4)), ("TC", (1, 3, 4)), ("ET", (4,))),
+)
+
+# ``CASE_t1ce`` as the challenge has it, or ``T1c_subtrMeanDivStd`` of whoever preprocessed it.
+_AT_END = re.compile(r"(?:(?P<case>.*)[_.\- ])?(?P<kind>flair|t1ce|t1c|t1gd|t1|t2|segm?|brain_?mask)", re.I)
+_AT_START = re.compile(r"(?P<kind>flair|t1ce|t1c|t1gd|t1|t2)[_.\-].*|(?P<label>otmulticlass)", re.I)
+_KINDS = {"t1c": "t1ce", "t1gd": "t1ce", "segm": "label", "seg": "label"}
+_CASE_2015 = re.compile(r"brats_(2012|2013|tcia)_", re.I)
+_DEPTH = 4
+
+
+@dataclass
+class _Case:
+    """Files of a case by kind, as relative paths."""
+
+    name: str
+    folder: str
+    files: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def modalities(self) -> list[str]:
+        return [name for name in MODALITIES if name in self.files]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether names leave no doubt: all modalities and a label, or some and the name of the challenge."""
+        if len(self.modalities) == len(MODALITIES) and "label" in self.files:
+            return True
+        told = self.is_of_2015 or any("brats" in path.lower() for paths in self.files.values() for path in paths)
+        return told and len(self.modalities) > 1
+
+    @property
+    def is_of_2015(self) -> bool:
+        labels = [PurePosixPath(path).name.lower() for path in self.files.get("label", [])]
+        return bool(_CASE_2015.match(self.name)) or any(name.startswith("otm") for name in labels)
+
+
+class BratsReader:
+    """Case folders, below HGG and LGG or any others, or flat; also a single case.
+
+    Channels are flair, t1, t1ce and t2 in this order, as far as most cases have them. Other files are ignored.
+    """
+
+    name = "brats"
+    options = frozenset[str]()
+
+    def recognises(self, source: Path) -> bool:
+        """Return whether a folder, or one not far below, holds modalities under the names of BraTS."""
+        return any(case.is_clear for names in _folders(source) for case in _cases(names, source))
+
+    def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - no option changes what is a case
+        """Return all cases that have a label."""
+        walked = walk(source, NIFTI_ENDINGS)
+        cases = _cases(walked.files, source)
+        ids = case_ids([(case.name, f"{case.folder}/{case.name}") for case in cases])
+        whole = [case.modalities for case in cases if "label" in case.files]
+        wanted = common_channels(whole)
+        items: list[SourceItem] = []
+        refusals = list(walked.refusals)
+        for case, case_id in zip(cases, ids, strict=True):
+            reason = _problem(case, wanted)
+            if reason:
+                refusals.append(Refusal(case_id, str(source / case.folder), "discover", reason))
+            else:
+                items.append(_item(case, case_id, wanted, source))
+        labelling = LABELS_2015 if any(case.is_of_2015 for case in cases) else LABELS
+        return Found(tuple(items), tuple(refusals), (*_notes(wanted, whole), *walked.notes), labelling)
+
+
+def _folders(source: Path) -> Iterable[list[str]]:
+    """Yield the files of each folder, as relative paths, down to a depth of four."""
+    for folder, folders, names in visible(source):
+        relative = PurePosixPath(Path(folder).relative_to(source).as_posix())
+        if len(relative.parts) >= _DEPTH:
+            folders.clear()
+        yield [(relative / name).as_posix() for name in names if name.lower().endswith(NIFTI_ENDINGS)]
+
+
+def _cases(paths: Sequence[str], source: Path) -> list[_Case]:
+    """Return the cases among files; a folder names the case whose files do not."""
+    by_folder: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for path in paths:
+        pure = PurePosixPath(path)
+        prefix, kind = _kind(pure.name)
+        if kind:
+            by_folder[pure.parent.as_posix()].append((prefix, kind, path))
+    return [case for folder, files in by_folder.items() for case in _cases_of_folder(folder, files, source)]
+
+
+def _cases_of_folder(folder: str, files: Sequence[tuple[str, str, str]], source: Path) -> Iterable[_Case]:
+    prefixes = {prefix.casefold() for prefix, kind, _ in files if kind in MODALITIES}
+    cases: dict[str, _Case] = {}
+    for prefix, kind, path in sorted(files, key=lambda file: (file[1] not in MODALITIES, file[2])):
+        # In the folder of a single case its label may have a name of its own, as once in BraTS 2020.
+        key = next(iter(prefixes)) if len(prefixes) == 1 else prefix.casefold()
+        name = prefix or PurePosixPath(folder).name or source.resolve().name
+        cases.setdefault(key, _Case(name, folder)).files[kind].append(path)
+    return cases.values()
+
+
+def _kind(name: str) -> tuple[str, str]:
+    """Return what stands before the kind of a file, and the kind: a modality, ``label``, ``body`` or nothing."""
+    stem = name[: -len(next(ending for ending in NIFTI_ENDINGS if name.lower().endswith(ending)))]
+    match = _AT_END.fullmatch(stem)
+    if match:
+        kind = match["kind"].lower()
+        return stem[: len(match["case"] or "")], "body" if kind.startswith("brain") else _KINDS.get(kind, kind)
+    match = _AT_START.fullmatch(stem)
+    if match:
+        return "", "label" if match["label"] else _KINDS.get(match["kind"].lower(), match["kind"].lower())
+    return "", ""
+
+
+def _problem(case: _Case, wanted: Sequence[str]) -> str:
+    if "label" not in case.files:
+        return "has no segmentation (_seg); cases without one, as those for validation, cannot be mixed, leave them out"
+    twice = next((paths for paths in case.files.values() if len(paths) > 1), None)
+    if twice:
+        return f"has {' and '.join(PurePosixPath(path).name for path in twice)} for one thing; keep one of them"
+    absent = [name for name in wanted if name not in case.files]
+    if absent or not wanted:
+        return f"has no {', '.join(absent or MODALITIES)}, which most cases have; add it or remove the case"
+    return ""
+
+
+def _item(case: _Case, item_id: str, wanted: Sequence[str], source: Path) -> SourceItem:
+    def path(kind: str) -> str:
+        return str(source / case.files[kind][0])
+
+    body = path("body") if "body" in case.files else ""
+    image = Content("nifti", tuple(path(name) for name in wanted), body=body)
+    return SourceItem(item_id, image, Content("nifti", (path("label"),)), group=safe_id(case.name))
+
+
+def _notes(wanted: Sequence[str], cases: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    if not wanted:
+        return ()
+    notes = [f"channels are {', '.join(wanted)}"]
+    dropped = sorted({name for case in cases for name in case} - set(wanted))
+    notes += [
+        f"{name} is left out: {sum(name in case for case in cases)} of {len(cases)} cases have it" for name in dropped
+    ]
+    return tuple(notes)

@@ -1,0 +1,148 @@
+"""What lies in a folder of DICOM files: series of images, segmentations, and what is neither; from headers alone."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from pydicom import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import Tag
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+
+from hsmix_gen.pipeline.decoders.dicom_headers import check_form, reading
+from hsmix_gen.pipeline.decoders.dicom_segmentations import segment_labels
+from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import Refusal
+
+# The second is that of label maps, which pydicom 3.0 has no name for.
+_SEGMENTATIONS = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
+_RADIOTHERAPY = "1.2.840.10008.5.1.4.1.1.481."
+_LOCALIZERS = frozenset({"LOCALIZER", "SCOUT"})
+_TAGS = [
+    Tag(name)
+    for name in (
+        "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName", "SeriesNumber", "ImageType",
+        "FrameOfReferenceUID", "Rows", "ReferencedSeriesSequence", "SegmentSequence", "SegmentsOverlap",
+    )
+]  # fmt: skip
+# Segments are described before this tag; functional groups and pixels come after it.
+_LAST_TAG = 0x00630000
+
+
+@dataclass(frozen=True)
+class Series:
+    """Images of one series.
+
+    Attributes
+    ----------
+    uid : str
+    files : tuple of str
+        Relative to the source.
+    patient, person : str
+        PatientID and PatientName; they leave this program only as digests.
+    number : int
+    frame_uid : str
+        Frame of reference: series with the same lie in one space.
+    is_localizer : bool
+    """
+
+    uid: str
+    files: tuple[str, ...]
+    patient: str
+    person: str
+    number: int
+    frame_uid: str
+    is_localizer: bool
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmentation object; `references` are the series it was drawn on, as far as it tells."""
+
+    file: str
+    references: tuple[str, ...]
+    frame_uid: str
+    labels: dict[int, str]
+    overlaps: bool
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All DICOM objects of a source; `contours` and `others` are numbers of files."""
+
+    series: tuple[Series, ...]
+    segmentations: tuple[Segmentation, ...]
+    contours: int
+    others: int
+    refusals: tuple[Refusal, ...]
+
+
+def read_contents(source: Path, files: Iterable[str]) -> Contents:
+    """Return what the files of a folder are; those whose header cannot be read are refused."""
+    images: dict[str, dict[str, Series]] = defaultdict(dict)
+    segmentations: list[Segmentation] = []
+    refusals: list[Refusal] = []
+    counts: Counter[str] = Counter()
+    for file in files:
+        path = source / file
+        try:
+            with reading(path):
+                header = _read_header(path)
+                kind = _kind(header)
+                if kind == "segmentation":
+                    segmentations.append(_segmentation(file, header))
+                elif kind == "image":
+                    # A file without a series is one; copies of a file count once.
+                    one = _series(file, header)
+                    images[one.uid].setdefault(_text(header, "SOPInstanceUID") or file, one)
+        except SourceError as error:
+            name = PurePosixPath(file).with_suffix("").as_posix()
+            refusals.append(Refusal(safe_id(name), str(path), "discover", str(error).removeprefix(f"{path} ")))
+            continue
+        counts[kind] += 1
+    series = tuple(
+        replace(members[0], files=tuple(sorted(one.files[0] for one in members)))
+        for _, members in sorted((uid, list(found.values())) for uid, found in images.items())
+    )
+    return Contents(series, tuple(segmentations), counts["contours"], counts["other"], tuple(refusals))
+
+
+def _read_header(path: Path) -> Dataset:
+    check_form(path)
+    with path.open("rb") as file:
+        return read_partial(file, stop_when=lambda tag, *_: tag > _LAST_TAG, specific_tags=_TAGS)  # type: ignore[arg-type]
+
+
+def _kind(header: Dataset) -> str:
+    kind = header.get("SOPClassUID") or ""
+    if kind in _SEGMENTATIONS:
+        return "segmentation"
+    if kind == RTStructureSetStorage:
+        return "contours"
+    # Doses have pixels but are no images.
+    return "other" if kind.startswith(_RADIOTHERAPY) or "Rows" not in header else "image"
+
+
+def _segmentation(file: str, header: Dataset) -> Segmentation:
+    references = tuple(str(item.SeriesInstanceUID) for item in header.get("ReferencedSeriesSequence") or ())
+    overlaps = header.get("SegmentsOverlap") == "YES"
+    return Segmentation(file, references, _text(header, "FrameOfReferenceUID"), segment_labels(header), overlaps)
+
+
+def _series(file: str, header: Dataset) -> Series:
+    """Return the series that a file tells of."""
+    return Series(
+        uid=_text(header, "SeriesInstanceUID") or file,
+        files=(file,),
+        patient=_text(header, "PatientID"),
+        person=_text(header, "PatientName"),
+        number=int(header.get("SeriesNumber") or 0),
+        frame_uid=_text(header, "FrameOfReferenceUID"),
+        is_localizer=not _LOCALIZERS.isdisjoint(header.get("ImageType") or ()),
+    )
+
+
+def _text(header: Dataset, name: str) -> str:
+    return str(header.get(name) or "").strip()

@@ -1,0 +1,1 @@
+"""What names and places of files say."""

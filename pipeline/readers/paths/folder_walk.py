@@ -1,0 +1,154 @@
+"""Files of a folder, relative and sorted: all of them, or names near its top; what cannot be looked into is told.
+
+What hsmix-gen wrote, datasets, exports and caches, is no source and is left alone wherever it lies below one.
+"""
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hsmix_gen.pipeline.files.state_names import STATE
+from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.schemas.records import Refusal
+
+_MAX_NEAR = 64
+_MAX_SHOWN = 3
+_MARKS = (
+    frozenset({STATE}),  # an output, from its first moment
+    frozenset({"manifest.parquet", "dataset.json", "run.json"}),  # a copy of one without its state
+    frozenset({"sources.parquet", "commits"}),  # a cache
+    frozenset({"export.json", "README.txt"}),
+)
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Files below a folder as relative POSIX paths, what could not be read or named, and notes on what was left out."""
+
+    files: tuple[str, ...]
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def walk(source: Path, endings: Collection[str] = ()) -> Walked:
+    """Return the files below `source`, hidden ones left out; links to folders are not followed (loops).
+
+    Parameters
+    ----------
+    source : Path
+        A folder.
+    endings : collection of str
+        Lower-case ends of names that are wanted, such as ``.png`` or ``.nii.gz``; empty: all.
+    """
+    found: list[str] = []
+    refusals: list[Refusal] = []
+
+    def refuse(error: OSError) -> None:
+        folder = Path(error.filename or source)
+        name = folder.relative_to(source).as_posix() if folder.is_relative_to(source) else folder.name
+        reason = f"folder cannot be read ({error.strerror}); check its permissions"
+        refusals.append(Refusal(safe_id(name), str(folder), "discover", reason))
+
+    wanted = tuple(endings)
+    written: list[str] = []
+    for folder, _, names in visible(source, refuse, written.append):
+        relative = PurePosixPath(Path(folder).relative_to(source).as_posix())
+        found += [(relative / name).as_posix() for name in names if not wanted or name.lower().endswith(wanted)]
+    nameless = [name for name in found if not _is_text(name)]
+    refusals += [_nameless(source, name) for name in nameless]
+    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), _notes(sorted(written)))
+
+
+def visible(
+    source: Path,
+    refuse: Callable[[OSError], object] | None = None,
+    leave: Callable[[str], object] | None = None,
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield folders with the names of folders, which may be cut down, and files in them, as `os.walk` does.
+
+    Hidden names are left out, and so are folders below `source` that hsmix-gen wrote.
+
+    Parameters
+    ----------
+    source : Path
+    refuse : callable, optional
+        Is told of folders that cannot be read.
+    leave : callable, optional
+        Is told the relative path of what hsmix-gen wrote.
+    """
+    for folder, folders, names in os.walk(source, onerror=refuse):
+        if Path(folder) != source and _is_written({*folders, *names}):
+            folders.clear()
+            if leave is not None:
+                leave(Path(folder).relative_to(source).as_posix())
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield folder, folders, [name for name in names if not name.startswith(".")]
+
+
+def is_written(folder: Path) -> bool:
+    """Return whether a folder is a dataset of hsmix-gen, finished or not, an export or a cache."""
+    try:
+        # A folder of a hundred thousand images is not listed for this.
+        return any(all((folder / name).exists() for name in marks) for marks in _MARKS)
+    except OSError:
+        return False
+
+
+def _is_written(names: Collection[str]) -> bool:
+    return any(marks.issubset(names) for marks in _MARKS)
+
+
+def _notes(written: list[str]) -> tuple[str, ...]:
+    if not written:
+        return ()
+    shown = ", ".join(written[:_MAX_SHOWN]) + (", ..." if len(written) > _MAX_SHOWN else "")
+    return (f"{len(written)} folder(s) that hsmix-gen wrote were left alone: {shown}",)
+
+
+def folders_near(source: Path, familiar: re.Pattern[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the source and folders close below it, each as its relative path and the names in it.
+
+    Children are looked into if their name is familiar or if they are alone, grandchildren only if all children are:
+    a folder that holds other things too is not clearly of one layout. Nothing is raised.
+    """
+    names, folders = _listed(source)
+    yield "", names
+    known = [folder for folder in folders if familiar.search(folder) or len(folders) == 1]
+    below = []
+    for child in known[:_MAX_NEAR]:
+        names, inner = _listed(source / child)
+        yield child, names
+        below += [f"{child}/{folder}" for folder in inner]
+    if len(known) == len(folders):
+        for grandchild in below[:_MAX_NEAR]:
+            yield grandchild, _listed(source / grandchild)[0]
+
+
+def _listed(folder: Path) -> tuple[frozenset[str], list[str]]:
+    """Return all names in a folder and, sorted, those of folders; hidden ones are left out, errors are nothing."""
+    try:
+        with os.scandir(folder) as scanned:
+            entries = [entry for entry in scanned if not entry.name.startswith(".")]
+        below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        folders = [name for name in below if not is_written(folder / name)]
+    except OSError:
+        return frozenset(), []
+    return frozenset(entry.name for entry in entries), folders
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name can stand in tables; bytes that are no UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _nameless(source: Path, name: str) -> Refusal:
+    shown = os.fsencode(source / name).decode(errors="backslashreplace")
+    reason = f"{shown} has a name that is no UTF-8, so that no table can hold it; rename it, for example with convmv"
+    return Refusal(safe_id(str(PurePosixPath(name).with_suffix(""))), shown, "discover", reason)

@@ -1,0 +1,118 @@
+"""What the names of folders and files say: image or mask, and which part of a stem is decoration."""
+
+import re
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+
+from hsmix_gen.pipeline.readers.paths.split_words import SPLIT_WORDS, chunks_of, joined_words
+from hsmix_gen.schemas.config import SourceConfig
+
+MASK_SUFFIXES = (
+    "_segmentation", "_mask", "-mask", "_masks", "_seg", "_label", "_labels", "_gt", "_groundtruth", "_anno",
+    "_annotation",
+)  # fmt: skip
+DRIVE_MASKS = "1st_manual"
+"""Folder of DRIVE's vessels; its folder ``mask`` holds the field of view."""
+_MASK_WORDS = frozenset({
+    "mask", "masks", "label", "labels", "labelcol", "gt", "gts", "groundtruth", "groundtruths", "annotation",
+    "annotations", "segmentation", "segmentations", "seg", "segs", DRIVE_MASKS,
+})  # fmt: skip
+_IMAGE_WORDS = frozenset({
+    "image", "images", "img", "imgs", "input", "inputs", "photo", "photos", "pictures", "data",
+})  # fmt: skip
+# They say "image" only where no other folder of a path says anything: masks/raw holds masks.
+_FAINT_WORDS = frozenset({"original", "originals", "raw", "scans"})
+# Inside of joined words they say nothing: MoNuSegTestData holds images.
+_NOT_INSIDE = frozenset({"seg", "segs", "gt", "gts"})
+_NUMBER = re.compile(r"[_-]?(\d+)$")
+# So many masks without an image may come first.
+_LOOKED_AT = 20
+_EDGE = re.compile(r"[_\-. ]+")
+
+
+@lru_cache(maxsize=4096)
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case: ``ISIC-2017_TrainData`` has isic, 2017, train, data."""
+    if name.lower() == DRIVE_MASKS:
+        return (DRIVE_MASKS,)
+    found: list[str] = []
+    for chunk in chunks_of(name):
+        plain = chunk.lower()
+        known = plain in _MASK_WORDS or plain in _IMAGE_WORDS or plain in SPLIT_WORDS
+        whole = known or plain in _FAINT_WORDS or plain.endswith("groundtruth")
+        inside = joined_words(chunk)
+        found += [plain] if whole else [part for part in inside if part not in _NOT_INSIDE or len(inside) == 1]
+    return tuple(_joined(found))
+
+
+@lru_cache(maxsize=4096)
+def kind_of(folder: str) -> str:
+    """Return whether the name of a folder says ``mask``, ``image`` or faintly so (``faint``), or an empty text."""
+    said = words(folder)
+    if any(_says_mask(word) for word in said):
+        return "mask"
+    if any(word in _IMAGE_WORDS for word in said):
+        return "image"
+    return "faint" if any(word in _FAINT_WORDS for word in said) else ""
+
+
+@lru_cache(maxsize=4096)
+def rest_of(folder: str) -> str:
+    """Return the words of a folder that say neither image nor mask, with blanks between."""
+    silent = _IMAGE_WORDS | _FAINT_WORDS
+    return " ".join(word for word in words(folder) if not _says_mask(word) and word not in silent)
+
+
+def without_kind(stem: str) -> str:
+    """Return a stem without the words for image or mask at its ends: ``img_07`` and ``mask_07`` are both ``07``."""
+    parts = _EDGE.split(stem)
+    while len(parts) > 1 and kind_of(parts[0]) in ("image", "mask"):
+        del parts[0]
+    while len(parts) > 1 and kind_of(parts[-1]) in ("image", "mask"):
+        del parts[-1]
+    return "_".join(parts)
+
+
+def mask_stems(stem: str, config: SourceConfig) -> Iterator[tuple[str, str, str]]:
+    """Yield what a stem may be as the mask of an image: (stem of the image, suffix, number); the plain suffix first."""
+    suffixes = (config.mask_suffix,) if config.mask_suffix else MASK_SUFFIXES
+    ended = _NUMBER.search(stem)
+    for base, number in [(stem, ""), *([(stem[: ended.start()], ended[1])] if ended else [])]:
+        for suffix in suffixes:
+            end = base if config.mask_suffix else base.lower()
+            if end.endswith(suffix) and len(base) > len(suffix):
+                yield base[: -len(suffix)], suffix, number
+                break
+
+
+def image_beside(stem: str, beside: Collection[str]) -> str:
+    """Return the one of the stems `beside` that is nothing but "image", if `stem` is nothing but "mask"."""
+    called = [other for other in beside if other in _IMAGE_WORDS] if stem.lower() in _MASK_WORDS else []
+    return called[0] if len(called) == 1 else ""
+
+
+def common_ending(stems: Collection[str], of: Collection[str]) -> str:
+    """Return what all `stems` have at their ends beyond a stem in `of`, such as ``_MA``; else an empty text."""
+    for stem in sorted(stems)[:_LOOKED_AT]:
+        for end in range(len(stem) - 1, 0, -1):
+            ending = stem[end:]
+            # A number at the end tells an image from another one.
+            if stem[:end] in of and not ending[0].isalnum() and not ending[1:].isdecimal():
+                return ending if all(other.endswith(ending) for other in stems) else ""
+    return ""
+
+
+def _says_mask(word: str) -> bool:
+    return word in _MASK_WORDS or word.endswith("groundtruth")
+
+
+def _joined(found: list[str]) -> Iterator[str]:
+    """Yield words, with "ground truth" as one."""
+    at = 0
+    while at < len(found):
+        if found[at] == "ground" and at + 1 < len(found) and found[at + 1] in ("truth", "truths"):
+            yield "groundtruth"
+            at += 2
+        else:
+            yield found[at]
+            at += 1

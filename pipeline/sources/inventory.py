@@ -1,0 +1,273 @@
+"""What a source holds, after every file was looked at once; nothing is computed yet."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.execution.isolation import finish_jobs
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.units import Runner, Unit
+from hsmix_gen.pipeline.files.local_mirror import telling_addresses, with_addresses
+from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
+from hsmix_gen.pipeline.sources.discovery import Discovery, discover
+from hsmix_gen.pipeline.sources.earlier_sources import Known
+from hsmix_gen.pipeline.sources.scan import SCAN_BLOCK, ScanOptions, scan, scan_options
+from hsmix_gen.pipeline.sources.source_records import make_records, with_folds
+from hsmix_gen.pipeline.sources.staging import stage
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import DatasetFacts, Part, Refusal, ScanResult, SourceItem, SourceRecord, picture
+from hsmix_gen.stages.imaging.similarity import near_duplicates
+
+_SHOWN_TWINS = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one image comes from: an item and a part of it."""
+
+    item: SourceItem
+    part: Part
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a source holds, after every file was looked at once.
+
+    Attributes
+    ----------
+    discovery : Discovery
+    scans, places, records : list
+        One entry for each image, sorted by id; images that cannot be used carry their refusal.
+    facts : DatasetFacts
+    twins : list of (int, int, int)
+        Pairs of images of different groups that look alike, and in how many of 64 bits they differ.
+    notes : tuple of str
+        What was understood and chosen, for the user.
+    """
+
+    discovery: Discovery
+    scans: list[ScanResult]
+    places: list[Place]
+    facts: DatasetFacts
+    records: list[SourceRecord]
+    twins: list[tuple[int, int, int]]
+    notes: tuple[str, ...]
+
+    @property
+    def unpaired(self) -> tuple[Refusal, ...]:
+        """Files that are no part of a pair."""
+        return self.discovery.refusals
+
+
+def take_inventory(
+    source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None
+) -> Inventory:
+    """Look at a source, which is staged first where it lies in a store; what is told of it names its addresses.
+
+    What a dataset knows of its sources already is kept.
+    """
+    with telling_addresses():
+        local, seen = stage(source, config, reporter.note)
+        inventory = _take_inventory(local, seen, runner, reporter, known)
+    unpaired = tuple(
+        dataclasses.replace(refusal, path=with_addresses(refusal.path), reason=with_addresses(refusal.reason))
+        for refusal in inventory.unpaired
+    )
+    notes = tuple(with_addresses(note) for note in inventory.notes)
+    discovery = dataclasses.replace(inventory.discovery, refusals=unpaired)
+    return dataclasses.replace(inventory, discovery=discovery, notes=notes)
+
+
+def _take_inventory(
+    source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None
+) -> Inventory:
+    """Find, look at and understand all images of a source."""
+    discovery = discover(source, config, known.splits if known else None)
+    for note in discovery.notes:
+        reporter.note(with_addresses(note))
+    options = scan_options(config, discovery.labelling)
+    scans, places = _scanned(discovery.items, options, runner, reporter)
+    facts, notes = understand(_first_seen(scans, known), config, discovery.labelling)
+    scans = with_problems(
+        scans,
+        facts,
+        [place.item.told(place.item.mask.uri) for place in places],
+        bits=discovery.labelling.bits and not facts.multilabel,
+    )
+    records = make_records([place.item for place in places], scans, known.used if known else frozenset())
+    facts = _with_slices(facts, records, scans, known)
+    if config.source.folds is not None:
+        dealt = known.folds if known else None
+        records = with_folds(records, scans, config.source.folds, seed=config.seed, known=dealt)
+    twins = _twins(records, scans)
+    notes = [*notes, *_twin_notes(records, twins)]
+    for note in notes:
+        reporter.note(note)
+    inventory = Inventory(discovery, scans, places, facts, records, twins, (*discovery.notes, *notes))
+    return _keeping(inventory, known, reporter) if known else inventory
+
+
+def _first_seen(scans: Sequence[ScanResult], known: Known | None) -> Sequence[ScanResult]:
+    """Return what was seen of the images from which a dataset was understood first, or of all."""
+    if known is None:
+        return scans
+    return [s for s in scans if (s.id, s.image_sha256, s.mask_sha256) in known.contents] or scans
+
+
+def _keeping(inventory: Inventory, known: Known, reporter: Reporter) -> Inventory:
+    """Return an inventory in which sources that a dataset refused stay refused, but for those looked at again."""
+    items = [place.item for place in inventory.places]
+    kept = known.kept(inventory.records, items)
+    mended = {
+        old.id for old, new in zip(kept, inventory.records, strict=True) if old and old.refusal and not new.refusal
+    }
+    mended = {name for name in mended if name in known.refused_by_scan}
+    if mended and known.retry == "nothing":
+        reporter.note(
+            f"{len(mended)} source(s) that the dataset refused could be used now, first {min(mended)}; "
+            "hsmix-gen retry-refused takes them in"
+        )
+    records = [record for record in kept if record is not None]
+    records += known.lost(inventory.records, items)
+    return of_records(inventory, sorted(records, key=lambda record: record.id))
+
+
+def of_records(inventory: Inventory, records: Sequence[SourceRecord]) -> Inventory:
+    """Return an inventory of some records, which by their ids are those of the inventory, or refused."""
+    rows = {record.id: row for row, record in enumerate(inventory.records)}
+    scans, places = [], []
+    for record in records:
+        if record.id in rows:
+            scans.append(inventory.scans[rows[record.id]])
+            places.append(inventory.places[rows[record.id]])
+        else:
+            item = SourceItem(record.id, picture(record.image), picture(record.mask))
+            scans.append(ScanResult(record.id, problem=record.refusal or "missing"))
+            places.append(Place(item, Part()))
+    return dataclasses.replace(inventory, records=list(records), scans=scans, places=places, twins=[])
+
+
+def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:
+    """Return an inventory of some of the rows."""
+    return dataclasses.replace(
+        inventory,
+        scans=[inventory.scans[row] for row in rows],
+        places=[inventory.places[row] for row in rows],
+        records=[inventory.records[row] for row in rows],
+        twins=[],
+    )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The job of looking at some items; its parts are the items."""
+
+    number: int
+    items: tuple[SourceItem, ...]
+    options: ScanOptions
+
+    @property
+    def name(self) -> str:
+        """What is done, for messages."""
+        return f"scan of {self.items[0].id} to {self.items[-1].id}"
+
+    @property
+    def parts(self) -> Mapping[int, str]:
+        """Ids of the items, by their place."""
+        return {i: item.id for i, item in enumerate(self.items)}
+
+    def unit(self, left_out: Mapping[int, str]) -> Unit | None:
+        """Return the unit that looks at the items that are not left out."""
+        items = [item for i, item in enumerate(self.items) if i not in left_out]
+        return Unit(self.name, scan, (items, self.options), may_fail=True) if items else None
+
+    def trial(self, part: int) -> Unit:
+        """Return a unit that looks at one item."""
+        item = self.items[part]
+        return Unit(f"scan of {item.id}", scan, ([item], self.options), may_fail=True, is_trial=True)
+
+    def finished(self, result: Any, left_out: Mapping[int, str]) -> list[list[ScanResult]]:
+        """Return the images of each item; what was left out has its reason as its problem."""
+        seen = iter(result or ())
+        return [
+            [ScanResult(item.id, problem=left_out[i])] if i in left_out else next(seen)
+            for i, item in enumerate(self.items)
+        ]
+
+    def told(self, reason: str) -> str:
+        """Return a reason without names that are to be hidden."""
+        for item in self.items:
+            reason = item.told(reason)
+        return reason
+
+
+def _with_slices(
+    facts: DatasetFacts, records: Sequence[SourceRecord], scans: Sequence[ScanResult], known: Known | None
+) -> DatasetFacts:
+    """Return the facts with `volumes` set where several arrays are of one case: slices in files of their own."""
+    first = {scan.id for scan in _first_seen(scans, known)}
+    cases = [
+        record.group
+        for record, scan in zip(records, scans, strict=True)
+        if record.refusal is None and not scan.picture and record.id in first
+    ]
+    return dataclasses.replace(facts, volumes=facts.volumes or len(set(cases)) < len(cases))
+
+
+def _scanned(
+    items: Sequence[SourceItem], options: ScanOptions, runner: Runner, reporter: Reporter
+) -> tuple[list[ScanResult], list[Place]]:
+    """Return what was seen of each image and where it comes from, sorted by id."""
+    pieces = [Piece(number, tuple(piece), options) for number, piece in enumerate(_pieces(items))]
+    found: dict[int, list[list[ScanResult]]] = {}
+    with reporter.stage("scan", len(items)) as stage:
+        for piece, results in finish_jobs(runner.run, pieces, "scan", reporter):
+            found[piece.number] = results
+            stage.advance(len(results))
+    seen = [
+        (result, Place(item, result.part))
+        for piece in pieces
+        for item, results in zip(piece.items, found[piece.number], strict=True)
+        for result in results
+    ]
+    seen.sort(key=lambda pair: pair[0].id)
+    for (one, place), (other, twin) in itertools.pairwise(seen):
+        if one.id == other.id:
+            raise SourceError(
+                f"{place.item.image.uri} and {twin.item.image.uri} both have an image {one.id}; rename one of them"
+            )
+    return [result for result, _ in seen], [place for _, place in seen]
+
+
+def _pieces(items: Sequence[SourceItem]) -> list[list[SourceItem]]:
+    """Cut items into units: pictures in blocks, others, which may be volumes, one by one."""
+    pieces: list[list[SourceItem]] = []
+    for item in items:
+        small = item.image.format == "picture"
+        if pieces and small and len(pieces[-1]) < SCAN_BLOCK and pieces[-1][0].image.format == "picture":
+            pieces[-1].append(item)
+        else:
+            pieces.append([item])
+    return pieces
+
+
+def _twins(records: Sequence[SourceRecord], scans: Sequence[ScanResult]) -> list[tuple[int, int, int]]:
+    looks = [scan.look if record.refusal is None else None for record, scan in zip(records, scans, strict=True)]
+    return near_duplicates(looks, [record.group for record in records])
+
+
+def _twin_notes(records: Sequence[SourceRecord], twins: Sequence[tuple[int, int, int]]) -> list[str]:
+    if not twins:
+        return []
+    across = [pair for pair in twins if _home(records[pair[0]]) != _home(records[pair[1]])]
+    shown = ", ".join(f"{records[i].id} and {records[j].id}" for i, j, _ in [*across, *twins][:_SHOWN_TWINS])
+    where = f", {len(across)} of them across splits or folds" if across else ""
+    return [f"{len(twins)} pairs of images of different groups look alike{where}: {shown}; see whether they are copies"]
+
+
+def _home(record: SourceRecord) -> tuple[str, int | None]:
+    return record.split, record.fold

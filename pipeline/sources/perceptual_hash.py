@@ -1,0 +1,48 @@
+"""What an image looks like, in 64 bits: a perceptual hash that survives re-encoding, resizing and brightness."""
+
+import io
+
+import imagehash
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.decoders.stack import Stack
+from hsmix_gen.schemas.records import Part
+
+# The hash sees 32 x 32 pixels, so that a JPEG may be decoded at an eighth of its size.
+_DRAFT = (64, 64)
+_JPEG = b"\xff\xd8\xff"
+_FLAT = 2.0
+
+
+def look_of(image: Stack, part: Part) -> int | None:
+    """Return the perceptual hash [1]_ of a part of an image, or None where it is too flat to look like anything.
+
+    References
+    ----------
+    .. [1] Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010 (pHash).
+    """
+    data: bytes = getattr(image, "data", b"")
+    if data.startswith(_JPEG) and part.tile is None:
+        picture = Pillow.open(io.BytesIO(data))
+        picture.draft("L", _DRAFT)
+        grey = picture.convert("L")
+    else:
+        grey = _grey(image, part)
+    if np.asarray(grey).std() < _FLAT:
+        return None
+    bits = imagehash.phash(grey).hash
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _grey(image: Stack, part: Part) -> Pillow.Image:
+    plane: npt.NDArray[np.generic] = image.plane(part.plane)
+    if part.tile is not None:
+        top, left, height, width = part.tile
+        plane = plane[top : top + height, left : left + width]
+    if image.is_picture and plane.dtype == np.uint8:
+        return Pillow.fromarray(plane[..., 0] if plane.shape[-1] == 1 else plane).convert("L")
+    mean = plane.astype(np.float32).mean(axis=-1)
+    low, high = float(mean.min()), float(mean.max())
+    return Pillow.fromarray(np.rint((mean - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))

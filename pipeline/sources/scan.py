@@ -1,0 +1,176 @@
+"""First look at every item: what images it gives, their checksums, sizes, intensities and mask values."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.pipeline.decoders.registry import open_pair
+from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
+from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.pipeline.sources.perceptual_hash import look_of
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import IGNORE, Labelling, Part, ScanResult, SourceItem
+from hsmix_gen.stages.imaging.tiling import tiles
+from hsmix_gen.stages.labels.mask_values import value_counts
+from hsmix_gen.stages.labels.objects import median_object_share
+
+SCAN_BLOCK = 32
+"""Items of a unit of work; volumes, which are read whole, go one by one."""
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """What decides which images an item gives.
+
+    Attributes
+    ----------
+    how : ReadOptions
+    min_foreground, every : int
+        Rule by which slices of volumes are kept.
+    tile : (int, int) or None
+        Height and width of tiles.
+    overlap : int
+        Pixels that neighbouring tiles share.
+    instances : bool
+        Whether mask values are numbers of objects, all of class 1.
+    background : tuple of int
+        Mask values that are no foreground.
+    """
+
+    how: ReadOptions
+    min_foreground: int = 1
+    every: int = 1
+    tile: tuple[int, int] | None = None
+    overlap: int = 0
+    instances: bool = False
+    background: tuple[int, ...] = (0,)
+
+
+def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
+    """Return the options of a configuration, completed by what the layout tells of labels."""
+    source, volume = config.source, config.volume
+    values = dict(source.mask_values or labelling.values)
+    background = {value for value, class_id in values.items() if class_id in (0, IGNORE)} or {0}
+    if source.ignore is not None:
+        background.add(source.ignore)
+    return ScanOptions(
+        how=read_options(config),
+        min_foreground=volume.min_foreground,
+        every=volume.every,
+        tile=config.image.tiles,
+        overlap=config.image.overlap,
+        instances=has_instances(config, labelling),
+        background=tuple(sorted(background)),
+    )
+
+
+def read_options(config: RunConfig) -> ReadOptions:
+    """Return how files are opened."""
+    return ReadOptions(config.source.max_pixels, config.source.max_voxels, config.volume.axis)
+
+
+def has_instances(config: RunConfig, labelling: Labelling) -> bool:
+    """Return whether mask values are numbers of objects."""
+    return labelling.instances if config.source.instances is None else config.source.instances
+
+
+def scan(items: Sequence[SourceItem], options: ScanOptions) -> list[list[ScanResult]]:
+    """Look at some items (a unit of work); return the images of each. A problem is told in a result, never raised."""
+    return [_scan_item(item, options) for item in items]
+
+
+def cut(plane: npt.NDArray[Any], part: Part) -> npt.NDArray[Any]:
+    """Return the tile of a plane that a part names, or all of it."""
+    if part.tile is None:
+        return plane
+    top, left, height, width = part.tile
+    return plane[top : top + height, left : left + width]
+
+
+def part_digest(stack: Stack, part: Part) -> str:
+    """Return the sha256 of a part of a stack: that of the file for a whole picture, else of its pixels."""
+    digest = stack.digest(part.plane)
+    return digest if part.tile is None else sha256_of(f"{digest} {part.tile}".encode())
+
+
+def mask_values_of(mask: Stack, part: Part, *, instances: bool) -> npt.NDArray[Any]:
+    """Return the (H, W) mask values of a part; numbers of objects become 1."""
+    values = cut(mask.plane(part.plane), part)
+    return (values > 0).astype(np.uint8) if instances else values
+
+
+def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
+    try:
+        image, mask = open_pair(item, options.how)
+        found = [_scan_part(item, image, mask, part, options) for part in _parts(image, mask, options)]
+    except SourceError as error:
+        return [ScanResult(item.id, problem=item.told(str(error)))]
+    if not found:
+        problem = (
+            f"{item.told(item.mask.uri)} has no slice with {options.min_foreground} foreground pixels; "
+            "lower --min-foreground"
+        )
+        return [ScanResult(item.id, problem=problem)]
+    return found
+
+
+def _parts(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[Part]:
+    """Yield the parts of an item that are kept."""
+    for plane in range(0, image.n_planes, options.every if image.is_volume else 1):
+        if image.is_volume and options.min_foreground:
+            values = mask.plane(plane)
+            foreground = values.size - int(np.isin(values, options.background).sum())
+            if foreground < options.min_foreground:
+                continue
+        if options.tile is None:
+            yield Part(plane)
+        else:
+            yield from (Part(plane, tile) for tile in tiles(*image.size, options.tile, options.overlap))
+
+
+def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions) -> ScanResult:
+    values = mask_values_of(mask, part, instances=options.instances)
+    low, high, zeros = _range(image, part)
+    return ScanResult(
+        id=_part_id(item.id, image, part),
+        part=part,
+        image_sha256=part_digest(image, part),
+        mask_sha256=part_digest(mask, part),
+        height=values.shape[0],
+        width=values.shape[1],
+        channels=image.channels,
+        dtype=str(image.dtype),
+        picture=image.is_picture,
+        volume=image.is_volume,
+        range=(low, high),
+        zeros=zeros,
+        body=image.body(part.plane) is not None,
+        spacing=image.spacing,
+        mask_counts=value_counts(values),
+        object_share=median_object_share(~np.isin(values, options.background)),
+        look=look_of(image, part),
+    )
+
+
+def _range(image: Stack, part: Part) -> tuple[float, float, float]:
+    """Return least and greatest value and the share of pixels that are 0 in all channels; of arrays only."""
+    if image.is_picture:
+        return 0.0, 0.0, 0.0
+    plane = cut(image.plane(part.plane), part)
+    empty = ~plane.any(axis=-1)
+    body = image.body(part.plane)
+    if body is not None:
+        empty = ~cut(body, part)
+    return float(plane.min()), float(plane.max()), float(empty.mean())
+
+
+def _part_id(item_id: str, image: Stack, part: Part) -> str:
+    name = f"{item_id}-z{part.plane:03d}" if image.n_planes > 1 else item_id
+    if part.tile is not None:
+        name += f"-y{part.tile[0]:04d}-x{part.tile[1]:04d}"
+    return safe_id(name)

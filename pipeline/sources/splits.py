@@ -1,0 +1,162 @@
+"""Train, validation and test: from files, from the source itself, or by a seeded draw over groups."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
+from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.schemas.records import SPLITS, SourceItem, Split
+from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, parse_ratio, split_groups
+
+
+def assign_splits(
+    items: Sequence[SourceItem],
+    source: Path,
+    split: str,
+    *,
+    seed: int,
+    known: Mapping[str, Split] | None = None,
+    pooled: bool = False,
+    aside: Collection[str] = (),
+) -> tuple[list[SourceItem], list[str]]:
+    """Return the items with their split, and a note on where it comes from.
+
+    Groups that a dataset has already keep their split.
+
+    Parameters
+    ----------
+    items : sequence of SourceItem
+        With groups; a split that the layout tells is kept unless `split` names another.
+    source : Path
+        Where ``splits/`` is looked for under ``auto``.
+    split : str
+        ``auto``, a ratio, a folder with train.txt, val.txt and test.txt, or a file.
+    seed : int
+        Seed of a drawn split.
+    known : mapping
+        Split of the groups that a dataset has already.
+    pooled : bool
+        Whether training and validation are one, as folds are dealt of both.
+    aside : collection of str
+        Ids that the source has too, and that are left out on purpose.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If the split cannot be read, or tells another one of a known group.
+    """
+    known = known or {}
+    ratio = parse_ratio(split) if split != "auto" else None
+    if ratio is not None:
+        return _drawn(items, ratio, seed, known)
+    assigned, notes, is_told = _told(items, source, split, aside)
+    if not is_told:
+        return _drawn(items, DEFAULT_RATIO, seed, known)
+    moved = [
+        item
+        for item in assigned
+        if (before := known.get(item.group or item.id, item.split)) != item.split
+        and not (pooled and "test" not in (before, item.split))
+    ]
+    if moved:
+        group = moved[0].group or moved[0].id
+        raise SourceError(
+            f"{moved[0].image.uri} is of group {group}, which the dataset has in {known[group]}, and is to go into "
+            f"{moved[0].split} now; put it back, choose another folder, or start anew with --fresh"
+        )
+    return assigned, notes
+
+
+def _told(
+    items: Sequence[SourceItem], source: Path, split: str, aside: Collection[str]
+) -> tuple[list[SourceItem], list[str], bool]:
+    """Return the items with the split that files or the layout tell, and whether they do."""
+    if split != "auto":
+        return (*_listed(items, _find_lists(Path(split)), split, aside), True)
+    if (source / "splits" / "train.txt").is_file():
+        return (*_listed(items, _find_lists(source / "splits"), str(source / "splits"), aside), True)
+    # A layout that knows training images only leaves it to us what is validated on.
+    told = {item.split for item in items}
+    if told == {None, "test"}:
+        rest = [dataclasses.replace(item, split=item.split or "train") for item in items]
+        return rest, ["the test split was taken from the source, all other images are for training"], True
+    if told not in ({None}, {"train"}):
+        return (*_given(items), True)
+    return [], [], False
+
+
+def _drawn(
+    items: Sequence[SourceItem], ratio: tuple[float, float, float], seed: int, known: Mapping[str, Split]
+) -> tuple[list[SourceItem], list[str]]:
+    groups = [item.group or item.id for item in items]
+    by_group = {**split_groups([group for group in groups if group not in known], ratio, seed=seed), **known}
+    assigned = [dataclasses.replace(item, split=by_group[item.group or item.id]) for item in items]
+    shares = "/".join(f"{share:g}" for share in ratio)
+    return assigned, [f"splits were drawn {shares} by group with seed {seed}"]
+
+
+def _given(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[str]]:
+    without = [item.id for item in items if item.split is None]
+    if without:
+        raise SourceError(
+            f"{len(without)} items have no split while others have one, first {without[0]}; "
+            "complete the list or give --split"
+        )
+    return list(items), ["splits were taken from the source"]
+
+
+def _listed(
+    items: Sequence[SourceItem], lists: dict[Split, list[str]], origin: str, aside: Collection[str]
+) -> tuple[list[SourceItem], list[str]]:
+    by_id: dict[str, Split] = {}
+    for split, names in lists.items():
+        for name in names:
+            # The dot of a name is not the dot of an ending.
+            is_file = PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS
+            item_id = safe_id(PurePosixPath(name).with_suffix("").as_posix() if is_file else name)
+            if by_id.get(item_id, split) != split:
+                raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
+            by_id[item_id] = split
+    kept = [dataclasses.replace(item, split=by_id[item.id]) for item in items if item.id in by_id]
+    if not kept:
+        raise SourceError(f"{origin} names none of the {len(items)} ids, which look like {items[0].id}")
+    notes = [f"splits were read from {origin}"]
+    if len(kept) < len(items):
+        notes.append(f"{len(items) - len(kept)} pairs stand in no list and are left out")
+    absent = len(by_id.keys() - {item.id for item in items} - set(aside))
+    if absent:
+        notes.append(f"{absent} listed ids have no pair in the source")
+    return kept, notes
+
+
+def _find_lists(path: Path) -> dict[Split, list[str]]:
+    if path.is_dir():
+        lists = {split: _lines(path / f"{split}.txt") for split in SPLITS if (path / f"{split}.txt").is_file()}
+        if "train" in lists:
+            return lists
+        raise ConfigError(f"split folder {path} has no train.txt; expected train.txt, val.txt and test.txt")
+    if path.is_file():
+        return _two_columns(path)
+    raise ConfigError(f"split must be a ratio such as 0.8/0.1/0.1, a folder or a file, got {path}")
+
+
+def _two_columns(path: Path) -> dict[Split, list[str]]:
+    lists: dict[Split, list[str]] = {split: [] for split in SPLITS}
+    for number, line in enumerate(_lines(path), start=1):
+        parts = line.replace(",", " ").replace("\t", " ").split()
+        if number == 1 and parts[-1].lower() == "split":
+            continue
+        if len(parts) != 2 or parts[1].lower() not in SPLITS:
+            raise ConfigError(f"{path} line {number} must be ID SPLIT with split train, val or test, got {line}")
+        lists[next(split for split in SPLITS if split == parts[1].lower())].append(parts[0])
+    return lists
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"split file {path} cannot be read as text: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

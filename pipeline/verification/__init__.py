@@ -1,0 +1,1 @@
+"""Whether a finished dataset is sound."""

@@ -1,0 +1,88 @@
+"""Checks of a dataset's tables, without a sample: counts, keys, and that no split knows of another."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from hsmix_gen.pipeline.dataset.folder_format import FOLDER
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST
+from hsmix_gen.pipeline.dataset.run_history import last_sources
+from hsmix_gen.pipeline.files.state_names import STATE
+from hsmix_gen.pipeline.files.tables import read_sources
+from hsmix_gen.pipeline.verification.file_checks import ListedFiles
+from hsmix_gen.pipeline.verification.report import Report
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+
+
+def check_tables(root: Path, files: ListedFiles, rows: Sequence[ManifestRow], report: Report) -> None:
+    """Check the manifest against ``dataset.json``, itself and the sources."""
+    _check_keys(rows, report)
+    _check_counts(files, rows, report)
+    _check_leakage(root, rows, report)
+
+
+def shard_of(name: str) -> tuple[str, str]:
+    """Return split and number of a shard: tar files and the manifest write six digits, Parquet files five."""
+    split, _, number = PurePosixPath(name).name.partition(".")[0].partition("-of-")[0].rpartition("-")
+    return split, number.lstrip("0") or "0"
+
+
+def _check_keys(rows: Sequence[ManifestRow], report: Report) -> None:
+    for key, count in Counter(row.key for row in rows).items():
+        if count > 1:
+            report.problems.append(f"{MANIFEST} has {count} rows of sample {key}")
+
+
+def _check_counts(files: ListedFiles, rows: Sequence[ManifestRow], report: Report) -> None:
+    splits = Counter(row.split for row in rows)
+    for split in sorted(files.split_samples.keys() | splits.keys()):
+        expected = files.split_samples.get(split, 0)
+        if splits[split] != expected:
+            report.problems.append(f"{MANIFEST} has {splits[split]} {split} samples, dataset.json says {expected}")
+    shards = Counter(shard_of(row.shard) for row in rows)
+    for form in files.shards.keys() - {FOLDER}:
+        listed = {shard_of(file.path): (file.path, files.samples[file.path]) for file in files.shards[form]}
+        for shard, (path, samples) in listed.items():
+            if shards[shard] != samples:
+                report.problems.append(f"{path} has {samples} samples, {MANIFEST} has {shards[shard]} rows of it")
+        report.problems += [
+            f"{form} has no shard {split} {number}, of which {MANIFEST} has {shards[split, number]} rows"
+            for split, number in sorted(shards.keys() - listed.keys())
+        ]
+
+
+def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> None:
+    """Check that parents are of the sample's split, never one image twice, and groups and contents in one split."""
+    homes: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in rows:
+        for kind, name in (
+            ("source", row.source_a),
+            ("source", row.source_b),
+            ("group", row.group_a),
+            ("group", row.group_b),
+        ):
+            if name is not None:
+                homes[kind, name].add(row.split)
+        if row.source_a == row.source_b:
+            report.problems.append(f"{row.key}: both parents are {row.source_a}")
+    used = {name for kind, name in homes if kind == "source"}
+    for record in _sources_of(root, report):
+        if record.id in used:
+            homes["source", record.id].add(record.split)
+            homes["image content", record.image_sha256].add(record.split)
+    report.checked["parents for leakage"] = len(used)
+    for (kind, name), splits in sorted(homes.items()):
+        if len(splits) > 1:
+            report.problems.append(f"leakage: {kind} {name} is used in {' and '.join(sorted(splits))}")
+
+
+def _sources_of(root: Path, report: Report) -> list[SourceRecord]:
+    """Return the sources of a dataset; none where it was copied without its state."""
+    try:
+        return read_sources(last_sources(root / STATE))
+    except FileNotFoundError:
+        return []
+    except OutputError as error:
+        report.problems.append(str(error))
+        return []

@@ -1,0 +1,1 @@
+"""Images as arrays: size, intensity, tiles, similarity."""

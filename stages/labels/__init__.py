@@ -1,0 +1,1 @@
+"""What masks mean: mask values, classes, soft labels and objects."""

@@ -1,0 +1,1 @@
+"""One sample: draws, geometry, regions, guard, and the mix itself."""

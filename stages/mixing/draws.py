@@ -1,0 +1,73 @@
+"""All chance of one sample: which variants, turns, superpixels and weights; computed before any pixel is mixed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.stages.mixing import geometry
+from hsmix_gen.stages.randomness import generator_for, integer
+
+
+@dataclass(frozen=True)
+class ParentDraw:
+    """How one parent enters: which granularity variant, and which transform 0 to 7."""
+
+    variant: int
+    transform: int
+
+
+def draw_parent(seed: int, parent: str, *, variants: int, size: tuple[int, int], mix: MixConfig) -> ParentDraw:
+    """Draw variant and transform of parent ``"a"`` or ``"b"`` of the sample whose generator has the key `seed`."""
+    rng = generator_for(seed, "parent", parent)
+    variant = integer(rng, 0, variants - 1)
+    choices = geometry.allowed(size) if mix.geometry == "flips" else (0,)
+    return ParentDraw(variant, choices[integer(rng, 0, len(choices) - 1)])
+
+
+def draw_selection(seed: int, n_regions: int, probability: float) -> npt.NDArray[np.bool_]:
+    """Draw which superpixels of B are taken: Bernoulli per superpixel in rising order of label, (n_regions,) bool.
+
+    If none or all come up (the mix would be A or B itself) the draw is repeated once.
+    """
+    rng = generator_for(seed, "selection")
+    for _ in range(2):
+        selected = rng.random(n_regions) < probability
+        if selected.any() and not selected.all():
+            break
+    return selected
+
+
+def draw_weights(seed: int, n_regions: int) -> npt.NDArray[np.float64]:
+    """Draw a uniform lambda for each superpixel of B: the published random variant, Beta(1, 1), (n_regions,)."""
+    return generator_for(seed, "weights").random(n_regions)
+
+
+def draw_rectangle(seed: int, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Draw the (H, W) bool rectangle of CutMix [1]_: area share uniform, centre uniform, cut at the border.
+
+    References
+    ----------
+    .. [1] Yun et al., "CutMix", ICCV 2019, doi:10.1109/ICCV.2019.00612.
+    """
+    rng = generator_for(seed, "rectangle")
+    share = float(np.sqrt(rng.random()))
+    centre = (rng.random() * size[0], rng.random() * size[1])
+    inside = np.zeros(size, dtype=bool)
+    bounds = [
+        slice(max(0, round(middle - share * length / 2)), min(length, round(middle + share * length / 2)))
+        for middle, length in zip(centre, size, strict=True)
+    ]
+    inside[bounds[0], bounds[1]] = True
+    return inside
+
+
+def draw_lambda(seed: int) -> float:
+    """Draw the single lambda of Mixup [1]_ with alpha = 1.
+
+    References
+    ----------
+    .. [1] Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018, arXiv:1710.09412.
+    """
+    return float(generator_for(seed, "lambda").random())

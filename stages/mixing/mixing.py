@@ -1,0 +1,108 @@
+"""Hard and soft mixing of two standardised parents; no chance in here, no loop over regions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas import arrays
+from hsmix_gen.stages.labels.labels import SoftLabel, class_shares, hard_mask, ignored, innermost, soft_label
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A finished picture with its labels.
+
+    Attributes
+    ----------
+    image : (H, W, C), dtype of the parents
+    mask : (H, W) uint8
+        Class ids, argmax of `soft`; 255 = ignore. In multi-label 1 + the last channel of `soft` that reaches one
+        half, 0 if none does.
+    soft : (C, H, W) float16
+        Soft label.
+    """
+
+    image: arrays.Image
+    mask: arrays.Mask
+    soft: SoftLabel
+
+
+def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np.uint8]) -> arrays.Image:
+    """Return ``round((1 - lambda) A + lambda B)`` with lambda = `weight_b` / 255.
+
+    Parameters
+    ----------
+    image_a, image_b : (H, W, C) uint8, uint16 or float32
+        Images of one shape and dtype.
+    weight_b : (H, W) uint8
+        Weight of B in 255ths; 0 gives A, 255 gives B.
+
+    Returns
+    -------
+    (H, W, C), dtype of the images
+        Integers are rounded to nearest. There are no ties: 255 is odd, so no sum of 255ths ends in one half.
+    """
+    if image_a.shape != image_b.shape or image_a.dtype != image_b.dtype:
+        raise ValueError(
+            f"images must have one shape and dtype, got {image_a.shape} {image_a.dtype} "
+            f"and {image_b.shape} {image_b.dtype}; standardise them before mixing"
+        )
+    if image_a.dtype == np.float32:
+        share = weight_b[..., None].astype(np.float64) / 255
+        return ((1 - share) * image_a + share * image_b).astype(np.float32)
+    if image_a.dtype == np.uint16:
+        weight = weight_b[..., None].astype(np.uint32)
+        return ((image_a * (255 - weight) + image_b * weight + 127) // 255).astype(np.uint16)
+    # 255 * 255 + 127 just fits into 16 bits, which halves the memory that is moved.
+    part = weight_b[..., None].astype(np.uint16)
+    return ((image_a * (255 - part) + image_b * part + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
+
+
+def mix(
+    image_a: arrays.Image,
+    mask_a: arrays.AnyMask,
+    image_b: arrays.Image,
+    mask_b: arrays.AnyMask,
+    weight_b: npt.NDArray[np.uint8],
+    *,
+    n_classes: int,
+) -> Mixed:
+    """Mix two parents with the weight of B at each pixel; hard mixing is the case of weights 0 and 255.
+
+    Parameters
+    ----------
+    image_a, image_b : (H, W, C)
+        Images of one shape and dtype.
+    mask_a, mask_b : (H, W) or (H, W, K) uint8
+        Class ids, or channels of 0 and 1; 255 = ignore.
+    weight_b : (H, W) uint8
+        Lambda in 255ths.
+    n_classes : int
+        Number of channels of the soft label: classes, background included, or K.
+    """
+    return _labelled(blend(image_a, image_b, weight_b), mask_a, mask_b, weight_b, n_classes)
+
+
+def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Return the weights of hard mixing, 255 where B is taken and 0 elsewhere, (H, W) uint8."""
+    return np.where(from_b, np.uint8(255), np.uint8(0))
+
+
+def unmixed(image: arrays.Image, mask: arrays.AnyMask, *, n_classes: int) -> Mixed:
+    """Return a picture that has one parent only; see `mix` for the arguments."""
+    return _labelled(image, mask, mask, np.zeros(mask.shape[:2], dtype=np.uint8), n_classes)
+
+
+def _labelled(
+    image: arrays.Image,
+    mask_a: arrays.AnyMask,
+    mask_b: arrays.AnyMask,
+    weight_b: npt.NDArray[np.uint8],
+    n_classes: int,
+) -> Mixed:
+    """Return a finished image with the labels of its parents."""
+    share = class_shares(mask_a, mask_b, weight_b, n_classes=n_classes)
+    if mask_a.ndim == 3:
+        return Mixed(image, innermost(share, ignored(mask_a, mask_b, weight_b)), soft_label(share))
+    return Mixed(image, hard_mask(share), soft_label(share))

@@ -1,0 +1,1 @@
+"""Which samples are made, from which parents, in which shard."""

@@ -1,0 +1,110 @@
+"""Batches for fitting: drawn by key, read when needed, reduced once, turned at random."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hsmix_gen.stages.labels.labels import collapse_batch
+from hsmix_gen.stages.randomness import generator_for, integer, permutation
+from hsmix_gen.stages.saliency.network_io import resize_mask, to_input
+
+ReadSamples = Callable[[Sequence[int]], tuple[npt.NDArray[np.generic], npt.NDArray[np.integer]]]
+"""Indices -> images (n, H, W, C), as `to_input` takes them, and masks (n, H, W), or (n, H, W, K) in multi-label, of
+which `collapse_batch` makes K + 1 classes."""
+
+# Enough for 2 000 RGB images at 80 x 80; what is beyond is read again when it is drawn again.
+_KEPT_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Images and masks of one size, read a batch at a time so that memory does not grow with them."""
+
+    load: ReadSamples
+    count: int
+    """Indices are 0 to ``count - 1``."""
+
+
+class ReducedSamples:
+    """Samples at the size of the network's input; as many as fit into a fixed memory are kept."""
+
+    def __init__(self, samples: Samples, *, side: int, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._samples = samples
+        self._side = side
+        self._room = kept_bytes
+        self._kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def take(self, indices: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return (C, h, w) float32 images and (h, w) int64 masks; those not kept are read in one call."""
+        missing = sorted(set(indices) - self._kept.keys())
+        fresh = dict(zip(missing, self._read(missing), strict=True)) if missing else {}
+        for index, pair in fresh.items():
+            n_bytes = sum(tensor.nbytes for tensor in pair)
+            if n_bytes <= self._room:
+                self._kept[index] = pair
+                self._room -= n_bytes
+        return [fresh[index] if index in fresh else self._kept[index] for index in indices]
+
+    def _read(self, indices: Sequence[int]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        images, masks = self._samples.load(indices)
+        tensors = to_input(images, side=self._side)
+        size = (tensors.shape[2], tensors.shape[3])
+        # Clones, so that keeping one sample does not keep the batch it came in.
+        for image, mask in zip(tensors, resize_mask(collapse_batch(masks), size), strict=True):
+            yield image.clone(), mask.clone()
+
+
+def draw_batches(
+    samples: ReducedSamples, count: int, *, batch: int, steps: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Draw batches for a number of optimiser steps.
+
+    Parameters
+    ----------
+    samples : ReducedSamples
+        Where the batches come from.
+    count : int
+        Number of samples; each is drawn once before any is drawn again.
+    batch : int
+        Samples in a batch; more than there are repeats some.
+    steps : int
+        Number of batches.
+    seed : int
+        Seed of the run; order and turns are a function of it alone.
+
+    Yields
+    ------
+    (B, C, h, w) float32, (B, h, w) int64
+        Images and masks, each turned or mirrored at random.
+    """
+    order = _endless_order(count, seed=seed)
+    for step in range(steps):
+        rng = generator_for(seed, "fit-turn", step)
+        turned = [turn_at_random(image, mask, rng) for image, mask in samples.take(list(islice(order, batch)))]
+        yield torch.stack([image for image, _ in turned]), torch.stack([mask for _, mask in turned])
+
+
+def turn_at_random(
+    image: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn (C, h, w) and (h, w) alike by a right angle (a half turn unless h = w) and perhaps mirror them."""
+    quarters = integer(rng, 0, 3)
+    mirrored = integer(rng, 0, 1) == 1
+    if mask.shape[0] != mask.shape[1]:
+        quarters = 2 * (quarters // 2)
+    turned = [torch.rot90(tensor, quarters, (-2, -1)) for tensor in (image, mask)]
+    if mirrored:
+        turned = [tensor.flip(-1) for tensor in turned]
+    return turned[0], turned[1]
+
+
+def _endless_order(count: int, *, seed: int) -> Iterator[int]:
+    """Yield the indices in one random order after the other."""
+    epoch = 0
+    while True:
+        yield from permutation(generator_for(seed, "fit-order", epoch), count).tolist()
+        epoch += 1

@@ -1,0 +1,230 @@
+"""A small U-Net, fitted in seconds, whose Grad-CAM serves as saliency where the user has no network."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hsmix_gen.schemas.errors import ModelError
+from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.stages.randomness import derive_key
+from hsmix_gen.stages.saliency.fit_batches import ReducedSamples, Samples, draw_batches
+from hsmix_gen.stages.saliency.network_io import logits_of, predicted_classes, resize_bilinear, to_input
+from hsmix_gen.stages.saliency.quality import dice
+from hsmix_gen.stages.saliency.torch_context import deterministic_algorithms, seeded_init, torch_threads
+
+# Share of the steps in which the learning rate rises.
+_WARM_UP = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitConfig:
+    """How the U-Net is fitted; the defaults are the smallest budget that was found to be reliable."""
+
+    side: int = 80
+    """Longest side of the network's input in pixels; raise it if objects span less than 1/20 of the image."""
+    features: tuple[int, int, int, int, int, int] = (8, 16, 32, 64, 128, 8)
+    """Channels of the five encoder levels and of the last decoder block."""
+    steps: int = 100
+    """Optimiser steps."""
+    batch: int = 8
+    """Images per step."""
+    learning_rate: float = 1e-2
+    """Peak of the one-cycle schedule of AdamW."""
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("side", "steps", "batch", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted U-Net and how it came about."""
+
+    network: nn.Module
+    """On the CPU, in evaluation mode."""
+    n_channels: int
+    n_classes: int
+    config: FitConfig
+    seed: int
+    validation_dice: float
+    """Mean Dice of the foreground in [0, 1]; NaN without validation images."""
+    losses: tuple[float, ...]
+    """Loss of every step."""
+
+
+def build_unet(*, n_channels: int, n_classes: int, features: tuple[int, ...], seed: int) -> nn.Module:
+    """Return a MONAI BasicUNet, (N, C, H, W) to (N, K, H, W) logits, with weights drawn from `seed`.
+
+    Its instance norm makes it indifferent to the intensity scale of the images, and equal in training and
+    evaluation, however small the batch.
+    """
+    # Imported here: two seconds that whoever brings a network need not wait.
+    from monai.networks.nets.basic_unet import BasicUNet
+
+    with seeded_init(derive_key(seed, "fit-init")):
+        network: nn.Module = BasicUNet(
+            spatial_dims=2, in_channels=n_channels, out_channels=n_classes, features=features
+        )
+    return network
+
+
+def fit_network(
+    training: Samples,
+    validation: Samples | None,
+    *,
+    n_channels: int,
+    n_classes: int,
+    config: FitConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    threads: int = 1,
+) -> Fitted:
+    """Fit a small U-Net to the training images.
+
+    Equal arguments give equal weights, bit for bit, on CPUs of one kind; torch's global generator, threads
+    and determinism are as before afterwards.
+
+    Parameters
+    ----------
+    training, validation : Samples
+        Read lazily. Validation images are only measured, never fitted to.
+    n_channels : int
+        Channels of the images.
+    n_classes : int
+        Classes in the masks, 2 or more, the background 0 among them; 255 is ignored. K + 1 for multi-label masks
+        of K channels, which are fitted as classes that exclude each other, see `labels.collapse`.
+    config : FitConfig
+        The budget.
+    seed : int
+        Seed of the run.
+    device : device or str
+        Where the fit runs.
+    threads : int
+        CPU threads of torch; the weights depend on their number.
+
+    Returns
+    -------
+    Fitted
+        The network and its record.
+
+    Raises
+    ------
+    ModelError
+        If there is no training image or the loss is not finite.
+    """
+    if training.count < 1:
+        raise ModelError(
+            "fitting a U-Net for Grad-CAM needs 1 training image or more, got 0; "
+            "give a network with --model or choose another --saliency"
+        )
+    device = torch.device(device)
+    network = build_unet(n_channels=n_channels, n_classes=n_classes, features=config.features, seed=seed)
+    with torch_threads(threads), deterministic_algorithms(device):
+        network.to(device).train()
+        losses = tuple(_optimise(network, training, config=config, seed=seed))
+    score = math.nan
+    if validation is not None:
+        score = measure_dice(network, validation, n_classes=n_classes, side=config.side, device=device, threads=threads)
+    return Fitted(network.cpu().eval(), n_channels, n_classes, config, seed, score, losses)
+
+
+def measure_dice(
+    network: nn.Module,
+    samples: Samples,
+    *,
+    n_classes: int,
+    side: int | None = None,
+    batch: int = 8,
+    output_key: str | None = None,
+    device: torch.device | str = "cpu",
+    threads: int = 1,
+) -> float:
+    """Measure the mean Dice of the foreground over images, at the size of their masks.
+
+    Parameters
+    ----------
+    network : Module
+        See `GradCamSaliency`; moved to `device`.
+    samples : Samples
+        Images and true masks.
+    n_classes : int
+        Classes in the masks.
+    side, output_key, device, threads
+        See `CamOptions`.
+    batch : int
+        Images read and predicted at once.
+
+    Returns
+    -------
+    float
+        Mean of `quality.dice` in [0, 1]; NaN if no image shows or is predicted to show foreground.
+    """
+    network = network.to(device).eval()
+    scores: list[float] = []
+    with torch.no_grad(), torch_threads(threads):
+        for start in range(0, samples.count, batch):
+            images, masks = samples.load(range(start, min(start + batch, samples.count)))
+            logits = logits_of(network(to_input(images, side=side).to(device)), key=output_key)
+            predictions = predicted_classes(resize_bilinear(logits.cpu(), (masks.shape[1], masks.shape[2])))
+            scores += [dice(one, mask, n_classes) for one, mask in zip(predictions.numpy(), masks, strict=True)]
+    defined = [score for score in scores if not math.isnan(score)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
+def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Return cross-entropy plus Dice loss of (N, K, h, w) logits and (N, h, w) int64 masks, 255 = ignore.
+
+    The Dice term sums over the batch: image by image it is all or nothing for a class that an image lacks.
+    """
+    from monai.losses.dice import DiceLoss
+
+    valid = masks != IGNORE
+    if not bool((masks[valid] < logits.shape[1]).all()):
+        raise ValueError(f"masks must hold classes 0 to {logits.shape[1] - 1} or 255, got {int(masks[valid].max())}")
+    known = valid[:, None]  # (N, 1, h, w)
+    one_hot = functional.one_hot(masks.where(valid, 0), logits.shape[1]).permute(0, 3, 1, 2) * known
+    # Written with the one-hot mask because torch's own cross-entropy has no deterministic form on a GPU.
+    log_probabilities = logits.log_softmax(dim=1)
+    cross_entropy = -(one_hot * log_probabilities).sum() / valid.sum().clamp(min=1)
+    dice_loss = DiceLoss(include_background=False, batch=True)(log_probabilities.exp() * known, one_hot)
+    loss: torch.Tensor = cross_entropy + dice_loss
+    return loss
+
+
+def share_of_peak(progress: float) -> float:
+    """Return the learning rate as a share of its peak: a linear rise in the first quarter, a cosine fall to 0.
+
+    `progress` is the share of the steps that are done, 0 to 1.
+    """
+    if progress < _WARM_UP:
+        return progress / _WARM_UP
+    return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
+
+
+def _optimise(network: nn.Module, training: Samples, *, config: FitConfig, seed: int) -> Iterator[float]:
+    """Take all steps and yield the loss of each."""
+    device = next(network.parameters()).device
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    # torch's OneCycleLR divides by zero when the warm-up is one step long.
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: share_of_peak((step + 0.5) / config.steps))
+    reduced = ReducedSamples(training, side=config.side)
+    batches = draw_batches(reduced, training.count, batch=config.batch, steps=config.steps, seed=seed)
+    for step, (images, masks) in enumerate(batches):
+        loss = segmentation_loss(network(images.to(device)), masks.to(device))
+        if not bool(torch.isfinite(loss)):
+            raise ModelError(
+                f"the loss of the U-Net must be finite, got {loss.item()} in step {step + 1}; "
+                "look for extreme pixel values in the images or give a network with --model"
+            )
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        yield loss.item()

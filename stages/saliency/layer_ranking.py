@@ -1,0 +1,84 @@
+"""The choice of the layer for Grad-CAM, by measurement.
+
+No rule is safe: at the bottleneck of a U-Net, the usual advice, maps were hardly better than chance, while
+the output of its last decoder block found the object.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from hsmix_gen.schemas.errors import ModelError
+from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
+from hsmix_gen.stages.saliency.network_layers import LayerInfo
+from hsmix_gen.stages.saliency.quality import saliency_auc
+
+
+def rank_layers(
+    network: nn.Module,
+    candidates: Sequence[LayerInfo],
+    images: npt.NDArray[np.generic],
+    masks: npt.NDArray[np.integer],
+    *,
+    options: CamOptions,
+    device: torch.device | str = "cpu",
+) -> list[tuple[LayerInfo, float]]:
+    """Order layers by how well their Grad-CAM finds the foreground of training images.
+
+    Parameters
+    ----------
+    network : Module
+        See `GradCamSaliency`.
+    candidates : sequence of LayerInfo
+        See `candidate_layers`.
+    images : (N, H, W, C) uint8, uint16 or float32
+        Images of the training split; some twenty are enough.
+    masks : (N, H, W) or (N, H, W, K) integer
+        Their masks, class ids or channels, 255 = ignore; see `GradCamSaliency.maps`.
+    options : CamOptions
+        As for the maps that will be made.
+    device : device or str
+        Where the network runs.
+
+    Returns
+    -------
+    list of (LayerInfo, float)
+        Best first, with the mean of `saliency_auc` over the images that show both foreground and background;
+        NaN, at the end, if none does or the layer cannot be used. 0.5 is chance. Of equal layers the one
+        nearer to the output comes first.
+
+    Raises
+    ------
+    ModelError
+        If no candidate can be used; the error is that of the first.
+    """
+    measured: list[tuple[LayerInfo, float]] = []
+    problems: list[ModelError] = []
+    for layer in candidates:
+        try:
+            saliency = GradCamSaliency(network, layer.name, options, device=device)
+            measured.append((layer, _mean_auc(saliency, images, masks)))
+        except ModelError as problem:
+            # An auxiliary branch, for one, which the logits do not depend on.
+            measured.append((layer, math.nan))
+            problems.append(problem)
+    if problems and len(problems) == len(measured):
+        raise problems[0]
+    measured.reverse()
+    return sorted(measured, key=_rank, reverse=True)
+
+
+def _rank(measured: tuple[LayerInfo, float]) -> float:
+    return -math.inf if math.isnan(measured[1]) else measured[1]
+
+
+def _mean_auc(saliency: GradCamSaliency, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer]) -> float:
+    """Return the mean AUC over the images for which it is defined."""
+    maps = saliency.maps(images, masks).maps
+    aucs = [saliency_auc(one, mask) for one, mask in zip(maps, masks, strict=True)]
+    defined = [auc for auc in aucs if not math.isnan(auc)]
+    return float(np.mean(defined)) if defined else math.nan

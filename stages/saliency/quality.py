@@ -1,0 +1,174 @@
+"""Measures of superpixels, saliency maps and predictions against a ground-truth mask.
+
+A mask is an (H, W) array of class ids, or (H, W, K) channels of 0 and 1, which `labels.collapse` turns into ids.
+Pixels with the value `IGNORE` belong to no class and count nowhere; every class but 0 is foreground. A measure that
+is undefined, for want of a boundary or of a class, is NaN.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from hsmix_gen.stages.labels.labels import collapse
+
+IGNORE = 255
+
+
+def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], *, tolerance: int = 2) -> float:
+    """Measure which share of the true contours the superpixels follow.
+
+    A pixel lies on a boundary if one of its four neighbours differs, so that both sides of a contour count.
+    Distance is Euclidean, between pixel centres.
+
+    Parameters
+    ----------
+    labels : (H, W) integer
+        Superpixels.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels; a contour is where two classes meet, not where a class meets an ignored pixel.
+    tolerance : int
+        Largest distance in pixels, 0 or more.
+
+    Returns
+    -------
+    float
+        Share in [0, 1] of the mask's boundary pixels within `tolerance` of a superpixel boundary.
+    """
+    mask = _ids(labels, mask)
+    contour = _boundaries(mask, valid=mask != IGNORE)
+    offset = np.arange(-tolerance, tolerance + 1)
+    disk = offset[:, None] ** 2 + offset**2 <= tolerance**2
+    near = ndimage.binary_dilation(_boundaries(labels, valid=np.ones_like(contour)), disk)
+    return _ratio(np.count_nonzero(contour & near), np.count_nonzero(contour))
+
+
+def achievable_accuracy(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> float:
+    """Measure how many pixels are right if each superpixel takes its most frequent class (ASA).
+
+    Parameters
+    ----------
+    labels : (H, W) integer
+        Superpixels, 0 or more.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels.
+
+    Returns
+    -------
+    float
+        Share in [0, 1] of the pixels that are not ignored.
+    """
+    wrong, valid = _wrongly_absorbed(labels, mask)
+    return _ratio(valid - wrong, valid)
+
+
+def leak(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> float:
+    """Measure the pixels that a superpixel's most frequent class absorbs wrongly, per foreground pixel.
+
+    Unlike `achievable_accuracy` it does not flatter small objects: 1 if all of the foreground is swallowed.
+
+    Parameters
+    ----------
+    labels : (H, W) integer
+        Superpixels, 0 or more.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels.
+
+    Returns
+    -------
+    float
+        0 or more; both directions count, foreground taken as background and the reverse.
+    """
+    mask = _ids(labels, mask)
+    wrong, _ = _wrongly_absorbed(labels, mask)
+    return _ratio(wrong, np.count_nonzero((mask != 0) & (mask != IGNORE)))
+
+
+def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.integer]) -> float:
+    """Measure how well a saliency map ranks foreground above background (area under the ROC curve).
+
+    Parameters
+    ----------
+    saliency : (H, W) float
+        Any scale; only the order matters.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels.
+
+    Returns
+    -------
+    float
+        Chance in [0, 1] that a random foreground pixel is more salient than a random background pixel, ties
+        counted half; 0.5 for a map that tells nothing.
+    """
+    mask = _ids(saliency, mask)
+    foreground = saliency[(mask != 0) & (mask != IGNORE)]
+    background = np.sort(saliency[mask == 0])
+    # An equal background pixel is counted on one side only, hence half.
+    below = np.searchsorted(background, foreground, side="left").sum()
+    not_above = np.searchsorted(background, foreground, side="right").sum()
+    return _ratio(below + not_above, 2 * foreground.size * background.size)
+
+
+def dice(prediction: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], n_classes: int) -> float:
+    """Measure the overlap of predicted and true classes: the mean Dice coefficient of the foreground.
+
+    Parameters
+    ----------
+    prediction : (H, W) integer
+        Class ids 0 to ``n_classes - 1``.
+    mask : (H, W) or (H, W, K) integer
+        Class ids, or channels, with K = ``n_classes - 1``; it may hold ignored pixels.
+    n_classes : int
+        Classes, the background 0 among them.
+
+    Returns
+    -------
+    float
+        Mean in [0, 1] over the classes above 0 that occur in either array.
+    """
+    mask = _ids(prediction, mask)
+    valid = mask != IGNORE
+    predicted = np.bincount(prediction[valid], minlength=n_classes)[1:n_classes]
+    true = np.bincount(mask[valid], minlength=n_classes)[1:n_classes]
+    both = np.bincount(mask[valid & (prediction == mask)], minlength=n_classes)[1:n_classes]
+    present = predicted + true > 0
+    return _ratio(float((2 * both[present] / (predicted + true)[present]).sum()), np.count_nonzero(present))
+
+
+def _wrongly_absorbed(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> tuple[int, int]:
+    """Return how many pixels lack their superpixel's most frequent class, and how many count at all."""
+    mask = _ids(labels, mask)
+    valid = mask != IGNORE
+    classes = mask[valid].astype(np.int64)
+    n_classes = int(classes.max(initial=0)) + 1
+    pairs = labels[valid].astype(np.int64) * n_classes + classes
+    # Padding makes whole rows, one a superpixel, also when the last ones lack the last classes.
+    n_rows = int(labels.max()) + 1
+    histogram = np.bincount(pairs, minlength=n_rows * n_classes).reshape(n_rows, n_classes)
+    return pairs.size - int(histogram.max(axis=1).sum()), pairs.size
+
+
+def _boundaries(regions: npt.NDArray[np.integer], *, valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the (H, W) pixels that have a valid neighbour of another region and are valid themselves."""
+    on_boundary = np.zeros(regions.shape, np.bool_)
+    vertical = (regions[1:] != regions[:-1]) & valid[1:] & valid[:-1]
+    on_boundary[1:] |= vertical
+    on_boundary[:-1] |= vertical
+    horizontal = (regions[:, 1:] != regions[:, :-1]) & valid[:, 1:] & valid[:, :-1]
+    on_boundary[:, 1:] |= horizontal
+    on_boundary[:, :-1] |= horizontal
+    return on_boundary
+
+
+def _ids(first: npt.NDArray[np.generic], mask: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Return the (H, W) class ids of a mask, which must have the shape of the array it is compared with."""
+    ids = collapse(mask)
+    if first.shape != ids.shape:
+        raise ValueError(f"array and mask must have one shape, got {first.shape} and {ids.shape}")
+    return ids
+
+
+def _ratio(part: float | np.integer, whole: float | np.integer) -> float:
+    """Return ``part / whole``, NaN if nothing is there to be measured."""
+    return float(part) / float(whole) if whole else math.nan

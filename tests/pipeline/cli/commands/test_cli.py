@@ -1,0 +1,239 @@
+"""The command line: help, usage, options and what they win over, and which stream tells what."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.pipeline.cli.commands.finished import SAMPLES, TRAIN, Cli, Made, error_of
+
+COMMANDS = ("run", "prepare", "generate", "inspect", "preview", "verify", "replay", "demo", "presets", "doctor")
+HEAVY = ("torch", "ray", "zarr", "pyarrow", "skimage", "monai", "pydantic", "numpy")
+
+
+# Help and usage
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, Any]:
+    """Ask every command for help in one fresh process: texts, statuses, and which heavy modules came along."""
+    program = f"""
+import json, sys
+from click.testing import CliRunner
+from hsmix_gen.pipeline.cli.commands import cli
+asked = {{"": ["--help"], **{{name: [name, "--help"] for name in {COMMANDS!r}}}, "version": ["--version"]}}
+answers = {{name: CliRunner().invoke(cli, arguments) for name, arguments in asked.items()}}
+json.dump({{
+    "texts": {{name: answer.stdout for name, answer in answers.items()}},
+    "statuses": [answer.exit_code for answer in answers.values()],
+    "loaded": sorted(set({HEAVY!r}) & sys.modules.keys()),
+    "commands": sorted(cli.commands),
+}}, sys.stdout)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    answers: dict[str, Any] = json.loads(done.stdout)
+    return answers
+
+
+def test_every_promised_command_is_there(helps: dict[str, Any]) -> None:
+    """The table of commands in the contract."""
+    assert set(helps["commands"]) >= set(COMMANDS)
+    assert set(helps["statuses"]) == {0}
+    assert all(name in helps["texts"][""] for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command_shows_an_example(helps: dict[str, Any], name: str) -> None:
+    """The example is what people copy."""
+    assert f"Example: hsmix-gen {name}" in helps["texts"][name]
+
+
+def test_every_option_in_help_tells_its_effect(helps: dict[str, Any]) -> None:
+    """An option without words is a riddle."""
+    for name in COMMANDS:
+        lines = helps["texts"][name].split("Options:\n")[1].splitlines()
+        for line, following in zip(lines, [*lines[1:], ""], strict=True):
+            if line.startswith("  -"):
+                told = "  " in line.strip() or (following.startswith("     ") and following.strip())
+                assert told, f"{name}: {line.strip()} says nothing"
+
+
+def test_help_of_every_command_loads_nothing_heavy(helps: dict[str, Any]) -> None:
+    """Help answers at once: torch, Ray and Zarr take seconds to import."""
+    assert helps["loaded"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("mix",),
+        ("run",),
+        ("run", "only-a-source"),
+        ("run", "source", "output", "--no-such-option"),
+        ("run", "source", "output", "--copies", "many"),
+        ("run", "source", "output", "--size", "64"),
+        ("run", "source", "output", "--progress", "loud"),
+        ("prepare", "source"),
+        ("generate", "output"),
+        ("verify", "output", "--replay", "-1"),
+        ("preview", "output", "--rows", "0"),
+        ("replay", "output"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2(run_cli: Cli, arguments: tuple[str, ...]) -> None:
+    """A script can tell a typing error from a problem of the data."""
+    result = run_cli(*arguments)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Error:" in result.stderr
+
+
+def test_installed_command_passes_status_and_streams_on(
+    run_command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """What tests call in this process is what the command does in its own."""
+    missing = run_command("verify", tmp_path / "nowhere")
+    wrong = run_command("verify")
+
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("error: ")
+    assert missing.stderr.count("\n") == 1
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--policy", "pairs"), ("mix.policy", "pairs", "did you mean paired")),
+        (("--copies", "0"), ("mix.copies", "greater than 0", "got 0")),
+        (("--select", "1.5"), ("mix.select", "1.5")),
+        (("--regions", "9", "3"), ("MIN <= MAX", "9 3")),
+        (("--size", "8", "64"), ("at least 16 16", "8 64")),
+        (("--saliency", "gradcamm"), ("saliency.backend", "did you mean gradcam")),
+        (("--preset", "isic"), ("preset", "isic2017")),
+        (("-o", "mix.copys=3"), ("mix.copys", "did you mean mix.copies")),
+        (("-o", "copies"), ("SECTION.KEY=VALUE", "copies")),
+        (("-o", "mix.copies=[1"), ("mix.copies", "YAML")),
+        (("--config", "nowhere.yaml"), ("nowhere.yaml", "cannot be read")),
+        (("--mask-values", "0:0"), ("VALUE=CLASS", "0:0")),
+        (("--split", "1/2"), ("split", "1/2")),
+        (("--weights", "w.pt"), ("--model",)),
+        (("--workers", "0"), ("run.workers", "got 0")),
+        (("--shards", "1000"), ("shards", "1000", "lower --shards")),
+        (("--seed", "-1"), ("seed", "-1")),
+    ],
+    ids=" ".join,
+)
+def test_wrong_value_is_told_with_its_name_and_the_way_out(
+    made: Made, run_cli: Cli, tmp_path: Path, options: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    """The line names the key, the rule and the value; where a name is near, it is offered."""
+    given = ("--size", "48", "64", "--backend", "serial")
+    saliency = () if "--saliency" in options or "--weights" in options else ("--saliency", "uniform")
+
+    line = error_of(run_cli("run", made.source, tmp_path / "output", *given, *saliency, *options))
+
+    assert [text for text in told if text not in line] == [], line
+    assert not (tmp_path / "output" / "manifest.parquet").exists()
+
+
+def test_option_wins_over_o_over_file_over_preset_over_default(run_cli: Cli, made: Made, tmp_path: Path) -> None:
+    """The nearer to the user's fingers, the stronger; the resolved configuration is written to the output."""
+    file = tmp_path / "job.yaml"
+    config = {
+        "size": [48, 64],
+        "copies": 9,
+        "mix": {"select": 0.4, "aggregate": "mean"},
+        "superpixels": {"regions": [5, 9], "variants": 1},
+        "saliency": {"backend": "uniform"},
+        "run": {"backend": "serial"},
+    }
+    file.write_text(yaml.safe_dump(config))
+    options = ("--preset", "isic2017", "--classes", "skin,a,b", "--config", file)
+
+    result = run_cli(
+        *("run", made.source, tmp_path / "output", *options, "-o", "mix.copies=4", "-o", "mix.select=0.6"),
+        *("--copies", 1, "--shards", 2),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    resolved = json.loads((tmp_path / "output" / "run.json").read_text())["config"]
+    assert resolved["mix"]["copies"] == 1  # option over -o over file
+    assert resolved["mix"]["select"] == 0.6  # -o over file over preset
+    assert resolved["mix"]["aggregate"] == "mean"  # file over default
+    assert resolved["superpixels"]["regions"] == [5, 9]  # file over preset
+    assert resolved["superpixels"]["compactness"] == 10  # preset over default
+    assert resolved["source"]["classes"] == ["skin", "a", "b"]
+    assert resolved["superpixels"]["sigma"] == 1
+    assert json.loads((tmp_path / "output" / "dataset.json").read_text())["classes"] == ["skin", "a", "b"]
+
+
+PROMISED = (
+    *("--preset", "--layout", "--size", "--split", "--group-by", "--copies", "--policy", "--probabilities", "--select"),
+    *("--regions", "--variants", "--compactness", "--sigma", "--saliency", "--aggregate", "--model", "--weights"),
+    *("--layer", "--format", "--shards", "--seed", "--cache", "--backend", "--address", "--workers", "--limit"),
+    *("--max-errors", "--dry-run", "--log-format", "--progress", "-q", "-v", "--config", "-o"),
+)
+
+
+@pytest.mark.parametrize("option", PROMISED)
+def test_promised_options_of_run_are_there(helps: dict[str, Any], option: str) -> None:
+    """The contract's list of options of `run`."""
+    assert re.search(rf"^ +(-\w, )?{option}\b", helps["texts"]["run"], flags=re.MULTILINE)
+
+
+# Streams
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(
+    made: Made, run_cli: Cli, job: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Output can be piped while progress is watched."""
+    result = run_cli("run", made.source, tmp_path / "output", *job)
+
+    shards = [*(tmp_path / "output" / "webdataset").glob("*.tar"), *(tmp_path / "output" / "parquet").iterdir()]
+    assert len(shards) == 2 * (3 + 1 + 1)
+    assert result.stdout.startswith(f"wrote {SAMPLES} samples in 5 shards, ")
+    assert "refused 0 of 8 sources" in result.stdout
+    assert [line.partition(":")[0] for line in result.stderr.splitlines() if " to do" in line] == [
+        *("scan", "images", "superpixels", "saliency", "mix")
+    ]
+    assert "to do" not in result.stdout
+
+
+def test_json_log_lines_are_objects_that_count_up(made: Made, run_cli: Cli, tmp_path: Path) -> None:
+    """Programs follow a run by its events; the sums are those of the job."""
+    options = ("--size", 48, 64, "--saliency", "uniform", "--backend", "serial", "--copies", 1, "--variants", 1)
+
+    result = run_cli("run", made.source, tmp_path / "output", *options, "--log-format", "json")
+
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    last = {event["stage"]: event for event in events if event["event"] == "progress"}
+    assert result.exit_code == 0
+    assert {event["event"] for event in events} == {"note", "start", "progress"}
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+    assert {stage: (event["done"], event["total"]) for stage, event in last.items()} == {
+        **dict.fromkeys(("scan", "images", "superpixels", "saliency"), (8, 8)),
+        "mix": (TRAIN + 2, TRAIN + 2),
+    }
+
+
+@pytest.mark.parametrize("option", [("-q",), ("--progress", "none")], ids=["quiet", "none"])
+def test_quiet_run_says_nothing_on_stderr(made: Made, run_cli: Cli, tmp_path: Path, option: tuple[str, ...]) -> None:
+    """In a cron job anything on stderr is a mail."""
+    options = ("--size", 48, 64, "--saliency", "uniform", "--backend", "serial", "--copies", 1, "--variants", 1)
+
+    result = run_cli("run", made.source, tmp_path / "output", *options, *option)
+
+    assert (result.exit_code, result.stderr) == (0, "")

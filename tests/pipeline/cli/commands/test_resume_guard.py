@@ -1,0 +1,130 @@
+"""A dataset is never finished from other sources or options than it was begun with, nor put over other files."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from tests.pipeline.cli.commands.finished import Cli, Made, Snapshot, error_of
+
+
+def change_a_pixel(source: Path) -> None:
+    path = source / "images" / "case_03.png"
+    image = np.array(Pillow.open(path))
+    image[5, 7] ^= 1
+    Pillow.fromarray(image).save(path)
+
+
+def add_a_pair(source: Path) -> None:
+    for kind in ("images", "masks"):
+        shutil.copy(source / kind / "case_02.png", source / kind / "case_99.png")
+    change_a_pixel(source)
+    shutil.move(source / "images" / "case_03.png", source / "images" / "case_99.png")
+    shutil.copy(source / "images" / "case_02.png", source / "images" / "case_03.png")
+    with (source / "splits" / "train.txt").open("a") as lists:
+        lists.write("case_99\n")
+
+
+def remove_a_pair(source: Path) -> None:
+    for kind in ("images", "masks"):
+        (source / kind / "case_01.png").unlink()
+
+
+def keep(source: Path) -> None:
+    """Change nothing."""
+
+
+CHANGES: tuple[tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ...]], ...] = (
+    ("copies", keep, ("--copies", "3"), ("mix.copies was 2, is 3",)),
+    ("seed", keep, ("--seed", "8"), ("seed was 0, is 8",)),
+    ("regions", keep, ("--regions", "7", "20"), ("superpixels.regions was 6 20, is 7 20",)),
+    ("name", keep, ("-o", "output.name=other"), ("output.name was hsmix, is other",)),
+    ("pixel", change_a_pixel, (), ("1 changed (case_03)",)),
+    ("added", add_a_pair, (), ("1 added (case_99)",)),
+    ("removed", remove_a_pair, (), ("1 missing (case_01)",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "told"), [entry[1:] for entry in CHANGES], ids=[entry[0] for entry in CHANGES]
+)
+def test_changed_input_or_option_is_refused_until_told_to_start_anew(
+    copied: Made,
+    run_cli: Cli,
+    job: tuple[str, ...],
+    snapshot: Callable[[Path], Snapshot],
+    change: Callable[[Path], None],
+    options: tuple[str, ...],
+    told: tuple[str, ...],
+) -> None:
+    """Half of a dataset made one way and half another cannot be told apart later."""
+    change(copied.source)
+    before = snapshot(copied.output)
+
+    line = error_of(run_cli("run", copied.source, copied.output, *job, *options))
+    untouched = snapshot(copied.output)
+    fresh = run_cli("run", copied.source, copied.output, *job, *options, "--fresh")
+
+    assert [text for text in (*told, "--fresh", str(copied.output)) if text not in line] == [], line
+    assert untouched == before
+    assert fresh.exit_code == 0, fresh.stderr
+    assert run_cli("verify", copied.output, "--replay", 2).exit_code == 0
+
+
+def test_changed_source_of_a_shared_cache_is_refused_with_a_way_out_that_works(
+    copied: Made, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A cache outside the output belongs to its sources; --fresh is offered only where it helps."""
+    cache = tmp_path / "cache"
+    first = run_cli("prepare", copied.source, "--cache", cache, *tiny)
+    change_a_pixel(copied.source)
+
+    line = error_of(run_cli("prepare", copied.source, "--cache", cache, *tiny))
+
+    assert first.exit_code == 0, first.stderr
+    assert "1 changed (case_03)" in line
+    assert str(cache) in line
+    if "--fresh" in line:
+        again = run_cli("run", copied.source, tmp_path / "other", *tiny, "--cache", cache, "--fresh", "--copies", 1)
+        assert again.exit_code == 0, again.stderr
+
+
+def test_folder_with_other_files_is_refused_and_left_alone(
+    made: Made, run_cli: Cli, job: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A slip of the tab key must not bury a thesis under shards, nor --fresh remove it."""
+    (tmp_path / "thesis.tex").write_text("x")
+    for options in ((), ("--fresh",)):
+        line = error_of(run_cli("run", made.source, tmp_path, *job, *options))
+        assert "thesis.tex" in line
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cli, job: tuple[str, ...]) -> None:
+    """Notes that somebody put beside the dataset stay."""
+    (copied.output / "notes.txt").write_text("mine")
+    (copied.output / "webdataset" / "train-000099.tar").write_bytes(b"old")
+
+    result = run_cli("run", copied.source, copied.output, *job, "--fresh")
+
+    assert result.exit_code == 0, result.stderr
+    assert (copied.output / "notes.txt").read_text() == "mine"
+    assert not (copied.output / "webdataset" / "train-000099.tar").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file"])
+def test_output_that_cannot_be_a_folder_is_refused(
+    made: Made, run_cli: Cli, job: tuple[str, ...], tmp_path: Path, kind: str
+) -> None:
+    """Found before any work is done."""
+    (tmp_path / "file").write_text("x")
+    target = tmp_path / "file" if kind == "a file" else tmp_path / "file" / "output"
+
+    result = run_cli("run", made.source, target, *job)
+
+    assert str(target) in error_of(result)
+    assert "choose" in result.stderr
+    assert "scan" not in result.stderr

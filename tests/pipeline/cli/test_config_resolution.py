@@ -1,0 +1,290 @@
+"""The configuration is resolved in one order, refused in one line, and the help tells its defaults."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from hsmix_gen.pipeline.cli import options
+from hsmix_gen.pipeline.cli.config_resolution import flatten, known_keys, parse_mask_values, resolve
+from hsmix_gen.schemas.config import OPTION_KEYS, RunConfig
+from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.presets import PRESETS
+
+
+@click.command
+@options.job_options
+@options.source_options
+@options.feature_options
+@options.mix_options
+@options.cache_option
+@options.fresh_option
+def every_option(**_: Any) -> None:
+    """Carry all options of the command line."""
+
+
+OPTIONS = {
+    param.name: param.help or "" for param in every_option.params if isinstance(param, click.Option) and param.name
+}
+NOT_OF_THE_CONFIGURATION = {"config_file", "overrides", "progress", "log_format", "quiet", "verbose", "fresh"}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(**arguments: Any) -> str:
+    with pytest.raises(ConfigError) as error:
+        resolve(**arguments)
+    return str(error.value)
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert resolve() == RunConfig()
+
+
+def test_each_source_of_a_value_goes_before_the_ones_below_it(tmp_path: Path) -> None:
+    """Option, then ``-o``, then file, then control, profile and preset, then default."""
+    file = written(tmp_path, "preset: isic2017\nmix: {copies: 2, select: 0.3}\nseed: 4\n")
+
+    made = resolve(file=file, overrides=["mix.copies=3", "seed=5"], options={"seed": 6, "copies": None})
+
+    assert (made.seed, made.mix.copies, made.mix.select) == (6, 3, 0.3)
+    assert made.superpixels.regions == PRESETS["isic2017"].values["superpixels.regions"]
+    assert made.superpixels.variants == RunConfig().superpixels.variants
+
+
+def test_a_later_override_goes_before_an_earlier_one() -> None:
+    assert resolve(overrides=["seed=1", "seed=2"]).seed == 2
+
+
+def test_an_option_goes_before_the_preset_it_refines() -> None:
+    assert resolve(options={"preset": "isic2017", "regions": (5, 9)}).superpixels.regions == (5, 9)
+
+
+def test_a_profile_goes_before_the_base() -> None:
+    made = resolve(base={"mix.aggregate": "sum", "mix.copies": 9}, options={"profile": "robust"})
+
+    assert (made.mix.aggregate, made.mix.copies) == ("mean", 9)
+
+
+def test_a_control_sets_its_values_and_an_option_goes_before_it() -> None:
+    assert resolve(options={"control": "hard-only"}).mix.probabilities == (0, 1, 0)
+    assert resolve(options={"control": "hard-only", "probabilities": (1, 1, 0)}).mix.probabilities == (1, 1, 0)
+
+
+def test_profile_and_control_apply_together() -> None:
+    made = resolve(options={"profile": "robust", "control": "square-grid"})
+
+    assert (made.mix.aggregate, made.superpixels.method) == ("mean", "grid")
+
+
+def test_the_names_of_preset_profile_and_control_are_kept() -> None:
+    made = resolve(options={"preset": "isic2017", "profile": "robust", "control": "soft-only"})
+
+    assert (made.preset, made.profile, made.control) == ("isic2017", "robust", "soft-only")
+
+
+@pytest.mark.parametrize("place", ["file", "override", "option"])
+def test_a_preset_may_be_named_in_any_place(tmp_path: Path, place: str) -> None:
+    places: dict[str, dict[str, Any]] = {
+        "file": {"file": written(tmp_path, "preset: isic2017")},
+        "override": {"overrides": ["preset=isic2017"]},
+        "option": {"options": {"preset": "isic2017"}},
+    }
+
+    assert resolve(**places[place]).superpixels.regions == (30, 80)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mix: {copies: 7, batch_size: 3}\nimage: {size: [32, 48]}\noutput: {formats: [parquet]}\n",
+        "copies: 7\nmix.batch_size: 3\nsize: [32, 48]\nformat: parquet\n",
+        "mix: {copies: 7}\nmix.batch-size: 3\nsize: [32, 48]\nformat: [parquet]\n",
+    ],
+)
+def test_a_file_may_have_sections_or_the_names_of_options(tmp_path: Path, text: str) -> None:
+    made = resolve(file=written(tmp_path, text))
+
+    assert (made.mix.copies, made.mix.batch_size) == (7, 3)
+    assert (made.image.size, made.output.formats) == ((32, 48), ("parquet",))
+
+
+def test_the_name_of_a_section_may_also_be_an_option(tmp_path: Path) -> None:
+    """``saliency`` is both."""
+    assert resolve(file=written(tmp_path, "saliency: uniform")).saliency.backend == "uniform"
+    assert resolve(file=written(tmp_path, "saliency: {backend: uniform}")).saliency.backend == "uniform"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n"])
+def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
+    assert resolve(file=written(tmp_path, text)) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"overrides": ["mix.copy=3"]}, "-o has no key mix.copy; did you mean mix.copies?"),
+        ({"overrides": ["copis=3"]}, "-o has no key copis; did you mean copies?"),
+        ({"options": {"region": 3}}, "option has no key region; did you mean regions?"),
+        ({"overrides": ["zzzzzz=3"]}, "-o has no key zzzzzz"),
+        ({"overrides": ["copies"]}, "-o must be SECTION.KEY=VALUE, got copies; for example -o mix.copies=5"),
+        ({"overrides": ["copies=[1"]}, "-o copies has a value that is no YAML: [1"),
+        (
+            {"options": {"preset": "isic"}},
+            "preset must be one of isic2017, glas, monuseg, synapse, brats2018, got isic; did you mean isic2017?",
+        ),
+        ({"options": {"profile": "robst"}}, "profile must be one of paper, robust, got robst; did you mean robust?"),
+        (
+            {"options": {"control": "grid"}},
+            "control must be one of square-grid, random-lambda, cutmix, mixup, hard-only, soft-only, none, got grid; "
+            "did you mean square-grid?",
+        ),
+        ({"options": {"policy": "per_sample"}}, "mix.policy must be one of per-sample, per-batch, paired, "
+         "got per_sample; did you mean per-sample?"),
+        ({"options": {"format": ("zip",)}}, "output.formats must be one of webdataset, parquet, folder, got zip"),
+        ({"options": {"channels": "2"}}, "image.channels must be one of auto, 1, 3, got 2"),
+        ({"options": {"copies": 0}}, "mix.copies: input should be greater than 0, got 0"),
+        ({"options": {"select": 1.5}}, "mix.select: input should be less than or equal to 1, got 1.5"),
+        ({"options": {"seed": -1}}, "seed: input should be greater than or equal to 0, got -1"),
+        ({"overrides": ["mix.copies=many"]}, "mix.copies: input should be a valid integer, unable to parse string "
+         "as an integer, got many"),
+        ({"options": {"probabilities": (0.5, 0.5, 7)}}, "mix.probabilities: input should be less than or equal to 1, "
+         "got 7"),
+        ({"options": {"size": (8, 8)}}, "size must be at least 16 16, got 8 8"),
+        ({"options": {"control": "cutmix", "policy": "paired"}}, "policy paired emits hard and soft samples, "
+         "cutmix has only one of them"),
+        ({"options": {"mask_values": "0:0"}}, "mask_values must be VALUE=CLASS,…, got 0:0; for example 0=0,255=1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_with_its_key_its_rule_and_the_way_out(given: dict[str, Any], message: str) -> None:
+    assert refused(**given) == message
+
+
+def test_an_unknown_key_of_a_file_is_told_with_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "mix: {copis: 3}")
+
+    assert refused(file=file) == f"{file} has no key mix.copis; did you mean mix.copies?"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1", "is no YAML"), ("- a\n- b\n", "must hold keys and values, got a list")]
+)
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = written(tmp_path, text)
+
+    assert message in refused(file=file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read: No such file" in refused(file=tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00s")
+
+    assert "run.yaml" in refused(file=tmp_path / "run.yaml")
+
+
+NONSENSE = [
+    "", "x", "-1", "0", "1", "0.5", "1e9", ".nan", ".inf", "null", "true", "[]", "[1]", "[1, 2, 3, 4]", "{}", "{1: 2}",
+    "{a: b}", "[[1]]", "2020-01-01", "0=0", "auto", "sum",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", known_keys())
+def test_no_value_of_a_key_raises_anything_but_one_line(key: str) -> None:
+    """A traceback is for defects of ours; what is accepted can be written down and read again."""
+    for value in NONSENSE:
+        try:
+            made = resolve(overrides=[f"{key}={value}"])
+        except ConfigError as error:
+            assert "\n" not in str(error)
+        else:
+            assert RunConfig.model_validate(json.loads(json.dumps(made.to_dict(), allow_nan=False))) == made
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"preset": "isic2017", "profile": "robust", "control": "soft-only"},
+        {"mask_values": "0=0,128=255,255=1", "classes": "background, lesion", "size": (32, 64), "format": ("parquet",)},
+        {"policy": "paired", "max_errors": 0, "workers": 3, "split": "0.6/0.2/0.2", "compactness": 3.5},
+    ],
+)
+def test_a_resolved_configuration_resolves_to_itself(tmp_path: Path, given: dict[str, Any]) -> None:
+    made = resolve(options=given)
+
+    assert resolve(base=flatten(made)) == made
+    assert resolve(file=written(tmp_path, yaml.safe_dump(made.to_dict()))) == made
+    assert resolve(options=flatten(made)) == made
+
+
+def test_a_name_in_the_base_does_not_bring_back_the_values_it_stood_for() -> None:
+    """A cache made with a preset and an option keeps the option."""
+    made = resolve(options={"preset": "isic2017", "regions": (5, 9)})
+
+    again = resolve(base=flatten(made), options={"copies": 2})
+
+    assert (again.preset, again.superpixels.regions, again.mix.copies) == ("isic2017", (5, 9), 2)
+
+
+def test_texts_of_options_become_lists_and_maps() -> None:
+    made = resolve(options={"mask_values": "0=0,255=1", "classes": "a, b", "format": ("webdataset", "parquet")})
+
+    assert made.source.mask_values == {0: 0, 255: 1}
+    assert made.source.classes == ("a", "b")
+    assert made.output.formats == ("webdataset", "parquet")
+
+
+@pytest.mark.parametrize("value", [1, "1"])
+def test_channels_may_be_a_number(value: object) -> None:
+    assert resolve(options={"channels": value}).image.channels == "1"
+
+
+@pytest.mark.parametrize("text", ["", "0", "0=", "a=1", "0=0=0", "0=0;1=1"])
+def test_a_map_of_mask_values_has_one_form(text: str) -> None:
+    with pytest.raises(ConfigError, match="for example 0=0,255=1"):
+        parse_mask_values(text)
+
+
+def test_the_keys_are_those_of_a_flat_configuration() -> None:
+    assert known_keys() == list(flatten(RunConfig()))
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - NOT_OF_THE_CONFIGURATION))
+def test_every_option_of_the_command_line_is_a_key(name: str) -> None:
+    assert OPTION_KEYS.get(name, name) in known_keys()
+
+
+def test_every_named_key_is_an_option_of_the_command_line() -> None:
+    assert OPTION_KEYS.keys() <= OPTIONS.keys()
+
+
+STATED = {name: found.group(1) for name, text in OPTIONS.items() if (found := re.search(r"\[default: (.*)\]$", text))}
+SPOKEN = {"probabilities": "1/3 each", "cache": "OUTPUT/.hsmix/cache"}
+
+
+@pytest.mark.parametrize("name", sorted(STATED.keys() - NOT_OF_THE_CONFIGURATION - SPOKEN.keys()))
+def test_the_help_states_the_default_of_the_configuration(name: str) -> None:
+    """No default, an empty one, or ``auto`` for splits is told in words; every other is told as it is."""
+    default = flatten(RunConfig())[OPTION_KEYS.get(name, name)]
+
+    if default in (None, "") or name == "split":
+        assert re.search("[a-z]{3}", STATED[name])
+    else:
+        values = default if isinstance(default, list) else [default]
+        assert STATED[name] == " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def test_the_help_states_most_defaults() -> None:
+    """Without this, a changed way of writing them would let the test above pass on nothing."""
+    assert len(STATED) > 20

@@ -1,0 +1,137 @@
+"""Encoded samples hold exactly what was mixed, and equal samples are equal bytes."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from hsmix_gen.pipeline.dataset.sample_members import (
+    encode_image,
+    encode_members,
+    encode_npy,
+    encode_png,
+    encode_soft,
+    image_member,
+    member_names,
+)
+from hsmix_gen.schemas.config import SoftEncoding
+from hsmix_gen.stages.labels.labels import soft_label
+from hsmix_gen.stages.mixing.mixing import Mixed
+
+
+def random(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    return np.random.default_rng(0).integers(0, 2**16, shape).astype(dtype)
+
+
+def mixed(channels: int = 3, dtype: str = "uint8") -> Mixed:
+    soft = np.linspace(0, 1, 40).reshape(2, 4, 5).astype(np.float16)
+    return Mixed(random((4, 5, channels), dtype), random((4, 5), "uint8"), soft)
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "member"),
+    [
+        (1, "uint8", "image.png"), (3, "uint8", "image.png"), (4, "uint8", "image.png"), (2, "uint8", "image.npy"),
+        (1, "uint16", "image.png"), (3, "uint16", "image.npy"), (1, "float32", "image.npy"), (5, "uint8", "image.npy"),
+    ],
+)  # fmt: skip
+def test_an_image_is_png_where_png_can_hold_it(channels: int, dtype: str, member: str) -> None:
+    assert image_member(channels, dtype) == member
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, "uint8"), (3, "uint8"), (4, "uint8"), (1, "uint16")])
+def test_png_holds_every_value(channels: int, dtype: str) -> None:
+    image = random((4, 5, channels), dtype)
+
+    decoded = np.asarray(Image.open(io.BytesIO(encode_image(image))))
+
+    np.testing.assert_array_equal(decoded.reshape(image.shape), image)
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(3, "uint16"), (1, "float32"), (2, "uint8")])
+def test_npy_holds_every_value(channels: int, dtype: str) -> None:
+    image = random((4, 5, channels), dtype)
+
+    decoded = np.load(io.BytesIO(encode_image(image)), allow_pickle=False)
+
+    assert decoded.dtype == dtype
+    np.testing.assert_array_equal(decoded, image)
+
+
+def test_a_mask_holds_its_class_ids() -> None:
+    mask = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+    picture = Image.open(io.BytesIO(encode_png(mask)))
+
+    assert picture.mode == "L"
+    np.testing.assert_array_equal(np.asarray(picture), mask)
+
+
+def test_a_soft_label_is_read_by_numpy_under_its_name() -> None:
+    soft = mixed().soft
+
+    with np.load(io.BytesIO(encode_soft(soft)), allow_pickle=False) as archive:
+        assert archive.files == ["soft"]
+        assert archive["soft"].dtype == np.float16
+        np.testing.assert_array_equal(archive["soft"], soft)
+
+
+def test_an_archive_of_a_soft_label_tells_no_time() -> None:
+    with zipfile.ZipFile(io.BytesIO(encode_soft(mixed().soft))) as archive:
+        assert [info.date_time for info in archive.infolist()] == [(1980, 1, 1, 0, 0, 0)]
+
+
+def test_the_members_of_a_sample_are_named_for_every_loader() -> None:
+    assert list(encode_members(mixed(), {})) == ["image.png", "json", "mask.png", "soft.npz"]
+    assert "image.npy" in encode_members(mixed(dtype="uint16"), {})
+
+
+@pytest.mark.parametrize(
+    ("encoding", "member"), [("npz", "soft.npz"), ("npy", "soft.npy"), ("pair", "pair.npz"), ("png", "soft.png")]
+)
+def test_the_member_of_a_soft_label_tells_its_form(encoding: SoftEncoding, member: str) -> None:
+    sample = mixed()
+    halves = np.full((2, 4, 5), soft_label(np.array([100, 155], dtype=np.uint8))[:, None, None])
+    members = encode_members(Mixed(sample.image, sample.mask, halves), {}, encoding)
+
+    assert sorted(members) == sorted(["image.png", "json", "mask.png", member])
+    assert sorted(members) == member_names(3, "uint8", encoding)
+
+
+def test_provenance_is_json_with_sorted_keys() -> None:
+    members = encode_members(mixed(), {"b": 1, "a": [None, "ä"]})
+
+    assert members["json"] == b'{"a":[null,"\\u00e4"],"b":1}'
+    assert json.loads(members["json"]) == {"a": [None, "ä"], "b": 1}
+
+
+def test_equal_samples_are_equal_bytes_however_their_arrays_lie_in_memory() -> None:
+    sample = mixed()
+    in_columns: Any = np.asfortranarray
+    turned = Mixed(in_columns(sample.image), in_columns(sample.mask), in_columns(sample.soft))
+
+    assert encode_members(turned, {"a": 1}) == encode_members(sample, {"a": 1})
+
+
+def test_a_view_is_encoded_as_what_it_shows() -> None:
+    image = random((4, 6, 3), "uint8")
+
+    assert encode_image(image[:, ::-1]) == encode_image(image[:, ::-1].copy())
+    assert encode_npy(image[:, ::2]) == encode_npy(image[:, ::2].copy())
+
+
+def test_a_png_carries_no_metadata() -> None:
+    picture = Image.open(io.BytesIO(encode_png(mixed().mask)))
+
+    assert picture.info == {}
+
+
+def test_repetitions_are_compressed() -> None:
+    flat = np.zeros((64, 64), np.uint8)
+
+    assert len(encode_png(flat)) < flat.size // 10

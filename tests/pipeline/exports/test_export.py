@@ -1,0 +1,262 @@
+"""What holds of every export: whole or absent, checked, counted, the same every time."""
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from hsmix_gen.pipeline.cli.commands import EXPORT_KINDS
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.execution.signals import Terminated
+from hsmix_gen.pipeline.exports import perclass
+from hsmix_gen.pipeline.exports.export import KINDS, Exported, export_output
+from hsmix_gen.schemas.errors import OutputError
+
+BUILT_IN = ("nnunet", "synapse", "perclass", "medsam", "zarr")
+"""Kinds that need no package of others."""
+KEYS = ("train-a", "train-b", "train-c", "val-d", "test-e")
+
+
+@pytest.fixture
+def grey(make_output: Callable[..., Path], draw: Callable[..., Any], tmp_path: Path) -> Path:
+    """An output that every kind can hold."""
+    return make_output(tmp_path / "out", [draw(key, channels=1) for key in KEYS])
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_export_is_the_same_every_time(grey: Path, export: Callable[..., Exported], tmp_path: Path, kind: str) -> None:
+    """No clock and no path gets into a file."""
+    export(grey, tmp_path / "first", kind)
+    export(grey, tmp_path / "elsewhere" / "second", kind)
+
+    assert digests(tmp_path / "first") == digests(tmp_path / "elsewhere" / "second")
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_export_counts_all_samples(grey: Path, export: Callable[..., Exported], tmp_path: Path, kind: str) -> None:
+    """The summary and export.json tell what the manifest has."""
+    found = export(grey, tmp_path / "dest", kind)
+
+    assert found.samples == {"train": 3, "val": 1, "test": 1}
+    assert json.loads((tmp_path / "dest" / "export.json").read_text())["samples"] == found.samples
+    assert f"exported 5 samples (3 train, 1 val, 1 test) as {kind}" in found.text()
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_export_keeps_the_provenance(grey: Path, export: Callable[..., Exported], tmp_path: Path, kind: str) -> None:
+    """Keys lead to parents, and README.txt tells so."""
+    export(grey, tmp_path / "dest", kind)
+
+    rows = pq.read_table(tmp_path / "dest" / "manifest.parquet").to_pylist()
+    assert {row["key"]: row["source_b"] for row in rows if row["split"] == "train"} == {
+        f"train-{name}": f"train-{name}-b" for name in "abc"
+    }
+    assert "source_a" in (tmp_path / "dest" / "README.txt").read_text()
+
+
+def test_an_empty_folder_may_be_given(grey: Path, export: Callable[..., Exported], tmp_path: Path) -> None:
+    (tmp_path / "dest").mkdir()
+    export(grey, tmp_path / "dest", "perclass")
+
+    assert (tmp_path / "dest" / "train" / "images" / "train-a.png").is_file()
+
+
+def test_a_folder_that_holds_something_is_refused(grey: Path, export: Callable[..., Exported], tmp_path: Path) -> None:
+    (tmp_path / "dest").mkdir()
+    (tmp_path / "dest" / "mine.txt").write_text("keep")
+
+    with pytest.raises(OutputError, match="dest must be a new or empty folder"):
+        export(grey, tmp_path / "dest", "perclass")
+    assert [path.name for path in (tmp_path / "dest").iterdir()] == ["mine.txt"]
+
+
+def test_an_unfinished_output_is_refused(grey: Path, export: Callable[..., Exported], tmp_path: Path) -> None:
+    (grey / "manifest.parquet").unlink()
+
+    with pytest.raises(OutputError, match="no finished dataset"):
+        export(grey, tmp_path / "dest", "zarr")
+    assert not (tmp_path / "dest").exists()
+
+
+def test_a_flipped_bit_is_found_and_nothing_is_left(
+    grey: Path, export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    """Files are compared with their checksums before they are read."""
+    path = grey / "webdataset" / "val-000000.tar"
+    data = bytearray(path.read_bytes())
+    data[700] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(OutputError, match=r"val-000000.tar is missing or does not match"):
+        export(grey, tmp_path / "dest", "perclass")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_an_image_that_is_not_the_manifests_is_found(
+    make_output: Callable[..., Path], draw: Callable[..., Any], export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    """A file that matches dataset.json may still be of another run than the manifest."""
+    root = make_output(tmp_path / "out", [draw("train-a"), draw("train-b", sha256="0" * 64)])
+
+    with pytest.raises(OutputError, match=r"image of sample train-b is not in manifest.parquet"):
+        export(root, tmp_path / "dest", "perclass")
+
+
+def test_a_sample_that_the_shards_lack_is_found(
+    make_output: Callable[..., Path], draw: Callable[..., Any], export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    root = make_output(tmp_path / "out", [draw("train-a"), draw("val-b")])
+    described = json.loads((root / "dataset.json").read_text())
+    described["formats"]["webdataset"] = described["formats"]["webdataset"][:1]
+    (root / "dataset.json").write_text(json.dumps(described))
+
+    with pytest.raises(OutputError, match=r"lacks 1 samples of manifest.parquet, first val-b"):
+        export(root, tmp_path / "dest", "perclass")
+
+
+class Stopping(SilentDisplay):
+    """Ends the process by a signal at the second sample."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def advance(self, stage: str, done: int, total: int, rate: float) -> None:  # noqa: ARG002 - counts alone
+        if done == 2:
+            os.kill(os.getpid(), self._number)
+
+
+def test_an_export_does_not_go_into_its_dataset(grey: Path) -> None:
+    with pytest.raises(OutputError, match=r"lies in the dataset .*; choose a folder beside it"):
+        export_output(grey, grey / "exports" / "zarr", "zarr", Reporter(SilentDisplay()))
+
+    assert not (grey / "exports").exists()
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_an_interrupted_export_leaves_nothing(
+    grey: Path, tmp_path: Path, number: int, error: type[BaseException]
+) -> None:
+    """Neither under the final name nor beside it, and SIGTERM works as before."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(error):
+        export_output(grey, tmp_path / "dest", "perclass", Reporter(Stopping(number)))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(
+    grey: Path, export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    """Only what belongs to this destination."""
+    (tmp_path / ".hsmix-tmp-0123456789ab-dest").mkdir()
+    (tmp_path / ".hsmix-tmp-0123456789ab-other").mkdir()
+    export(grey, tmp_path / "dest", "perclass")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hsmix-tmp-0123456789ab-other", "dest", "out"]
+
+
+def test_folds_are_named_where_a_kind_has_no_place_for_them(
+    make_output: Callable[..., Path], draw: Callable[..., Any], export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    for fold in range(2):
+        make_output(tmp_path / "out" / f"fold-{fold}", [draw("train-a"), draw("val-b")])
+
+    with pytest.raises(OutputError, match=r"holds 2 folds and zarr has no place for them; .*fold-0"):
+        export(tmp_path / "out", tmp_path / "dest", "zarr")
+
+
+@pytest.fixture(scope="module")
+def made(
+    make_source: Callable[..., Path],
+    run_cli: Callable[..., Any],
+    quick: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Path]:
+    """Make a small output with a real run: ``made(name, *options)``."""
+    folder = tmp_path_factory.mktemp("made")
+    source = make_source(folder / "source", train=3)
+
+    def make(name: str, *options: str) -> Path:
+        if not (folder / name).exists():
+            result = run_cli("run", source, folder / name, *quick, "--size", 48, 64, *options)
+            assert result.exit_code == 0, result.stderr
+        return folder / name
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--format", "parquet"),
+        ("--format", "folder"),
+        ("--soft-encoding", "npy"),
+        ("--soft-encoding", "pair"),
+        ("--soft-encoding", "png"),
+        ("--format", "parquet", "--soft-encoding", "pair"),
+    ],
+    ids=" ".join,
+)
+def test_every_format_gives_the_same_export(
+    made: Callable[..., Path], export: Callable[..., Exported], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """However samples are stored, an export has the same bytes: soft labels lose nothing on the way."""
+    export(made("tar"), tmp_path / "first", "perclass")
+    export(made("-".join(options).replace("--", ""), *options), tmp_path / "second", "perclass")
+
+    first, second = (digests(tmp_path / name) for name in ("first", "second"))
+    for name in ("export.json", "manifest.parquet"):  # these tell what they were made from
+        del first[name], second[name]
+    assert len(first) > 15
+    assert first == second
+
+
+def test_command_exports_and_tells_how_to_read(grey: Path, run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    """The summary is what a person can check; progress goes to stderr."""
+    result = run_cli(
+        "export", grey, tmp_path / "dest", "--to", "nnunet", "--name", "skin", "--dataset-id", 7, "--progress", "plain"
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        f"exported 5 samples (3 train, 1 val, 1 test) as nnunet to {tmp_path / 'dest'}",
+        f"how to read it stands in {tmp_path / 'dest' / 'README.txt'}",
+    ]
+    assert "export: 5/5" in result.stderr
+    assert (tmp_path / "dest" / "Dataset007_skin" / "splits_final.json").is_file()
+
+
+def test_command_tells_a_problem_in_one_line(
+    make_output: Callable[..., Path], draw: Callable[..., Any], run_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Exit status 1, no traceback."""
+    root = make_output(tmp_path / "out", [draw("train-a")])
+    result = run_cli("export", root, tmp_path / "dest", "--to", "synapse", "--progress", "none")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"error: synapse holds images of 1 channel, {root} has 3; make it with --channels 1"
+    ]
+
+
+def test_every_kind_has_a_module() -> None:
+    """A name that cannot be imported would be found by a user first."""
+    assert tuple(KINDS) == EXPORT_KINDS == ("nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr")
+    assert KINDS["perclass"] == perclass.__name__.rpartition(".")[2]
+    assert all(Path(perclass.__file__).with_name(f"{name}.py").is_file() for name in KINDS.values())

@@ -1,0 +1,277 @@
+"""Every real folder that developers hold: understood in each number that its README states, run, and verified."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pyarrow.parquet as pq
+import pytest
+
+Cli = Callable[..., click.testing.Result]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A real folder, what `inspect` has to say of it, and the options that its run needs."""
+
+    layout: str
+    told: dict[str, Any]
+    """Entries of ``inspect --json``; of classes the pixels by name."""
+    options: tuple[object, ...] = ()
+    limit: int | None = None
+    n_channels: int = 3
+    classes: dict[str, int] = field(default_factory=dict)
+
+
+FOLDERS: dict[str, Folder] = {
+    "isic2017": Folder(
+        "isic",
+        {
+            "pairs": 120,
+            "usable": 120,
+            "sizes": {
+                "different": 31,
+                "height": [542, 2304],
+                "width": [576, 3072],
+                "most_common": [[576, 767, 27], [768, 1024, 21], [802, 919, 15]],
+            },
+            "mask_values": {"0": 0, "255": 1},
+            "splits": {"train": 84, "val": 12, "test": 24},
+        },
+        limit=12,
+    ),
+    "wbc_tecom": Folder(
+        "folder",
+        {
+            "pairs": 299,
+            "usable": 299,
+            "mask_values": {"0": 0, "128": 1, "255": 2},
+            "splits": {"train": 209, "val": 30, "test": 60},
+        },
+        limit=16,
+    ),
+    "msd_hippocampus": Folder(
+        "msd",
+        {
+            "pairs": 60,
+            "volumes": True,
+            "spacing": [[1.0, 1.0]] * 3,
+            "groups": 60,
+            "mask_values": {"0": 0, "1": 1, "2": 2},
+        },
+        ("--every", 8),
+        limit=6,
+        n_channels=1,
+    ),
+    "brats2021_case": Folder(
+        "brats",
+        {
+            "pairs": 1,
+            "images": 68,
+            "volumes": True,
+            "channels": 4,
+            "spacing": [[1.0, 1.0]] * 3,
+            "mask_values": {"0": 0, "1": 1, "2": 2, "4": 3},
+            "values": [0.0, 15956.0],
+        },
+        ("--split", "1/0/0", "--partners", "any", "--every", 6),
+        n_channels=4,
+        classes={"necrotic core": 25506, "oedema": 85957, "enhancing tumour": 26448},
+    ),
+    "layouts/glas_warwick_qu": Folder(
+        "glas",
+        {
+            "pairs": 6,
+            "usable": 6,
+            "mask_values": {"0": 0, "1": 1},
+            "splits": {"train": 4, "val": 0, "test": 2},
+            "sizes": {
+                "different": 2,
+                "height": [433, 522],
+                "width": [574, 775],
+                "most_common": [[522, 775, 5], [433, 574, 1]],
+            },
+        },
+    ),
+    "layouts/glas_img_labelcol": Folder(
+        "glas",
+        {
+            "pairs": 3,
+            "splits": {"train": 2, "val": 0, "test": 1},
+            "sizes": {
+                "different": 2,
+                "height": [453, 522],
+                "width": [589, 775],
+                "most_common": [[522, 775, 2], [453, 589, 1]],
+            },
+        },
+    ),
+    "layouts/monuseg2018": Folder(
+        "monuseg",
+        {
+            "pairs": 4,
+            "images": 4,
+            "usable": 4,
+            "groups": 4,
+            "splits": {"train": 2, "val": 0, "test": 2},
+            "sizes": {"different": 1, "height": [1000] * 2, "width": [1000] * 2, "most_common": [[1000, 1000, 4]]},
+        },
+        ("--tiles", 256, 256, "--overlap", 8),
+    ),
+    "layouts/synapse_transunet": Folder(
+        "synapse",
+        {
+            "pairs": 11,
+            "images": 20,
+            "groups": 2,
+            "splits": {"train": 10, "val": 0, "test": 10},
+            "dtype": "uint16",
+            "values": [0.0, 1.0],
+            "mask_values": {str(value): value for value in range(9)},
+        },
+        ("--partners", "any"),
+        n_channels=1,
+        classes={"gallbladder": 0, "left kidney": 0, "right kidney": 0},
+    ),
+    "layouts/brats2018_tiny": Folder(
+        "brats",
+        {"pairs": 2, "images": 32, "channels": 4, "groups": 2, "mask_values": {"0": 0, "1": 1, "2": 2, "4": 3}},
+        ("--split", "1/0/0", "--preset", "brats2018", "--every", 4),
+        n_channels=4,
+    ),
+    "layouts/brats2015_deepmedic": Folder(
+        "brats",
+        {
+            "pairs": 1,
+            "channels": 2,
+            "mask_values": {str(value): value for value in range(5)},
+        },
+        ("--split", "1/0/0", "--partners", "any", "--every", 12),
+        n_channels=2,
+    ),
+    "layouts/kvasir_seg_sample": Folder(
+        "folder",
+        {
+            "pairs": 5,
+            "usable": 5,
+            "mask_values": {"0": 0, "255": 1},
+            "sizes": {
+                "different": 5,
+                "height": [528, 1070],
+                "width": [617, 1348],
+            },
+        },
+    ),
+}
+
+
+def inspected(source: Path, run_cli: Cli) -> dict[str, Any]:
+    result = run_cli("inspect", source, "--json", "--progress", "none")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.fixture(scope="module", params=list(FOLDERS))
+def name(request: pytest.FixtureRequest) -> str:
+    """Each of the folders."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def found(name: str, shared_data: Path, run_cli: Cli) -> dict[str, Any]:
+    """What `inspect` says of the whole folder."""
+    return inspected(shared_data / name, run_cli)
+
+
+@pytest.fixture(scope="module")
+def output(name: str, shared_data: Path, run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset that a small run makes of it."""
+    folder = FOLDERS[name]
+    output = tmp_path_factory.mktemp("real") / "output"
+    small = (
+        *("--size", 64, 64, "--regions", 20, 40, "--variants", 1, "--saliency", "fine_grained", "--copies", 1),
+        *("--backend", "serial", "--progress", "none", "--policy", "paired"),
+    )
+    limit = () if folder.limit is None else ("--limit", folder.limit)
+    result = run_cli("run", shared_data / name, output, *folder.options, *small, *limit)
+    assert result.exit_code == 0, result.stderr
+    return output
+
+
+def test_every_stated_number_is_understood(name: str, found: dict[str, Any]) -> None:
+    folder = FOLDERS[name]
+
+    assert (found["layout"], found["problems"]) == (folder.layout, [])
+    for key, value in folder.told.items():
+        told = {part: found[key][part] for part in value} if key == "sizes" else found[key]
+        assert told == value, key
+    pixels = {entry["name"]: entry["pixels"] for entry in found["classes"]}
+    assert {class_name: pixels[class_name] for class_name in folder.classes} == folder.classes
+
+
+def test_the_run_is_complete_and_nothing_is_refused(name: str, output: Path) -> None:
+    with (output / "refused.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == []
+    dataset = json.loads((output / "dataset.json").read_text())
+    assert dataset["channels"] == FOLDERS[name].n_channels
+    n_rows = pq.read_table(output / "manifest.parquet").num_rows
+    assert sum(split["samples"] for split in dataset["splits"].values()) == n_rows
+
+
+def test_the_dataset_is_sound_and_made_again(output: Path, run_cli: Cli) -> None:
+    result = run_cli("verify", output, "--replay", 4)
+
+    assert result.exit_code == 0, result.stdout
+    assert "4 replays" in result.stdout
+
+
+def test_the_median_lesion_covers_28_percent(shared_data: Path, run_cli: Cli) -> None:
+    """The README: median 28 %, least 6 %, most 84 % of the image."""
+    from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+    from hsmix_gen.pipeline.execution.units import SerialRunner
+    from hsmix_gen.pipeline.sources.inventory import take_inventory
+    from hsmix_gen.schemas.config import RunConfig
+
+    inventory = take_inventory(
+        shared_data / "isic2017", RunConfig(), SerialRunner(has_gpu=False), Reporter(SilentDisplay())
+    )
+
+    shares = sorted(dict(scan.mask_counts)[255] / (scan.height * scan.width) for scan in inventory.scans)
+    assert [round(share, 2) for share in (shares[0], shares[60], shares[-1])] == [0.06, 0.28, 0.84]
+
+
+def test_cells_have_30_sizes_of_88_to_120(shared_data: Path, run_cli: Cli) -> None:
+    sizes = inspected(shared_data / "wbc_tecom", run_cli)["sizes"]
+
+    assert (sizes["different"], sizes["most_common"][0]) == (30, [120, 120, 224])
+    assert min(sizes["height"][0], sizes["width"][0]) == 88
+    assert max(sizes["height"][1], sizes["width"][1]) == 120
+
+
+def test_all_slices_of_the_hippocampus_are_there(shared_data: Path, run_cli: Cli) -> None:
+    """Shapes 31..41 x 41..56 x 24..44; every label holds all three classes."""
+    result = run_cli("inspect", shared_data / "msd_hippocampus", "--json", "--progress", "none", "--min-foreground", 0)
+
+    found = json.loads(result.stdout)
+    assert (found["sizes"]["width"], found["sizes"]["height"]) == ([31, 41], [41, 56])
+    assert 60 * 24 <= found["images"] <= 60 * 44
+
+
+def test_the_tumour_lies_in_slices_44_to_111(shared_data: Path, run_cli: Cli, tmp_path: Path) -> None:
+    options = (
+        *("--size", 32, 32, "--regions", 2, 4, "--variants", 1, "--saliency", "uniform", "--copies", 1),
+        *("--backend", "serial", "--progress", "none", "--split", "1/0/0", "--partners", "any"),
+    )
+
+    result = run_cli("run", shared_data / "brats2021_case", tmp_path / "output", *options)
+
+    assert result.exit_code == 0, result.stderr
+    rows = pq.read_table(tmp_path / "output" / "manifest.parquet").to_pylist()
+    planes = sorted(int(row["source_a"].rpartition("-z")[2]) for row in rows)
+    assert planes == list(range(44, 112))
+    assert rows[0]["spacing_a"] == [240 / 32, 240 / 32]

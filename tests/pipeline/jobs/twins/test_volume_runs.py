@@ -1,0 +1,119 @@
+"""A twin of every layout of volumes and arrays goes through the whole job; numbers, axes and classes come out right."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image as Pillow
+
+from tests.pipeline.jobs.twins.twin import (
+    Cli,
+    Inspect,
+    Made,
+    Numbers,
+    Read,
+    assert_sound,
+    innermost_of,
+    run_twin,
+    soft_of,
+)
+from tests.pipeline.jobs.twins.volume_twins import SIZE, SPACING, WRITERS, VolumeTwin
+
+
+@pytest.fixture(scope="module", params=list(WRITERS))
+def made(
+    request: pytest.FixtureRequest, run_cli: Cli, quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Made[VolumeTwin]:
+    """The dataset of each twin, in both formats."""
+    return run_twin(WRITERS[request.param], tmp_path_factory.mktemp("twin"), run_cli, "--size", *SIZE, *quick)
+
+
+def known_name(name: str, mask: Numbers, twin: VolumeTwin) -> str:
+    """Return the id that the test has for an image; where ids are hashes (DICOM), by its plane and mask."""
+    if name in twin.images:
+        return name
+    (known,) = [
+        other
+        for other, drawn in twin.masks.items()
+        if other.rpartition("-")[2] == name.rpartition("-")[2] and np.array_equal(drawn, mask)
+    ]
+    return known
+
+
+def assert_stored(image: Numbers, expected: Numbers, name: str) -> None:
+    """Whole numbers to the last bit, floats as exact as float32 is."""
+    assert (image.dtype, image.shape) == (expected.dtype, expected.shape), name
+    if image.dtype == np.float32:
+        np.testing.assert_allclose(image, expected, rtol=1e-5, atol=2e-6, err_msg=name)
+    else:
+        np.testing.assert_array_equal(image, expected, err_msg=name)
+
+
+def test_inspect_tells_layout_classes_groups_and_spacing_as_written(made: Made[VolumeTwin], inspected: Inspect) -> None:
+    twin = made.twin
+
+    found = inspected(made.source, *twin.options)
+
+    assert (found["layout"], found["problems"], found["usable"]) == (twin.layout, [], len(twin.images))
+    assert {key: found[key] for key in twin.told} == twin.told
+    assert found["spacing"] == ([[length, length] for length in SPACING] if twin.spacing else [])
+    soft = sum(soft_of(mask, len(twin.names)).astype(int).sum(axis=(1, 2)) for mask in twin.masks.values())
+    classes = [(entry["name"], entry["pixels"]) for entry in found["classes"] if entry["name"] != "ignore"]
+    assert classes == list(zip(twin.names, np.asarray(soft).tolist(), strict=True))
+
+
+def test_planes_that_are_not_mixed_are_stored_as_written(made: Made[VolumeTwin], read_samples: Read) -> None:
+    """All that is validated or tested on, and what of the training images was drawn to stay, not turned."""
+    twin, checked = made.twin, set()
+
+    for sample in read_samples(made.output).values():
+        row = sample.provenance
+        if row["mode"] == "none" and row["transform_a"] == 0:
+            name = known_name(row["source_a"], sample.mask, twin)
+            assert_stored(sample.image, twin.images[name], name)
+            np.testing.assert_array_equal(sample.mask, innermost_of(twin.masks[name]), err_msg=name)
+            np.testing.assert_array_equal(sample.soft, soft_of(twin.masks[name], len(twin.names)), err_msg=name)
+            assert row["spacing_a"] == (list(SPACING[:2]) if twin.spacing else None)
+            checked.add((row["split"], row["source_a"]))
+
+    rows = pq.read_table(made.output / "manifest.parquet").to_pylist()
+    sources = {row["source_a"] for row in rows}
+    assert len(sources) == len(twin.images)
+    assert sources == twin.images.keys() or twin.layout == "dicom"
+    assert {tuple(row["spacing_a"] or ()) for row in rows} == {SPACING[:2] if twin.spacing else ()}
+    assert checked >= {(row["split"], row["source_a"]) for row in rows if row["split"] != "train"} != set()
+
+
+def test_the_dataset_is_sound_and_made_again(made: Made[VolumeTwin], run_cli: Cli) -> None:
+    assert_sound(made.output, run_cli)
+
+
+def test_partners_are_never_of_the_same_patient(made: Made[VolumeTwin]) -> None:
+    rows = pq.read_table(made.output / "manifest.parquet").to_pylist()
+
+    mixed = [row for row in rows if row["source_b"] is not None]
+    assert mixed != []
+    assert {row["spacing_b"] == row["spacing_a"] for row in mixed} == {True}
+    assert [row["key"] for row in mixed if row["group_a"] == row["group_b"]] == []
+
+
+def test_images_lie_in_the_member_that_can_hold_them(made: Made[VolumeTwin], read_samples: Read) -> None:
+    """PNG holds 1, 3 or 4 channels of 8 bit and 1 of 16 bit, npy the rest; the sheet shows each channel."""
+    image = next(iter(made.twin.images.values()))
+    is_png = (str(image.dtype), image.shape[2]) in {("uint8", 3), ("uint8", 4), ("uint16", 1)}
+
+    members = {sample.members for sample in read_samples(made.output).values()}
+
+    assert members == {frozenset({"image.png" if is_png else "image.npy", "json", "mask.png", "soft.npz"})}
+
+
+def test_the_sheet_has_a_column_for_each_modality(made: Made[VolumeTwin]) -> None:
+    """A panel is 224 pixels wide and has 6 to its right: six panels and the channels of the mix."""
+    n_channels = next(iter(made.twin.images.values())).shape[2]
+
+    n_panels = 6 + (1 if n_channels == 3 else n_channels)
+    with Pillow.open(made.output / "preview.png") as sheet:
+        first_row = np.asarray(sheet.convert("RGB"))[22 : 22 + 160]
+    inked = np.concatenate([[False], (first_row != 255).any(axis=(0, 2)), [False]])
+    edges = np.flatnonzero(np.diff(inked.astype(int)))
+    assert first_row.shape[1] == n_panels * 230 + 6
+    assert (edges[1::2] - edges[::2]).tolist() == [224] * n_panels

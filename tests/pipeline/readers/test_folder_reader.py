@@ -1,0 +1,428 @@
+"""Images and masks find each other however their folders and names are laid out; what has no partner is told."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from hsmix_gen.pipeline.readers.folder_reader import MASK_SUFFIXES, FolderReader
+from hsmix_gen.pipeline.readers.paths.ids import Found
+from hsmix_gen.pipeline.readers.paths.name_pairing import name_files, pair
+from hsmix_gen.schemas.config import SourceConfig
+from tests.pipeline.readers.layouts import lay, pairs, reasons, splits
+from tests.pipeline.readers.plain_folders import find, picture
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a.png", "masks/a.png"),
+        ("images/a.jpg", "masks/a.png"),
+        ("images/a.JPG", "masks/a.PNG"),
+        ("Images/a.png", "Ground Truth/a.png"),
+        ("imgs/a.png", "gt/a.png"),
+        ("ISIC-2017_Training_Data/a.jpg", "ISIC-2017_Training_Part1_GroundTruth/a_segmentation.png"),
+        ("img/a.png", "labelcol/a.png"),
+        ("Tissue Images/a.tif", "Annotations/a.png"),
+        ("set/images/a.png", "set/masks/a.png"),
+        ("images/p1/a.png", "masks/p1/a.png"),
+        ("Kvasir-SEG/images/a.jpg", "Kvasir-SEG/masks/a.jpg"),
+        ("a.png", "masks/a.png"),
+        ("a.png", "a_mask.png"),
+        ("a.jpg", "a_Segmentation.png"),
+        ("images/a.png", "images/a_seg.png"),
+        ("images/a.png", "masks/a_mask.png"),
+        ("benign/a.png", "benign/a_mask.png"),
+        ("a.bmp", "a_anno.bmp"),
+        ("data/a.png", "data/masks/a.png"),
+        ("Original/a.tif", "Ground Truth/a.tif"),
+        ("polyps/a.png", "masks/a.png"),
+        ("train/a.png", "train_masks/a_mask.gif"),
+        ("TrainDataset/image/a.png", "TrainDataset/masks/a.png"),
+        ("1. Original Images/a. Training Set/a.jpg", "2. All Segmentation Groundtruths/a. Training Set/a_OD.tif"),
+        ("MoNuSegTestData/a.tif", "masks/a.png"),
+        ("images/a.png", "masks/train/a.png"),
+        ("images/a.png", "masks/lesion/a.png"),
+        ("images/a.png", "masks/a_lesion.png"),
+        ("X_segmentation/a.png", "X_segmentation/a_mask.png"),
+    ],
+)
+def test_an_image_and_its_mask_are_a_pair(tmp_path: Path, image: str, mask: str) -> None:
+    found = find(tmp_path, image, mask)
+
+    assert pairs(tmp_path, found) == {"a": (image, mask)}
+    assert found.refusals == ()
+
+
+@pytest.mark.parametrize("suffix", MASK_SUFFIXES)
+def test_a_usual_suffix_makes_a_mask(tmp_path: Path, suffix: str) -> None:
+    assert pairs(tmp_path, find(tmp_path, "x.png", f"x{suffix}.png")) == {"x": ("x.png", f"x{suffix}.png")}
+
+
+def test_a_source_may_lie_in_a_folder_that_says_mask(tmp_path: Path) -> None:
+    source = tmp_path / "masks" / "Kvasir-SEG"
+
+    found = find(source, "images/a.jpg", "masks/a.jpg")
+
+    assert pairs(source, found) == {"a": ("images/a.jpg", "masks/a.jpg")}
+
+
+@pytest.mark.parametrize("folder", ["maskedball", "segway", "gtx", "labelled"])
+def test_a_word_that_only_begins_like_mask_says_nothing(tmp_path: Path, folder: str) -> None:
+    found = find(tmp_path, f"{folder}/a.png", f"{folder}/a_mask.png")
+
+    assert list(pairs(tmp_path, found).values()) == [(f"{folder}/a.png", f"{folder}/a_mask.png")]
+
+
+def test_suffixes_may_be_given(tmp_path: Path) -> None:
+    found = find(tmp_path, "a_img.png", "a_lesion.png", image_suffix="_img", mask_suffix="_lesion")
+
+    assert pairs(tmp_path, found) == {"a": ("a_img.png", "a_lesion.png")}
+
+
+def test_a_given_suffix_takes_the_place_of_the_usual_ones(tmp_path: Path) -> None:
+    found = find(tmp_path, "a_mask.png", "a_mask_x.png", mask_suffix="_x")
+
+    assert pairs(tmp_path, found) == {"a_mask": ("a_mask.png", "a_mask_x.png")}
+
+
+def test_a_stem_that_is_nothing_but_a_suffix_is_an_image(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/_mask.png", "masks/_mask.png")
+
+    assert list(pairs(tmp_path, found).values()) == [("images/_mask.png", "masks/_mask.png")]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1"])
+def test_single_channel_files_of_another_ending_are_the_masks_where_nothing_is_named_so(
+    tmp_path: Path, mode: str
+) -> None:
+    picture(tmp_path / "a.jpg", "RGB")
+    picture(tmp_path / "a.png", mode)
+
+    found = find(tmp_path)
+
+    assert pairs(tmp_path, found) == {"a": ("a.jpg", "a.png")}
+    assert found.notes == ("nothing is named as a mask; single-channel .png files were taken as masks",)
+
+
+@pytest.mark.parametrize("modes", [("RGB", "RGB"), ("L", "L")])
+def test_endings_that_tell_nothing_make_no_masks(tmp_path: Path, modes: tuple[str, str]) -> None:
+    picture(tmp_path / "a.bmp", modes[0])
+    picture(tmp_path / "a.png", modes[1])
+
+    found = find(tmp_path)
+
+    assert (found.items, found.notes) == ((), ())
+
+
+def test_superpixel_maps_beside_the_images_are_left_aside(tmp_path: Path) -> None:
+    """ISIC ships one with each image."""
+    found = find(tmp_path, "data/a.jpg", "data/a_superpixels.png", "gt/a_segmentation.png")
+
+    assert pairs(tmp_path, found) == {"a": ("data/a.jpg", "gt/a_segmentation.png")}
+    assert found.refusals == ()
+
+
+def test_an_image_without_a_mask_is_refused_by_name(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/b.png", "masks/a.png")
+
+    assert list(pairs(tmp_path, found)) == ["a"]
+    assert [(r.id, r.path, r.stage) for r in found.refusals] == [("b", str(tmp_path / "images/b.png"), "discover")]
+    assert "image has no mask" in reasons(found)["b"]
+
+
+def test_a_mask_without_an_image_is_refused_by_name(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "masks/a.png", "masks/b.png")
+
+    assert [(r.id, r.path) for r in found.refusals] == [("b", str(tmp_path / "masks/b.png"))]
+    assert "mask has no image" in reasons(found)["b"]
+
+
+def test_two_images_of_one_stem_are_refused(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/a.jpg", "masks/a.png")
+
+    assert found.items == ()
+    assert reasons(found) == {
+        "a": "several images have one stem: images/a.jpg, images/a.png; rename or remove all but one"
+    }
+
+
+def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
+    hidden = ("images/._a.png", "images/.DS_Store", ".cache/images/c.png", "images/notes.txt", "images/a.png.bak")
+
+    found = find(tmp_path, "images/a.png", "masks/a.png", *hidden)
+
+    assert list(pairs(tmp_path, found)) == ["a"]
+    assert found.refusals == ()
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "loop").symlink_to(tmp_path)
+
+    found = find(tmp_path, "images/a.png", "masks/a.png")
+
+    assert list(pairs(tmp_path, found)) == ["a"]
+
+
+def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
+    find(tmp_path / "elsewhere", "x.png")
+    (tmp_path / "source" / "images").mkdir(parents=True)
+    (tmp_path / "source" / "images" / "a.png").symlink_to(tmp_path / "elsewhere" / "x.png")
+
+    found = find(tmp_path / "source", "masks/a.png")
+
+    assert list(pairs(tmp_path / "source", found)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [("train", "train"), ("Training", "train"), ("val", "val"), ("validation", "val"), ("TEST", "test"),
+     ("Train_Folder", "train"), ("TrainDataset", "train"), ("train_set", "train"), ("train2017", "train"),
+     ("ISIC-2017_Training_Data", "train"), ("a. Training Set", "train"), ("stage1_train", "train"),
+     ("MoNuSegTestData", "test"), ("testA", "test"), ("trainval", None), ("train_val", None), ("trained", None),
+     ("contest", None), ("other", None)],
+)  # fmt: skip
+def test_a_folder_may_name_the_split(tmp_path: Path, folder: str, split: str | None) -> None:
+    lay(tmp_path, f"{folder}/images/a.png", f"{folder}/masks/a.png")
+
+    found = find(tmp_path, "validation/images/b.png", "validation/masks/b.png")
+
+    assert splits(found) == {"a": split, "b": "val"}
+
+
+def test_a_folder_that_holds_all_images_and_says_training_names_no_split(tmp_path: Path) -> None:
+    """People hand over the training part of a challenge alone; it is still to be divided."""
+    found = find(tmp_path, "Training/images/a.png", "Training/masks/a.png")
+
+    assert splits(found) == {"a": None}
+
+
+@pytest.mark.parametrize(
+    "form", ["{split}_{kind}/a.png", "{kind}_{split}/a.png", "{split}/{kind}/a.png", "{kind}/{split}/a.png"]
+)
+def test_equal_names_in_training_and_validation_are_two_pairs(tmp_path: Path, form: str) -> None:
+    paths = [form.format(split=split, kind=kind) for split in ("train", "val") for kind in ("images", "masks")]
+
+    found = find(tmp_path, *paths)
+
+    assert pairs(tmp_path, found) == {"train-a": (paths[0], paths[1]), "val-a": (paths[2], paths[3])}
+    assert splits(found) == {"train-a": "train", "val-a": "val"}
+
+
+def test_a_training_image_never_takes_the_mask_of_a_validation_image(tmp_path: Path) -> None:
+    found = find(tmp_path, "train_images/a.png", "val_images/b.png", "val_masks/a.png")
+
+    assert found.items == ()
+    assert sorted(refusal.path for refusal in found.refusals) == [
+        str(tmp_path / path) for path in ("train_images/a.png", "val_images/b.png", "val_masks/a.png")
+    ]
+
+
+def test_folders_of_images_and_masks_are_matched_by_the_words_they_share(tmp_path: Path) -> None:
+    paths = [f"{site}_{kind}/a.png" for site in ("north", "south") for kind in ("images", "binary_masks")]
+
+    found = find(tmp_path, *paths)
+
+    assert pairs(tmp_path, found) == {"north-a": (paths[0], paths[1]), "south-a": (paths[2], paths[3])}
+
+
+def test_images_may_lie_beside_their_folder_of_masks_in_one_of_several_places(tmp_path: Path) -> None:
+    found = find(tmp_path, "data/a.png", "data/masks/a.png", "more/b.png", "more/b_mask.png")
+
+    assert pairs(tmp_path, found) == {
+        "a": ("data/a.png", "data/masks/a.png"), "b": ("more/b.png", "more/b_mask.png"),
+    }  # fmt: skip
+
+
+def test_images_of_one_split_and_masks_of_another_are_no_pairs(tmp_path: Path) -> None:
+    found = find(tmp_path, "train_images/a.png", "val_masks/a.png")
+
+    assert (found.items, len(found.refusals)) == ((), 2)
+
+
+def test_masks_of_a_patient_without_images_go_to_no_other_patient(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/p1/a.png", "masks/p1/a.png", "masks/p2/a.png")
+
+    assert pairs(tmp_path, found) == {"p1-a": ("images/p1/a.png", "masks/p1/a.png")}
+    assert reasons(found) == {"p2-a": "mask has no image; add it or remove the mask"}
+
+
+def test_the_split_of_flat_images_is_that_of_their_masks(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/a.png", "images/b.png", "masks/train/a.png", "masks/val/b.png")
+
+    assert splits(found) == {"a": "train", "b": "val"}
+
+
+def test_one_image_and_one_mask_of_other_names_are_no_pair(tmp_path: Path) -> None:
+    found = find(tmp_path, "train/images/a.png", "train/masks/b.png")
+
+    assert reasons(found) == {
+        "a": "image has no mask; add one, or name it like the image with a suffix such as _mask",
+        "b": "mask has no image; add it or remove the mask",
+    }
+
+
+def test_a_number_after_a_suffix_may_be_the_name_of_an_image(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/soft_label_3.png", "masks/soft_label_3.png")
+
+    assert pairs(tmp_path, found) == {"soft_label_3": ("images/soft_label_3.png", "masks/soft_label_3.png")}
+
+
+def test_a_number_after_a_suffix_says_nothing_without_a_mask_beside(tmp_path: Path) -> None:
+    found = find(tmp_path, "soft_label_3.png", "masks/soft_label_3.png")
+
+    assert pairs(tmp_path, found) == {"soft_label_3": ("soft_label_3.png", "masks/soft_label_3.png")}
+
+
+def test_a_number_alone_is_no_suffix(tmp_path: Path) -> None:
+    """The mask may be that of an image ``a_2`` which is missing."""
+    found = find(tmp_path, "images/a.png", "masks/a_2.png")
+
+    assert (found.items, sorted(reasons(found))) == ((), ["a", "a_2"])
+
+
+def test_an_image_may_end_like_a_mask(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/x_label.png", "masks/x_label.png")
+
+    assert pairs(tmp_path, found) == {"x_label": ("images/x_label.png", "masks/x_label.png")}
+
+
+def test_words_before_a_number_may_say_image_and_mask(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/img_1.png", "images/img_2.png", "masks/mask_1.png", "masks/mask_2.png")
+
+    assert pairs(tmp_path, found) == {
+        "img_1": ("images/img_1.png", "masks/mask_1.png"), "img_2": ("images/img_2.png", "masks/mask_2.png"),
+    }  # fmt: skip
+
+
+def test_files_may_be_called_image_and_mask_in_a_folder_for_each_case(tmp_path: Path) -> None:
+    found = find(tmp_path, "p/image.png", "p/mask.png", "q/image.png", "q/mask.png")
+
+    assert pairs(tmp_path, found) == {
+        "p-image": ("p/image.png", "p/mask.png"),
+        "q-image": ("q/image.png", "q/mask.png"),
+    }
+
+
+def test_capitals_make_no_difference_where_they_leave_no_doubt(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/SCAN_1.JPG", "images/b.png", "masks/scan_1.png", "masks/b.png")
+
+    assert pairs(tmp_path, found)["SCAN_1"] == ("images/SCAN_1.JPG", "masks/scan_1.png")
+
+
+def test_names_that_differ_in_capitals_alone_are_paired_as_they_are(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/A.png", "images/a.png", "masks/a.png")
+
+    assert [item.image.uri for item in found.items] == [str(tmp_path / "images/a.png")]
+    assert [refusal.path for refusal in found.refusals] == [str(tmp_path / "images/A.png")]
+
+
+def test_an_image_that_has_its_mask_takes_no_other_for_its_capitals(tmp_path: Path) -> None:
+    found = find(tmp_path, "images/A.png", "masks/A.png", "masks/a.png")
+
+    assert list(pairs(tmp_path, found).values()) == [("images/A.png", "masks/A.png")]
+    assert [refusal.path for refusal in found.refusals] == [str(tmp_path / "masks/a.png")]
+
+
+def test_drive_takes_vessels_as_masks_and_leaves_the_field_of_view(tmp_path: Path) -> None:
+    found = find(
+        tmp_path,
+        *("training/images/21_training.tif", "training/1st_manual/21_manual1.gif"),
+        *("training/mask/21_training_mask.gif", "test/mask/01_test_mask.gif", "test/2nd_manual/01_manual2.gif"),
+        *("test/images/01_test.tif", "test/1st_manual/01_manual1.gif"),
+    )
+
+    assert pairs(tmp_path, found) == {
+        "01": ("test/images/01_test.tif", "test/1st_manual/01_manual1.gif"),
+        "21": ("training/images/21_training.tif", "training/1st_manual/21_manual1.gif"),
+    }
+    assert (splits(found), found.refusals) == ({"01": "test", "21": "train"}, ())
+    assert found.notes == ("1st_manual holds the masks; 3 files in mask and 2nd_manual were left alone",)
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("a.nii.gz", "2 .nii.gz files were left alone; try --layout nnunet, msd or brats"),
+        ("a.npy.h5", "2 .h5 files were left alone; try --layout synapse or arrays"),
+        ("a.DCM", "2 .dcm files were left alone; try --layout dicom"),
+        ("a.nrrd", "2 .nrrd files were left alone; convert them to NIfTI"),
+    ],
+)
+def test_files_of_other_layouts_are_counted(tmp_path: Path, name: str, note: str) -> None:
+    assert find(tmp_path, name, f"deep/{name}") == Found((), (), (note,))
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.png", "masks/a.png", "closed/images/b.png")
+    (tmp_path / "closed").chmod(0)
+    try:
+        if os.access(tmp_path / "closed", os.R_OK):
+            pytest.skip("this user may read everything")
+        found = find(tmp_path)
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+
+    assert list(pairs(tmp_path, found)) == ["a"]
+    assert "folder cannot be read (Permission denied)" in reasons(found)["closed"]
+
+
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+@hypothesis.given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "images/", "masks/", "train/images/", "val/masks/", "masks/p/", "p/", "data/"]),
+            st.sampled_from(["a", "b", "a_mask", "a_mask_1", "p", "img_a", "mask_a", "1", "A"]),
+            st.sampled_from([".png", ".jpg", ".PNG"]),
+        ),
+        unique=True,
+        max_size=12,
+    )
+)
+def test_whatever_the_names_no_file_is_lost_or_used_twice(names: list[tuple[str, str, str]]) -> None:
+    paths = ["".join(name) for name in names]
+
+    found = pair(name_files(paths, SourceConfig()))
+
+    assert sorted(file.path for one in found for file in (*one.images, *one.masks)) == sorted(paths)
+
+
+def test_kvasir_is_paired(shared_data: Path) -> None:
+    found = FolderReader().find(shared_data / "layouts" / "kvasir_seg_sample", SourceConfig())
+
+    assert (len(found.items), found.refusals, found.notes) == (5, (), ())
+    assert all(Path(item.image.uri).name == Path(item.mask.uri).name for item in found.items)
+
+
+def test_glas_in_the_form_of_its_users_is_paired_with_its_splits(shared_data: Path) -> None:
+    found = FolderReader().find(shared_data / "layouts" / "glas_img_labelcol", SourceConfig())
+
+    assert splits(found) == {"2": "test", "3": "train", "4": "train"}
+
+
+def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
+    assert find(tmp_path) == Found((), (), ())
+
+
+def test_items_come_in_the_same_order_whatever_the_file_system_says(tmp_path: Path) -> None:
+    found = find(tmp_path, *(f"{kind}/{name}.png" for name in "cab" for kind in ("images", "masks")))
+
+    assert [item.id for item in found.items] == ["a", "b", "c"]
+
+
+def test_a_folder_is_recognised_and_a_file_is_not(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").touch()
+
+    assert FolderReader().recognises(tmp_path)
+    assert not FolderReader().recognises(tmp_path / "list.csv")
+
+
+def test_an_image_that_cannot_be_opened_is_not_taken_for_a_mask(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg", "RGB")
+    (tmp_path / "a.png").write_bytes(np.zeros(9, np.uint8).tobytes())
+
+    assert find(tmp_path).items == ()

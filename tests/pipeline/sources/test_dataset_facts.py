@@ -1,0 +1,219 @@
+"""What all images have in common follows from most of them; those that differ are refused with the way out."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.schemas.records import DatasetFacts, Intensity, Labelling, ScanResult
+
+
+def scanned(name: str = "a", values: tuple[int, ...] = (0, 255), **changes: Any) -> ScanResult:
+    facts: dict[str, Any] = {"height": 400, "width": 500, "channels": 3, "dtype": "uint8"}
+    return ScanResult(name, mask_counts=tuple((value, 10) for value in values), **(facts | changes))
+
+
+def slice_of(name: str = "z", values: tuple[int, ...] = (0, 1), **changes: Any) -> ScanResult:
+    facts: dict[str, Any] = {"dtype": "int16", "channels": 4, "picture": False, "volume": True, "range": (0.0, 900.0)}
+    return scanned(name, values, **(facts | changes))
+
+
+def facts(*results: ScanResult, labelling: Labelling | None = None, **source: Any) -> DatasetFacts:
+    return understand(results, RunConfig.model_validate({"source": source}), labelling or Labelling())[0]
+
+
+def facts_of(results: list[ScanResult], **image: Any) -> DatasetFacts:
+    return understand(results, RunConfig.model_validate({"image": image}), Labelling())[0]
+
+
+def test_all_images_are_colour_if_one_is() -> None:
+    assert facts(scanned(channels=1), scanned(channels=1)).channels == 1
+    assert facts(scanned(channels=1), scanned(channels=3)).channels == 3
+
+
+def test_channels_may_be_given() -> None:
+    config = RunConfig.model_validate({"image": {"channels": "1"}})
+
+    assert understand([scanned(channels=3)], config, Labelling())[0].channels == 1
+
+
+@pytest.mark.parametrize(
+    ("types", "dtype"),
+    [
+        (("uint8", "uint8", "uint16"), "uint8"),
+        (("uint8", "uint16", "uint16"), "uint16"),
+        (("uint8", "uint16"), "uint8"),
+    ],
+)
+def test_the_depth_is_that_of_most_images(types: tuple[str, ...], dtype: str) -> None:
+    assert facts(*(scanned(dtype=b) for b in types)).dtype == dtype
+
+
+def test_the_size_is_the_configured_one() -> None:
+    config = RunConfig.model_validate({"image": {"size": (16, 32)}})
+
+    assert understand([scanned()], config, Labelling())[0].size == (16, 32)
+
+
+def test_a_pair_with_a_problem_is_not_asked() -> None:
+    found = facts(scanned(channels=1), scanned(channels=3, values=(0, 1, 2, 3), problem="torn"))
+
+    assert (found.channels, found.mask_values) == (1, ((0, 0), (255, 1)))
+
+
+def test_without_a_usable_pair_nothing_can_be_understood() -> None:
+    with pytest.raises(SourceError, match="none of 1 pairs of image and mask can be used; first a: torn"):
+        facts(scanned(problem="torn"))
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ((0, 255), ("background", "foreground")),
+        ((0,), ("background", "foreground")),
+        ((0, 128, 255), ("background", "class_1", "class_2")),
+        ((0, 1, 2, 3), ("background", "class_1", "class_2", "class_3")),
+    ],
+)
+def test_classes_have_names_by_default(values: tuple[int, ...], classes: tuple[str, ...]) -> None:
+    found = facts(scanned(values=values))
+
+    assert (found.classes, found.n_classes) == (classes, len(classes))
+
+
+def test_classes_may_be_named() -> None:
+    assert facts(scanned(), classes=("skin", "lesion")).classes == ("skin", "lesion")
+
+
+@pytest.mark.parametrize("names", [("one",), ("a", "b", "c"), ("a", "a")])
+def test_names_that_do_not_fit_the_classes_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="must name each of the 2 classes once, background first"):
+        facts(scanned(), classes=names)
+
+
+def test_a_given_map_is_taken_whatever_the_masks_hold() -> None:
+    found = facts(scanned(values=(0, 77, 90)), mask_values={0: 0, 77: 1, 90: 255})
+
+    assert (found.mask_values, found.n_classes) == (((0, 0), (77, 1), (90, 255)), 2)
+
+
+@pytest.mark.parametrize("values", [{0: 0, 255: 2}, {255: 1}, {-1: 0, 1: 1}, {0: 0, 1: -1}, {0: 0, 1: 300}])
+def test_a_map_with_gaps_or_impossible_values_is_refused(values: dict[int, int]) -> None:
+    with pytest.raises(ConfigError, match=r"must map values from 0 to class ids 0\.\.K-1 without gaps"):
+        facts(scanned(), mask_values=values)
+
+
+@pytest.mark.parametrize("odd", [(0, 77, 255), (3,)])
+def test_one_odd_mask_is_refused_and_does_not_change_the_map(odd: tuple[int, ...]) -> None:
+    results = [*(scanned(f"a{i}") for i in range(10)), scanned("odd", odd)]
+    masks = [f"{result.id}_mask.png" for result in results]
+
+    found = facts(*results)
+    checked = with_problems(results, found, masks)
+
+    assert found.mask_values == ((0, 0), (255, 1))
+    assert [result.id for result in checked if result.problem] == ["odd"]
+    unknown = [value for value in odd if value not in (0, 255)]
+    expected = f"{masks[-1]} has values {unknown[0]} that are no class, expected 0, 255; correct the file or map"
+    assert expected in (checked[-1].problem or "")
+    assert f"--mask-values 0=0,255=1,{unknown[0]}=1" in (checked[-1].problem or "")
+
+
+def test_masks_without_foreground_are_used() -> None:
+    """Healthy cases."""
+    results = [scanned("a", (0,)), scanned("b", (0, 255)), scanned("c", (255,))]
+
+    checked = with_problems(results, facts(*results), ["a", "b", "c"])
+
+    assert [result.problem for result in checked] == [None] * 3
+
+
+def test_an_earlier_problem_is_kept() -> None:
+    results = [scanned("a"), scanned("b", (77,), problem="torn")]
+
+    checked = with_problems(results, facts(*results), ["a", "b"])
+
+    assert checked[1].problem == "torn"
+
+
+def test_a_picture_among_volumes_is_refused_and_a_volume_among_pictures() -> None:
+    volumes = [slice_of("a"), slice_of("b"), scanned("c", (0, 1))]
+    pictures = [scanned("a"), scanned("b"), slice_of("c", (0, 255))]
+
+    for results, told in ((volumes, "is a picture where most"), (pictures, "is an array where most")):
+        checked = with_problems(results, facts(*results), list("abc"))
+        assert [told in (result.problem or "") for result in checked] == [False, False, True]
+
+
+def test_volumes_keep_their_modalities_and_one_that_lacks_some_is_refused() -> None:
+    results = [slice_of("a"), slice_of("b"), slice_of("c", channels=3)]
+    found = facts(*results)
+
+    checked = with_problems(results, found, list("abc"))
+
+    assert (found.channels, found.volumes) == (4, True)
+    assert [result.problem for result in checked][:2] == [None, None]
+    assert "has 3 channel(s), most images have 4" in (checked[2].problem or "")
+
+
+def test_pictures_keep_their_values() -> None:
+    assert facts(scanned()).intensity == Intensity()
+
+
+@pytest.mark.parametrize(
+    ("image", "intensity", "dtype"),
+    [
+        ({"window": (-100, 100)}, Intensity("window", (-100, 100)), "uint16"),
+        ({"window": (-100, 100), "dtype": "uint8"}, Intensity("window", (-100, 100)), "uint8"),
+        ({"intensity": "zscore"}, Intensity("zscore", (0.0, 0.0), background=True), "float32"),
+        ({"intensity": "percentile", "window": (1, 99)}, Intensity("percentile", (1, 99), background=True), "uint8"),
+    ],
+)
+def test_the_intensity_of_volumes_may_be_given(image: dict[str, Any], intensity: Intensity, dtype: str) -> None:
+    found = facts_of([slice_of(zeros=0.5)], **image)
+
+    assert (found.intensity.kind, found.intensity.background) == (intensity.kind, intensity.background)
+    assert found.dtype == dtype
+    if intensity.kind != "zscore":
+        assert found.intensity.bounds == intensity.bounds
+
+
+def test_pictures_are_not_stored_as_floats() -> None:
+    with pytest.raises(ConfigError, match="dtype float32 is for volumes and arrays"):
+        facts_of([scanned()], dtype="float32")
+
+
+def test_images_smaller_than_the_size_are_noted() -> None:
+    _, notes = understand(
+        [scanned(height=100), scanned()], RunConfig.model_validate({"image": {"size": (224, 224)}}), Labelling()
+    )
+
+    assert notes == ["1 of 2 images are smaller than 224 x 224 and are enlarged"]
+
+
+def test_small_objects_are_noted_unless_they_are_guarded() -> None:
+    results = [scanned(object_share=0.001)]
+    guarded = RunConfig.model_validate({"mix": {"small_object_guard": True}})
+
+    _, notes = understand(results, RunConfig(), Labelling())
+
+    # 125 superpixels in the mean.
+    assert "objects are small: the median one covers 0.12 mean superpixels" in notes[0]
+    assert understand(results, guarded, Labelling())[1] == []
+    assert understand([replace(results[0], object_share=0.1)], RunConfig(), Labelling())[1] == []
+
+
+def test_overlapping_classes_of_one_mask_each_are_refused_with_their_names() -> None:
+    labelling = Labelling(classes=("background", "liver", "tumour"), bits=True)
+    results = [scanned("a", (0, 1, 2)), scanned("b", (0, 1, 3))]
+
+    found = facts(*results, labelling=labelling)
+    checked = with_problems(results, found, ["a.png", "b.png"], bits=True)
+
+    assert (found.classes, found.mask_values) == (("background", "liver", "tumour"), ((0, 0), (1, 1), (2, 2)))
+    assert checked[0].problem is None
+    assert "b.png has classes liver and tumour overlapping in 10 pixels" in (checked[1].problem or "")
+    assert "--labels multilabel" in (checked[1].problem or "")

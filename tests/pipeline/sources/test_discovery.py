@@ -1,0 +1,197 @@
+"""What lies in a source: items with unique ids, groups and splits, and a word for everything left out."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hsmix_gen.pipeline.readers.registry import Reader, readers
+from hsmix_gen.pipeline.sources.discovery import Discovery, discover
+from hsmix_gen.schemas.config import RunConfig, SourceConfig
+from hsmix_gen.schemas.errors import ConfigError, SourceError
+
+
+def laid_out(folder: Path, *names: str) -> Path:
+    for name in names:
+        for kind in ("images", "masks"):
+            path = folder / kind / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return folder
+
+
+def discovered(source: Path, *, seed: int = 0, **config: Any) -> Discovery:
+    return discover(source, RunConfig.model_validate({"source": config, "seed": seed}))
+
+
+def ids(found: Discovery) -> list[str]:
+    return [item.id for item in found.items]
+
+
+def test_items_are_sorted_and_have_group_and_split(tmp_path: Path) -> None:
+    found = discovered(laid_out(tmp_path, "b", "c", "a"))
+
+    assert ids(found) == ["a", "b", "c"]
+    assert [item.group for item in found.items] == ["a", "b", "c"]
+    assert all(item.split in ("train", "val", "test") for item in found.items)
+
+
+def test_a_folder_and_a_list_are_told_apart(tmp_path: Path) -> None:
+    laid_out(tmp_path, "a", "b")
+    (tmp_path / "list.csv").write_text("image,mask\nimages/a.png,masks/a.png\n")
+
+    assert discovered(tmp_path).layout == "folder"
+    assert discovered(tmp_path / "list.csv").layout == "list"
+
+
+def test_a_layout_may_be_named(tmp_path: Path) -> None:
+    laid_out(tmp_path, "a")
+
+    assert discovered(tmp_path, layout="folder").layout == "folder"
+    with pytest.raises(SourceError, match="is no list"):
+        discovered(tmp_path, layout="list")
+
+
+def test_every_reader_can_be_named_in_the_configuration() -> None:
+    assert all(RunConfig.model_validate({"source": {"layout": reader.name}}) for reader in readers())
+
+
+def test_an_option_that_a_layout_does_not_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("image,mask\nimages/a.png,masks/a.png\n")
+
+    with pytest.raises(ConfigError) as refused:
+        discovered(tmp_path / "list.csv", mask_suffix="_mask")
+
+    assert str(refused.value) == (
+        "mask_suffix is an option of the layouts isic, glas, monuseg, arrays, folder, "
+        f"and {tmp_path / 'list.csv'} was read as list; "
+        "leave --mask-suffix away, or choose one of those with --layout"
+    )
+
+
+@pytest.mark.parametrize("reader", readers(), ids=lambda reader: reader.name)
+def test_readers_say_which_options_they_look_at(reader: Reader, tmp_path: Path) -> None:
+    """What a reader reads of its configuration, apart from options that are looked at for all layouts."""
+    asked: set[str] = set()
+
+    class Asked(SourceConfig):
+        def __getattribute__(self, name: str) -> Any:
+            asked.add(name)
+            return super().__getattribute__(name)
+
+    with contextlib.suppress(SourceError):
+        reader.find(laid_out(tmp_path, "a", "b"), Asked())
+
+    some_layouts = frozenset[str]().union(*(known.options for known in readers()))
+    assert asked & some_layouts <= reader.options
+
+
+def test_a_missing_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="does not exist; give a folder"):
+        discovered(tmp_path / "none")
+
+
+def test_a_file_of_no_known_layout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.docx").touch()
+
+    with pytest.raises(SourceError, match=r"is of no known layout; known are .*, list, .*, folder"):
+        discovered(tmp_path / "a.docx")
+
+
+def test_an_empty_source_is_refused_with_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no pair of image and mask; expected images/ and masks/"):
+        discovered(tmp_path)
+
+
+def test_a_source_of_refused_files_only_tells_the_first_reason(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+
+    with pytest.raises(SourceError, match=r"1 files were refused, first .*a\.png: image has no mask"):
+        discovered(tmp_path)
+
+
+def test_names_that_differ_in_case_only_are_refused_together(tmp_path: Path) -> None:
+    """Where an output is copied to, they may be one name."""
+    found = discovered(laid_out(tmp_path, "scan", "Scan", "b"))
+
+    assert ids(found) == ["b"]
+    assert {refusal.id for refusal in found.refusals} == {"scan", "Scan"}
+    assert all("2 images share the id" in refusal.reason for refusal in found.refusals)
+
+
+def test_two_rows_of_one_id_are_refused_together(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("id,image,mask\nx,a.png,m.png\nx,b.png,m.png\ny,c.png,m.png\n")
+
+    found = discovered(tmp_path / "l.csv")
+
+    assert ids(found) == ["y"]
+    assert [refusal.id for refusal in found.refusals] == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(1, ["00"]), (2, ["00", "05"]), (5, ["00", "02", "04", "06", "08"]), (10, None), (99, None)],
+)
+def test_a_limit_takes_items_evenly(tmp_path: Path, limit: int, expected: list[str] | None) -> None:
+    names = [f"{i:02d}" for i in range(10)]
+
+    assert ids(discovered(laid_out(tmp_path, *names), limit=limit)) == (expected or names)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [
+        ("p[0-9]+", ["p1", "p1", "p2"]),
+        ("^(p[0-9]+)_", ["p1", "p1", "p2"]),
+        ("p1|.*", ["p1", "p1", "p2_a"]),
+        ("(?:p)([0-9])", ["1", "1", "2"]),
+    ],
+)
+def test_a_group_is_what_the_expression_captures(tmp_path: Path, pattern: str, groups: list[str]) -> None:
+    found = discovered(laid_out(tmp_path, "p1_a", "p1_b", "p2_a"), group_by=pattern)
+
+    assert [item.group for item in found.items] == groups
+
+
+def test_an_expression_that_misses_an_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not match the id scan"):
+        discovered(laid_out(tmp_path, "p1", "scan"), group_by="p[0-9]")
+
+
+def test_an_image_for_which_the_expression_captures_nothing_is_no_part_of_another_group(tmp_path: Path) -> None:
+    found = discovered(laid_out(tmp_path, "p1", "scan", "slide"), group_by="p([0-9])|s.*")
+
+    assert [item.group or item.id for item in found.items] == ["1", "scan", "slide"]
+
+
+def test_a_broken_expression_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be a regular expression, got \\("):
+        discovered(laid_out(tmp_path, "a"), group_by="(")
+
+
+def test_groups_are_never_torn_between_splits(tmp_path: Path) -> None:
+    names = [f"p{patient}_{image}" for patient in range(12) for image in range(3)]
+
+    found = discovered(laid_out(tmp_path, *names), group_by="p[0-9]+", split="0.5/0.25/0.25")
+
+    splits = {item.group: {other.split for other in found.items if other.group == item.group} for item in found.items}
+    assert all(len(one) == 1 for one in splits.values())
+    assert {split for one in splits.values() for split in one} == {"train", "val", "test"}
+
+
+def test_the_groups_of_a_list_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("image,mask,group\na.png,m.png,p\nb.png,m.png,\n")
+
+    assert [item.group for item in discovered(tmp_path / "l.csv").items] == ["p", "b"]
+
+
+def test_an_expression_goes_before_the_groups_of_a_list(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("image,mask,group\na1.png,m.png,p\n")
+
+    assert [item.group for item in discovered(tmp_path / "l.csv", group_by="[a-z]").items] == ["a"]
+
+
+def test_what_was_found_is_noted(tmp_path: Path) -> None:
+    assert discovered(laid_out(tmp_path, "a"), seed=4).notes == ("splits were drawn 0.8/0.1/0.1 by group with seed 4",)

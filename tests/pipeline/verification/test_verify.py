@@ -1,0 +1,316 @@
+"""`verify`: what each depth finds, and what it does not look at."""
+
+import hashlib
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.verification.verify import verify_output
+from tests.pipeline.verification.damages import (
+    COPIES,
+    FOUND,
+    SAMPLES,
+    SHARDS,
+    TAR,
+    TRAIN,
+    Spoil,
+    add_a_tar,
+    delete_a_tar,
+    first_row,
+    flip_in_a_tar,
+    flip_in_an_index,
+    forge_manifest,
+    forge_tar,
+    rewrite_table,
+)
+
+Cli = Callable[..., click.testing.Result]
+
+DEPTHS = ("names", "checksums", "samples")
+FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder")
+
+
+@pytest.fixture(scope="module")
+def made(
+    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished dataset in all formats, of which tests take a copy."""
+    folder = tmp_path_factory.mktemp("verified")
+    source = make_source(folder / "source", train=TRAIN)
+    result = run_cli("run", source, folder / "output", *tiny, *FORMATS, "--copies", COPIES, "--shards", SHARDS)
+    assert result.exit_code == 0, result.stderr
+    return folder / "output"
+
+
+@pytest.fixture
+def output(made: Path, tmp_path: Path) -> Path:
+    """A copy that can be spoiled; the cache is left out, as only samples that are made again need it."""
+    return Path(shutil.copytree(made, tmp_path / "output", ignore=shutil.ignore_patterns("cache")))
+
+
+def found_at(output: Path, depth: str, run_cli: Cli) -> list[str]:
+    """Return the problems that a depth finds, after checking that exit status and report agree."""
+    result = run_cli("verify", output, "--depth", depth, "--json")
+    report = json.loads(result.stdout)
+    problems: list[str] = report["problems"]
+    assert result.exit_code == bool(problems)
+    assert report["sound"] is (not problems)
+    return problems
+
+
+CASES = [
+    pytest.param(depth, spoil, told, id=f"{depth}-{spoil.__name__}")
+    for depth, spoils in FOUND.items()
+    for spoil, told in spoils.items()
+]
+
+
+@pytest.mark.parametrize(("depth", "spoil", "told"), CASES)
+def test_each_damage_is_found_at_its_depth_and_deeper(
+    output: Path, run_cli: Cli, depth: str, spoil: Spoil, told: tuple[str, ...]
+) -> None:
+    """A lesser depth does not look at it, or it would be no cheaper; each problem names its file or sample."""
+    spoil(output)
+
+    found = {each: "\n".join(found_at(output, each, run_cli)) for each in DEPTHS}
+
+    first = DEPTHS.index(depth)
+    assert [each for each in DEPTHS[:first] if found[each]] == [], found
+    assert [part for each in DEPTHS[first:] for part in told if part not in found[each]] == [], found
+
+
+def test_one_damage_is_one_problem(output: Path, run_cli: Cli) -> None:
+    """What a file lacks is not told again by everything that would have been in it."""
+    flip_in_an_index(output)
+    add_a_tar(output)
+
+    assert [problem.split()[0] for problem in found_at(output, "checksums", run_cli)] == [
+        "webdataset/train-000003.tar",
+        "webdataset/train-index.json",
+    ]
+
+
+# What is told
+
+
+def test_default_is_the_whole_check_and_tells_what_it_checked(made: Path, run_cli: Cli) -> None:
+    """Sound is only worth something with the numbers of what was looked at."""
+    text = run_cli("verify", made, "--replay", 4)
+    data = run_cli("verify", made, "--replay", 4, "--json")
+
+    report = json.loads(data.stdout)
+    assert (text.exit_code, data.exit_code) == (0, 0), text.stdout
+    assert f"{made} is sound at depth samples: {SAMPLES} manifest rows, " in text.stdout
+    assert (report["sound"], report["problems"], report["depth"]) == (True, [], "samples")
+    assert report["checked"] == {
+        "manifest rows": SAMPLES,
+        "files": 2 * (SHARDS + 1 + 1) + 3 * SAMPLES,
+        "indexes": 3 + 1,
+        "describing files": 6,
+        "records": SHARDS + 1 + 1,
+        "checksums": 2 * (SHARDS + 1 + 1) + 3 * SAMPLES + 3 + 1 + 4,
+        "parents for leakage": TRAIN + 1 + 1,
+        "samples": 3 * SAMPLES,
+        "replays": 3 * 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("depth", "left_out", "unread"),
+    [
+        ("names", "; no shard was opened", {"checksums", "parents for leakage", "samples"}),
+        ("checksums", "; no sample was decoded", {"samples"}),
+        ("samples", "", set()),
+    ],
+)
+def test_report_names_its_depth_and_what_was_left_out(
+    made: Path, run_cli: Cli, depth: str, left_out: str, unread: set[str]
+) -> None:
+    """Sound means less at a lesser depth; who reads the line alone should know."""
+    text = run_cli("verify", made, "--depth", depth)
+    report = json.loads(run_cli("verify", made, "--depth", depth, "--json").stdout)
+
+    assert text.exit_code == 0, text.stdout
+    assert text.stdout.startswith(f"{made} is sound at depth {depth}: ")
+    assert text.stdout.endswith(f" checked{left_out}\n")
+    assert report["depth"] == depth
+    assert {"checksums", "parents for leakage", "samples"} - report["checked"].keys() == unread
+
+
+def test_problems_are_told_with_the_depth_that_found_them(output: Path, run_cli: Cli) -> None:
+    delete_a_tar(output)
+
+    result = run_cli("verify", output, "--depth", "names")
+
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 1
+    assert lines[0] == f"problem: {TAR} is missing; run the same command again"
+    assert lines[1].startswith(f"{output} has 1 problem at depth names; {SAMPLES} manifest rows, ")
+
+
+@pytest.mark.parametrize("depth", ["names", "checksums"])
+def test_samples_made_again_at_a_lesser_depth_are_a_usage_error(run_cli: Cli, tmp_path: Path, depth: str) -> None:
+    """Nobody should believe that they were, and the line names the way out before anything is read."""
+    result = run_cli("verify", tmp_path / "nowhere", "--depth", depth, "--replay", 3)
+
+    line = result.stderr.splitlines()[-1]
+    assert result.exit_code == 2
+    assert f"--replay 3 decodes samples, which --depth {depth} does not" in line
+    assert "take --depth samples, or leave out --replay" in line
+    with pytest.raises(ValueError, match="replays need the depth samples"):
+        verify_output(tmp_path, depth=depth, replays=3)  # type: ignore[arg-type]
+
+
+def test_no_sample_made_again_is_no_usage_error(made: Path, run_cli: Cli) -> None:
+    assert run_cli("verify", made, "--depth", "names", "--replay", 0).exit_code == 0
+
+
+# What is no damage
+
+
+def test_names_reads_no_content_of_a_shard(output: Path, run_cli: Cli) -> None:
+    """Files of nothing but zeros have the right sizes."""
+    for path in (path for form in ("webdataset", "parquet", "folder") for path in (output / form).rglob("*")):
+        if path.is_file() and path.suffix != ".json":
+            size = path.stat().st_size
+            with path.open("wb") as file:
+                file.truncate(size)
+
+    assert found_at(output, "names", run_cli) == []
+    assert len(found_at(output, "checksums", run_cli)) == 2 * (SHARDS + 1 + 1) + 3 * SAMPLES
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("left", ["nothing", "only sources"])
+def test_a_copy_without_state_is_sound(output: Path, run_cli: Cli, depth: str, left: str) -> None:
+    """The state serves runs; who trains takes the dataset alone."""
+    shutil.rmtree(output / ".hsmix" / "shards")
+    (output / ".hsmix" / "described.json").unlink()
+    if left == "nothing":
+        shutil.rmtree(output / ".hsmix")
+
+    assert found_at(output, depth, run_cli) == []
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_what_is_for_people_may_be_edited(output: Path, run_cli: Cli, depth: str) -> None:
+    """The card is theirs to complete, and `preview` draws the picture anew."""
+    (output / "README.md").write_text("our card")
+    (output / "preview.png").write_bytes(b"another picture")
+    (output / "notes.txt").write_text("not read by loaders")
+
+    assert found_at(output, depth, run_cli) == []
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_folders_may_lie_on_another_disk(output: Path, run_cli: Cli, tmp_path: Path, depth: str) -> None:
+    """Loaders follow links, and so does the check."""
+    for number, name in enumerate(("webdataset", "folder/images")):
+        (output / name).symlink_to((output / name).rename(tmp_path / f"disk-{number}"))
+
+    assert found_at(output, depth, run_cli) == []
+
+
+# Folds
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_every_fold_is_looked_at(made: Path, run_cli: Cli, tmp_path: Path, depth: str) -> None:
+    """A problem tells its fold, and what was checked is counted over all."""
+    for fold in ("fold-0", "fold-1", "fold-2"):
+        shutil.copytree(made, tmp_path / fold, ignore=shutil.ignore_patterns("cache"))
+    (tmp_path / "fold-2" / "preview.png").unlink()
+
+    report = json.loads(run_cli("verify", tmp_path, "--depth", depth, "--json").stdout)
+
+    assert report["problems"] == ["fold-2: preview.png is missing; run the same command again"]
+    assert report["checked"]["manifest rows"] == 3 * SAMPLES
+    assert report["checked"].get("samples", 0) == (3 * 3 * SAMPLES if depth == "samples" else 0)
+
+
+# Descriptions that cannot be read
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("name", ["manifest.parquet", "dataset.json"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "emptied"])
+def test_verify_of_a_damaged_description_is_told_in_one_line(
+    output: Path, run_cli: Cli, name: str, damage: str, depth: str
+) -> None:
+    """Without them nothing can be checked; the line tells which file and what to do."""
+    data = (output / name).read_bytes()
+    (output / name).unlink()
+    if damage != "missing":
+        (output / name).write_bytes(data[: len(data) // 2] if damage == "truncated" else b"{}")
+
+    result = run_cli("verify", output, "--depth", depth)
+
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert line.startswith("error: ")
+    assert name in line
+    assert "run" in line
+
+
+def test_damaged_sources_are_a_problem_and_the_rest_is_checked(output: Path, run_cli: Cli) -> None:
+    (stored,) = (output / ".hsmix").glob("sources*.parquet")
+    stored.write_bytes(b"not a table")
+    flip_in_a_tar(output)
+
+    problems = "\n".join(found_at(output, "checksums", run_cli))
+
+    assert f"{stored} is damaged" in problems
+    assert f"{TAR} does not match its checksum" in problems
+    assert found_at(output, "names", run_cli) == []
+
+
+# Replay
+
+
+def test_verify_replay_finds_a_sample_that_its_provenance_does_not_give(made: Path, run_cli: Cli, output: Path) -> None:
+    """A picture exchanged together with its checksums everywhere is still not what the recipe makes."""
+    key = ""
+
+    def brighten(members: list[tuple[str, bytes]]) -> None:
+        nonlocal key
+        name, data = members[0]
+        key = name.partition(".")[0]
+        buffer = io.BytesIO()
+        Pillow.fromarray(255 - np.asarray(Pillow.open(io.BytesIO(data)))).save(buffer, "PNG")
+        members[0] = (name, buffer.getvalue())
+        picture = {"bytes": len(members[0][1]), "sha256": hashlib.sha256(members[0][1]).hexdigest()}
+        rewrite_table(output / "manifest.parquet", lambda rows: first_row(rows, key=key).update(picture))
+        (output / "folder" / "images" / f"{key}.png").write_bytes(members[0][1])
+        for path in (output / "parquet").iterdir():
+            rewrite_table(
+                path, lambda rows: [row["image"].update(bytes=members[0][1]) for row in rows if row["key"] == key]
+            )
+
+    forge_tar(output, brighten)
+    cache = made / ".hsmix" / "cache"
+
+    fooled = run_cli("verify", output)
+    found = run_cli("verify", output, "--replay", SAMPLES, "--cache", cache)
+
+    assert fooled.exit_code == 0, fooled.stdout
+    assert found.exit_code == 1
+    told = re.findall(rf"problem: (\w+)/\S+: sample {key} differs from what its provenance gives", found.stdout)
+    assert sorted(told) == ["folder", "parquet", "webdataset"]
+
+
+def test_a_parent_that_the_cache_does_not_hold_is_a_problem(made: Path, run_cli: Cli, output: Path) -> None:
+    """A forged provenance is found, not stumbled over."""
+    forge_manifest(output, lambda rows: first_row(rows, split="val").update(source_a="nobody"))
+
+    result = run_cli("verify", output, "--replay", SAMPLES, "--cache", made / ".hsmix" / "cache")
+
+    assert result.exit_code == 1
+    assert "the unknown source nobody" in result.stdout

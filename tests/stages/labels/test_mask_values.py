@@ -1,0 +1,212 @@
+"""Values of mask files become class ids by what most masks hold; the odd one is found, not followed."""
+
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.stages.labels.mask_values import (
+    describe,
+    to_channels,
+    to_class_ids,
+    understand_values,
+    unknown_values,
+    value_counts,
+)
+
+WHOLE = ["uint8", "int16", "uint16", "int32", "int64", "uint64"]
+LARGE = 2**62
+
+
+def masks(*values: set[int], times: int = 1) -> list[frozenset[int]]:
+    return [frozenset(one) for one in values] * times
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ([{0, 255}], {0: 0, 255: 1}),
+        ([{0, 1}], {0: 0, 1: 1}),
+        ([{0, 128, 255}], {0: 0, 128: 1, 255: 2}),
+        ([{0, 127, 255}], {0: 0, 127: 1, 255: 2}),
+        ([{0, 85, 170, 255}], {0: 0, 85: 1, 170: 2, 255: 3}),
+        ([{0, 1, 2}], {0: 0, 1: 1, 2: 2}),
+        ([{0, 1}, {0, 2}, {0, 3}], {0: 0, 1: 1, 2: 2, 3: 3}),
+        ([{0, 1, 2, 3, 4, 5, 6, 7, 8}], {i: i for i in range(9)}),
+        ([{0, 128}, {0, 255}, {0}], {0: 0, 128: 1, 255: 2}),
+        ([{0}, {0, 255}, {255}], {0: 0, 255: 1}),
+        ([{0}], {0: 0}),
+        ([{0, 1, 254, 255}], {0: 0, 1: 0, 254: 1, 255: 1}),
+        ([{0, 127, 255}, {0, 128, 255}], {0: 0, 127: 1, 128: 1, 255: 2}),
+    ],
+)
+def test_a_convention_is_recognised(held: list[set[int]], expected: dict[int, int]) -> None:
+    assert understand_values(masks(*held)) == expected
+
+
+def test_255_classes_are_recognised() -> None:
+    assert understand_values(masks(set(range(255)))) == {i: i for i in range(255)}
+
+
+@pytest.mark.parametrize("odd", [{0, 77, 255}, {13}, {0, 200}])
+def test_one_odd_mask_among_many_does_not_change_the_map(odd: set[int]) -> None:
+    mapping = understand_values([*masks({0, 255}, times=20), frozenset(odd)])
+
+    assert mapping == {0: 0, 255: 1}
+    assert unknown_values(odd, mapping) == sorted(odd - {0, 255})
+
+
+def test_one_mask_of_0_and_255_among_many_of_0_and_1_does_not_make_them_background() -> None:
+    """With 1 taken for a grey next to 0, every other mask would lose its foreground in silence."""
+    mapping = understand_values([*masks({0, 1}, times=20), frozenset({0, 255})])
+
+    assert mapping == {0: 0, 1: 1}
+    assert unknown_values({0, 255}, mapping) == [255]
+
+
+def test_one_mask_of_0_and_1_among_many_of_0_and_255_does_not_become_background() -> None:
+    mapping = understand_values([*masks({0, 255}, times=20), frozenset({0, 1})])
+
+    assert mapping.get(1) != 0
+    assert unknown_values({0, 1}, mapping) == [1]
+
+
+def test_a_noisy_mask_of_background_alone_is_background_among_noisy_masks() -> None:
+    """Here others show that 1 is a shade of 0."""
+    mapping = understand_values([*masks({0, 1, 254, 255}, times=20), frozenset({0, 1})])
+
+    assert mapping == {0: 0, 1: 0, 254: 1, 255: 1}
+
+
+def test_a_mask_of_background_alone_fits_every_convention() -> None:
+    assert understand_values([*masks({0}, times=50), frozenset({0, 255})]) == {0: 0, 255: 1}
+
+
+def test_a_rare_class_is_no_oddity() -> None:
+    assert understand_values([*masks({0, 1}, times=50), frozenset({0, 2})]) == {0: 0, 1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("held", [[{0, 77}, {0, 91}, {0, 255}], [{3, 4}], [{0, 2}], [{12, 200}]])
+def test_nonsense_is_refused_with_the_values_and_the_way_out(held: list[set[int]]) -> None:
+    with pytest.raises(SourceError, match="follow no known convention") as refused:
+        understand_values(masks(*held))
+
+    assert ", ".join(str(value) for value in sorted(set().union(*held))) in str(refused.value)
+    assert "--mask-values" in str(refused.value)
+
+
+def test_a_value_of_the_odd_mask_alone_is_no_class() -> None:
+    """The convention 0 to 2 explains no more masks than 0 to 1."""
+    assert understand_values([*masks({0, 1}, times=20), frozenset({2, 9})]) == {0: 0, 1: 1}
+
+
+def test_many_values_are_listed_in_part() -> None:
+    with pytest.raises(SourceError, match=r"3, 4, .*, 14, … \(60 in all\)"):
+        understand_values(masks(set(range(3, 63))))
+
+
+def test_no_mask_at_all_is_refused() -> None:
+    with pytest.raises(SourceError, match="no mask could be read"):
+        understand_values([])
+
+
+def test_the_order_of_masks_does_not_matter() -> None:
+    held = [*masks({0, 255}, times=3), frozenset({0, 128, 255}), frozenset({0, 7})]
+
+    assert understand_values(held) == understand_values(held[::-1])
+
+
+def test_unknown_values_come_in_order() -> None:
+    assert unknown_values([9, 0, 3, 9], {0: 0, 255: 1}) == [3, 9]
+
+
+def test_a_mask_is_translated_value_by_value() -> None:
+    ids = to_class_ids(np.array([[0, 128], [255, 9]], np.uint8), {0: 0, 128: 2, 255: 1, 9: 255})
+
+    assert ids.dtype == np.uint8
+    assert ids.tolist() == [[0, 2], [1, 255]]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_masks_of_any_integer_type_are_translated_alike(dtype: str) -> None:
+    ids = to_class_ids(np.array([[0, 4, 1]], dtype), {0: 0, 1: 1, 4: 3, 2**40: 2})
+
+    assert ids.dtype == np.uint8
+    assert ids.tolist() == [[0, 3, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_large_values_are_told_apart_to_the_last_digit(dtype: str) -> None:
+    """As floats 2**62 and 2**62 + 1 are one."""
+    mask = np.array([[LARGE + 1, 0], [LARGE, LARGE - 1]], dtype)
+
+    assert to_class_ids(mask, {0: 0, LARGE - 1: 1, LARGE: 2, LARGE + 1: 3}).tolist() == [[3, 0], [2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("mask", "unknown"),
+    [
+        (np.array([[0, 7]], np.uint8), "7"),
+        (np.array([[0, 3, 9]], np.int32), "3, 9"),
+        (np.array([[0, -1]], np.int16), "-1"),
+        (np.array([[LARGE + 1, 1]], np.int64), str(LARGE + 1)),
+        (np.array([[2**63 + 5, 1]], np.uint64), str(2**63 + 5)),
+    ],
+)
+def test_a_value_that_is_not_in_the_map_is_never_background(mask: Any, unknown: str) -> None:
+    mapping = {0: 0, 1: 1, 5: 2, LARGE: 3}
+
+    for translate in (to_class_ids, lambda mask, mapping: to_channels(mask, mapping, 2)):
+        with pytest.raises(ValueError, match=rf"mask values must be keys of the map, got {unknown}$"):
+            translate(mask, mapping)
+
+
+@hypothesis.settings(max_examples=80, deadline=None, derandomize=True)
+@hypothesis.given(st.data(), st.sampled_from(WHOLE), st.sampled_from([12, 255, 70000, LARGE]))
+def test_a_translation_is_that_of_each_pixel(data: st.DataObject, dtype: str, top: int) -> None:
+    value = st.integers(0, min(top, int(np.iinfo(dtype).max)))
+    mask = data.draw(st_numpy.arrays(dtype, (3, 4), elements=value))
+    values = sorted({*mask.ravel().tolist(), data.draw(value)})
+    mapping = {value: number * 11 % 256 for number, value in enumerate(values)}
+
+    assert to_class_ids(mask, mapping).tolist() == [[mapping[value] for value in row] for row in mask.tolist()]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_nested_labels_become_channels(dtype: str) -> None:
+    """BraTS: the whole tumour is 1, 2 and 4, its core 1 and 4, the enhancing part 4; 9 is ignored."""
+    mask = np.array([[0, 1, 2], [4, 9, 0]], dtype)
+
+    channels = to_channels(mask, {0: 0, 1: 0b011, 2: 0b001, 4: 0b111, 9: -1}, 3)
+
+    assert channels.dtype == np.uint8
+    assert channels.tolist() == [[[0, 0, 0], [1, 1, 0], [1, 0, 0]], [[1, 1, 1], [255, 255, 255], [0, 0, 0]]]
+
+
+def test_sums_of_many_labels_become_channels() -> None:
+    mask = np.array([[0, 2**61 + 1]], np.int64)
+
+    channels = to_channels(mask, {0: 0, 2**61 + 1: 2**61 + 1}, 62)
+
+    assert [np.flatnonzero(pixel).tolist() for pixel in channels[0]] == [[], [0, 61]]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_values_are_counted_in_order(dtype: str) -> None:
+    counts = value_counts(np.array([[3, 0, 3], [1, 0, 3]], dtype))
+
+    assert counts == ((0, 2), (1, 1), (3, 3))
+    assert {type(number) for pair in counts for number in pair} == {int}
+
+
+@pytest.mark.parametrize("values", [[-4, 7, 7], [70000, 5, 5], [LARGE + 1, LARGE, LARGE]])
+def test_values_of_any_size_are_counted(values: list[int]) -> None:
+    assert dict(value_counts(np.array([values], np.int64))) == {values[0]: 1, values[1]: 2}
+
+
+def test_a_map_is_described_as_it_is_typed() -> None:
+    assert describe({255: 1, 0: 0, 77: 255}) == "0=0,77=255,255=1"
