@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hsmix_gen.pipeline.cli.help_sections import SectionCommand
-from hsmix_gen.pipeline.cli.job_call import EXIT_PROBLEM, Job, mended
+from hsmix_gen.pipeline.cli.job_call import EXIT_PROBLEM, CommandCall, mended
 from hsmix_gen.pipeline.cli.options import (
     LOCAL_PATH,
     LOCATION,
@@ -64,7 +64,7 @@ def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool,
     from hsmix_gen.pipeline.jobs.run import run_all
 
     _check_extend(extend, fresh=fresh, dry_run=dry_run)
-    job = Job(options)
+    job = CommandCall(options)
     if dry_run:
         click.echo(job.call(lambda: estimate_text(source, job.config, job.reporter)))
         return
@@ -87,7 +87,7 @@ def retry_refused(source: Path, output: Path, **options: Any) -> None:
     from hsmix_gen.pipeline.jobs.run import retry_refused
     from hsmix_gen.pipeline.verification.reopened import config_of
 
-    job = Job(options, begun=lambda: config_of(output))
+    job = CommandCall(options, begun=lambda: config_of(output))
     job.show(job.call(lambda: retry_refused(source, Output(output), job.config, job.reporter)))
 
 
@@ -104,7 +104,7 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
     """
     from hsmix_gen.pipeline.jobs.run import run_prepare
 
-    job = Job(options)
+    job = CommandCall(options)
     prepared = job.call(lambda: run_prepare(source, cache, job.config, job.reporter))
     first = prepared[0]
     usable = sum(record.refusal is None for record in first.records)
@@ -133,7 +133,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options:
     from hsmix_gen.pipeline.jobs.run import run_generate
 
     _check_extend(extend, fresh=fresh)
-    job = Job(options, cache=cache)
+    job = CommandCall(options, cache=cache)
     job.show(
         job.call(lambda: run_generate(cache, Output(output), job.config, job.reporter, fresh=fresh, extend=extend))
     )
@@ -153,7 +153,7 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     """
     from hsmix_gen.pipeline.jobs.inspect_source import inspect_source, inspection_text
 
-    job = Job(options)
+    job = CommandCall(options)
     found = job.call(lambda: inspect_source(source, job.config, job.reporter))
     click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
 
@@ -286,7 +286,7 @@ def demo(output: Path, *, fresh: bool, **options: Any) -> None:
     from hsmix_gen.pipeline.dataset.output_folder import Output
     from hsmix_gen.pipeline.jobs.run import run_all
 
-    job = Job(options, base=DEMO_VALUES)
+    job = CommandCall(options, base=DEMO_VALUES)
     folder = output.with_name(output.name + "-source")
     mended(lambda: write_demo_source(folder))
     finished = job.call(lambda: run_all(folder, Output(output), job.config, job.reporter, fresh=fresh))

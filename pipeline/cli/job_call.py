@@ -18,7 +18,7 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
-class Job:
+class CommandCall:
     """The options that all jobs share, resolved; calls the job and turns its ends into exit statuses."""
 
     def __init__(

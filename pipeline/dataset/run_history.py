@@ -30,7 +30,7 @@ _WAYS_OUT = "choose another folder, or start anew with --fresh"
 
 
 @dataclass(frozen=True)
-class Bound:
+class RunIdentity:
     """What one run bound an output to.
 
     Attributes
@@ -74,7 +74,7 @@ class Bindings:
     def __init__(self, root: Path, state: Path) -> None:
         self._root, self._state = root, state
 
-    def read(self) -> list[Bound]:
+    def read(self) -> list[RunIdentity]:
         """Return what the output is bound to; nothing of a new one.
 
         Raises
@@ -82,7 +82,7 @@ class Bindings:
         OutputError
             If a file is damaged or missing, with the ways out.
         """
-        found: list[Bound] = []
+        found: list[RunIdentity] = []
         while (_folder(self._state, len(found)) / _FILE).is_file():
             found.append(self._bound(_folder(self._state, len(found))))
         if not found and any(atomic_files.finished_files(self._state / SHARD_RECORDS, ".json")):
@@ -102,7 +102,7 @@ class Bindings:
         Parameters
         ----------
         identity : dict
-            As in `Bound`.
+            As in `RunIdentity`.
         records : sequence of SourceRecord
             All sources, as they are now.
         extend : bool
@@ -169,7 +169,7 @@ class Bindings:
             result.append(dataclasses.replace(record, refusal=before.refusal))
         return result
 
-    def _bound(self, folder: Path) -> Bound:
+    def _bound(self, folder: Path) -> RunIdentity:
         try:
             identity = atomic_files.read_json(folder / _FILE)
         except ValueError:
@@ -177,7 +177,7 @@ class Bindings:
         if not isinstance(identity, dict) or not isinstance(identity.get(COPIES), int):
             raise OutputError(f"{folder / _FILE} is damaged, so that changed options cannot be told; {_WAYS_OUT}")
         try:
-            return Bound(identity, read_sources(folder / SOURCES_FILE))
+            return RunIdentity(identity, read_sources(folder / SOURCES_FILE))
         except FileNotFoundError:
             raise OutputError(
                 f"{folder / SOURCES_FILE} is missing, so that changed sources cannot be told; {_WAYS_OUT}"
@@ -197,13 +197,13 @@ def last_sources(state: Path) -> Path:
     return _folder(state, number) / SOURCES_FILE
 
 
-def gained(bound: Bound, records: Sequence[SourceRecord]) -> list[str]:
+def gained(bound: RunIdentity, records: Sequence[SourceRecord]) -> list[str]:
     """Return the ids of sources that are used now and were refused when an output was bound, or were not there."""
     used = {record.id for record in bound.records if record.refusal is None}
     return [record.id for record in records if record.refusal is None and record.id not in used]
 
 
-def _told(bound: Bound, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
+def _told(bound: RunIdentity, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
     """Return in words how options and sources differ from what was bound."""
     changed = describe_difference(bound.records, records)
     if not changed and (new := gained(bound, records)):
@@ -214,7 +214,7 @@ def _told(bound: Bound, identity: dict[str, Any], records: Sequence[SourceRecord
     return [f"sources: {changed}", *options] if changed else options
 
 
-def _foreign(bound: Bound, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
+def _foreign(bound: RunIdentity, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
     """Return in words what differs from what was bound beyond more copies and more sources."""
     refused = {record.id for record in bound.records if record.refusal is not None}
     now = {record.id: record for record in records}

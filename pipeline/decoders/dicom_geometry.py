@@ -25,7 +25,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Place:
+class PlanePosition:
     """Where a plane lies.
 
     Attributes
@@ -35,7 +35,7 @@ class Place:
     directions : (2, 3) float64 or None
         Unit vectors along a row (columns rise) and along a column (rows rise).
     number : int
-        Place among the planes where positions are absent.
+        PlanePosition among the planes where positions are absent.
     """
 
     position: npt.NDArray[np.float64] | None = None
@@ -48,12 +48,12 @@ class Place:
         return self.position is not None and self.directions is not None
 
 
-def order_planes(places: Sequence[Place], spacing: tuple[float, float] | None) -> list[int]:
+def order_planes(places: Sequence[PlanePosition], spacing: tuple[float, float] | None) -> list[int]:
     """Return the order of planes along their common normal; by number if any position is absent.
 
     Parameters
     ----------
-    places : sequence of Place
+    places : sequence of PlanePosition
     spacing : (float, float) or None
         Millimetres between rows and between columns.
 
@@ -81,7 +81,7 @@ def order_planes(places: Sequence[Place], spacing: tuple[float, float] | None) -
     return [int(index) for index in order]
 
 
-def frame_of(places: Sequence[Place], spacing: tuple[float, float] | None, thickness: float) -> Affine | None:
+def frame_of(places: Sequence[PlanePosition], spacing: tuple[float, float] | None, thickness: float) -> Affine | None:
     """Return the affine from (column, row, plane) to millimetres in RAS of planes in order; None if unknown.
 
     RAS (x to the right, y to the front) is the world of NIfTI, so that both can be compared.
@@ -121,7 +121,7 @@ def turn_planes(volume: npt.NDArray[Any], frame: Affine, turn: Turn) -> tuple[np
     return view, turned_frame(frame, (width, height, depth), turn)
 
 
-def _directions(place: Place) -> npt.NDArray[np.float64]:
+def _directions(place: PlanePosition) -> npt.NDArray[np.float64]:
     assert place.directions is not None
     return place.directions
 

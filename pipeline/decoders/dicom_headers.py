@@ -17,7 +17,7 @@ from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from hsmix_gen.pipeline.decoders.dicom_geometry import Place
+from hsmix_gen.pipeline.decoders.dicom_geometry import PlanePosition
 from hsmix_gen.pipeline.decoders.jpeg_size import coded_size
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
@@ -81,7 +81,7 @@ def functional_group(dataset: Dataset, frame: int, name: str) -> Dataset:
     return _EMPTY
 
 
-def place_of(dataset: Dataset, frame: int, *, lone: bool) -> Place:
+def place_of(dataset: Dataset, frame: int, *, lone: bool) -> PlanePosition:
     """Return where a frame lies; `lone` = the file has no other, so its header may tell as well."""
     fallback = dataset if lone else _EMPTY
     position = functional_group(dataset, frame, "PlanePositionSequence") or fallback
@@ -89,7 +89,7 @@ def place_of(dataset: Dataset, frame: int, *, lone: bool) -> Place:
     point = numbers_of(position, "ImagePositionPatient", 3)
     vectors = numbers_of(directions, "ImageOrientationPatient", 6)
     number = int(dataset.get("InstanceNumber") or 0)
-    return Place(point, None if vectors is None else vectors.reshape(2, 3), number if lone else frame)
+    return PlanePosition(point, None if vectors is None else vectors.reshape(2, 3), number if lone else frame)
 
 
 def spacing_of(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:

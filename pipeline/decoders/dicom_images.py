@@ -15,7 +15,7 @@ from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
-from hsmix_gen.pipeline.decoders.dicom_geometry import Place, axis_of, frame_of, order_planes, turn_planes
+from hsmix_gen.pipeline.decoders.dicom_geometry import PlanePosition, axis_of, frame_of, order_planes, turn_planes
 from hsmix_gen.pipeline.decoders.dicom_headers import (
     PIXELS,
     check_size,
@@ -96,7 +96,7 @@ def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> _Series:
     """Read and decode file by file; sizes are checked before anything of a file is decoded."""
     paths = [Path(path) for path in content.paths if path]
     planes: list[npt.NDArray[Any]] = []
-    places: list[Place] = []
+    places: list[PlanePosition] = []
     first: Dataset | None = None
     for path in paths:
         with reading(path):

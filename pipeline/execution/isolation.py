@@ -48,7 +48,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class Sole:
+class WholeUnit:
     """A unit that has no parts: its failure ends the run."""
 
     whole: Unit

@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.layers import Carried, Layers, quantised
+from hsmix_gen.pipeline.features.layers import Layers, ReusedRows, quantised
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
@@ -149,18 +149,18 @@ class GradCamWorker:
         layers: Layers,
         block: int,
         sources: Sequence[SourceRecord],
-        carried: Carried,
+        reused: ReusedRows,
         only: int | None = None,
     ) -> BlockRecord:
         """Map one block; a trial is of one of its images and writes nothing."""
         cache = FeatureCache(layers.root)
         rows = layers.rows(block)
         maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
-        usable = [i for i, _ in carried.computed(sources, only)]
+        usable = [i for i, _ in reused.computed(sources, only)]
         if usable:
             images, masks = _read(cache, layers, [rows[i] for i in usable])
             maps[usable] = quantised(self._saliency.maps(images, masks).maps)
-        carried.fill("saliency", {"saliency": maps})
+        reused.fill("saliency", {"saliency": maps})
         files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
         return BlockRecord(layers.saliency, block, files)
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.layers import Carried, Layers
+from hsmix_gen.pipeline.features.layers import Layers, ReusedRows
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
-from hsmix_gen.pipeline.sources.inventory import Place
+from hsmix_gen.pipeline.sources.inventory import ImageOrigin
 from hsmix_gen.pipeline.sources.scan import cut, mask_values_of, part_digest
 from hsmix_gen.schemas.arrays import Image, Mask
 from hsmix_gen.schemas.errors import SourceError
@@ -27,8 +27,8 @@ def make_images(
     layers: Layers,
     block: int,
     sources: Sequence[SourceRecord],
-    carried: Carried,
-    places: Sequence[Place],
+    reused: ReusedRows,
+    places: Sequence[ImageOrigin],
     how: ReadOptions,
     only: int | None = None,
 ) -> BlockRecord:
@@ -41,18 +41,20 @@ def make_images(
     image = np.zeros((len(rows), *facts.size, facts.channels), dtype=facts.dtype)
     mask = np.zeros((len(rows), *layers.mask_shape), dtype=np.uint8)
     refusals = []
-    for i, source in carried.computed(sources, only):
+    for i, source in reused.computed(sources, only):
         try:
             image[i], mask[i] = _standardised(source, places[i], facts, how)
         except SourceError as error:
             refusals.append(Refusal(source.id, source.image, "images", places[i].item.told(str(error))))
     values = {"image": image, "mask": mask}
-    carried.fill("images", values)
+    reused.fill("images", values)
     files = FeatureCache(layers.root).write_block(layers.images, block, rows, values) if only is None else ()
     return BlockRecord(layers.images, block, files, tuple(refusals))
 
 
-def _standardised(source: SourceRecord, place: Place, facts: DatasetFacts, how: ReadOptions) -> tuple[Image, Mask]:
+def _standardised(
+    source: SourceRecord, place: ImageOrigin, facts: DatasetFacts, how: ReadOptions
+) -> tuple[Image, Mask]:
     image, mask, scale = _opened(place.item, how, facts.intensity, facts.channels, _stamps(place.item))
     part = place.part
     if (part_digest(image, part), part_digest(mask, part)) != (source.image_sha256, source.mask_sha256):

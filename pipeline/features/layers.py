@@ -77,7 +77,7 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Carried:
+class ReusedRows:
     """Rows of a block that are taken over from features of the same images, instead of being computed again.
 
     Networks compute a batch not always to the last bit as they compute its images one by one, so that rows which a
@@ -119,7 +119,7 @@ def make_superpixels(
     layers: Layers,
     block: int,
     sources: Sequence[SourceRecord],
-    carried: Carried,
+    reused: ReusedRows,
     config: SuperpixelsConfig,
     only: int | None = None,
 ) -> BlockRecord:
@@ -128,7 +128,7 @@ def make_superpixels(
     rows = layers.rows(block)
     labels = np.zeros((len(rows), layers.variants, *layers.facts.size), dtype=np.uint16)
     count = np.zeros((len(rows), layers.variants), dtype=np.uint16)
-    for i, source in carried.computed(sources, only):
+    for i, source in reused.computed(sources, only):
         image = cache.read(layers.images, "image", rows[i])
         body = body_of(image) if config.body == "auto" and layers.facts.intensity.background else None
         # Keyed by the image alone: a new seed of the run keeps the superpixels.
@@ -137,7 +137,7 @@ def make_superpixels(
             labels[i, g] = _segmented(image, wanted, config, body)
             count[i, g] = int(labels[i, g].max()) + 1
     values = {"labels": labels, "count": count}
-    carried.fill("superpixels", values)
+    reused.fill("superpixels", values)
     files = cache.write_block(layers.superpixels, block, rows, values) if only is None else ()
     return BlockRecord(layers.superpixels, block, files)
 
@@ -146,7 +146,7 @@ def make_static_saliency(
     layers: Layers,
     block: int,
     sources: Sequence[SourceRecord],
-    carried: Carried,
+    reused: ReusedRows,
     config: SaliencyConfig,
     only: int | None = None,
 ) -> BlockRecord:
@@ -155,12 +155,12 @@ def make_static_saliency(
     rows = layers.rows(block)
     maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
     refusals = []
-    for i, source in carried.computed(sources, only):
+    for i, source in reused.computed(sources, only):
         try:
             maps[i] = _static_map(cache, layers, rows[i], source, config)
         except SourceError as error:
             refusals.append(Refusal(source.id, source.image, "saliency", str(error)))
-    carried.fill("saliency", {"saliency": maps})
+    reused.fill("saliency", {"saliency": maps})
     files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
     return BlockRecord(layers.saliency, block, files, tuple(refusals))
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hsmix_gen.pipeline.execution.isolation import Sole, finish_jobs
+from hsmix_gen.pipeline.execution.isolation import WholeUnit, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit, Worker
 from hsmix_gen.pipeline.features.cache_description import Prepared, begin, save
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.image_units import make_images
-from hsmix_gen.pipeline.features.layers import Carried, Layers, make_static_saliency, make_superpixels
+from hsmix_gen.pipeline.features.layers import Layers, ReusedRows, make_static_saliency, make_superpixels
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.pipeline.sources.scan import read_options
@@ -120,10 +120,10 @@ class Block:
     stage : str
         For messages and refusals.
     call : callable or None
-        Takes layers, number, sources, `carried`, `more` and, for a trial, the place of a row; None for a worker's.
+        Takes layers, number, sources, `reused`, `more` and, for a trial, the place of a row; None for a worker's.
     items : sequence of SourceItem
         What files are read, if any are.
-    carried : Carried
+    reused : ReusedRows
         The rows that are known already.
     """
 
@@ -134,7 +134,7 @@ class Block:
     sources: Sequence[SourceRecord]
     more: tuple[Any, ...] = ()
     items: Sequence[SourceItem] = ()
-    carried: Carried = dataclasses.field(default_factory=Carried)
+    reused: ReusedRows = dataclasses.field(default_factory=ReusedRows)
 
     @property
     def name(self) -> str:
@@ -152,13 +152,13 @@ class Block:
             dataclasses.replace(source, refusal=left_out[i]) if i in left_out else source
             for i, source in enumerate(self.sources)
         ]
-        arguments = (self.layers, self.number, sources, self.carried, *self.more)
+        arguments = (self.layers, self.number, sources, self.reused, *self.more)
         return Unit(self.name, self.call, arguments, may_fail=True)
 
     def trial(self, part: int) -> Unit:
         """Return a unit that computes one row."""
         name = f"{self.stage} of {self.sources[part].id}"
-        arguments = (self.layers, self.number, self.sources, self.carried, *self.more, part)
+        arguments = (self.layers, self.number, self.sources, self.reused, *self.more, part)
         return Unit(name, self.call, arguments, may_fail=True, is_trial=True)
 
     def finished(self, result: BlockRecord, left_out: Mapping[int, str]) -> BlockRecord:
@@ -176,16 +176,16 @@ class Block:
         return reason
 
 
-def _carrying(earlier: Earlier | None, fold: int) -> Callable[[Sequence[SourceRecord]], Carried]:
+def _carrying(earlier: Earlier | None, fold: int) -> Callable[[Sequence[SourceRecord]], ReusedRows]:
     """Return what tells which rows of a block are known already."""
 
-    def carried(sources: Sequence[SourceRecord]) -> Carried:
+    def reused(sources: Sequence[SourceRecord]) -> ReusedRows:
         if earlier is None:
-            return Carried()
+            return ReusedRows()
         rows = {i: earlier.rows[s.id] for i, s in enumerate(sources) if s.refusal is None and s.id in earlier.rows}
-        return Carried(earlier.layers[fold], rows)
+        return ReusedRows(earlier.layers[fold], rows)
 
-    return carried
+    return reused
 
 
 def _blocks(
@@ -193,7 +193,7 @@ def _blocks(
     layers: Layers,
     call: Callable[..., BlockRecord] | None,
     records: Sequence[SourceRecord],
-    carried: Callable[[Sequence[SourceRecord]], Carried],
+    reused: Callable[[Sequence[SourceRecord]], ReusedRows],
     *more: Any,
 ) -> list[Block]:
     """Return the job of each block, in order."""
@@ -201,15 +201,15 @@ def _blocks(
     for number in range(layers.n_blocks):
         rows = layers.rows(number)
         sources = records[rows.start : rows.stop]
-        blocks.append(Block(stage, layers, number, call, sources, more, carried=carried(sources)))
+        blocks.append(Block(stage, layers, number, call, sources, more, reused=reused(sources)))
     return blocks
 
 
 def _image_blocks(
-    layers: Layers, inventory: Inventory, config: RunConfig, carried: Callable[[Sequence[SourceRecord]], Carried]
+    layers: Layers, inventory: Inventory, config: RunConfig, reused: Callable[[Sequence[SourceRecord]], ReusedRows]
 ) -> list[Block]:
     blocks = []
-    for block in _blocks("images", layers, make_images, inventory.records, carried):
+    for block in _blocks("images", layers, make_images, inventory.records, reused):
         places = [inventory.places[row] for row in layers.rows(block.number)]
         items = [place.item for place in places]
         blocks.append(dataclasses.replace(block, more=(places, read_options(config)), items=items))
@@ -222,13 +222,13 @@ def _fill_saliency(
     maker: "GradCam | None",
     records: Sequence[SourceRecord],
     config: RunConfig,
-    carried: Callable[[Sequence[SourceRecord]], Carried],
+    reused: Callable[[Sequence[SourceRecord]], ReusedRows],
 ) -> list[Refusal]:
     layers = filler.layers
     if maker:
-        blocks = _blocks(stage, layers, None, records, carried)
+        blocks = _blocks(stage, layers, None, records, reused)
         return filler.fill(stage, layers.saliency, blocks, make_worker=maker.worker)
-    blocks = _blocks(stage, layers, make_static_saliency, records, carried, config.saliency)
+    blocks = _blocks(stage, layers, make_static_saliency, records, reused, config.saliency)
     return filler.fill(stage, layers.saliency, blocks)
 
 
@@ -267,7 +267,7 @@ class _Filler:
         missing = [block for block in blocks if block.number not in records]
         n_done = sum(len(self.layers.rows(number)) for number in records)
         run = self._runner.run if make_worker is None else partial(self._runner.run_on_workers, make_worker)
-        jobs: list[Sole | Block] = [*(Sole(unit) for unit in first), *missing]
+        jobs: list[WholeUnit | Block] = [*(WholeUnit(unit) for unit in first), *missing]
         with self._reporter.stage(stage, self.layers.n_rows, done=n_done) as progress:
             for _, result in finish_jobs(run, jobs, stage, self._reporter, done=n_done):
                 if isinstance(result, BlockRecord):

@@ -63,7 +63,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Found:
+class SpaceCheck:
     """What is needed on local file systems, and the least that one of them has free; None if all lie in stores."""
 
     needed: int
@@ -147,7 +147,7 @@ def output_need(
     return Need(output.root, samples * one + shards * _SHARD_BYTES + described, files)
 
 
-def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Path], Room] | None = None) -> Found:
+def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Path], Room] | None = None) -> SpaceCheck:
     """Refuse a run that its file systems cannot hold; object stores are taken to have no end.
 
     Parameters
@@ -161,7 +161,7 @@ def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Pat
 
     Returns
     -------
-    Found
+    SpaceCheck
 
     Raises
     ------
@@ -178,7 +178,7 @@ def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Pat
     for device, together in homes.items():
         _check_room(together, rooms[device], config)
     needed = sum(_allocated(need) for need in local)
-    return Found(needed, min((room.bytes for room in rooms.values()), default=None))
+    return SpaceCheck(needed, min((room.bytes for room in rooms.values()), default=None))
 
 
 def room_left(folder: Path) -> Room:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsmix_gen.pipeline.dataset.run_history import EXTENSION, Bound
+from hsmix_gen.pipeline.dataset.run_history import EXTENSION, RunIdentity
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
 from hsmix_gen.pipeline.features.cache_description import Prepared
@@ -21,7 +21,7 @@ from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 
 
 @dataclass(frozen=True)
-class Link:
+class FeatureGeneration:
     """The features of one generation of sources.
 
     Attributes
@@ -30,13 +30,13 @@ class Link:
         One for each fold.
     records : sequence of SourceRecord
         Their rows, each with its own fold.
-    earlier : Link or None
+    earlier : FeatureGeneration or None
         The features that those of the same images are taken over from.
     """
 
     layers: Sequence[Layers]
     records: Sequence[SourceRecord]
-    earlier: "Link | None" = None
+    earlier: "FeatureGeneration | None" = None
 
     @property
     def is_whole(self) -> bool:
@@ -48,19 +48,19 @@ class Link:
 
 def link_features(
     cache: Path,
-    folds: Sequence[Sequence[Bound]],
+    folds: Sequence[Sequence[RunIdentity]],
     inventory: Inventory,
     config: RunConfig,
     *,
     gpu: bool,
-) -> Link:
+) -> FeatureGeneration:
     """Return where the features of a source lie, after those of all generations before it.
 
     Parameters
     ----------
     cache : Path
         Features of the first generation; those of later ones lie in folders inside of it.
-    folds : sequence of sequence of Bound
+    folds : sequence of sequence of RunIdentity
         What the output of each fold is bound to.
     inventory : Inventory
         What the source holds now.
@@ -73,7 +73,7 @@ def link_features(
         (without_fold_view([bounds[number].records for bounds in folds]), folds[0][number].features)
         for number in range(n_generations)
     ]
-    link: Link | None = None
+    link: FeatureGeneration | None = None
     for records, folder in [*generations, (inventory.records, None)]:
         if link is None or _features_of(records) != _features_of(link.records):
             link = _next_link(cache, link, records, folder, inventory.facts, config, gpu=gpu)
@@ -81,44 +81,46 @@ def link_features(
     return link
 
 
-def fill(link: Link, inventory: Inventory, config: RunConfig, runner: Runner, reporter: Reporter) -> list[Prepared]:
+def compute_features(
+    link: FeatureGeneration, inventory: Inventory, config: RunConfig, runner: Runner, reporter: Reporter
+) -> list[Prepared]:
     """Fill the cache with the features of a source, first those that are to be taken over if they are not there."""
     earlier = None
     if link.earlier is not None:
         if not link.is_whole and not link.earlier.is_whole:
             reporter.note("the features that are to be taken over are made again")
-            fill(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
+            compute_features(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
         earlier = Earlier(link.earlier.layers, link.earlier.records)
     return prepare(inventory, link.layers, config, runner, reporter, earlier)
 
 
 def _next_link(
     cache: Path,
-    before: Link | None,
+    before: FeatureGeneration | None,
     records: Sequence[SourceRecord],
     folder: str | None,
     facts: DatasetFacts,
     config: RunConfig,
     *,
     gpu: bool,
-) -> Link:
+) -> FeatureGeneration:
     if before is None:
-        return Link(name_layers(cache, records, facts, config, gpu=gpu), records)
+        return FeatureGeneration(name_layers(cache, records, facts, config, gpu=gpu), records)
     # What is refused while features are made is not known before: an output that is bound tells the folder.
     root = cache / (folder or EXTENSION + digest_of([content_digest(records), _features_of(records)]))
-    return Link(name_layers(root, records, facts, config, gpu=gpu, earlier=before.layers), records, before)
+    return FeatureGeneration(name_layers(root, records, facts, config, gpu=gpu, earlier=before.layers), records, before)
 
 
 def _features_of(records: Sequence[SourceRecord]) -> list[tuple[str, str, str, bool]]:
     return [(r.id, r.image_sha256, r.mask_sha256, r.refusal is None) for r in records]
 
 
-def known_of(folds: Sequence[Sequence[Bound]], retry: Retry) -> Known | None:
+def known_of(folds: Sequence[Sequence[RunIdentity]], retry: Retry) -> Known | None:
     """Return what is known of the sources of an output; nothing of a new one.
 
     Parameters
     ----------
-    folds : sequence of sequence of Bound
+    folds : sequence of sequence of RunIdentity
         What each fold is bound to, or what an output without folds is bound to.
     retry : str
     """

@@ -14,7 +14,7 @@ from hsmix_gen.pipeline.execution.units import Failure
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.local_mirror import address_of
 from hsmix_gen.pipeline.files.store_paths import is_address, is_remote
-from hsmix_gen.pipeline.sources.inventory import Place
+from hsmix_gen.pipeline.sources.inventory import ImageOrigin
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.errors import OutputError, SourceError
 
@@ -144,7 +144,7 @@ def ends_of(source: Path) -> list[str]:
     return list(dict.fromkeys(end for end in ends if end is not None))
 
 
-def files_of(places: Sequence[Place]) -> list[str]:
+def files_of(places: Sequence[ImageOrigin]) -> list[str]:
     """Return the files of the first and the last item."""
     items = [place.item for place in (*places[:1], *places[-1:])]
     contents = [content for item in items for content in (item.image, item.mask)]

@@ -16,8 +16,8 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.jobs.disk_space import (
-    Found,
     Room,
+    SpaceCheck,
     blank_share,
     cache_need,
     check_space,
@@ -176,6 +176,6 @@ class Preflight:
                 self._reporter.warn(told)
 
 
-def _room_text(found: Found) -> str:
+def _room_text(found: SpaceCheck) -> str:
     free = "" if found.free is None else f", {size_text(found.free)} free"
     return f"{size_text(found.needed)} needed{free}"

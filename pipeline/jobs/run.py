@@ -18,7 +18,7 @@ from hsmix_gen.pipeline.features.prepare import prepare
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.files.store_paths import location
-from hsmix_gen.pipeline.jobs.extension import Link, fill, known_of, link_features
+from hsmix_gen.pipeline.jobs.extension import FeatureGeneration, compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate, identity_of, plan_samples
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
@@ -127,14 +127,14 @@ class _WholeJob:
             _check(part, layers, records, self.config, extend=retry != "nothing")
             _check_plan(part, layers, records, self.config)
         self.preflight.plan(link.layers, outputs, seen, inventory=inventory, space=self.config.run.check_space)
-        prepared = fill(link, inventory, self.config, self.runner, self.reporter)
+        prepared = compute_features(link, inventory, self.config, self.runner, self.reporter)
         if retry == "all":
             if known is not None and not _used(prepared) - known.used:
                 return self._without_new_sources(link, known)
             _forget_refused(outputs)
         return _generated(prepared, self.output, outputs, self.config, self.runner, self.reporter)
 
-    def _without_new_sources(self, link: Link, known: Known) -> Finished:
+    def _without_new_sources(self, link: FeatureGeneration, known: Known) -> Finished:
         """Make refused samples again where all sources that were refused are so still."""
         if any(record.refusal is not None for record in known.records):
             self.reporter.note("none of the sources that were refused can be used")
@@ -190,7 +190,7 @@ def _used(prepared: Sequence[Prepared]) -> set[str]:
     return {record.id for record in prepared[0].records if record.refusal is None}
 
 
-def _is_bound(link: Link, output: Output, config: RunConfig) -> bool:
+def _is_bound(link: FeatureGeneration, output: Output, config: RunConfig) -> bool:
     folder = link.layers[0].root.name
     return any(bound.features == folder for part in _outputs(output, config) for bound in part.bindings.read())
 

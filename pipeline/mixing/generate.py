@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
-from hsmix_gen.pipeline.dataset.run_history import EXTENSION, FEATURES, LAYER, SPLITS_AND_GROUPS, Bound
+from hsmix_gen.pipeline.dataset.run_history import EXTENSION, FEATURES, LAYER, SPLITS_AND_GROUPS, RunIdentity
 from hsmix_gen.pipeline.dataset.soft_encoding import check_soft_encoding
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.isolation import finish_jobs
@@ -76,7 +76,7 @@ def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> in
 
 
 def plan_samples(
-    facts: DatasetFacts, records: Sequence[SourceRecord], config: RunConfig, earlier: Sequence[Bound] = ()
+    facts: DatasetFacts, records: Sequence[SourceRecord], config: RunConfig, earlier: Sequence[RunIdentity] = ()
 ) -> Plan:
     """Return the plan of all samples, those first that a dataset held before it was extended.
 

@@ -26,7 +26,7 @@ _SHOWN_TWINS = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class ImageOrigin:
     """Where one image comes from: an item and a part of it."""
 
     item: SourceItem
@@ -51,7 +51,7 @@ class Inventory:
 
     discovery: Discovery
     scans: list[ScanResult]
-    places: list[Place]
+    places: list[ImageOrigin]
     facts: DatasetFacts
     records: list[SourceRecord]
     twins: list[tuple[int, int, int]]
@@ -147,7 +147,7 @@ def of_records(inventory: Inventory, records: Sequence[SourceRecord]) -> Invento
         else:
             item = SourceItem(record.id, picture(record.image), picture(record.mask))
             scans.append(ScanResult(record.id, problem=record.refusal or "missing"))
-            places.append(Place(item, Part()))
+            places.append(ImageOrigin(item, Part()))
     return dataclasses.replace(inventory, records=list(records), scans=scans, places=places, twins=[])
 
 
@@ -220,7 +220,7 @@ def _with_slices(
 
 def _scanned(
     items: Sequence[SourceItem], options: ScanOptions, runner: Runner, reporter: Reporter
-) -> tuple[list[ScanResult], list[Place]]:
+) -> tuple[list[ScanResult], list[ImageOrigin]]:
     """Return what was seen of each image and where it comes from, sorted by id."""
     pieces = [Piece(number, tuple(piece), options) for number, piece in enumerate(_pieces(items))]
     found: dict[int, list[list[ScanResult]]] = {}
@@ -229,7 +229,7 @@ def _scanned(
             found[piece.number] = results
             stage.advance(len(results))
     seen = [
-        (result, Place(item, result.part))
+        (result, ImageOrigin(item, result.part))
         for piece in pieces
         for item, results in zip(piece.items, found[piece.number], strict=True)
         for result in results

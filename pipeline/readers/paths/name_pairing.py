@@ -16,7 +16,7 @@ _OBJECTS = "/"
 
 
 @dataclass(frozen=True)
-class Place:
+class FolderPlace:
     """Where a file lies: its folders without the one that says "image" or "mask", what else that one says, where."""
 
     folders: tuple[str, ...]
@@ -44,7 +44,7 @@ class NamedFile:
     ----------
     path : str
         Relative to the source.
-    place : Place
+    place : FolderPlace
     is_mask : bool
     stems : tuple of (str, str, str)
         What the stem of the image may be, with the suffix and number that were taken off; the likeliest first.
@@ -53,7 +53,7 @@ class NamedFile:
     """
 
     path: str
-    place: Place
+    place: FolderPlace
     is_mask: bool
     stems: tuple[tuple[str, str, str], ...]
     label: str = ""
@@ -82,7 +82,7 @@ class NamedFile:
 class Candidate:
     """Files that belong together: images, which should be one, and masks."""
 
-    place: Place
+    place: FolderPlace
     stem: str
     images: tuple[NamedFile, ...]
     masks: tuple[NamedFile, ...]
@@ -114,10 +114,10 @@ def _named(path: str, folders: tuple[str, ...], beside: set[str], config: Source
     told = [depth for depth, kind in enumerate(kinds) if kind in ("image", "mask")]
     told = told or [depth for depth, kind in enumerate(kinds) if kind == "faint"]
     kind = kinds[told[-1]] if told else ""
-    place = Place(folders)
+    place = FolderPlace(folders)
     if told:
         depth = told[-1]
-        place = Place(folders[:depth] + folders[depth + 1 :], kind_words.rest_of(folders[depth]), depth)
+        place = FolderPlace(folders[:depth] + folders[depth + 1 :], kind_words.rest_of(folders[depth]), depth)
     suffixed = list(kind_words.mask_stems(stem, config))
     if kind == "mask":
         # The whole stem may be the image's; below a mask folder the suffix is decoration.
@@ -138,7 +138,7 @@ def _named(path: str, folders: tuple[str, ...], beside: set[str], config: Source
 
 
 _Key = tuple[tuple[str, ...], str]
-_Index = defaultdict[tuple[str, ...], list[Place]]
+_Index = defaultdict[tuple[str, ...], list[FolderPlace]]
 
 
 def pair(files: Iterable[NamedFile]) -> list[Candidate]:
@@ -172,7 +172,7 @@ def pair(files: Iterable[NamedFile]) -> list[Candidate]:
 class _Homes:
     """The places of images, to be found for the place of a mask."""
 
-    places: list[Place]
+    places: list[FolderPlace]
     fine: _Index = field(default_factory=lambda: defaultdict(list))
     folders: _Index = field(default_factory=lambda: defaultdict(list))
     silent: _Index = field(default_factory=lambda: defaultdict(list))
@@ -187,7 +187,7 @@ class _Homes:
                 if split_told(name) is None:
                     self.shorter[place.folders[:depth] + place.folders[depth + 1 :]].append(place)
 
-    def of(self, mask: Place, *, strict: bool = False) -> Place | None:
+    def of(self, mask: FolderPlace, *, strict: bool = False) -> FolderPlace | None:
         """Return the place of the images of a mask, if the names tell exactly one; the nearest likeness wins.
 
         `strict` leaves out images that lie in a folder which the masks do not have.
@@ -205,7 +205,7 @@ class _Homes:
         return None
 
 
-def _likest(mask: Place, places: list[Place]) -> list[Place]:
+def _likest(mask: FolderPlace, places: list[FolderPlace]) -> list[FolderPlace]:
     """Return the places whose telling folders are most like the mask's: of one split, or with words in common."""
     if len(places) < 2:
         return places
@@ -225,14 +225,16 @@ def _silent(folders: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in folders if kind_words.kind_of(name) not in ("image", "mask"))
 
 
-def _home(mask: Place, homes: _Homes) -> tuple[_Key | None, str]:
+def _home(mask: FolderPlace, homes: _Homes) -> tuple[_Key | None, str]:
     """Return where the images of a mask folder are, and the one folder that only masks have (a class or an image)."""
     home = homes.of(mask)
     if home is not None:
         return (home.folders, home.rest), ""
     for depth in reversed(range(mask.depth, len(mask.folders))):
         label = mask.folders[depth]
-        home = homes.of(Place(mask.folders[:depth] + mask.folders[depth + 1 :], mask.rest, mask.depth), strict=True)
+        home = homes.of(
+            FolderPlace(mask.folders[:depth] + mask.folders[depth + 1 :], mask.rest, mask.depth), strict=True
+        )
         if home is not None:
             return (home.folders, home.rest), "" if split_told(label) else label
     return None, ""
@@ -281,7 +283,7 @@ def _folded(stem: str) -> str:
     return unicodedata.normalize("NFC", stem).casefold()
 
 
-def _by_stem(place: Place, images: list[NamedFile], masks: list[NamedFile]) -> list[Candidate]:
+def _by_stem(place: FolderPlace, images: list[NamedFile], masks: list[NamedFile]) -> list[Candidate]:
     of_image, of_mask = defaultdict(list), defaultdict(list)
     for file in images:
         of_image[file.stem].append(file)
@@ -294,7 +296,7 @@ def _by_stem(place: Place, images: list[NamedFile], masks: list[NamedFile]) -> l
 
 
 def _by_place(masks: list[NamedFile]) -> list[Candidate]:
-    places: dict[Place, list[NamedFile]] = defaultdict(list)
+    places: dict[FolderPlace, list[NamedFile]] = defaultdict(list)
     for file in masks:
         places[file.place].append(file)
     return [one for place, same in places.items() for one in _by_stem(place, [], same)]

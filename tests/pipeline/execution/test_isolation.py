@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.execution.isolation import LEAST_PARTS, Sole, finish_jobs
+from hsmix_gen.pipeline.execution.isolation import LEAST_PARTS, WholeUnit, finish_jobs
 from hsmix_gen.pipeline.execution.progress import LineDisplay, Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import Failure, SerialRunner, Unit, attempt
 from hsmix_gen.schemas.errors import CacheError, OutputError, SourceError
@@ -168,7 +168,7 @@ def test_sole_unit_ends_the_run_with_its_own_error() -> None:
     runner = SerialRunner(has_gpu=False)
 
     with pytest.raises(ZeroDivisionError):
-        list(finish_jobs(runner.run, [Sole(Unit("a", halve, ((3,),)))], "halving", Reporter(SilentDisplay())))
+        list(finish_jobs(runner.run, [WholeUnit(Unit("a", halve, ((3,),)))], "halving", Reporter(SilentDisplay())))
 
 
 @pytest.mark.parametrize(

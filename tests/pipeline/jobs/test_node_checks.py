@@ -21,7 +21,7 @@ from hsmix_gen.pipeline.jobs.node_checks import (
     look_around,
     relevant_versions,
 )
-from hsmix_gen.pipeline.sources.inventory import Place
+from hsmix_gen.pipeline.sources.inventory import ImageOrigin
 from hsmix_gen.schemas.errors import OutputError, SourceError
 from hsmix_gen.schemas.records import Content, Part, SourceItem, picture
 from tests.pipeline.jobs.plans import CONFIG, configured, machine, same_machine
@@ -152,7 +152,7 @@ def test_a_folder_that_links_to_itself_has_an_end(tmp_path: Path) -> None:
 def test_files_of_items_are_those_of_the_first_and_the_last() -> None:
     volume = Content("nifti", ("v1.nii", "", "v2.nii"), body="body.nii")
     items = [SourceItem("a", picture("a.png"), picture("am.png")), SourceItem("b", picture("b.png"), picture("bm.png"))]
-    places = [Place(item, Part()) for item in [*items, SourceItem("c", volume, picture("cm.png"))]]
+    places = [ImageOrigin(item, Part()) for item in [*items, SourceItem("c", volume, picture("cm.png"))]]
 
     assert files_of(places) == ["a.png", "am.png", "v1.nii", "v2.nii", "body.nii", "cm.png"]
     assert files_of(places[:1]) == ["a.png", "am.png"]

@@ -15,13 +15,13 @@ from hsmix_gen.pipeline.jobs.disk_space import Room
 from hsmix_gen.pipeline.jobs.node_checks import look_around
 from hsmix_gen.pipeline.jobs.preflight import PROBE_BYTES, Preflight, check_writable
 from hsmix_gen.pipeline.sources.discovery import Discovery
-from hsmix_gen.pipeline.sources.inventory import Inventory, Place
+from hsmix_gen.pipeline.sources.inventory import ImageOrigin, Inventory
 from hsmix_gen.schemas.errors import OutputError, SourceError
 from hsmix_gen.schemas.records import Part, SourceItem, picture
 from tests.pipeline.jobs.plans import CONFIG, FACTS, GB, configured, layers_in, machine, records_of, same_machine
 
 
-def inventory_of(places: list[Place]) -> Inventory:
+def inventory_of(places: list[ImageOrigin]) -> Inventory:
     return Inventory(Discovery("list", (), ()), [], places, FACTS, [], [], ())
 
 
@@ -84,7 +84,7 @@ def test_what_was_checked_is_told_in_one_line(tmp_path: Path) -> None:
     source, display, layers = tmp_path / "source", Notes(), layers_in(tmp_path / "cache")
     source.mkdir()
     (source / "a.png").write_bytes(b"1")
-    place = Place(SourceItem("a", picture(str(source / "a.png")), picture(str(source / "a.png"))), Part())
+    place = ImageOrigin(SourceItem("a", picture(str(source / "a.png")), picture(str(source / "a.png"))), Part())
     preflight = Preflight(
         config,
         SerialRunner(has_gpu=False),
@@ -105,7 +105,7 @@ def test_items_that_a_machine_lacks_are_refused_once_they_are_known(tmp_path: Pa
     listed, image = tmp_path / "list.csv", tmp_path / "elsewhere.png"
     for path in (listed, image):
         path.write_bytes(b"1")
-    place = Place(SourceItem("a", picture(str(image)), picture(str(image))), Part())
+    place = ImageOrigin(SourceItem("a", picture(str(image)), picture(str(image))), Part())
     ask = machine(lambda answer: dataclasses.replace(answer, sizes=dict.fromkeys(answer.sizes) | {str(listed): 1}))
     config = configured(run={"address": "10.0.0.1:6379"})
     preflight = Preflight(config, SerialRunner(has_gpu=False), Reporter(Notes()), ask=ask)
