@@ -1,8 +1,28 @@
-"""The configuration of a run: typed, frozen, checked, in sections; one place for every default."""
+"""The configuration of a run: typed, frozen, checked, in sections; one place for every default and every option."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from hsmix_gen.schemas.options import key, option
+from hsmix_gen.schemas.presets import CONTROLS, PROFILES
+
+if TYPE_CHECKING:
+    Profile = str
+    Control = str
+else:
+    Profile = Literal[tuple(PROFILES)]
+    Control = Literal[tuple(CONTROLS)]
 
 Layout = Literal[
     "auto", "list", "isic", "glas", "monuseg", "synapse", "arrays", "brats", "msd", "nnunet", "coco", "dicom",
@@ -15,158 +35,133 @@ SoftEncoding = Literal["npz", "npy", "pair", "png"]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
-OPTION_KEYS: dict[str, str] = {
-    "layout": "source.layout",
-    "root": "source.root",
-    "image_key": "source.image_key",
-    "mask_key": "source.mask_key",
-    "colours": "source.colours",
-    "stacks": "source.stacks",
-    "instances": "source.instances",
-    "ignore": "source.ignore",
-    "labels": "source.labels",
-    "label_regions": "source.label_regions",
-    "folds": "source.folds",
-    "image_suffix": "source.image_suffix",
-    "mask_suffix": "source.mask_suffix",
-    "mask_values": "source.mask_values",
-    "classes": "source.classes",
-    "split": "source.split",
-    "group_by": "source.group_by",
-    "ids": "source.ids",
-    "id_key": "source.id_key",
-    "id_map": "run.id_map",
-    "limit": "source.limit",
-    "size": "image.size",
-    "fit": "image.fit",
-    "tiles": "image.tiles",
-    "overlap": "image.overlap",
-    "channels": "image.channels",
-    "intensity": "image.intensity",
-    "window": "image.window",
-    "dtype": "image.dtype",
-    "axis": "volume.axis",
-    "min_foreground": "volume.min_foreground",
-    "every": "volume.every",
-    "regions": "superpixels.regions",
-    "variants": "superpixels.variants",
-    "compactness": "superpixels.compactness",
-    "sigma": "superpixels.sigma",
-    "saliency": "saliency.backend",
-    "saliency_dir": "saliency.folder",
-    "model": "saliency.model",
-    "weights": "saliency.weights",
-    "layer": "saliency.layer",
-    "output_key": "saliency.output_key",
-    "copies": "mix.copies",
-    "policy": "mix.policy",
-    "probabilities": "mix.probabilities",
-    "select": "mix.select",
-    "aggregate": "mix.aggregate",
-    "partners": "mix.partners",
-    "format": "output.formats",
-    "soft_encoding": "output.soft_encoding",
-    "shards": "output.shards",
-    "ranks": "output.ranks",
-    "workers_per_rank": "output.workers_per_rank",
-    "cache": "run.cache",
-    "backend": "run.backend",
-    "address": "run.address",
-    "workers": "run.workers",
-    "max_errors": "run.max_errors",
-}
-"""Option of the command line (also accepted at the top level of a YAML file) -> ``section.key``."""
-
 
 class Section(BaseModel):
     """A part of the configuration; unknown keys are refused and values cannot change later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
+    title: ClassVar[str] = ""
+    """Heading of its options in the help."""
 
 
 class SourceConfig(Section):
     """What is read, and who belongs where."""
 
-    layout: Layout = "auto"
-    """Reader of the source; ``auto`` takes the first that recognises it."""
-    root: str | None = None
-    """Folder that the paths of a list may not leave; none: the folder of the list."""
-    image_key: str | None = None
-    """Name of the images' array or column in npz, h5 and Parquet files; none: the usual ones are tried."""
-    mask_key: str | None = None
-    """Name of the masks' array or column; none: the usual ones are tried."""
-    stacks: Literal["volumes", "pictures"] = "volumes"
-    """What an array of several planes is: a volume, all of one patient, or pictures that have nothing in common."""
-    image_suffix: str = ""
-    """End of the stem of image files, taken off before pairing (``_img`` for ``a_img.png``)."""
-    mask_suffix: str = ""
-    """End of the stem of mask files (``_mask`` for ``a_mask.png``); empty: the usual ones are tried."""
-    mask_values: dict[int, int] | None = None
-    """Pixel value in mask files -> class id (255 = ignore); none: understood from the files."""
-    classes: tuple[str, ...] | None = None
-    """Names of the classes by id, background first; of the channels where labels are multi-label."""
-    colours: str | None = None
-    """Colour table of coloured masks: a file, or ``#RRGGBB=NAME,...`` with the background first."""
-    instances: bool | None = None
-    """Whether values in masks are numbers of objects, all of class 1; none: as the layout has it."""
-    ignore: Annotated[int, Field(ge=0)] | None = None
-    """Value in mask files of pixels that belong to no class."""
-    labels: Literal["auto", "exclusive", "multilabel"] = "auto"
-    """Whether a pixel has one class, or each class a channel of its own."""
-    label_regions: dict[str, tuple[int, ...]] | None = None
-    """Multi-label: name of each channel and the mask values that belong to it, outer regions first."""
-    ids: Literal["auto", "names", "hashed"] = "auto"
-    """What ids are made of; ``auto``: names of files, hashes for DICOM."""
-    id_key: str | None = None
-    """File with a secret that keys hashed ids, so that nobody without it can try guesses."""
-    split: str = "auto"
-    """``auto``, a ratio TRAIN/VAL/TEST such as ``0.8/0.1/0.1``, or a file or folder with lists of ids."""
-    group_by: str | None = None
-    """Regular expression on the id; its first group (or the whole match) names the patient or slide."""
-    folds: Annotated[int, Field(ge=2, le=100)] | None = None
-    """Cross-validation: all but the test images are dealt into so many folds, whole groups at a time."""
-    limit: PositiveInt | None = None
-    """Only so many pairs or volumes, evenly spread over the sorted ids (a trial run)."""
-    max_pixels: PositiveInt = 200_000_000
-    """Larger images are refused before they are decoded (decompression bombs)."""
-    max_voxels: PositiveInt = 1_000_000_000
-    """Larger volumes, over all channels, are refused before they are decoded."""
+    title = "Source"
+    layout: Layout = option(
+        "auto", f"Reader of the source: auto (the first that recognises it), {', '.join(get_args(Layout)[1:])}."
+    )
+    root: str | None = option(
+        None, "Folder that the paths of a list may not leave.", "DIR", path="any", otherwise="that of the list"
+    )
+    image_key: str | None = option(
+        None, "Array or column of images in npz, h5 and Parquet files.", "NAME", otherwise="the usual names"
+    )
+    mask_key: str | None = option(None, "Array or column of masks.", "NAME", otherwise="the usual names")
+    stacks: Literal["volumes", "pictures"] = option(
+        "volumes",
+        "Arrays of several planes are volumes, all of one patient, or stacks of pictures that have nothing in common.",
+    )
+    image_suffix: str = option("", "End of the stem of image files, such as _img; it is no part of the id.")
+    mask_suffix: str = option("", "End of the stem of mask files, such as _mask.", otherwise="the usual ones")
+    mask_values: dict[int, int] | None = option(
+        None,
+        "Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.",
+        "V=C,…",
+        otherwise="understood from the files",
+    )
+    classes: tuple[str, ...] | None = option(
+        None, "Names of the classes by id, background first (of the channels with --labels multilabel).", "NAME,…"
+    )
+    colours: str | None = option(
+        None,
+        "Colour table of coloured masks, background first.",
+        "FILE|#RRGGBB=NAME,…",
+        otherwise="class_dict.csv or labelmap.txt in SOURCE",
+    )
+    instances: bool | None = option(
+        None, "Mask values are numbers of objects, all of class 1.", otherwise="as the layout has it"
+    )
+    ignore: Annotated[int, Field(ge=0)] | None = option(None, "Mask value of pixels that belong to no class.", "V")
+    labels: Literal["auto", "exclusive", "multilabel"] = option(
+        "auto",
+        "exclusive: a pixel has one class; multilabel: each class has its own channel; auto: as the layout has it.",
+    )
+    label_regions: dict[str, tuple[int, ...]] | None = option(
+        None, "Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4.", "NAME=V+V,…"
+    )
+    ids: Literal["auto", "names", "hashed"] = option(
+        "auto", "Ids are names of files, hashed, or auto: hashed for DICOM."
+    )
+    id_key: str | None = option(
+        None, "A secret that keys hashed ids, so that nobody without it can try guesses.", "FILE", path="local"
+    )
+    split: str = option(
+        "auto",
+        "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.",
+        "FILE|RATIO",
+        otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1",
+    )
+    group_by: str | None = option(
+        None, "Names the patient or slide in the id; groups are never torn between splits.", "REGEX"
+    )
+    folds: Annotated[int, Field(ge=2, le=100)] | None = option(
+        None, "Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold.", "K"
+    )
+    limit: PositiveInt | None = option(
+        None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run)."
+    )
+    max_pixels: PositiveInt = key(
+        200_000_000, "Larger images are refused before they are decoded (decompression bombs)."
+    )
+    max_voxels: PositiveInt = key(
+        1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded."
+    )
 
 
 class VolumeConfig(Section):
     """How volumes are cut into images."""
 
-    axis: Literal["auto", "axial", "coronal", "sagittal"] = "auto"
-    """Slicing axis; ``auto``: the axis across which voxels are at least twice as thick, else axial."""
-    min_foreground: NonNegativeInt = 1
-    """Slices with fewer foreground pixels in their mask are left out; 0 keeps all."""
-    every: PositiveInt = 1
-    """Every so many-th slice is looked at."""
+    title = "Images"
+    axis: Literal["auto", "axial", "coronal", "sagittal"] = option(
+        "auto",
+        "Slicing axis of volumes: axial, coronal, sagittal, or auto: across the thickest voxels, else axial.",
+    )
+    min_foreground: NonNegativeInt = option(
+        1, "Leave out slices of volumes with fewer foreground pixels in their mask; 0 keeps all."
+    )
+    every: PositiveInt = option(1, "Take every K-th slice of volumes.", "K")
 
 
 class ImageConfig(Section):
     """The one size and form that every image and mask is brought to."""
 
-    size: tuple[PositiveInt, PositiveInt] = (224, 224)
-    """Height and width in pixels; images are resized antialiased, masks by area majority."""
-    fit: Literal["stretch", "pad", "crop"] = "stretch"
-    """``stretch`` to the size; ``pad``: scaled to fit inside with the aspect kept, the rest is background;
-    ``crop``: the middle as it is, without scaling, smaller images are padded."""
-    tiles: tuple[PositiveInt, PositiveInt] | None = None
-    """Height and width of tiles that images are cut into first; none: images stay whole."""
-    overlap: NonNegativeInt = 0
-    """Pixels that neighbouring tiles share."""
-    channels: Literal["auto", "1", "3"] = "auto"
-    """Grey or RGB of pictures; ``auto``: RGB if any has colour. Volumes keep their modalities."""
-    intensity: Literal["auto", "none", "window", "percentile", "zscore"] = "auto"
-    """How numbers of volumes and arrays become pixels, see ``schemas.records.Intensity``; pictures stay as they are."""
-    window: tuple[FiniteFloat, FiniteFloat] | None = None
-    """Lower and upper end of the window (HU of CT); with ``percentile``, percentiles."""
-    per_channel: bool = True
-    """Whether each channel is scaled by its own percentiles or mean and deviation, or all alike."""
-    dtype: Literal["auto", "uint8", "uint16", "float32"] = "auto"
-    """How pixels are stored; ``auto``: pictures as most are, windows as uint16, percentiles as uint8, z-scores as
-    float32."""
+    title = "Images"
+    size: tuple[PositiveInt, PositiveInt] = option((224, 224), "Height and width of all images in pixels.", "H W")
+    fit: Literal["stretch", "pad", "crop"] = option(
+        "stretch",
+        "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.",
+    )
+    tiles: tuple[PositiveInt, PositiveInt] | None = option(None, "Cut images into tiles first.", "H W")
+    overlap: NonNegativeInt = option(0, "Pixels that neighbouring tiles share.")
+    channels: Literal["auto", "1", "3"] = option(
+        "auto", "Grey or RGB of pictures; auto: RGB if any has colour. Volumes keep their modalities."
+    )
+    intensity: Literal["auto", "none", "window", "percentile", "zscore"] = option(
+        "auto",
+        "Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.",
+    )
+    window: tuple[FiniteFloat, FiniteFloat] | None = option(
+        None, "Window in the units of the file (HU of CT), or the two percentiles.", "LOW HIGH"
+    )
+    per_channel: bool = key(
+        True, "Whether each channel is scaled by its own percentiles or mean and deviation, or all alike."
+    )
+    dtype: Literal["auto", "uint8", "uint16", "float32"] = option(
+        "auto",
+        "Stored as uint8, uint16, float32, or auto: pictures as most are, windows as uint16, percentiles as uint8, "
+        "z-scores as float32.",
+    )
 
     @model_validator(mode="after")
     def _large_enough(self) -> Self:
@@ -197,18 +192,21 @@ class ImageConfig(Section):
 class SuperpixelsConfig(Section):
     """SLIC in several granularities per image."""
 
-    method: Literal["slic", "grid"] = "slic"
-    """``grid`` is the square-grid control with the same region counts."""
-    regions: tuple[PositiveInt, PositiveInt] = (50, 200)
-    """Least and greatest number of regions asked of SLIC."""
-    variants: PositiveInt = 4
-    """Granularities kept per image, one drawn from each stratum of the range."""
-    compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """SLIC's weight of space against colour; none: 10 for RGB (Lab units), 0.1 for grey (0 to 1)."""
-    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    """Gaussian smoothing before SLIC in pixels."""
-    body: Literal["auto", "all"] = "auto"
-    """``auto``: where background voxels are 0 only the body is cut, the rest is one region; ``all``: everything."""
+    title = "Superpixels and saliency"
+    method: Literal["slic", "grid"] = key("slic", "grid is the square-grid control with the same region counts.")
+    regions: tuple[PositiveInt, PositiveInt] = option(
+        (50, 200), "Superpixels asked of SLIC, drawn evenly over the range.", "MIN MAX"
+    )
+    variants: PositiveInt = option(4, "Granularities kept per image, one drawn from each stratum of the range.", "G")
+    compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(
+        None, "Weight of space against colour in SLIC.", "C", otherwise="10 for RGB, 0.1 for grey"
+    )
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = option(
+        1.0, "Gaussian smoothing before SLIC in pixels.", "S"
+    )
+    body: Literal["auto", "all"] = key(
+        "auto", "auto: where background voxels are 0 only the body is cut, the rest is one region; all: everything."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -221,28 +219,43 @@ class SuperpixelsConfig(Section):
 class SaliencyConfig(Section):
     """What decides how strongly each region is blended in soft mixing."""
 
-    backend: Literal["gradcam", "fine_grained", "spectral_residual", "precomputed", "uniform", "random"] = "gradcam"
-    folder: str | None = None
-    """Folder of grey maps for ``precomputed``, one per source, named by its id."""
-    model: str | None = None
-    """``MODULE:CALLABLE`` that makes the user's network; none: a small U-Net is fitted."""
-    weights: str | None = None
-    """Weights file of `model`, loaded without unpickling code."""
-    layer: str | None = None
-    """Dotted name of the layer for Grad-CAM; none: candidates are measured and the best is taken."""
-    output_key: str | None = None
-    """Entry of a dict, list or tuple output that holds the logits."""
-    cam: Literal["gradcam", "gradcam++", "layercam", "hirescam"] = "gradcam"
-    target: Literal["predicted", "truth", "all"] = "predicted"
-    """Pixels whose foreground logits are summed."""
-    side: PositiveInt | None = None
-    """Longest side of the network's input in pixels; none: the image size for `model`, less for the U-Net."""
-    batch: PositiveInt = 8
-    """Images per forward pass; halved when the GPU's memory is short."""
-    probe_images: PositiveInt = 24
-    """Training images on which candidate layers are measured."""
-    fit_steps: PositiveInt = 100
-    """Optimiser steps of the U-Net that is fitted when no `model` is given."""
+    title = "Superpixels and saliency"
+    backend: Literal["gradcam", "fine_grained", "spectral_residual", "precomputed", "uniform", "random"] = option(
+        "gradcam",
+        "gradcam, fine_grained, spectral_residual, precomputed, uniform or random.",
+        "BACKEND",
+        name="saliency",
+    )
+    folder: str | None = option(
+        None, "Grey maps for the precomputed backend, one per source, named by its id.", "DIR", name="saliency_dir",
+        path="any",
+    )  # fmt: skip
+    model: str | None = option(
+        None,
+        "Makes your network for Grad-CAM.",
+        "MODULE:CALLABLE",
+        otherwise="a small U-Net is fitted on the training split",
+    )
+    weights: str | None = option(None, "Weights of --model; no code in them is run.", "FILE", path="any")
+    layer: str | None = option(
+        None,
+        "Dotted name of the network's layer for Grad-CAM.",
+        "NAME",
+        otherwise="candidates are measured, the best is taken",
+    )
+    output_key: str | None = option(
+        None, "Entry of the network's output (a dict, list or tuple) that holds the logits.", "NAME"
+    )
+    cam: Literal["gradcam", "gradcam++", "layercam", "hirescam"] = key(
+        "gradcam", "How gradients and activations become a map."
+    )
+    target: Literal["predicted", "truth", "all"] = key("predicted", "Pixels whose foreground logits are summed.")
+    side: PositiveInt | None = key(
+        None, "Longest side of the network's input in pixels; none: the image size for --model, less for the U-Net."
+    )
+    batch: PositiveInt = key(8, "Images per forward pass; halved when the GPU's memory is short.")
+    probe_images: PositiveInt = key(24, "Training images on which candidate layers are measured.")
+    fit_steps: PositiveInt = key(100, "Optimiser steps of the U-Net that is fitted when no --model is given.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -263,33 +276,39 @@ class SaliencyConfig(Section):
 class MixConfig(Section):
     """How samples are made from cached features."""
 
-    copies: PositiveInt = 5
-    """Mixed samples per training image (``paired``: pairs of one hard and one soft sample)."""
-    policy: Literal["per-sample", "per-batch", "paired"] = "per-sample"
-    probabilities: tuple[Probability, Probability, Probability] = (1 / 3, 1 / 3, 1 / 3)
-    """Chance of none, hard and soft; brought to sum 1."""
-    select: Probability = 0.2
-    """Bernoulli probability with which each superpixel of B is taken."""
-    partners: Literal["auto", "any", "other-group"] = "auto"
-    """Who may be mixed with an image; ``auto``: slices of volumes and tiles only with those of another group."""
-    method: Literal["superpixel", "cutmix", "mixup"] = "superpixel"
-    """``cutmix`` and ``mixup`` are controls: one rectangle (hard), one lambda (soft)."""
-    weight: Literal["saliency", "random"] = "saliency"
-    """What lambda follows in soft mixing; ``random`` draws it per superpixel of B (a control)."""
-    aggregate: Literal["sum", "mean"] = "sum"
-    """Relative saliency of a region: the published area-weighted sum, or the mean."""
-    lambda_range: tuple[Probability, Probability] = (0.0, 1.0)
-    """Lambda, the weight of B, is kept inside this range."""
-    zero_ratio: Literal["half", "zero"] = "half"
-    """Relative saliency where both maps are 0: one half, or the published 0 (which favours A)."""
-    small_object_guard: bool = False
-    """Take small objects of B whole, and cover or spare those of A."""
-    small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
-    """An object is small below so many mean superpixel areas."""
-    geometry: Literal["flips", "none"] = "flips"
-    """Joint right-angle turns and flips per parent; ``none`` keeps the orientation."""
-    batch_size: PositiveInt = 8
-    """Samples of one mode that stay together under ``per-batch``."""
+    title = "Mixing"
+    copies: PositiveInt = option(5, "Mixed samples per training image (pairs under --policy paired).", "K")
+    partners: Literal["auto", "any", "other-group"] = option(
+        "auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles."
+    )
+    policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
+    method: Literal["superpixel", "cutmix", "mixup"] = key(
+        "superpixel", "cutmix and mixup are controls: one rectangle (hard), one lambda (soft)."
+    )
+    probabilities: tuple[Probability, Probability, Probability] = option(
+        (1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each"
+    )
+    select: Probability = option(0.2, "Chance of each superpixel of B to be taken.", "P")
+    weight: Literal["saliency", "random"] = key(
+        "saliency", "What lambda follows in soft mixing; random draws it per superpixel of B (a control)."
+    )
+    aggregate: Literal["sum", "mean"] = option(
+        "sum", "Relative saliency of a region: published area-weighted sum, or mean."
+    )
+    lambda_range: tuple[Probability, Probability] = key(
+        (0.0, 1.0), "Lambda, the weight of B, is kept inside this range."
+    )
+    zero_ratio: Literal["half", "zero"] = key(
+        "half", "Relative saliency where both maps are 0: one half, or the published 0 (which favours A)."
+    )
+    small_object_guard: bool = key(False, "Take small objects of B whole, and cover or spare those of A.")
+    small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(
+        2.0, "An object is small below so many mean superpixel areas."
+    )
+    geometry: Literal["flips", "none"] = key(
+        "flips", "Joint right-angle turns and flips per parent; none keeps the orientation."
+    )
+    batch_size: PositiveInt = key(8, "Samples of one mode that stay together under --policy per-batch.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -310,17 +329,23 @@ class MixConfig(Section):
 class OutputConfig(Section):
     """What is written."""
 
-    formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = ("webdataset",)
-    soft_encoding: SoftEncoding = "npz"
-    """How soft labels are stored, see ``pipeline.dataset.soft_encoding``; all give the same labels."""
-    shards: PositiveInt | None = None
-    """Training shards; none: at least 32 where there are as many samples, and none above 256 MiB."""
-    ranks: PositiveInt = 1
-    """Processes of the training job; shards are a multiple of ranks times workers."""
-    workers_per_rank: PositiveInt = 1
-    """Loader workers of each of these processes."""
-    name: str = "hsmix"
-    """Name of the dataset in its card."""
+    title = "Output"
+    formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = option(
+        ("webdataset",),
+        "webdataset, parquet or folder (files with an MSD datalist); repeat it for several.",
+        "NAME",
+        name="format",
+        repeats=True,
+    )
+    soft_encoding: SoftEncoding = option(
+        "npz", "Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit)."
+    )
+    shards: PositiveInt | None = option(
+        None, "Training shards.", otherwise="at least 32 if there are as many samples, none above 256 MiB"
+    )
+    ranks: PositiveInt = option(1, "Processes that will train: equal shards, a multiple of R times W.", "R")
+    workers_per_rank: PositiveInt = option(1, "Loader workers of each of them.", "W")
+    name: str = key("hsmix", "Name of the dataset in its card.")
 
     @property
     def readers(self) -> int:
@@ -346,52 +371,91 @@ class OutputConfig(Section):
 class ExecutionConfig(Section):
     """Where and by whom the work is done; nothing here changes a byte of the result."""
 
-    backend: Literal["ray", "serial"] = "ray"
-    address: str | None = None
-    """Address of a running Ray cluster; none: Ray is started for this run."""
-    workers: PositiveInt | None = None
-    """Units at work at once; none: the processors of this machine, or of the cluster."""
-    id_map: str | None = None
-    """File that tells which hashed id stands for which name; keep it apart from the dataset."""
-    cache: str | None = None
-    """Folder of the feature cache; none: ``.hsmix/cache`` in the output."""
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
-    """Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere,
-    then its parts one by one."""
-    check_space: bool = True
-    """Whether a run is refused for which its disks seem too small; the need is an estimate."""
-    max_errors: NonNegativeInt | None = None
-    """Refused sources and samples above which the exit status is 1; none: any number is tolerated."""
+    title = "Running"
+    backend: Literal["ray", "serial"] = option("ray", "Who runs the units of work.")
+    address: str | None = option(None, "A running Ray cluster.", "ADDRESS", otherwise="Ray is started here")
+    workers: PositiveInt | None = option(
+        None, "Units at work at once.", otherwise="all processors of this machine, or of the cluster"
+    )
+    id_map: str | None = option(
+        None,
+        "Write which hashed id stands for which name; keep it apart from the dataset.",
+        "FILE",
+        path="local",
+        title="Source",
+    )
+    cache: str | None = option(
+        None,
+        "Feature cache, shared by runs on the same source.",
+        "DIR",
+        path="any",
+        title="Output",
+        otherwise="OUTPUT/.hsmix/cache",
+    )
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(
+        1800.0,
+        "Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere, "
+        "then its parts one by one.",
+    )
+    check_space: bool = key(
+        True, "Whether a run is refused for which its disks seem too small; the need is an estimate."
+    )
+    max_errors: NonNegativeInt | None = option(
+        None, "Exit with 1 if more sources and samples were refused.", otherwise="no limit"
+    )
 
 
 class RunConfig(Section):
     """Everything that a run depends on."""
 
-    preset: str | None = None
-    profile: Literal["paper", "robust"] = "paper"
-    control: Literal["square-grid", "random-lambda", "cutmix", "mixup", "hard-only", "soft-only", "none"] | None = None
-    seed: NonNegativeInt = 0
-    source: SourceConfig = SourceConfig()
-    volume: VolumeConfig = VolumeConfig()
-    image: ImageConfig = ImageConfig()
-    superpixels: SuperpixelsConfig = SuperpixelsConfig()
-    saliency: SaliencyConfig = SaliencyConfig()
-    mix: MixConfig = MixConfig()
-    output: OutputConfig = OutputConfig()
-    run: ExecutionConfig = ExecutionConfig()
+    preset: str | None = option(
+        None, "Values for a known dataset; see hsmix-gen presets.", "NAME", title="Configuration"
+    )
+    profile: Profile = option(
+        "paper",
+        "paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.",
+        title="Mixing",
+    )
+    control: Control | None = option(None, f"For ablations: {', '.join(CONTROLS)}.", title="Mixing")
+    seed: NonNegativeInt = option(0, "Seed of every draw.", title="Configuration")
+    source: SourceConfig = Field(default_factory=SourceConfig)
+    volume: VolumeConfig = Field(default_factory=VolumeConfig)
+    image: ImageConfig = Field(default_factory=ImageConfig)
+    superpixels: SuperpixelsConfig = Field(default_factory=SuperpixelsConfig)
+    saliency: SaliencyConfig = Field(default_factory=SaliencyConfig)
+    mix: MixConfig = Field(default_factory=MixConfig)
+    output: OutputConfig = Field(default_factory=OutputConfig)
+    run: ExecutionConfig = Field(default_factory=ExecutionConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
         return self.model_dump(mode="json")
 
-    def of_bytes(self) -> dict[str, Any]:
-        """Return the part that decides the bytes of a dataset: all but ``run``, flattened to ``section.key``."""
+    def flat(self) -> dict[str, Any]:
+        """Return the configuration as plain JSON values by ``section.key``."""
         flat: dict[str, Any] = {}
         for name, value in self.to_dict().items():
-            if name == "run":
-                continue
-            if isinstance(value, dict):
-                flat.update({f"{name}.{key}": entry for key, entry in value.items()})
-            else:
-                flat[name] = value
+            flat |= {f"{name}.{key}": entry for key, entry in value.items()} if name in SECTIONS else {name: value}
         return flat
+
+    def of_bytes(self) -> dict[str, Any]:
+        """Return the part that decides the bytes of a dataset: all but ``run``, by ``section.key``."""
+        return {name: value for name, value in self.flat().items() if not name.startswith("run.")}
+
+
+SECTIONS: dict[str, type[Section]] = {
+    name: field.annotation
+    for name, field in RunConfig.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+"""Kind of each section, by its name."""
+
+
+def fields() -> Iterator[tuple[str, FieldInfo, str]]:
+    """Yield every key of the configuration as ``section.key``, its field and the title of its section."""
+    for name, field in RunConfig.model_fields.items():
+        if name not in SECTIONS:
+            yield name, field, ""
+            continue
+        for inner, entry in SECTIONS[name].model_fields.items():
+            yield f"{name}.{inner}", entry, SECTIONS[name].title

@@ -7,21 +7,21 @@ from typing import Any
 
 import click
 
-from hsmix_gen.pipeline.cli.help_sections import SectionCommand
 from hsmix_gen.pipeline.cli.job_call import EXIT_PROBLEM, CommandCall, mended
 from hsmix_gen.pipeline.cli.options import (
+    FEATURES,
+    JOB,
     LOCAL_PATH,
     LOCATION,
+    MIXING,
+    SOURCE,
+    ConfiguredCommand,
     cache_option,
-    dry_run_option,
     extend_option,
-    feature_options,
-    finished_cache_option,
     fresh_option,
     job_options,
-    mix_options,
-    new_cache_option,
-    source_options,
+    own_option,
+    reporting_options,
 )
 from hsmix_gen.pipeline.verification.report import DEPTHS, Depth
 
@@ -38,20 +38,16 @@ def cli() -> None:
     """
 
 
-cli.command_class = SectionCommand
+cli.command_class = ConfiguredCommand
 
 
-@cli.command()
+@cli.command(titles=(*SOURCE, *FEATURES, *MIXING, *JOB))
 @click.argument("source", type=LOCATION)
 @click.argument("output", type=LOCATION)
-@source_options
-@feature_options
-@mix_options
-@cache_option
 @fresh_option
 @extend_option
 @job_options
-@dry_run_option
+@own_option("Running", "--dry-run", is_flag=True, help="Only report counts, bytes and time (measured on a few images).")
 def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, **options: Any) -> None:
     """Do the whole job, from images to shards.
 
@@ -71,7 +67,7 @@ def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool,
     job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh, extend=extend)))
 
 
-@cli.command()
+@cli.command(titles=JOB)
 @click.argument("source", type=LOCATION)
 @click.argument("output", type=LOCATION)
 @job_options
@@ -91,11 +87,9 @@ def retry_refused(source: Path, output: Path, **options: Any) -> None:
     job.show(job.call(lambda: retry_refused(source, Output(output), job.config, job.reporter)))
 
 
-@cli.command()
+@cli.command(titles=(*SOURCE, *FEATURES, *JOB))
 @click.argument("source", type=LOCATION)
-@new_cache_option
-@source_options
-@feature_options
+@cache_option("Output", "Where the features go.")
 @job_options
 def prepare(source: Path, cache: Path, **options: Any) -> None:
     """Compute only the features (the GPU half).
@@ -117,10 +111,9 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
         click.echo(f"  {refusal.id}: {refusal.reason}", err=True)
 
 
-@cli.command()
+@cli.command(titles=(*MIXING, *JOB))
 @click.argument("output", type=LOCATION)
-@finished_cache_option
-@mix_options
+@cache_option("Source", "A cache that prepare finished.")
 @fresh_option
 @extend_option
 @job_options
@@ -139,9 +132,8 @@ def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options:
     )
 
 
-@cli.command()
+@cli.command(titles=(*SOURCE, *JOB))
 @click.argument("source", type=LOCATION)
-@source_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options
 def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
@@ -249,8 +241,7 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 @click.option("--name", metavar="TEXT", help="Name of the nnunet dataset.  [default: that of OUTPUT]")
 @click.option("--dataset-id", type=int, default=501, show_default=True, help="Number of the nnunet dataset.")
 @click.option("--image-size", type=int, default=1024, show_default=True, help="Side of medsam images in pixels.")
-@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="As in run.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="As in run.")
+@reporting_options
 def export(
     output: Path, dest: Path, *, kind: str, name: str | None, dataset_id: int, image_size: int, **shown: Any
 ) -> None:
@@ -273,7 +264,7 @@ def export(
         reporter.close()
 
 
-@cli.command()
+@cli.command(titles=JOB)
 @click.argument("output", type=LOCAL_PATH, default=Path("demo-output"))
 @fresh_option
 @job_options

@@ -9,8 +9,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hsmix_gen.schemas.config import OPTION_KEYS, RunConfig, Section
+from hsmix_gen.schemas.config import SECTIONS, RunConfig, fields
 from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.options import option_of
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
 
 Flat = dict[str, Any]
@@ -55,17 +56,6 @@ def resolve(
     return _checked(layered | given)
 
 
-def flatten(config: RunConfig) -> Flat:
-    """Return all values of a configuration by key, for use as `base`."""
-    flat: Flat = {}
-    for name, value in config.to_dict().items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": entry for key, entry in value.items()}
-        else:
-            flat[name] = value
-    return flat
-
-
 def check_features_kept(config: RunConfig, made_with: Flat, cache: Path) -> None:
     """Refuse options that would change cached features, which `generate` takes as they are.
 
@@ -74,7 +64,7 @@ def check_features_kept(config: RunConfig, made_with: Flat, cache: Path) -> None
     ConfigError
         Naming the key and both values.
     """
-    now = flatten(config)
+    now = config.flat()
     for key in sorted(now):
         if key.startswith(_FEATURE_SECTIONS) and now[key] != made_with[key]:
             raise ConfigError(
@@ -85,14 +75,13 @@ def check_features_kept(config: RunConfig, made_with: Flat, cache: Path) -> None
 
 def known_keys() -> list[str]:
     """Return every key of the configuration as ``section.key``."""
-    keys = []
-    for name, field in RunConfig.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            keys += [f"{name}.{key}" for key in kind.model_fields]
-        else:
-            keys.append(name)
-    return keys
+    return [key for key, _, _ in fields()]
+
+
+def option_keys() -> dict[str, str]:
+    """Return the key of every option of the configuration, by its name; a YAML file has both."""
+    options = ((key, option_of(field)) for key, field, _ in fields())
+    return {option.name or key.rpartition(".")[2]: key for key, option in options if option}
 
 
 def parse_mask_values(text: str) -> dict[int, int]:
@@ -144,10 +133,9 @@ def _from_file(path: Path) -> Flat:
         raise ConfigError(f"configuration {path} must hold keys and values, got a {type(loaded).__name__}")
     flat: Flat = {}
     for name, value in loaded.items():
-        section = RunConfig.model_fields.get(str(name))
-        if value is None and isinstance(section and section.annotation, type):
+        if value is None and name in SECTIONS:
             continue  # a section without any key
-        if section is not None and isinstance(value, dict):
+        if name in SECTIONS and isinstance(value, dict):
             flat |= {_key(f"{name}.{key}", str(path)): entry for key, entry in value.items()}
         else:
             flat[_key(str(name), str(path))] = value
@@ -167,10 +155,11 @@ def _from_override(text: str) -> Flat:
 def _key(name: str, origin: str) -> str:
     """Return the full key of an option name or key."""
     plain = name.replace("-", "_")
-    full = OPTION_KEYS.get(plain, plain)
+    options = option_keys()
+    full = options.get(plain, plain)
     keys = known_keys()
     if full not in keys:
-        raise ConfigError(f"{origin} has no key {name}{_nearest(plain, [*keys, *OPTION_KEYS])}")
+        raise ConfigError(f"{origin} has no key {name}{_nearest(plain, [*keys, *options])}")
     return full
 
 
@@ -217,14 +206,8 @@ def _message(detail: ErrorDetails) -> str:
 
 
 def _choices(key: str) -> list[str]:
-    section, _, name = key.partition(".")
-    field = RunConfig.model_fields[section]
-    annotation: Any = field.annotation
-    if name:
-        assert isinstance(annotation, type) and issubclass(annotation, Section)
-        annotation = annotation.model_fields[name].annotation
     found: list[str] = []
-    pending = [annotation]
+    pending: list[Any] = [field.annotation for name, field, _ in fields() if name == key]
     while pending:
         for argument in get_args(pending.pop()):
             if isinstance(argument, str):

@@ -1,11 +1,13 @@
 """Help in sections: options of one subject stand together under its title."""
 
-from collections import defaultdict
 from typing import Any
 
 import click
 
-_OTHERS = "Options"
+TITLES = (
+    "Source", "Images", "Superpixels and saliency", "Mixing", "Output", "Configuration", "Running", "Options",
+)  # fmt: skip
+"""In the order of the help; the last is of options that have none."""
 
 
 class SectionOption(click.Option):
@@ -17,16 +19,17 @@ class SectionOption(click.Option):
 
 
 class SectionCommand(click.Command):
-    """A command whose help lists its options by section, in the order of their first options, and others last."""
+    """A command whose help lists its options by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options; the name is click's."""
-        sections: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in TITLES}
         for parameter in self.get_params(ctx):
             # Arguments have no line of their own: they stand in the usage.
             record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if record is not None:
-                sections[getattr(parameter, "section", _OTHERS)].append(record)
-        for title in sorted(sections, key=lambda title: title == _OTHERS):
-            with formatter.section(title):
-                formatter.write_dl(sections[title])
+                sections[getattr(parameter, "section", TITLES[-1])].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)

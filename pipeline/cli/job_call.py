@@ -29,7 +29,6 @@ class CommandCall:
         cache: Path | None = None,
         begun: "Callable[[], RunConfig] | None" = None,
     ) -> None:
-        from hsmix_gen.pipeline.cli.config_resolution import flatten
         from hsmix_gen.pipeline.execution.progress import make_reporter
 
         self._verbose = options.pop("verbose")
@@ -37,16 +36,16 @@ class CommandCall:
         progress, log_format = options.pop("progress"), options.pop("log_format")
         self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
         self._options = {name: value for name, value in options.items() if value not in (None, ())}
-        self.config: RunConfig = mended(lambda: self._resolve(base if begun is None else flatten(begun()), cache))
+        self.config: RunConfig = mended(lambda: self._resolve(base if begun is None else begun().flat(), cache))
         self.reporter = make_reporter("none" if quiet else progress, log_format)
 
     def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
-        from hsmix_gen.pipeline.cli.config_resolution import check_features_kept, flatten, resolve
+        from hsmix_gen.pipeline.cli.config_resolution import check_features_kept, resolve
         from hsmix_gen.pipeline.features.cache_description import load
 
         if cache is None:
             return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
-        base = flatten(load(cache)[1])
+        base = load(cache)[1].flat()
         config = resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
         check_features_kept(config, base, cache)
         return config

@@ -1,17 +1,33 @@
-"""The options of the command line, in groups that commands share; defaults stand in `schemas.config`."""
+"""The options of the command line: those of the configuration, made from its schema, and those that jobs share."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 
-from hsmix_gen.pipeline.cli.help_sections import SectionOption
+from hsmix_gen.pipeline.cli.help_sections import SectionCommand, SectionOption
 from hsmix_gen.pipeline.files.store_paths import is_address, is_remote, location
 from hsmix_gen.schemas.errors import HsmixError
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from hsmix_gen.schemas.options import Option
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+SOURCE = ("Source", "Images")
+FEATURES = ("Superpixels and saliency",)
+MIXING = ("Mixing", "Output")
+JOB = ("Configuration", "Running")
+"""Titles whose options commands show."""
+
+_METAVARS = {int: "N", float: "X", str: "TEXT"}
+_SHORT = 16
+"""Characters of choices that stand for the value; longer ones are named in the words of the option."""
 
 
 class LocalPath(click.Path):
@@ -49,179 +65,154 @@ class Location(LocalPath):
 
 LOCAL_PATH = LocalPath()
 LOCATION = Location()
-LOCATION_TEXT = Location(as_text=True)
-"""For values of the configuration, which is plain text."""
+_PATHS = {"local": LOCAL_PATH, "any": Location(as_text=True)}
+"""The configuration is plain text."""
 
 
-# fmt: off
+class ConfiguredCommand(SectionCommand):
+    """A command that shows the options of the configuration below some titles, but for those that it has itself.
 
-def _options(*decorators: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
+    They are made when they are first asked for: the list of commands answers without loading the schema.
+    """
 
-    return decorate
+    def __init__(self, *arguments: Any, titles: tuple[str, ...] = (), **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self._titles = titles
+
+    @cached_property
+    def _of_schema(self) -> list[click.Option]:
+        own = {param.name for param in self.params}
+        return [option for option in schema_options(self._titles) if option.name not in own]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return all options and arguments; the name is click's."""
+        return [*self._of_schema, *super().get_params(ctx)]
 
 
-def _section(title: str) -> Callable[..., Callable[[_Command], _Command]]:
-    """Return what makes options of a section, as `click.option` does."""
-    return partial(click.option, cls=SectionOption, section=title)
+def schema_options(titles: tuple[str, ...]) -> list[click.Option]:
+    """Return the options of the configuration that stand below some titles of the help, in the order of the schema."""
+    if not titles:
+        return []
+    from hsmix_gen.schemas.config import fields
+    from hsmix_gen.schemas.options import option_of
+
+    found = []
+    # What stands in no section sets values of others, and comes after them.
+    for key, field, section in sorted(fields(), key=lambda entry: "." not in entry[0]):
+        option = option_of(field)
+        if option is not None and (option.title or section) in titles:
+            found.append(_option(key.rpartition(".")[2], field, option, option.title or section))
+    return found
 
 
-_of_source = _section("Source")
-_of_images = _section("Images")
-_of_features = _section("Superpixels and saliency")
-_of_mixing = _section("Mixing")
-_of_output = _section("Output")
-_of_configuration = _section("Configuration")
-_of_running = _section("Running")
+def _option(name: str, field: "FieldInfo", option: "Option", title: str) -> click.Option:
+    plain = option.name or name
+    flag = f"--{plain.replace('_', '-')}"
+    kind = _plain_type(field.annotation)
+    text = f"{field.description}{_default_text(field, option)}"
+    if kind is bool:
+        return SectionOption([f"{flag}/--no-{flag[2:]}"], section=title, default=None, help=text)
+    several = get_args(kind) if get_origin(kind) is tuple and not option.repeats and ... not in get_args(kind) else ()
+    each = _plain_type(several[0]) if several else kind
+    return SectionOption(
+        [flag, plain],
+        section=title,
+        type=_PATHS.get(option.path, each if each in (int, float) else str),
+        nargs=len(several) or 1,
+        multiple=option.repeats,
+        metavar=option.metavar or _metavar(each),
+        help=text,
+    )
 
-source_options = _options(
-    _of_source(
-        "--layout",
-        metavar="NAME",
-        help="Reader of the source: isic, glas, monuseg, synapse, arrays, brats, msd, nnunet, coco, dicom, parquet, webdataset, list, folder, or auto: recognised.  [default: auto]",
-    ),
-    _of_source("--root", type=LOCATION_TEXT, metavar="DIR", help="Folder that the paths of a list may not leave.  [default: that of the list]"),
-    _of_source("--image-key", metavar="NAME", help="Array or column of images in npz, h5 and Parquet files.  [default: the usual names]"),
-    _of_source("--mask-key", metavar="NAME", help="Array or column of masks.  [default: the usual names]"),
-    _of_source("--stacks", metavar="volumes|pictures", help="Arrays of several planes are volumes, or stacks of pictures that have nothing in common.  [default: volumes]"),
-    _of_source("--image-suffix", metavar="TEXT", help="End of the stem of image files, such as _img."),
-    _of_source(
-        "--mask-suffix",
-        metavar="TEXT",
-        help="End of the stem of mask files, such as _mask.  [default: the usual ones]",
-    ),
-    _of_source(
-        "--mask-values",
-        metavar="V=C,…",
-        help="Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.  [default: understood from the files]",
-    ),
-    _of_source("--classes", metavar="NAME,…", help="Names of the classes by id, background first (of the channels with --labels multilabel)."),
-    _of_source("--colours", metavar="FILE|#RRGGBB=NAME,…", help="Colour table of coloured masks.  [default: class_dict.csv or labelmap.txt in SOURCE]"),
-    _of_source("--instances/--no-instances", default=None, help="Mask values are numbers of objects, all of class 1.  [default: as the layout has it]"),
-    _of_source("--ignore", type=int, metavar="V", help="Mask value of pixels that belong to no class."),
-    _of_source("--labels", metavar="MODE", help="exclusive: a pixel has one class; multilabel: each class has a channel of its own; auto: as the layout has it.  [default: auto]"),
-    _of_source("--label-regions", metavar="NAME=V+V,…", help="Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4."),
-    _of_source(
-        "--split",
-        metavar="FILE|RATIO",
-        help="Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.  [default: SOURCE/splits, else the source's own, else 0.8/0.1/0.1]",
-    ),
-    _of_source(
-        "--group-by",
-        metavar="REGEX",
-        help="Names the patient or slide in the id; groups are never torn between splits.",
-    ),
-    _of_source("--ids", metavar="NAME", help="Ids are names of files, hashed, or auto: hashed for DICOM.  [default: auto]"),
-    _of_source("--id-key", type=LOCAL_PATH, metavar="FILE", help="A secret that keys hashed ids."),
-    _of_source("--id-map", type=LOCAL_PATH, metavar="FILE", help="Write which hashed id stands for which name; keep it apart."),
-    _of_source("--folds", type=int, metavar="K", help="Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold."),
-    _of_source("--limit", type=int, metavar="N", help="Only N pairs or volumes, evenly spread (a trial run)."),
-    _of_images("--axis", metavar="NAME", help="Slicing axis of volumes: auto (the coarsest), axial, coronal or sagittal.  [default: auto]"),
-    _of_images("--min-foreground", type=int, metavar="N", help="Leave out slices of volumes with fewer foreground pixels; 0 keeps all.  [default: 1]"),
-    _of_images("--every", type=int, metavar="K", help="Take every K-th slice of volumes.  [default: 1]"),
-    _of_images(
-        "--size",
-        nargs=2,
-        type=int,
-        metavar="H W",
-        help="Height and width of all images in pixels.  [default: 224 224]",
-    ),
-    _of_images("--fit", metavar="NAME", help="stretch to the size, pad (aspect kept), or crop the middle without scaling.  [default: stretch]"),
-    _of_images("--tiles", nargs=2, type=int, metavar="H W", help="Cut images into tiles first."),
-    _of_images("--overlap", type=int, metavar="N", help="Pixels that neighbouring tiles share.  [default: 0]"),
-    _of_images("--channels", metavar="auto|1|3", help="Grey or RGB of pictures.  [default: auto]"),
-    _of_images("--intensity", metavar="NAME", help="Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.  [default: auto]"),
-    _of_images("--window", nargs=2, type=float, metavar="LOW HIGH", help="Window in the units of the file (HU of CT), or the two percentiles."),
-    _of_images("--dtype", metavar="NAME", help="Stored as uint8, uint16, float32, or auto: by the intensity.  [default: auto]"),
+
+def _plain_type(annotation: Any) -> Any:
+    """Return a type without its limits, and without None."""
+    if get_origin(annotation) is Annotated:
+        return _plain_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return _plain_type(next(kind for kind in get_args(annotation) if kind is not NoneType))
+    return annotation
+
+
+def _metavar(kind: Any) -> str:
+    if get_origin(kind) is not Literal:
+        return _METAVARS[kind]
+    choices = "|".join(get_args(kind))
+    return choices if len(choices) <= _SHORT else "NAME"
+
+
+def _default_text(field: "FieldInfo", option: "Option") -> str:
+    if not option.otherwise and field.default in (None, ""):
+        return ""
+    values = field.default if isinstance(field.default, tuple) else (field.default,)
+    stated = " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    return f"  [default: {option.otherwise or stated}]"
+
+
+def own_option(title: str, *names: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    """Return what gives a command an option that is no part of the configuration, below a title of the help."""
+    return click.option(*names, cls=SectionOption, section=title, **attributes)
+
+
+_progress = own_option(
+    "Running",
+    "--progress",
+    type=click.Choice(["auto", "plain", "none"]),
+    default="auto",
+    help="Bars, lines or nothing on stderr.",
 )
-feature_options = _options(
-    _of_features(
-        "--regions",
-        nargs=2,
-        type=int,
-        metavar="MIN MAX",
-        help="Superpixels asked of SLIC, drawn evenly over the range.  [default: 50 200]",
-    ),
-    _of_features("--variants", type=int, metavar="G", help="Granularities kept per image.  [default: 4]"),
-    _of_features(
-        "--compactness",
-        type=float,
-        metavar="C",
-        help="Weight of space against colour in SLIC.  [default: 10 for RGB, 0.1 for grey]",
-    ),
-    _of_features("--sigma", type=float, metavar="S", help="Smoothing before SLIC in pixels.  [default: 1]"),
-    _of_features(
-        "--saliency",
-        metavar="BACKEND",
-        help="gradcam, fine_grained, spectral_residual, precomputed, uniform or random.  [default: gradcam]",
-    ),
-    _of_features(
-        "--saliency-dir",
-        type=LOCATION_TEXT,
-        metavar="DIR",
-        help="Maps for the precomputed backend, one per source, named by its id.",
-    ),
-    _of_features(
-        "--model",
-        metavar="MODULE:CALLABLE",
-        help="Makes your network for Grad-CAM.  [default: a small U-Net is fitted on the training split]",
-    ),
-    _of_features("--weights", type=LOCATION_TEXT, metavar="FILE", help="Weights of --model; no code in them is run."),
-    _of_features(
-        "--layer",
-        metavar="NAME",
-        help="Layer for Grad-CAM.  [default: candidates are measured, the best is taken]",
-    ),
-    _of_features("--output-key", metavar="NAME", help="Entry of the network's output that holds the logits."),
+_log_format = own_option(
+    "Running",
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="json: one object a line on stderr.",
 )
-mix_options = _options(
-    _of_mixing("--copies", type=int, metavar="K", help="Mixed samples per training image (pairs under --policy paired).  [default: 5]"),
-    _of_mixing("--partners", metavar="NAME", help="Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles.  [default: auto]"),
-    _of_mixing("--policy", metavar="NAME", help="per-sample, per-batch or paired.  [default: per-sample]"),
-    _of_mixing("--probabilities", nargs=3, type=float, metavar="NONE HARD SOFT", help="Chance of each mode.  [default: 1/3 each]"),
-    _of_mixing("--select", type=float, metavar="P", help="Chance of each superpixel of B to be taken.  [default: 0.2]"),
-    _of_mixing("--aggregate", metavar="sum|mean", help="Saliency of a region: published area-weighted sum, or mean.  [default: sum]"),
-    _of_mixing("--profile", metavar="paper|robust", help="paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.  [default: paper]"),
-    _of_mixing("--control", metavar="NAME", help="For ablations: square-grid, random-lambda, cutmix, mixup, hard-only, soft-only or none."),
-    _of_output("--format", multiple=True, metavar="NAME", help="webdataset, parquet or folder (files with an MSD datalist); repeat it for several.  [default: webdataset]"),
-    _of_output("--soft-encoding", metavar="NAME", help="Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit).  [default: npz]"),
-    _of_output("--shards", type=int, metavar="N", help="Training shards.  [default: at least 32 if there are as many samples]"),
-    _of_output("--ranks", type=int, metavar="R", help="Processes that will train: equal shards, a multiple of R times W.  [default: 1]"),
-    _of_output("--workers-per-rank", type=int, metavar="W", help="Loader workers of each of them.  [default: 1]"),
+_of_jobs = (
+    own_option(
+        "Configuration",
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="YAML file with the same names.",
+    ),
+    own_option(
+        "Configuration",
+        "-o",
+        "overrides",
+        multiple=True,
+        metavar="SECTION.KEY=VALUE",
+        help="Set any key of the configuration; repeat it for more.",
+    ),
+    _progress,
+    _log_format,
+    own_option("Running", "-q", "--quiet", is_flag=True, help="Warnings and errors only."),
+    own_option("Running", "-v", "--verbose", is_flag=True, help="Show a traceback also for errors that you can mend."),
 )
-job_options = _options(
-    _of_configuration("--preset", metavar="NAME", help="Values for a known dataset; see hsmix-gen presets."),
-    _of_configuration("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="YAML file with the same names."),
-    _of_configuration("-o", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the configuration; repeat it for more."),
-    _of_configuration("--seed", type=int, metavar="N", help="Seed of every draw.  [default: 0]"),
-    _of_running("--backend", metavar="ray|serial", help="Who runs the units of work.  [default: ray]"),
-    _of_running("--address", metavar="ADDRESS", help="A running Ray cluster.  [default: Ray is started here]"),
-    _of_running("--workers", type=int, metavar="N", help="Units at work at once.  [default: all processors]"),
-    _of_running("--max-errors", type=int, metavar="N", help="Exit with 1 if more sources were refused.  [default: no limit]"),
-    _of_running("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="Bars, lines or nothing on stderr."),
-    _of_running("--log-format", type=click.Choice(["text", "json"]), default="text", help="json: one object a line on stderr."),
-    _of_running("-q", "--quiet", is_flag=True, help="Warnings and errors only."),
-    _of_running("-v", "--verbose", is_flag=True, help="Show a traceback also for errors that you can mend."),
-)
-cache_option = _of_output(
-    "--cache",
-    type=LOCATION_TEXT,
-    metavar="DIR",
-    help="Feature cache, shared by runs on the same source.  [default: OUTPUT/.hsmix/cache]",
-)
-new_cache_option = _of_output("--cache", required=True, type=LOCATION, metavar="DIR", help="Where the features go.")
-finished_cache_option = _of_source(
-    "--cache", required=True, type=LOCATION, metavar="DIR", help="A cache that prepare finished."
-)
-fresh_option = _of_output("--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
-extend_option = _of_output(
+
+
+def reporting_options(command: _Command) -> _Command:
+    """Give a command the options of how it reports."""
+    return _progress(_log_format(command))
+
+
+def job_options(command: _Command) -> _Command:
+    """Give a command the options that all jobs share besides those of the configuration."""
+    for decorate in reversed(_of_jobs):
+        command = decorate(command)
+    return command
+
+
+fresh_option = own_option("Output", "--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
+extend_option = own_option(
+    "Output",
     "--extend",
     is_flag=True,
     help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.",
 )
-dry_run_option = _of_running(
-    "--dry-run", is_flag=True, help="Only tell counts, bytes and time (measured on a few images)."
-)
+
+
+def cache_option(title: str, text: str) -> Callable[[_Command], _Command]:
+    """Return what gives a command the folder of a cache that it cannot do without."""
+    return own_option(title, "--cache", required=True, type=LOCATION, metavar="DIR", help=text)

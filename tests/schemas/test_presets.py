@@ -1,6 +1,6 @@
 """Named sets of values fit the configuration and say where each value comes from."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -37,14 +37,6 @@ def test_a_summary_fits_on_a_line(kind: str, name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_value_of_a_dataset_tells_its_source(name: str) -> None:
     assert PRESETS[name].sources.keys() == PRESETS[name].values.keys()
-
-
-def test_the_configuration_takes_exactly_these_profiles_and_controls() -> None:
-    profiles = get_args(RunConfig.model_fields["profile"].annotation)
-    controls = [text for part in get_args(RunConfig.model_fields["control"].annotation) for text in get_args(part)]
-
-    assert list(profiles) == list(PROFILES)
-    assert controls == list(CONTROLS)
 
 
 def test_the_paper_profile_is_the_defaults() -> None:

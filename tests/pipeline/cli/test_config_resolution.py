@@ -5,32 +5,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
-from hsmix_gen.pipeline.cli import options
-from hsmix_gen.pipeline.cli.config_resolution import flatten, known_keys, parse_mask_values, resolve
-from hsmix_gen.schemas.config import OPTION_KEYS, RunConfig
+from hsmix_gen.pipeline.cli.config_resolution import known_keys, option_keys, parse_mask_values, resolve
+from hsmix_gen.pipeline.cli.help_sections import TITLES
+from hsmix_gen.pipeline.cli.options import schema_options
+from hsmix_gen.schemas.config import RunConfig, fields
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.presets import PRESETS
 
-
-@click.command
-@options.job_options
-@options.source_options
-@options.feature_options
-@options.mix_options
-@options.cache_option
-@options.fresh_option
-def every_option(**_: Any) -> None:
-    """Carry all options of the command line."""
-
-
-OPTIONS = {
-    param.name: param.help or "" for param in every_option.params if isinstance(param, click.Option) and param.name
-}
-NOT_OF_THE_CONFIGURATION = {"config_file", "overrides", "progress", "log_format", "quiet", "verbose", "fresh"}
+OPTIONS = {str(option.name): option for option in schema_options(TITLES)}
 
 
 def written(folder: Path, text: str) -> Path:
@@ -223,16 +208,16 @@ def test_no_value_of_a_key_raises_anything_but_one_line(key: str) -> None:
 def test_a_resolved_configuration_resolves_to_itself(tmp_path: Path, given: dict[str, Any]) -> None:
     made = resolve(options=given)
 
-    assert resolve(base=flatten(made)) == made
+    assert resolve(base=made.flat()) == made
     assert resolve(file=written(tmp_path, yaml.safe_dump(made.to_dict()))) == made
-    assert resolve(options=flatten(made)) == made
+    assert resolve(options=made.flat()) == made
 
 
 def test_a_name_in_the_base_does_not_bring_back_the_values_it_stood_for() -> None:
     """A cache made with a preset and an option keeps the option."""
     made = resolve(options={"preset": "isic2017", "regions": (5, 9)})
 
-    again = resolve(base=flatten(made), options={"copies": 2})
+    again = resolve(base=made.flat(), options={"copies": 2})
 
     assert (again.preset, again.superpixels.regions, again.mix.copies) == ("isic2017", (5, 9), 2)
 
@@ -257,34 +242,64 @@ def test_a_map_of_mask_values_has_one_form(text: str) -> None:
 
 
 def test_the_keys_are_those_of_a_flat_configuration() -> None:
-    assert known_keys() == list(flatten(RunConfig()))
+    assert known_keys() == list(RunConfig().flat())
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - NOT_OF_THE_CONFIGURATION))
-def test_every_option_of_the_command_line_is_a_key(name: str) -> None:
-    assert OPTION_KEYS.get(name, name) in known_keys()
+def test_the_options_are_those_that_name_a_key() -> None:
+    """The schema alone decides which keys have an option."""
+    assert option_keys().keys() == OPTIONS.keys()
+    assert set(option_keys().values()) <= set(known_keys())
 
 
-def test_every_named_key_is_an_option_of_the_command_line() -> None:
-    assert OPTION_KEYS.keys() <= OPTIONS.keys()
+def test_no_two_options_stand_for_one_name_or_key() -> None:
+    named = [option.name for option in schema_options(TITLES)]
+
+    assert len(set(named)) == len(named) == len(set(option_keys().values()))
 
 
-STATED = {name: found.group(1) for name, text in OPTIONS.items() if (found := re.search(r"\[default: (.*)\]$", text))}
-SPOKEN = {"probabilities": "1/3 each", "cache": "OUTPUT/.hsmix/cache"}
+def test_every_key_says_what_it_is() -> None:
+    """Help and configuration files show these words."""
+    assert [key for key, field, _ in fields() if not field.description] == []
 
 
-@pytest.mark.parametrize("name", sorted(STATED.keys() - NOT_OF_THE_CONFIGURATION - SPOKEN.keys()))
+@pytest.mark.parametrize(
+    ("name", "nargs", "kind", "metavar"),
+    [
+        ("copies", 1, "integer", "K"),
+        ("select", 1, "float", "P"),
+        ("size", 2, "integer", "H W"),
+        ("probabilities", 3, "float", "NONE HARD SOFT"),
+        ("aggregate", 1, "text", "sum|mean"),
+        ("intensity", 1, "text", "NAME"),
+        ("mask_suffix", 1, "text", "TEXT"),
+        ("label_regions", 1, "text", "NAME=V+V,…"),
+        ("compactness", 1, "float", "C"),
+    ],
+)
+def test_an_option_takes_what_the_type_of_its_key_takes(name: str, nargs: int, kind: str, metavar: str) -> None:
+    option = OPTIONS[name]
+
+    assert (option.nargs, option.type.name, option.metavar) == (nargs, kind, metavar)
+
+
+def test_a_list_is_an_option_that_repeats_and_a_choice_of_two_a_pair_of_flags() -> None:
+    assert OPTIONS["format"].multiple
+    assert (OPTIONS["instances"].opts, OPTIONS["instances"].secondary_opts) == (["--instances"], ["--no-instances"])
+
+
+SPOKEN = {"probabilities": "1/3 each", "split": "SOURCE/splits, else the source's own, else 0.8/0.1/0.1"}
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_the_help_states_the_default_of_the_configuration(name: str) -> None:
-    """No default, an empty one, or ``auto`` for splits is told in words; every other is told as it is."""
-    default = flatten(RunConfig())[OPTION_KEYS.get(name, name)]
+    """No default and an empty one are put into words, or go without saying; every other is stated as it is."""
+    default = RunConfig().flat()[option_keys()[name]]
+    stated = re.search(r"  \[default: (.*)\]$", OPTIONS[name].help or "")
 
-    if default in (None, "") or name == "split":
-        assert re.search("[a-z]{3}", STATED[name])
+    if default in (None, ""):
+        assert stated is None or re.search("[a-z]{3}|/", stated[1])
     else:
         values = default if isinstance(default, list) else [default]
-        assert STATED[name] == " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
-
-
-def test_the_help_states_most_defaults() -> None:
-    """Without this, a changed way of writing them would let the test above pass on nothing."""
-    assert len(STATED) > 20
+        plain = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+        assert stated
+        assert stated[1] == SPOKEN.get(name, plain)
