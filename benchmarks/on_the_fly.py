@@ -15,7 +15,8 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
 from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.geometry import transform
-from hsmix_gen.stages.mixing.sample import Parent, Sample, make_sample, needs
+from hsmix_gen.stages.mixing.method import Parent, needs
+from hsmix_gen.stages.mixing.sample import Sample, make_sample
 from hsmix_gen.stages.superpixels import segment
 
 Pixels = npt.NDArray[Any]
@@ -49,9 +50,8 @@ class Pair:
 
 def vectorised(pair: Pair, map_saliency: MapSaliency, mix: MixConfig, *, n_classes: int) -> Sample:
     """Make a sample with the product's own stages; only what its mode needs is computed."""
-    _, with_saliency = needs(pair.plan.mode, mix)
     origins = (pair.a, pair.b)
-    if with_saliency:
+    if needs(pair.plan.mode, mix).saliency:
         maps = list(map_saliency(np.stack([origin.image for origin in origins])))
         labels = [superpixels(origin) for origin in origins]
     else:  # hard mixing asks which superpixels of B are taken and nothing else

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_a
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -14,13 +15,16 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.options import key, option
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 
 if TYPE_CHECKING:
+    MethodName = str
     Profile = str
     Control = str
 else:
+    MethodName = Literal[METHODS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
 
@@ -33,7 +37,14 @@ Layout = Literal[
 SoftEncoding = Literal["npz", "npy", "pair", "png"]
 """Forms of stored soft labels; each is known to ``pipeline.dataset.soft_encoding``."""
 
+_NOW_NAMED = {"superpixel": "hsmix"}
+"""Names that mixing methods had when datasets were made: configurations may use them, and digests keep them."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _name_now(name: Any) -> Any:
+    return _NOW_NAMED.get(name, name) if isinstance(name, str) else name
 
 
 class Section(BaseModel):
@@ -282,9 +293,7 @@ class MixConfig(Section):
         "auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles."
     )
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
-    method: Literal["superpixel", "cutmix", "mixup"] = key(
-        "superpixel", "cutmix and mixup are controls: one rectangle (hard), one lambda (soft)."
-    )
+    method: Annotated[MethodName, BeforeValidator(_name_now)] = option("hsmix", f"Mixing method: {METHODS.listed}.")
     probabilities: tuple[Probability, Probability, Probability] = option(
         (1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each"
     )
@@ -316,12 +325,11 @@ class MixConfig(Section):
             raise ValueError("probabilities must hold one positive number, got 0 0 0")
         if self.lambda_range[0] > self.lambda_range[1]:
             raise ValueError(f"lambda_range must be ordered, got {self.lambda_range}")
-        _, hard, soft = self.probabilities
-        if self.method == "cutmix" and soft > 0:
-            raise ValueError("cutmix has no soft form; use --probabilities NONE HARD 0")
-        if self.method == "mixup" and hard > 0:
-            raise ValueError("mixup has no hard form; use --probabilities NONE 0 SOFT")
-        if self.policy == "paired" and self.method != "superpixel":
+        modes = METHODS.module(self.method).METHOD.modes
+        for mode, number, use in (("hard", 1, "NONE 0 SOFT"), ("soft", 2, "NONE HARD 0")):
+            if self.probabilities[number] > 0 and mode not in modes:
+                raise ValueError(f"{self.method} has no {mode} form; use --probabilities {use}")
+        if self.policy == "paired" and len(modes) < 2:
             raise ValueError(f"policy paired emits hard and soft samples, {self.method} has only one of them")
         return self
 
@@ -440,7 +448,9 @@ class RunConfig(Section):
 
     def of_bytes(self) -> dict[str, Any]:
         """Return the part that decides the bytes of a dataset: all but ``run``, by ``section.key``."""
-        return {name: value for name, value in self.flat().items() if not name.startswith("run.")}
+        first_names = {now: first for first, now in _NOW_NAMED.items()}
+        flat = {name: value for name, value in self.flat().items() if not name.startswith("run.")}
+        return flat | {"mix.method": first_names.get(self.mix.method, self.mix.method)}
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -16,6 +16,7 @@ ROOMS = (
     "stages/saliency",
     "stages/planning",
     "stages/mixing",
+    "stages/mixing/methods",
     "pipeline/files",
     "pipeline/execution",
     "pipeline/decoders",

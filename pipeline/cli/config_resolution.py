@@ -9,8 +9,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hsmix_gen.schemas.config import SECTIONS, RunConfig, fields
+from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, fields
 from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.options import option_of
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
 
@@ -50,10 +51,11 @@ def resolve(
     for text in overrides:
         given |= _from_override(text)
     given |= {_key(name, "option"): value for name, value in (options or {}).items() if value is not None}
-    layered: Flat = dict(base or {})
+    named: Flat = {}
     for kind, known in _NAMED.items():
-        layered |= _named_values(kind, given.get(kind), known)
-    return _checked(layered | given)
+        named |= _named_values(kind, given.get(kind), known)
+    chosen = named | given
+    return _checked({**(base or {}), **_chances(chosen), **chosen})
 
 
 def check_features_kept(config: RunConfig, made_with: Flat, cache: Path) -> None:
@@ -118,6 +120,15 @@ def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if not isinstance(name, str) or name not in known:
         raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{_nearest(str(name), known)}")
     return dict(known[name].values)
+
+
+def _chances(chosen: Flat) -> Flat:
+    """Return the chances of the modes of a chosen method that lacks one; as many samples stay unmixed as by default."""
+    method = chosen.get("mix.method")
+    if method not in METHODS.names or len(modes := METHODS.module(method).METHOD.modes) > 1:
+        return {}
+    unmixed, *mixed = MixConfig.model_fields["probabilities"].default
+    return {"mix.probabilities": (unmixed, *(sum(mixed) * (mode in modes) for mode in ("hard", "soft")))}
 
 
 def _from_file(path: Path) -> Flat:

@@ -6,6 +6,10 @@ import yaml
 
 from hsmix_gen.pipeline.dataset.soft_encoding import PAIR_NAMES, soft_encoding_of, soft_member
 from hsmix_gen.pipeline.mixing.card_snippets import TORCH_LOOP, WEBDATASET_READER, trainer_templates
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.families import METHODS
+from hsmix_gen.schemas.records import MODES
+from hsmix_gen.stages.mixing.method import needs
 
 WEBDATASET_SNIPPET = f"{WEBDATASET_READER}{TORCH_LOOP}"
 
@@ -160,7 +164,7 @@ def card_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     header = yaml.safe_dump(_header(dataset), sort_keys=False, allow_unicode=True)
     loaders, trainers = (_blocks(texts) for texts in (snippets(dataset), trainer_snippets(dataset)))
     loading = f"## Loading\n\n{loaders}\n## Training\n\n{trainers}"
-    return f"---\n{header}---\n\n{_body(dataset, run)}\n{loading}\n{_PITFALLS}\n{_CITATION}"
+    return f"---\n{header}---\n\n{_body(dataset, run)}\n{loading}\n{_PITFALLS}\n{_citation(run)}"
 
 
 def _blocks(texts: dict[str, str]) -> str:
@@ -215,7 +219,7 @@ def _struct(arrays: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
-    mix = run["config"]["mix"]
+    mix = MixConfig.model_validate(run["config"]["mix"])
     height, width = dataset["size"]
     rows = "\n".join(
         f"| {name} | {split['images']} | {split['samples']} | {split['shards']} |"
@@ -226,7 +230,8 @@ def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     modes = ", ".join(f"{count} {mode}" for mode, count in run["modes"].items())
     return f"""# {dataset["name"]}
 
-Images and masks mixed by superpixels and saliency with hsmix-gen {run["versions"]["hsmix-gen"]}.
+Images and masks mixed by `{mix.method}` with hsmix-gen {run["versions"]["hsmix-gen"]}.
+{METHODS.summary(mix.method)}.
 Training samples are mixed ({modes}); validation and test images are passed through. ![preview](preview.png)
 
 | split | images | samples | shards |
@@ -237,11 +242,18 @@ Training samples are mixed ({modes}); validation and test images are passed thro
 - Members of a sample: {members}.
   {_label_text(dataset)}
 {_reader_text(dataset)}
-- Profile {run["config"]["profile"]}, policy {mix["policy"]}, {mix["copies"]} copies,
-  selection probability {mix["select"]}, saliency {run["saliency"]["backend"]}, seed {run["seed"]}.
+- Profile {run["config"]["profile"]}, policy {mix.policy}, {mix.copies} copies, seed {run["seed"]}\
+{_features_text(mix, run)}.
   Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
 - {run["refused"]["total"]} of {run["sources"]} sources were refused; see `refused.csv`.
 """
+
+
+def _features_text(mix: MixConfig, run: dict[str, Any]) -> str:
+    """Return what the samples depend on besides images and masks."""
+    needed = [needs(mode, mix) for mode, chance in zip(MODES, mix.probabilities, strict=True) if chance > 0]
+    select = f",\n  selection probability {mix.select}" if any(one.superpixels for one in needed) else ""
+    return select + (f", saliency {run['saliency']['backend']}" if any(one.saliency for one in needed) else "")
 
 
 def _label_text(dataset: dict[str, Any]) -> str:
@@ -280,6 +292,12 @@ def _reader_text(dataset: dict[str, Any]) -> str:
     )
 
 
+def _citation(run: dict[str, Any]) -> str:
+    methods = dict.fromkeys((run["config"]["mix"]["method"], _HSMIX))
+    papers = "\n\n".join(f"{METHODS.module(name).METHOD.paper}." for name in methods)
+    return f"## Citation\n\n{papers}\n"
+
+
 def _size_category(count: int) -> str:
     for limit, name in (
         (1_000, "n<1K"),
@@ -302,8 +320,5 @@ _PITFALLS = """## Pitfalls
 - MONAI's `PILReader` exchanges rows and columns unless it is given `reverse_indexing=False`.
 """
 
-_CITATION = """## Citation
-
-Sun, Dornaika, Barrena: HSMix: Hard and Soft Mixing Data Augmentation for Medical Image Segmentation.
-Information Fusion, doi:10.1016/j.inffus.2024.102741, arXiv:2511.17614.
-"""
+_HSMIX = "hsmix"
+"""The method that this program was made for; its paper is cited in all cards."""

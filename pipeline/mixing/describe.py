@@ -115,6 +115,7 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
         "channels": facts.channels,
         "dtype": facts.dtype,
         "intensity": asdict(facts.intensity),
+        "method": config.mix.method,
         "members": member_names(facts.channels, facts.dtype, config.output.soft_encoding),
         "soft": describe_soft(config.output.soft_encoding, facts),
         "splits": {

@@ -17,7 +17,8 @@ from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
 from hsmix_gen.stages.imaging.standardise import stored_spacing
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
-from hsmix_gen.stages.mixing.sample import Parent, Sample, make_sample, needs
+from hsmix_gen.stages.mixing.method import Parent, needs
+from hsmix_gen.stages.mixing.sample import Sample, make_sample
 
 KEPT_BYTES = 512 * 2**20
 """Memory per process for rows of the cache: the features of some 1,300 RGB images of 224 x 224."""
@@ -114,7 +115,8 @@ def make_one(
     a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
-    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=needs(plan.mode, mix)[0])
+    uses_superpixels = needs(plan.mode, mix).superpixels
+    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=uses_superpixels)
     members = sample_members.encode_members(sample.mixed, row.provenance(), soft_encoding)
     image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
     return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
@@ -124,15 +126,15 @@ def read_parent(
     cache: FeatureCache, layers: Layers, plan: SamplePlan, row: int, draw: ParentDraw, mix: MixConfig
 ) -> Parent:
     """Return a parent from the cache, turned as drawn."""
-    with_superpixels, with_saliency = needs(plan.mode, mix)
+    needed = needs(plan.mode, mix)
     size = layers.facts.size
     parent = Parent(
         image=cache.read(layers.images, "image", row),
         mask=cache.read(layers.images, "mask", row),
         labels=cache.read(layers.superpixels, "labels", row, draw.variant)
-        if with_superpixels
+        if needed.superpixels
         else np.zeros(size, dtype=np.uint16),
-        saliency=cache.read(layers.saliency, "saliency", row) if with_saliency else np.zeros(size, dtype=np.uint8),
+        saliency=cache.read(layers.saliency, "saliency", row) if needed.saliency else np.zeros(size, dtype=np.uint8),
     )
     return parent.turned(draw.transform)
 

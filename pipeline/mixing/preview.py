@@ -16,7 +16,8 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import IGNORE, SamplePlan
 from hsmix_gen.stages.labels.labels import SoftLabel, collapse
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
-from hsmix_gen.stages.mixing.sample import Parent, Sample
+from hsmix_gen.stages.mixing.method import Parent
+from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.planning.pairing import Plan
 
 PANELS = ("A", "B", "superpixels of B", "saliency of B", "mix", "mask", "soft mask")

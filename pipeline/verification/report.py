@@ -33,6 +33,8 @@ class Report:
     depth: Depth
     checked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    method: str = ""
+    """The mixing method that made the samples; empty where it is not recorded."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""
@@ -41,11 +43,12 @@ class Report:
     def text(self) -> str:
         """Return the report for people."""
         checked = ", ".join(f"{count} {kind}" for kind, count in self.checked.items())
+        left_out = _LEFT_OUT[self.depth] + (f"; mixed by {self.method}" if self.method else "")
         if not self.problems:
-            return f"{self.root} is sound at depth {self.depth}: {checked} checked{_LEFT_OUT[self.depth]}"
+            return f"{self.root} is sound at depth {self.depth}: {checked} checked{left_out}"
         shown = [f"problem: {problem}" for problem in self.problems[:_SHOWN]]
         more = len(self.problems) - _SHOWN
         tail = [f"and {more} more problems; --json lists all"] if more > 0 else []
         count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
-        end = f"{self.root} has {count} at depth {self.depth}; {checked} checked{_LEFT_OUT[self.depth]}"
+        end = f"{self.root} has {count} at depth {self.depth}; {checked} checked{left_out}"
         return "\n".join([*shown, *tail, end])

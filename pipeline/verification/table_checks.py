@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.files.tables import read_sources
 from hsmix_gen.pipeline.verification.file_checks import ListedFiles
 from hsmix_gen.pipeline.verification.report import Report
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import ManifestRow, SourceRecord
 
 
@@ -19,6 +20,7 @@ def check_tables(root: Path, files: ListedFiles, rows: Sequence[ManifestRow], re
     """Check the manifest against ``dataset.json``, itself and the sources."""
     _check_keys(rows, report)
     _check_counts(files, rows, report)
+    _check_modes(rows, report)
     _check_leakage(root, rows, report)
 
 
@@ -50,6 +52,19 @@ def _check_counts(files: ListedFiles, rows: Sequence[ManifestRow], report: Repor
             f"{form} has no shard {split} {number}, of which {MANIFEST} has {shards[split, number]} rows"
             for split, number in sorted(shards.keys() - listed.keys())
         ]
+
+
+def _check_modes(rows: Sequence[ManifestRow], report: Report) -> None:
+    """Check that samples are unmixed, or of a mode that the recorded method has."""
+    if not report.method:
+        return
+    if report.method not in METHODS.names:
+        known = ", ".join(METHODS.names)
+        report.problems.append(f"dataset.json names the mixing method {report.method}, known are {known}")
+        return
+    modes = ("none", *METHODS.module(report.method).METHOD.modes)
+    wrong = [f"{row.key} is {row.mode}, {report.method} has no such samples" for row in rows if row.mode not in modes]
+    report.problems += [f"{MANIFEST}: {problem}" for problem in wrong]
 
 
 def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> None:

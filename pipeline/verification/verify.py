@@ -40,6 +40,7 @@ def verify_output(root: Path, *, depth: Depth = "samples", replays: int = 0, cac
     for fold in folds:
         found = verify_output(fold, depth=depth, replays=replays, cache=cache)
         report.checked.update(found.checked)
+        report.method = found.method
         report.problems += [f"{fold.name}: {problem}" for problem in found.problems]
     if not folds:
         _check_dataset(root, report, replays, cache)
@@ -49,6 +50,7 @@ def verify_output(root: Path, *, depth: Depth = "samples", replays: int = 0, cac
 def _check_dataset(root: Path, report: Report, replays: int, cache: Path | None) -> None:
     # What cannot be read at all ends the check, before hours are spent on checksums.
     dataset = read_dataset(root)
+    report.method = dataset.get("method", "")
     files = ListedFiles.of(root, dataset)
     if report.depth == "names":
         check_names(root, files, count_manifest(root / MANIFEST), report)

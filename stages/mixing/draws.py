@@ -1,4 +1,4 @@
-"""All chance of one sample: which variants, turns, superpixels and weights; computed before any pixel is mixed."""
+"""Chance that several methods share: which variants, turns and superpixels, and weights by superpixel."""
 
 from dataclasses import dataclass
 
@@ -42,32 +42,3 @@ def draw_selection(seed: int, n_regions: int, probability: float) -> npt.NDArray
 def draw_weights(seed: int, n_regions: int) -> npt.NDArray[np.float64]:
     """Draw a uniform lambda for each superpixel of B: the published random variant, Beta(1, 1), (n_regions,)."""
     return generator_for(seed, "weights").random(n_regions)
-
-
-def draw_rectangle(seed: int, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Draw the (H, W) bool rectangle of CutMix [1]_: area share uniform, centre uniform, cut at the border.
-
-    References
-    ----------
-    .. [1] Yun et al., "CutMix", ICCV 2019, doi:10.1109/ICCV.2019.00612.
-    """
-    rng = generator_for(seed, "rectangle")
-    share = float(np.sqrt(rng.random()))
-    centre = (rng.random() * size[0], rng.random() * size[1])
-    inside = np.zeros(size, dtype=bool)
-    bounds = [
-        slice(max(0, round(middle - share * length / 2)), min(length, round(middle + share * length / 2)))
-        for middle, length in zip(centre, size, strict=True)
-    ]
-    inside[bounds[0], bounds[1]] = True
-    return inside
-
-
-def draw_lambda(seed: int) -> float:
-    """Draw the single lambda of Mixup [1]_ with alpha = 1.
-
-    References
-    ----------
-    .. [1] Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018, arXiv:1710.09412.
-    """
-    return float(generator_for(seed, "lambda").random())

@@ -64,6 +64,29 @@ def test_a_control_sets_its_values_and_an_option_goes_before_it() -> None:
     assert resolve(options={"control": "hard-only", "probabilities": (1, 1, 0)}).mix.probabilities == (1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("method", "chances"),
+    [("cutmix", (1 / 3, 2 / 3, 0)), ("mixup", (1 / 3, 0, 2 / 3)), ("hsmix", (1 / 3, 1 / 3, 1 / 3))],
+)
+def test_a_method_gets_the_chance_of_a_mode_that_it_lacks(method: str, chances: tuple[float, ...]) -> None:
+    """Else each of them would be refused until three numbers are given as well."""
+    assert resolve(options={"method": method}).mix.probabilities == chances
+    assert resolve(base=RunConfig().flat(), options={"method": method}).mix.probabilities == chances
+
+
+def test_chances_that_are_given_stay_as_they_are() -> None:
+    assert resolve(options={"method": "cutmix", "control": "none"}).mix.probabilities == (1, 0, 0)
+    assert "cutmix has no soft form" in refused(options={"method": "cutmix", "probabilities": (0, 0.5, 0.5)})
+
+
+def test_the_first_name_of_a_method_is_taken_and_stays_in_digests() -> None:
+    """Configurations and datasets that were made before it was renamed keep their meaning and their identity."""
+    made = resolve(overrides=["mix.method=superpixel"])
+
+    assert made == RunConfig()
+    assert (made.flat()["mix.method"], made.of_bytes()["mix.method"]) == ("hsmix", "superpixel")
+
+
 def test_profile_and_control_apply_together() -> None:
     made = resolve(options={"profile": "robust", "control": "square-grid"})
 

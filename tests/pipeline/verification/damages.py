@@ -264,6 +264,16 @@ def mix_with_itself(output: Path) -> None:
     forge_manifest(output, same)
 
 
+def name_a_method_without_hard_samples(output: Path) -> None:
+    change_json(output, "dataset.json", lambda dataset: dataset.update(method="mixup"))
+    forge(output)
+
+
+def name_an_unknown_method(output: Path) -> None:
+    change_json(output, "dataset.json", lambda dataset: dataset.update(method="blend"))
+    forge(output)
+
+
 def share_a_picture(output: Path) -> None:
     def share(rows: list[dict[str, Any]]) -> None:
         first_row(rows, split="val").update(image_sha256=first_row(rows, split="train")["image_sha256"])
@@ -406,6 +416,8 @@ FOUND: dict[str, dict[Spoil, tuple[str, ...]]] = {
         share_a_group: ("leakage: group", "train and val"),
         share_a_picture: ("leakage: image content", "train and val"),
         mix_with_itself: ("both parents are case_0",),
+        name_a_method_without_hard_samples: ("manifest.parquet: train-", " is hard, mixup has no such samples"),
+        name_an_unknown_method: ("dataset.json names the mixing method blend, known are cutmix, hsmix, mixup",),
     },
     "samples": {
         repeat_a_sample: (f"{TAR}: sample", "occurs twice in webdataset"),

@@ -109,7 +109,7 @@ def test_default_is_the_whole_check_and_tells_what_it_checked(made: Path, run_cl
     report = json.loads(data.stdout)
     assert (text.exit_code, data.exit_code) == (0, 0), text.stdout
     assert f"{made} is sound at depth samples: {SAMPLES} manifest rows, " in text.stdout
-    assert (report["sound"], report["problems"], report["depth"]) == (True, [], "samples")
+    assert (report["sound"], report["problems"], report["depth"], report["method"]) == (True, [], "samples", "hsmix")
     assert report["checked"] == {
         "manifest rows": SAMPLES,
         "files": 2 * (SHARDS + 1 + 1) + 3 * SAMPLES,
@@ -140,7 +140,7 @@ def test_report_names_its_depth_and_what_was_left_out(
 
     assert text.exit_code == 0, text.stdout
     assert text.stdout.startswith(f"{made} is sound at depth {depth}: ")
-    assert text.stdout.endswith(f" checked{left_out}\n")
+    assert text.stdout.endswith(f" checked{left_out}; mixed by hsmix\n")
     assert report["depth"] == depth
     assert {"checksums", "parents for leakage", "samples"} - report["checked"].keys() == unread
 

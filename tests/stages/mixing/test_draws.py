@@ -18,7 +18,6 @@ def test_the_draws_of_one_key_are_pinned() -> None:
     """If this fails, datasets change for an equal seed: say so in the subject of the commit."""
     assert parent(1, "a") == draws.ParentDraw(variant=0, transform=7)
     assert np.flatnonzero(draws.draw_selection(1, 20, 0.2)).tolist() == [4, 10, 11, 12, 13, 15]
-    assert draws.draw_lambda(1) == 0.5001520050067679
 
 
 def test_both_parents_are_drawn_apart() -> None:
@@ -85,40 +84,3 @@ def test_random_weights_are_uniform() -> None:
 
     assert weights.shape == (2000,)
     assert np.abs(np.quantile(weights, [0.1, 0.5, 0.9]) - [0.1, 0.5, 0.9]).max() < 0.04
-
-
-@pytest.mark.parametrize("size", [(16, 16), (20, 50)])
-def test_a_rectangle_is_one_rectangle(size: tuple[int, int]) -> None:
-    for seed in range(50):
-        inside = draws.draw_rectangle(seed, size)
-        rows, columns = inside.any(axis=1), inside.any(axis=0)
-
-        assert inside.shape == size
-        np.testing.assert_array_equal(inside, np.outer(rows, columns))
-        assert all(np.abs(np.diff(line.astype(int))).sum() <= 2 for line in (rows, columns))
-
-
-def test_a_rectangle_has_the_shape_of_the_image_where_no_border_cuts_it() -> None:
-    size = (100, 200)
-    uncut = [
-        (inside.any(axis=1).sum(), inside.any(axis=0).sum())
-        for inside in (draws.draw_rectangle(seed, size) for seed in range(200))
-        if inside.any() and not (inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
-    ]
-
-    assert len(uncut) > 10
-    assert all(abs(2 * height - width) <= 3 for height, width in uncut)
-
-
-def test_the_area_of_rectangles_before_the_cut_is_uniform() -> None:
-    """The side is the root of a uniform number; the border takes its part, so the mean is less than one half."""
-    shares = [draws.draw_rectangle(seed, (40, 40)).mean() for seed in range(400)]
-
-    assert 0.25 < float(np.mean(shares)) < 0.4
-    assert max(shares) > 0.85
-
-
-def test_one_lambda_is_uniform_over_samples() -> None:
-    drawn = [draws.draw_lambda(seed) for seed in range(1000)]
-
-    assert np.abs(np.quantile(drawn, [0.1, 0.5, 0.9]) - [0.1, 0.5, 0.9]).max() < 0.05

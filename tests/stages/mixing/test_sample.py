@@ -14,7 +14,10 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode, SamplePlan
 from hsmix_gen.stages.mixing import draws
 from hsmix_gen.stages.mixing.geometry import transform
-from hsmix_gen.stages.mixing.sample import Parent, Sample, make_sample, needs
+from hsmix_gen.stages.mixing.method import Needs, Parent, needs
+from hsmix_gen.stages.mixing.methods import cutmix, mixup
+from hsmix_gen.stages.mixing.sample import Sample, make_sample
+from hsmix_gen.stages.randomness import generator_for
 
 Rows = list[list[int]]
 
@@ -309,7 +312,7 @@ def test_cutmix_pastes_its_rectangle() -> None:
 
     sample = made("hard", a, b, seed=3, method="cutmix", probabilities=(0, 1, 0))
 
-    inside = draws.draw_rectangle(3, (16, 16))
+    inside = cutmix.draw_rectangle(generator_for(3, "rectangle"), (16, 16))
     assert inside.any()
     np.testing.assert_array_equal(sample.mixed.image[..., 0], np.where(inside, 255, 0))
     np.testing.assert_array_equal(sample.mixed.mask, inside)
@@ -319,7 +322,7 @@ def test_cutmix_pastes_its_rectangle() -> None:
 def test_mixup_has_one_lambda() -> None:
     sample = made("soft", black(TWO, MARKED), white(TWO, MARKED), seed=3, method="mixup", probabilities=(0, 0, 1))
 
-    assert set(sample.weight_b.ravel().tolist()) == {round(draws.draw_lambda(3) * 255)}
+    assert set(sample.weight_b.ravel().tolist()) == {round(mixup.draw_lambda(generator_for(3, "lambda")) * 255)}
     assert sample.n_regions is None
 
 
@@ -383,15 +386,15 @@ def test_turning_both_parents_turns_the_sample(mode: Mode, number: int) -> None:
 @pytest.mark.parametrize(
     ("mode", "mix", "expected"),
     [
-        ("none", {}, (False, False)),
-        ("hard", {}, (True, False)),
-        ("soft", {}, (True, True)),
-        ("soft", {"weight": "random"}, (True, False)),
-        ("hard", {"method": "cutmix", "probabilities": (0, 1, 0)}, (False, False)),
-        ("soft", {"method": "mixup", "probabilities": (0, 0, 1)}, (False, False)),
+        ("none", {}, Needs()),
+        ("hard", {}, Needs(superpixels=True)),
+        ("soft", {}, Needs(superpixels=True, saliency=True)),
+        ("soft", {"weight": "random"}, Needs(superpixels=True)),
+        ("hard", {"method": "cutmix", "probabilities": (0, 1, 0)}, Needs()),
+        ("soft", {"method": "mixup", "probabilities": (0, 0, 1)}, Needs()),
     ],
 )
-def test_features_are_needed_where_they_are_used(mode: str, mix: dict[str, Any], expected: tuple[bool, bool]) -> None:
+def test_features_are_needed_where_they_are_used(mode: Mode, mix: dict[str, Any], expected: Needs) -> None:
     assert needs(mode, MixConfig.model_validate(mix)) == expected
 
 

@@ -1,0 +1,141 @@
+"""What a mixing method is given and what it returns; each is a module in `stages.mixing.methods`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas import arrays
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.families import METHODS
+from hsmix_gen.schemas.records import Mode
+from hsmix_gen.stages.mixing.geometry import transform
+from hsmix_gen.stages.randomness import generator_for
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The features of one source, turned and flipped as drawn for one sample.
+
+    Attributes
+    ----------
+    image : (H, W, C)
+    mask : (H, W) or (H, W, K) uint8
+        Class ids, or the channels of a multi-label mask.
+    labels : (H, W) uint16
+        Superpixels of the drawn variant; zeros where the method does not need them.
+    saliency : (H, W) uint8
+        Zeros where the method does not need it.
+    """
+
+    image: arrays.Image
+    mask: arrays.AnyMask
+    labels: arrays.Labels
+    saliency: arrays.Saliency
+
+    def turned(self, number: int) -> "Parent":
+        """Return the same parent under transform `number`."""
+        if number == 0:
+            return self
+        return Parent(
+            transform(self.image, number),
+            transform(self.mask, number),
+            transform(self.labels, number),
+            transform(self.saliency, number),
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The parents of a sample, already turned, and all else that their mix may depend on.
+
+    Attributes
+    ----------
+    mode : {"hard", "soft"}
+    seed : int
+        Key of the sample's generators.
+    mix : MixConfig
+    n_classes : int
+        Classes, background included, or the channels of a multi-label mask.
+    """
+
+    a: Parent
+    b: Parent
+    mode: Mode
+    seed: int
+    mix: MixConfig
+    n_classes: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.a.mask.shape[:2]
+        return height, width
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Return the sample's generator for a purpose; those of two purposes are independent."""
+        return generator_for(self.seed, purpose)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where and how much of B enters, with what provenance keeps of it.
+
+    Attributes
+    ----------
+    weight_b : (H, W) uint8 or bool
+        Lambda, the weight of B, in 255ths; of hard mixing whether a pixel is B's.
+    flags : collection of str
+        What is special about the sample.
+    n_regions : int or None
+        Regions that the mixed image has, of methods that have regions.
+    select_p : float or None
+        Chance with which each superpixel of B was taken, of methods that draw them.
+    """
+
+    weight_b: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]
+    flags: Collection[str] = ()
+    n_regions: int | None = None
+    select_p: float | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method reads of the cache besides images and masks."""
+
+    superpixels: bool = False
+    saliency: bool = False
+
+
+class Method(ABC):
+    """A way of mixing two images.
+
+    Its module holds one as ``METHOD``; the first line of the module's docstring says what it does.
+    """
+
+    paper: ClassVar[str]
+    """Authors, title and place, with DOI or arXiv number."""
+    modes: ClassVar[tuple[Mode, ...]]
+    """Of ``hard`` (each pixel is one parent's) and ``soft`` (blended)."""
+
+    def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - most need the same in all modes
+        """Return what the mix of a mode reads; without an answer of its own a method reads images and masks only."""
+        return Needs()
+
+    @abstractmethod
+    def weigh(self, pair: Pair) -> Weights:
+        """Return the weights of a pair; equal pairs give equal weights, and the pair is not changed."""
+
+
+def method_of(mix: MixConfig) -> Method:
+    """Return the method that a configuration names."""
+    method: Method = METHODS.module(mix.method).METHOD
+    return method
+
+
+def needs(mode: Mode, mix: MixConfig) -> Needs:
+    """Return what samples of a mode read of their parents; unmixed ones read neither superpixels nor saliency."""
+    return Needs() if mode == "none" else method_of(mix).needs(mode, mix)
