@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from hsmix_gen.pipeline.cli.config_resolution import resolve
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.precomputed_maps import read_map
 from hsmix_gen.pipeline.jobs.run import run_prepare
-from hsmix_gen.stages.randomness import generator_for
-from hsmix_gen.stages.saliency import quality, static_saliency
+from hsmix_gen.schemas.families import BACKENDS
+from hsmix_gen.stages.saliency import quality
+from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
 from hsmix_gen.stages.superpixels import square_grid
 
 SYNTHETIC_IMAGES = 96
@@ -93,19 +96,25 @@ def _with_grids(
             yield labels, square_grid(mask.shape, n_regions=int(labels.max()) + 1), mask
 
 
+def _mapped(map_of: Callable[[Subject], Map], prepared: Prepared, row: int) -> Map:
+    """Return the map of a cached image by a backend that needs no network."""
+    layers = prepared.layers
+    image = partial(FeatureCache(layers.root).read, layers.images, "image", row)
+    brought = partial(read_map, layers.root, prepared.records[row].id)
+    return map_of(Subject(prepared.records[row].id, layers.facts.size, image, brought))
+
+
 def _measure_saliency(prepared: Prepared, rows: list[int]) -> float:
     """Print the AUC of every backend over some images; return that of Grad-CAM."""
-    layers, records = prepared.layers, prepared.records
+    layers = prepared.layers
     cache = FeatureCache(layers.root)
     backends: dict[str, Callable[[int], npt.NDArray[Any]]] = {
-        "gradcam": lambda row: cache.read(layers.saliency, "saliency", row),
-        "fine_grained": lambda row: static_saliency.fine_grained(cache.read(layers.images, "image", row)),
-        "spectral_residual": lambda row: static_saliency.spectral_residual(cache.read(layers.images, "image", row)),
-        "uniform": lambda _: static_saliency.uniform(layers.facts.size),
-        "random": lambda row: static_saliency.random_field(
-            layers.facts.size, generator_for(0, "saliency", records[row].id)
-        ),
+        "gradcam": lambda row: cache.read(layers.saliency, "saliency", row)
     }
+    for name in BACKENDS.names:
+        backend: Backend = BACKENDS.module(name).BACKEND
+        if backend.map_of is not None and not backend.takes_maps:
+            backends[name] = partial(_mapped, backend.map_of, prepared)
     masks = {row: cache.read(layers.images, "mask", row) for row in rows}
     aucs = {}
     for name, make_map in backends.items():

@@ -36,7 +36,7 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import Mode, SamplePlan
 from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.randomness import generator_for
-from hsmix_gen.stages.saliency import static_saliency
+from hsmix_gen.stages.saliency.backends.fine_grained import fine_grained
 from hsmix_gen.stages.saliency.gradcam import GradCamSaliency
 from hsmix_gen.stages.superpixels import stratified_counts
 
@@ -112,7 +112,7 @@ class Workshop:
     @staticmethod
     def fine_grained(images: Pixels) -> Pixels:
         """Return the maps of the fastest static backend that the published code uses, (N, H, W) uint8."""
-        return quantised(np.stack([static_saliency.fine_grained(image) for image in images]))
+        return quantised(np.stack([fine_grained(image) for image in images]))
 
     def task(self, mode: Mode, n_samples: int) -> ShardTask:
         """Return a shard of at most so many samples of one mode; each image is parent of one of them.

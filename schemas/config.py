@@ -15,15 +15,17 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import METHODS
-from hsmix_gen.schemas.options import key, option
+from hsmix_gen.schemas.families import BACKENDS, METHODS
+from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 
 if TYPE_CHECKING:
+    Backend = str
     MethodName = str
     Profile = str
     Control = str
 else:
+    Backend = Literal[BACKENDS.names]
     MethodName = Literal[METHODS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
@@ -231,9 +233,9 @@ class SaliencyConfig(Section):
     """What decides how strongly each region is blended in soft mixing."""
 
     title = "Superpixels and saliency"
-    backend: Literal["gradcam", "fine_grained", "spectral_residual", "precomputed", "uniform", "random"] = option(
+    backend: Backend = option(
         "gradcam",
-        "gradcam, fine_grained, spectral_residual, precomputed, uniform or random.",
+        f"How saliency is found: {BACKENDS.listed}.",
         "BACKEND",
         name="saliency",
     )
@@ -270,18 +272,24 @@ class SaliencyConfig(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.backend == "precomputed" and self.folder is None:
-            raise ValueError("saliency precomputed needs a folder of maps; give --saliency-dir DIR")
-        if self.folder is not None and self.backend != "precomputed":
-            raise ValueError(
-                f"saliency_dir is read by the precomputed backend only, got {self.backend}; add --saliency precomputed"
-            )
-        given = [name for name in ("model", "weights", "layer", "output_key") if getattr(self, name) is not None]
-        if given and self.backend != "gradcam":
-            raise ValueError(f"{given[0]} is used by Grad-CAM only, got saliency {self.backend}; drop one of them")
+        own = {name: BACKENDS.module(name).BACKEND for name in BACKENDS.names}
+        for name in own[self.backend].required:
+            if getattr(self, name) is None:
+                raise ValueError(f"saliency {self.backend} needs a value of {self._option(name)}; add it")
+        for name in dict.fromkeys(name for backend in own.values() for name in backend.options):
+            if getattr(self, name) is not None and name not in own[self.backend].options:
+                using = " or ".join(known for known, backend in own.items() if name in backend.options)
+                raise ValueError(
+                    f"{self._option(name)} is used by saliency {using} only, got {self.backend}; drop one of them"
+                )
         if self.weights is not None and self.model is None:
             raise ValueError("weights need the network they belong to; add --model MODULE:CALLABLE")
         return self
+
+    @classmethod
+    def _option(cls, name: str) -> str:
+        option = option_of(cls.model_fields[name])
+        return f"--{(option.name if option else '') or name}".replace("_", "-")
 
 
 class MixConfig(Section):

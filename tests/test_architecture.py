@@ -14,6 +14,7 @@ ROOMS = (
     "stages/labels",
     "stages/imaging",
     "stages/saliency",
+    "stages/saliency/backends",
     "stages/planning",
     "stages/mixing",
     "stages/mixing/methods",

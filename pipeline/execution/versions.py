@@ -8,8 +8,6 @@ IMAGES = (
     "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pycocotools",
 )  # fmt: skip
 SUPERPIXELS = ("scikit-image", "scipy", "numpy")
-STATIC_SALIENCY = ("numpy", "scipy", "pillow")
-GRADCAM = ("torch", "grad-cam", "monai", "numpy")
 SHARDS = ("hsmix-gen", "numpy", "scipy", "imagecodecs", "pyarrow")
 REPORTED = (
     "hsmix-gen",

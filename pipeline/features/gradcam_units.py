@@ -115,7 +115,7 @@ class GradCam:
                 f"Grad-CAM at layer {record['layer']} agrees little with the masks (mean AUC {auc:.2f} on training "
                 f"images, chance is 0.5); try another --layer, a better --model or --saliency fine_grained"
             )
-        return {"backend": "gradcam", **record}
+        return {"backend": self._config.saliency.backend, **record}
 
 
 class GradCamWorker:

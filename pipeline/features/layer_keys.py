@@ -15,10 +15,10 @@ from hsmix_gen.pipeline.sources.source_records import content_digest, per_fold
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.stages.saliency.backend import backend_of
 
 IMAGES_VERSION = 2
 SUPERPIXELS_VERSION = 2
-SALIENCY_VERSION = 1
 """Raised whenever an algorithm of ours gives other bytes for the same input."""
 
 
@@ -82,18 +82,17 @@ def name_layers(
 def _saliency_key(
     records: Sequence[SourceRecord], config: RunConfig, earlier: Layers | None, *, gpu: bool
 ) -> dict[str, Any]:
-    saliency = config.saliency
-    key: dict[str, Any] = {"version": SALIENCY_VERSION, "backend": saliency.backend}
-    if saliency.backend == "precomputed":
-        return {
-            **key,
-            "maps": precomputed_maps.folder_digest(location(saliency.folder or ""), [r.id for r in records]),
-        }
-    if saliency.backend != "gradcam":
-        return {**key, "libraries": versions.versions_of(versions.STATIC_SALIENCY)}
+    saliency, backend = config.saliency, backend_of(config.saliency)
+    key: dict[str, Any] = {"version": backend.version, "backend": saliency.backend}
+    if backend.libraries:
+        key["libraries"] = versions.versions_of(backend.libraries)
+    if backend.takes_maps:
+        key["maps"] = precomputed_maps.folder_digest(location(saliency.folder or ""), [r.id for r in records])
+    if not backend.has_network:
+        return key
     # Float sums differ in their last bits between processors and GPUs.
-    key |= {"device": "gpu" if gpu else "cpu", "libraries": versions.versions_of(versions.GRADCAM)}
-    key |= {"config": _gradcam_settings(saliency), "seed": config.seed}
+    key["device"] = "gpu" if gpu else "cpu"
+    key |= {"config": _network_settings(saliency), "seed": config.seed}
     if saliency.weights is not None:
         key["weights"] = sha256_of_file(here(location(saliency.weights)))
     if earlier is not None:
@@ -102,5 +101,5 @@ def _saliency_key(
     return {**key, "splits": [record.split for record in records]}
 
 
-def _gradcam_settings(saliency: SaliencyConfig) -> dict[str, Any]:
+def _network_settings(saliency: SaliencyConfig) -> dict[str, Any]:
     return saliency.model_dump(mode="json", exclude={"weights", "folder", "backend"})

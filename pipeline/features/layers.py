@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from hsmix_gen.schemas.config import SaliencyConfig, SuperpixelsConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Refusal, SourceRecord
 from hsmix_gen.stages.randomness import generator_for
-from hsmix_gen.stages.saliency import static_saliency
+from hsmix_gen.stages.saliency.backend import Subject, backend_of
 from hsmix_gen.stages.superpixels import body_of, segment, square_grid, stratified_counts
 
 COLOUR_COMPACTNESS = 10.0
@@ -151,13 +152,18 @@ def make_static_saliency(
     only: int | None = None,
 ) -> BlockRecord:
     """Compute one block of saliency maps that need no network; a trial is of one of them and writes nothing."""
+    map_of = backend_of(config).map_of
+    assert map_of is not None
+    folder = location(config.folder or "")
     cache = FeatureCache(layers.root)
     rows = layers.rows(block)
     maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
     refusals = []
     for i, source in reused.computed(sources, only):
         try:
-            maps[i] = _static_map(cache, layers, rows[i], source, config)
+            image = partial(cache.read, layers.images, "image", rows[i])
+            brought = partial(precomputed_maps.read_map, folder, source.id)
+            maps[i] = quantised(map_of(Subject(source.id, layers.facts.size, image, brought)))
         except SourceError as error:
             refusals.append(Refusal(source.id, source.image, "saliency", str(error)))
     reused.fill("saliency", {"saliency": maps})
@@ -170,22 +176,6 @@ def _segmented(image: Image, n_regions: int, config: SuperpixelsConfig, body: np
         return square_grid(image.shape[:2], n_regions=n_regions)
     compactness = config.compactness or (COLOUR_COMPACTNESS if image.shape[-1] == 3 else GREY_COMPACTNESS)
     return segment(image, n_regions=n_regions, compactness=compactness, sigma=config.sigma, mask=body)
-
-
-def _static_map(
-    cache: FeatureCache, layers: Layers, row: int, source: SourceRecord, config: SaliencyConfig
-) -> Saliency:
-    if config.backend == "precomputed":
-        return quantised(precomputed_maps.read_map(location(config.folder or ""), source.id, layers.facts.size))
-    if config.backend == "uniform":
-        return quantised(static_saliency.uniform(layers.facts.size))
-    if config.backend == "random":
-        return quantised(static_saliency.random_field(layers.facts.size, generator_for(0, "saliency", source.id)))
-    compute = {
-        "fine_grained": static_saliency.fine_grained,
-        "spectral_residual": static_saliency.spectral_residual,
-    }[config.backend]
-    return quantised(compute(cache.read(layers.images, "image", row)))
 
 
 def quantised(saliency: npt.NDArray[Any]) -> Saliency:

@@ -17,8 +17,8 @@ from hsmix_gen.stages.imaging import standardise
 ENDINGS = (".png", ".tif", ".tiff", ".npy")
 
 
-def read_map(folder: Path, source_id: str, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Return the map of a source stretched to `size`, (H, W) float32 in [0, 1].
+def read_map(folder: Path, source_id: str) -> npt.NDArray[np.float32]:
+    """Return the map of a source as it is, (H, W) float32 in [0, 1].
 
     Raises
     ------
@@ -37,7 +37,7 @@ def read_map(folder: Path, source_id: str, size: tuple[int, int]) -> npt.NDArray
     share = grey.astype(np.float32) / np.float32(scale)
     if share.min() < 0 or share.max() > 1:
         raise SourceError(f"{path} must lie in [0, 1], got {share.min():g} to {share.max():g}; rescale it")
-    return standardise.resize_plane(share, size)
+    return share
 
 
 def folder_digest(folder: Path, ids: list[str]) -> str:

@@ -19,6 +19,7 @@ from hsmix_gen.pipeline.sources.scan import read_options
 from hsmix_gen.pipeline.sources.source_records import check_same, per_fold, with_refusals
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import BlockRecord, Refusal, SourceItem, SourceRecord
+from hsmix_gen.stages.saliency.backend import backend_of
 
 if TYPE_CHECKING:
     from hsmix_gen.pipeline.features.gradcam_units import GradCam
@@ -237,7 +238,7 @@ def _report(maker: "GradCam | None", config: RunConfig) -> dict[str, Any]:
 
 
 def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None) -> "GradCam | None":
-    if config.saliency.backend != "gradcam":
+    if not backend_of(config.saliency).has_network:
         return None
     # Imports torch: two seconds and some hundred megabytes that the other backends need not spend.
     from hsmix_gen.pipeline.features.gradcam_units import GradCam

@@ -132,14 +132,15 @@ def _plans(prepared: Prepared, inventory: Inventory, config: RunConfig) -> list[
 def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:
     network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
     # A network, and what follows from it, is made for each fold.
-    networks = scale.folds if prepared.saliency["backend"] == "gradcam" else 1
+    has_network = "network" in prepared.saliency
+    networks = scale.folds if has_network else 1
     scaled = {
         "images": seconds["images"] * scale.images,
         "superpixels": (seconds["superpixels"] - sum(network.values())) * scale.images,
         "saliency": seconds["saliency"] * scale.images * networks,
         "mix": seconds["mix"] * scale.samples,
     }
-    if prepared.saliency["backend"] == "gradcam":
+    if has_network:
         fit = network["fit"] * config.saliency.fit_steps / PROBE_STEPS
         scaled["network"] = (fit + network["layer"] * config.saliency.probe_images / 2) * networks
     return scaled

@@ -17,6 +17,7 @@ from hsmix_gen.pipeline.files.store_paths import is_address, is_remote
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.errors import OutputError, SourceError
+from hsmix_gen.stages.saliency.backend import backend_of
 
 PATIENCE_S = 3.0
 """Seconds in which what one machine wrote has to be seen on another: network disks keep listings for a while."""
@@ -130,7 +131,7 @@ def versions_here(names: tuple[str, ...]) -> dict[str, str]:
 
 def relevant_versions(config: RunConfig) -> tuple[str, ...]:
     """Return the distributions that decide bytes of a run."""
-    saliency = versions.GRADCAM if config.saliency.backend == "gradcam" else versions.STATIC_SALIENCY
+    saliency = backend_of(config.saliency).libraries
     return tuple(dict.fromkeys((*versions.IMAGES, *versions.SUPERPIXELS, *saliency, *versions.SHARDS)))
 
 

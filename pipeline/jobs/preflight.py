@@ -29,6 +29,7 @@ from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.stages.saliency.backend import backend_of
 
 PROBE_BYTES = 2**20
 """What is written to see that there is room: an empty file is taken where a quota is used up."""
@@ -164,7 +165,7 @@ class Preflight:
     def _try_network(self, layers: Sequence[Layers]) -> None:
         """Try the network on a GPU, if one is going to make maps."""
         missing = [fold for fold in layers if any(missing_in(fold, fold.saliency))]
-        if self._config.saliency.backend != "gradcam" or not self._runner.has_gpu or not missing:
+        if not backend_of(self._config.saliency).has_network or not self._runner.has_gpu or not missing:
             return
         # Imports torch.
         from hsmix_gen.pipeline.features.gpu_memory import judge, try_network

@@ -32,7 +32,7 @@ def _output_lines(root: Path, outcome: Outcome) -> list[str]:
 
 def _saliency_text(root: Path) -> str:
     saliency = read_run(root)["saliency"]
-    if saliency["backend"] != "gradcam":
+    if "network" not in saliency:
         return f"saliency: {saliency['backend']}"
     parts = [f"saliency: Grad-CAM of {saliency['network']} at layer {saliency['layer']}"]
     if saliency["validation_dice"] is not None:

@@ -9,14 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hsmix_gen.stages.randomness import generator_for
-from hsmix_gen.stages.saliency import quality, static_saliency
+from hsmix_gen.stages.saliency import quality
+from hsmix_gen.stages.saliency.backend import Subject
+from hsmix_gen.stages.saliency.backends import precomputed, random, uniform
+from hsmix_gen.stages.saliency.backends.fine_grained import fine_grained
+from hsmix_gen.stages.saliency.backends.spectral_residual import spectral_residual
 
 Bytes = npt.NDArray[np.uint8]
 Saliency = Callable[[npt.NDArray[np.generic]], npt.NDArray[np.float32]]
 Grid = list[list[int]]
 
-BOTH: list[Saliency] = [static_saliency.fine_grained, static_saliency.spectral_residual]
+BOTH: list[Saliency] = [fine_grained, spectral_residual]
 
 
 def noise(height: int, width: int, channels: int = 1) -> Bytes:
@@ -148,21 +151,19 @@ def slow_spectral_residual(image: Bytes) -> npt.NDArray[np.float64]:
     [noise(9, 13), noise(40, 31), box(36, 45), spots(30, 40), ramp(27, 33), noise(1, 7), noise(2, 250)],
 )
 def test_fine_grained_equals_its_definition(image: Bytes) -> None:
-    assert np.array_equal(static_saliency.fine_grained(image), slow_fine_grained(image))
+    assert np.array_equal(fine_grained(image), slow_fine_grained(image))
 
 
 @pytest.mark.parametrize("image", [noise(9, 13), noise(70, 81), box(64, 64), spots(30, 40), ramp(90, 66), noise(1, 7)])
 def test_spectral_residual_equals_its_definition(image: Bytes) -> None:
-    np.testing.assert_allclose(
-        static_saliency.spectral_residual(image), slow_spectral_residual(image), rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(spectral_residual(image), slow_spectral_residual(image), rtol=0, atol=1e-6)
 
 
 def test_contrast_below_one_grey_value_is_none() -> None:
     image = np.full((20, 20, 1), 100, np.uint8)
     image[5:15, 5:15] = 101
 
-    assert not static_saliency.fine_grained(image).any()
+    assert not fine_grained(image).any()
 
 
 def test_a_pixel_that_stands_out_in_both_ways_is_fully_salient() -> None:
@@ -171,7 +172,7 @@ def test_a_pixel_that_stands_out_in_both_ways_is_fully_salient() -> None:
     image[62:118, 62:118] = 0
     image[88:92, 88:92] = 150
 
-    assert static_saliency.fine_grained(image)[90, 90] == 1.0
+    assert fine_grained(image)[90, 90] == 1.0
 
 
 @pytest.mark.parametrize("saliency", BOTH)
@@ -310,21 +311,42 @@ def test_an_image_without_channel_axis_is_refused(saliency: Saliency) -> None:
         saliency(np.zeros((4, 4), np.uint8))
 
 
+def subject(size: tuple[int, int], name: str = "a", brought: npt.NDArray[np.float32] | None = None) -> Subject:
+    """Return an image that may not be read: what a control returns does not depend on it."""
+
+    def image() -> npt.NDArray[np.uint8]:
+        raise AssertionError("the image was read")
+
+    return Subject(name, size, image, lambda: np.zeros(size, np.float32) if brought is None else brought)
+
+
 def test_uniform_saliency_is_one_everywhere() -> None:
-    assert static_saliency.uniform((2, 3)).tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert uniform.map_of(subject((2, 3))).tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
-def test_random_saliency_follows_from_its_generator() -> None:
-    first = static_saliency.random_field((4, 5), generator_for(1, "saliency"))
-    again = static_saliency.random_field((4, 5), generator_for(1, "saliency"))
+def test_random_saliency_follows_from_the_id() -> None:
+    """A new seed of the run keeps the maps."""
+    first, again, other = (random.map_of(subject((4, 5), name)) for name in ("a", "a", "b"))
 
     assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_random_saliency_fills_the_range_evenly() -> None:
-    result = static_saliency.random_field((64, 64), generator_for(1, "saliency"))
+    result = random.map_of(subject((64, 64)))
 
     assert result.dtype == np.float32
     assert 0 <= result.min() < 0.01
     assert 0.99 < result.max() <= 1
     assert result.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_map_that_is_brought_is_stretched_to_the_image() -> None:
+    halves = np.array([[0, 1], [0, 1]], np.float32)
+
+    result = precomputed.map_of(subject((4, 8), brought=halves))
+
+    assert result.shape == (4, 8)
+    assert result.dtype == np.float32
+    assert (result[:, 0] < 0.1).all()
+    assert (result[:, -1] > 0.9).all()

@@ -1,0 +1,79 @@
+"""What a saliency backend is given, and what it states; each is a module in `stages.saliency.backends`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas.config import SaliencyConfig
+from hsmix_gen.schemas.families import BACKENDS
+
+Map = npt.NDArray[np.float32]
+"""(H, W) float32 in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image that a map is made of; what a backend does not ask for is not read.
+
+    Attributes
+    ----------
+    id : str
+        Of the source; maps do not depend on the seed of the run.
+    size : (int, int)
+        Height and width of the map in pixels.
+    image : callable
+        Returns the standardised image, (H, W, C) uint8, uint16 or float32.
+    brought : callable
+        Returns the map that the user brought, float32 in [0, 1] of any size; a `SourceError` if there is none.
+    """
+
+    id: str
+    size: tuple[int, int]
+    image: Callable[[], npt.NDArray[Any]]
+    brought: Callable[[], Map]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way of making saliency maps.
+
+    Its module holds one as ``BACKEND``; the first line of the module's docstring says what it does.
+
+    Attributes
+    ----------
+    map_of : callable or None
+        Makes the map of one image; None: the workers of Grad-CAM do, with a network.
+    version : int
+        Raised whenever the same input gives other bytes.
+    libraries : tuple of str
+        Distributions whose versions may change the bytes.
+    options : tuple of str
+        Fields of `SaliencyConfig` that this backend uses, and not all do.
+    required : tuple of str
+        Those of them without which there is no map.
+    """
+
+    map_of: Callable[[Subject], Map] | None
+    version: int = 1
+    libraries: tuple[str, ...] = ("numpy", "scipy", "pillow")
+    options: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+    @property
+    def has_network(self) -> bool:
+        """Whether maps come from a network, which takes torch and, if there is one, a GPU."""
+        return self.map_of is None
+
+    @property
+    def takes_maps(self) -> bool:
+        """Whether the user brings the maps, on whose content the bytes then depend."""
+        return "folder" in self.required
+
+
+def backend_of(saliency: SaliencyConfig) -> Backend:
+    """Return the backend that a configuration names."""
+    backend: Backend = BACKENDS.module(saliency.backend).BACKEND
+    return backend

@@ -1,0 +1,118 @@
+"""Fine-grained: pixels that are brighter or darker than their surroundings at six scales."""
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
+from hsmix_gen.stages.saliency.grey_maps import mean_map
+
+# Half widths, in pixels, of the surrounds that a pixel is compared with.
+_SURROUNDS = (12, 24, 28, 48, 56, 112)
+
+
+def map_of(subject: Subject) -> Map:
+    """Return the map of an image."""
+    return fine_grained(subject.image())
+
+
+def fine_grained(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """Mark pixels that are brighter or darker than their surroundings at six scales (Montabone & Soto [1]_).
+
+    The definition is that of OpenCV's ``StaticSaliencyFineGrained``, which the published HSMix uses. The
+    grey image is smoothed twice; each pixel is compared with the mean of the others in squares of 24 to 224
+    pixels; positive (on-centre) and negative (off-centre) differences are cut to integers, summed over the
+    scales, stretched to 255 each and added. Sums above 255 are clipped; in OpenCV the byte overflows.
+
+    Parameters
+    ----------
+    image : (H, W, C) uint8, uint16 or float32
+        Grey if C = 1, RGB if C = 3; of other channels each has its map, and their mean is returned, see `mean_map`.
+
+    Returns
+    -------
+    (H, W) float32
+        In [0, 1], 0 without contrast; multiples of 1/255, or means of them.
+
+    Raises
+    ------
+    ValueError
+        If the image is not finite or has no channel axis.
+
+    References
+    ----------
+    .. [1] Montabone & Soto, "Human detection using a mobile platform and novel features derived from a visual
+       saliency mechanism", Image and Vision Computing 2010, doi:10.1016/j.imavis.2009.06.004.
+    """
+    return mean_map(image, _fine_grained_of_grey)
+
+
+def _fine_grained_of_grey(values: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the (H, W) map of grey values 0 to 255."""
+    grey = _binomial_blur(_binomial_blur(values))
+    if grey.min() == grey.max():
+        return np.zeros(grey.shape, np.float32)
+    brighter = np.zeros(grey.shape, np.int64)
+    darker = np.zeros(grey.shape, np.int64)
+    reach = max(_SURROUNDS)
+    integral = np.pad(grey.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    integral = np.pad(integral, reach, mode="edge")
+    for half_width in _SURROUNDS:
+        contrast = _contrast(grey, integral, half_width=half_width, reach=reach)
+        brighter += np.maximum(contrast, 0)
+        darker += np.maximum(-contrast, 0)
+    both = _stretch(brighter) + _stretch(darker)
+    saliency: npt.NDArray[np.float32] = (np.minimum(both, 255) / 255).astype(np.float32)
+    return saliency
+
+
+def _binomial_blur(grey: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return (H, W) integers smoothed by [1, 2, 1] / 4 along both axes, halves rounded up."""
+    padded = np.pad(grey, 1, mode="reflect")
+    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    blurred: npt.NDArray[np.int64] = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:] + 8) // 16
+    return blurred
+
+
+def _contrast(
+    grey: npt.NDArray[np.int64], integral: npt.NDArray[np.int64], *, half_width: int, reach: int
+) -> npt.NDArray[np.int64]:
+    """Return how much each pixel exceeds the mean of the others in its window, cut towards zero.
+
+    The window spans ``half_width - 1`` pixels up and left, `half_width` down and right, within the image.
+
+    Parameters
+    ----------
+    grey : (H, W) int64
+        Not constant, so that a window never holds its pixel alone.
+    integral : (H + 1 + 2 reach, W + 1 + 2 reach) int64
+        Sum of all pixels above and left, padded by its own edge on each side.
+    half_width, reach : int
+        Pixels; ``half_width <= reach``.
+
+    Returns
+    -------
+    (H, W) int64
+        -255 to 255.
+    """
+    height, width = grey.shape
+    first, last = reach - half_width + 1, reach + half_width + 1
+    top, bottom = slice(first, first + height), slice(last, last + height)
+    left, right = slice(first, first + width), slice(last, last + width)
+    total = integral[bottom, right] - integral[top, right] - integral[bottom, left] + integral[top, left]
+    count = np.outer(_extent(height, half_width), _extent(width, half_width))
+    # grey - (total - grey) / (count - 1), on one denominator: exact, and the quotient cuts towards zero.
+    return ((grey * count - total) / (count - 1)).astype(np.int64)
+
+
+def _extent(size: int, half_width: int) -> npt.NDArray[np.int64]:
+    """Return how many of `size` pixels lie in the window around each, along one axis."""
+    position = np.arange(size)
+    return np.minimum(position + half_width + 1, size) - np.maximum(position - half_width + 1, 0)
+
+
+def _stretch(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return integers from 0 scaled so that the largest is 255, cut to integers; zeros stay zeros."""
+    return 255 * values // max(int(values.max()), 1)
+
+
+BACKEND = Backend(map_of)
