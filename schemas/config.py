@@ -1,7 +1,7 @@
 """The configuration of a run: typed, frozen, checked, in sections; one place for every default and every option."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,26 +15,22 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import BACKENDS, METHODS
+from hsmix_gen.schemas.families import BACKENDS, METHODS, READERS
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 
 if TYPE_CHECKING:
+    Layout = str
     Backend = str
     MethodName = str
     Profile = str
     Control = str
 else:
+    Layout = Literal[("auto", *READERS.names)]
     Backend = Literal[BACKENDS.names]
     MethodName = Literal[METHODS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
-
-Layout = Literal[
-    "auto", "list", "isic", "glas", "monuseg", "synapse", "arrays", "brats", "msd", "nnunet", "coco", "dicom",
-    "parquet", "webdataset", "folder",
-]  # fmt: skip
-"""Names of the readers; each is known to ``pipeline.readers.registry``."""
 
 SoftEncoding = Literal["npz", "npy", "pair", "png"]
 """Forms of stored soft labels; each is known to ``pipeline.dataset.soft_encoding``."""
@@ -61,9 +57,7 @@ class SourceConfig(Section):
     """What is read, and who belongs where."""
 
     title = "Source"
-    layout: Layout = option(
-        "auto", f"Reader of the source: auto (the first that recognises it), {', '.join(get_args(Layout)[1:])}."
-    )
+    layout: Layout = option("auto", f"Reader of the source: auto (the first that recognises it), {READERS.listed}.")
     root: str | None = option(
         None, "Folder that the paths of a list may not leave.", "DIR", path="any", otherwise="that of the list"
     )

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from hsmix_gen.pipeline.mixing.card import snippets
+from hsmix_gen.pipeline.readers.registry import readers
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -22,6 +23,15 @@ def test_the_loader_snippets_are_those_of_the_cards() -> None:
     shown = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
     assert shown == list(snippets(dataset).values())
+
+
+def test_the_table_of_layouts_is_what_the_readers_state() -> None:
+    """In the order in which they are tried."""
+    table = README[README.index("| layout |") :].partition("\n\n")[0].splitlines()[2:]
+
+    rows = [f"| `{one.name}` | {one.reads} | {one.recognised_by} | {one.refuses} |" for one in readers()]
+
+    assert table == rows
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -58,6 +58,13 @@ class ArraysReader:
 
     name = "arrays"
     options = frozenset({"image_key", "image_suffix", "mask_key", "mask_suffix", "stacks"})
+    tried = 130
+    reads = (
+        "other npz, npy and h5: one file with both arrays, or files in pairs (`--image-key`, "
+        "`--mask-key`); several planes are a volume, or with `--stacks pictures` as many pictures"
+    )
+    recognised_by = "such files and no pictures"
+    refuses = "pickled objects, links out of an HDF5 file, NaN"
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a file of arrays, or a folder with such files and no other images."""
@@ -229,3 +236,6 @@ def _refuse(findings: _Findings, base: Path, path: str, reason: str) -> None:
 
 def _ending(path: str) -> str:
     return next(ending for ending in _LONGEST_FIRST if path.lower().endswith(ending))
+
+
+READER = ArraysReader()

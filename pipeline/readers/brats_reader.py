@@ -70,6 +70,10 @@ class BratsReader:
 
     name = "brats"
     options = frozenset[str]()
+    tried = 90
+    reads = "BraTS 2015 to 2021: case folders with a NIfTI file a modality, below `HGG/`, `LGG/` or flat"
+    recognised_by = "`_flair`, `_t1`, `_t1ce`, `_t2`, `_seg`"
+    refuses = "a case that lacks a modality or its labels"
 
     def recognises(self, source: Path) -> bool:
         """Return whether a folder, or one not far below, holds modalities under the names of BraTS."""
@@ -168,3 +172,6 @@ def _notes(wanted: Sequence[str], cases: Sequence[Sequence[str]]) -> tuple[str, 
         f"{name} is left out: {sum(name in case for case in cases)} of {len(cases)} cases have it" for name in dropped
     ]
     return tuple(notes)
+
+
+READER = BratsReader()

@@ -30,6 +30,10 @@ class CocoReader:
 
     name = "coco"
     options = frozenset({"root"})
+    tried = 10
+    reads = "polygons and run lengths of every category"
+    recognised_by = "its JSON files"
+    refuses = "sizes that differ from the picture, names that leave the folder"
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a JSON file, or a folder with JSON files of the usual names."""
@@ -193,3 +197,6 @@ def mask_key(image_id: str, labels: str, categories: Sequence[int]) -> str:
             parts.append([category, category])
     listed = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
     return f"{image_id};{labels};{listed}"
+
+
+READER = CocoReader()

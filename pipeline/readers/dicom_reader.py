@@ -42,6 +42,13 @@ class DicomReader:
 
     name = "dicom"
     options = frozenset[str]()
+    tried = 120
+    reads = (
+        "series (any compression that pylibjpeg decodes, HU by slope and intercept, MONOCHROME1) with "
+        "DICOM-SEG or NIfTI masks"
+    )
+    recognised_by = "the mark `DICM` in a file"
+    refuses = "gaps between slices, two masks for one series; RTSTRUCT"
 
     def recognises(self, source: Path) -> bool:
         """Return whether one of the first files that may be DICOM bears its mark."""
@@ -77,7 +84,7 @@ class DicomReader:
             for (item_id, series, mask), key in zip(chosen, keys, strict=True)
         ]
         notes += _notes(contents, {uid for uid, found in masks.items() if found})
-        return Found(tuple(items), (*refusals, *strays), (*notes, *walked.notes), labelling)
+        return Found(tuple(items), (*refusals, *strays), (*notes, *walked.notes), labelling, names_persons=True)
 
 
 def has_mark(path: Path) -> bool:
@@ -233,3 +240,6 @@ def _notes(contents: "Contents", with_masks: set[str]) -> list[str]:
         (contents.others, "DICOM files that hold no images (reports, doses, plans and so on) were left out"),
     ]
     return [f"{count} {text}" for count, text in notes if count]
+
+
+READER = DicomReader()

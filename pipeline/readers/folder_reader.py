@@ -61,6 +61,14 @@ class FolderReader:
 
     name = "folder"
     options = frozenset({"colours", "image_suffix", "mask_suffix"})
+    tried = 140
+    reads = (
+        "images and masks in folders of any such names, equal stems or a suffix; a mask for each class "
+        "(folders named by the classes), for each object, several for one image; palette and coloured "
+        "masks (`class_dict.csv`, `labelmap.txt` or `--colours`); JPEG masks, cut at one half"
+    )
+    recognised_by = "any other folder"
+    refuses = "stems that stand twice, masks without image"
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a folder."""
@@ -276,3 +284,6 @@ def _left_alone(files: Iterable[str]) -> list[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+READER = FolderReader()

@@ -34,6 +34,10 @@ class GlasReader:
 
     name = "glas"
     options = frozenset({"mask_suffix"})
+    tried = 60
+    reads = "Warwick-QU (`_anno.bmp` of gland numbers, patients from `Grade.csv`); `img/` + `labelcol/`"
+    recognised_by = "`_anno.bmp`, or both folders"
+    refuses = "images or masks alone"
 
     def recognises(self, source: Path) -> bool:
         """Return whether Warwick-QU masks, or folders img and labelcol, lie in the source or not far below."""
@@ -174,3 +178,6 @@ def _with_patients(items: list[SourceItem], source: Path, tables: list[str]) -> 
 def _group_of(item: SourceItem, patients: Mapping[str, str]) -> str | None:
     patient = patients.get(PurePosixPath(item.image.paths[0]).stem.lower())
     return f"patient-{patient}" if patient else None
+
+
+READER = GlasReader()

@@ -39,6 +39,12 @@ class IsicReader:
 
     name = "isic"
     options = frozenset({"mask_suffix"})
+    tried = 50
+    reads = (
+        "ISIC 2016, 2017, 2018: photographs and lesion masks; `*_superpixels.png` and attribute masks are no part of it"
+    )
+    recognised_by = "`ISIC…_segmentation.png` beside or in folders of the challenge"
+    refuses = "a photograph without mask, an id in two releases"
 
     def recognises(self, source: Path) -> bool:
         """Return whether masks with ISIC names lie in the source or not far below."""
@@ -97,3 +103,6 @@ def _split_problem(image: str, mask: str) -> str:
     if of_image and of_mask and of_image != of_mask:
         return f"image lies with {of_image}, its mask {mask} with {of_mask}; move one of them"
     return ""
+
+
+READER = IsicReader()

@@ -36,6 +36,13 @@ class ListReader:
 
     name = "list"
     options = frozenset({"colours", "image_key", "mask_key", "root"})
+    tried = 40
+    reads = (
+        "CSV, TSV, Parquet or JSONL with columns `image`, `mask` and, if you like, `id`, `group`, "
+        "`split`; pictures, NIfTI, arrays; coloured masks with `--colours`"
+    )
+    recognised_by = "a file with such an ending"
+    refuses = "paths that leave the folder of the list (or `--root`)"
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a file with the ending of a list; Parquet with pictures inside is none."""
@@ -216,3 +223,6 @@ def _json_object(source: Path, line: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"expected an object a line, got {line}")  # noqa: TRY004 - the caller's kind
     return row
+
+
+READER = ListReader()

@@ -43,6 +43,13 @@ class MonusegReader:
 
     name = "monuseg"
     options = frozenset({"mask_suffix"})
+    tried = 70
+    reads = (
+        "TIFF with Aperio XML outlines (holes, overlaps and points outside are handled), or drawn masks; "
+        "the patient is in the barcode"
+    )
+    recognised_by = "`.xml` beside `.tif`, `Tissue Images/` + `Annotations/`"
+    refuses = "XML with entities, outlines without numbers"
 
     def recognises(self, source: Path) -> bool:
         """Return whether slides with outlines, or the folders of MoNuSeg, lie in the source or not far below."""
@@ -114,3 +121,6 @@ def _item(source: Path, name: str, image: str, mask: str) -> SourceItem:
     content = Content("polygons", (path,)) if outlined else picture(path)
     split = split_of_path(image) or split_of_path(mask)
     return SourceItem(safe_id(name), picture(str(source / image)), content, patient_of(name), split)
+
+
+READER = MonusegReader()

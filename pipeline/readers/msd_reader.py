@@ -1,35 +1,27 @@
-"""Readers of the Medical Segmentation Decathlon and of nnU-Net's raw folders."""
+"""Reader of the Medical Segmentation Decathlon; nnU-Net's raw folders hold cases of the same kind."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
-from hsmix_gen.pipeline.readers.dataset_json import FILE, Description, read_description
+from hsmix_gen.pipeline.readers.dataset_json import Description, read_description
 from hsmix_gen.pipeline.readers.paths.case_folders import (
     Case,
     CaseFolders,
     NameCase,
     case_folders,
     cases_in,
-    files_by_stem,
     root_of,
 )  # fmt: skip
 from hsmix_gen.pipeline.readers.paths.case_ids import case_ids, common_channels
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem, picture
-
-_PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
-_KNOWN_ENDINGS = (*NIFTI_ENDINGS, *_PICTURE_ENDINGS)
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 
 
 @dataclass(frozen=True)
-class _Form:
+class Form:
     """How the files of a dataset are named.
 
     Attributes
@@ -54,79 +46,40 @@ class MsdReader:
 
     name = "msd"
     options = frozenset[str]()
+    tried = 110
+    reads = "`imagesTr` + `labelsTr` of NIfTI, also 4-D; classes and regions from `dataset.json`"
+    recognised_by = "these folders, or `images*` + `labels*`"
+    refuses = "an image without label"
 
     def recognises(self, source: Path) -> bool:
         """Return whether an image has a label of its name."""
         return any(
             case.images and case.labels
             for folders in case_folders(root_of(source))
-            for case in _cases_or_none(folders, _as_file)
+            for case in cases_or_none(folders, as_file)
         )
 
     def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - no option changes what is a case
         """Return all cases that have a label."""
         root = root_of(source)
-        return _find(root, _Form(NIFTI_ENDINGS, _as_file, (0,)), read_description(root))
+        return find_cases(root, Form(NIFTI_ENDINGS, as_file, (0,)), read_description(root))
 
 
-class NnunetReader:
-    """nnU-Net's raw folders: ``imagesTr/CASE_0000.nii.gz`` and so on for each channel, ``labelsTr/CASE.nii.gz``.
-
-    ``imagesTs`` with ``labelsTs`` is the test split. Of pictures (.png, .tif, .bmp) a case has one file.
-    """
-
-    name = "nnunet"
-    options = frozenset[str]()
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether an image has a label of its name without the number of its channel."""
-        for folders in case_folders(root_of(source)):
-            plain = {case.name for case in _cases_or_none(folders, _as_file, _KNOWN_ENDINGS) if case.images}
-            cases = _cases_or_none(folders, _as_channel, _KNOWN_ENDINGS) if folders.split else []
-            if any(case.images and case.labels and case.name not in plain for case in cases):
-                return True
-        return False
-
-    def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - no option changes what is a case
-        """Return all cases that have a label and all of their channels."""
-        root = root_of(source)
-        told = read_description(root)
-        if told.ending and told.ending not in _KNOWN_ENDINGS:
-            raise SourceError(
-                f"{root / FILE} has the file_ending {told.ending}, expected one of {', '.join(_KNOWN_ENDINGS)}; "
-                "convert the files"
-            )
-        ending = told.ending or _usual_ending(root)
-        if ending in _PICTURE_ENDINGS:  # the colours of a picture are named as channels, yet share its file
-            return _find(root, _Form((ending,), _as_channel), told)
-        return _find(root, _Form(NIFTI_ENDINGS, _as_channel, tuple(range(len(told.channels))) or None), told)
-
-
-def _as_file(stem: str) -> tuple[str, int]:
+def as_file(stem: str) -> tuple[str, int]:
+    """Return the name of a case and the number of its only channel, of a file that is named by its case."""
     return stem, 0
 
 
-def _as_channel(stem: str) -> tuple[str, int]:
-    match = _CHANNEL.fullmatch(stem)
-    return (match["case"], int(match["channel"])) if match else (stem, 0)
-
-
-def _cases_or_none(folders: CaseFolders, name_case: NameCase, endings: Sequence[str] = NIFTI_ENDINGS) -> list[Case]:
+def cases_or_none(folders: CaseFolders, name_case: NameCase, endings: Sequence[str] = NIFTI_ENDINGS) -> list[Case]:
+    """Return the cases of folders that can be opened."""
     try:
         return cases_in(folders, name_case, endings)
     except OSError:
         return []
 
 
-def _usual_ending(root: Path) -> str:
-    counts: Counter[str] = Counter()
-    for folders in case_folders(root):
-        for ending in _KNOWN_ENDINGS:
-            counts[ending] += len(files_by_stem(folders.images, (ending,)))
-    return counts.most_common(1)[0][0] if counts else NIFTI_ENDINGS[0]
-
-
-def _find(root: Path, form: _Form, told: Description) -> Found:
+def find_cases(root: Path, form: Form, told: Description) -> Found:
+    """Return an item for each whole case, and a refusal for each other."""
     cases, refusals, notes = _all_cases(root, form)
     channels = form.channels or common_channels([case.images for case in cases if case.images and case.labels])
     items: list[SourceItem] = []
@@ -142,7 +95,7 @@ def _find(root: Path, form: _Form, told: Description) -> Found:
     return Found(tuple(items), tuple(refusals), tuple(notes), told.labelling)
 
 
-def _all_cases(root: Path, form: _Form) -> tuple[list[Case], list[Refusal], list[str]]:
+def _all_cases(root: Path, form: Form) -> tuple[list[Case], list[Refusal], list[str]]:
     """Return the cases of all folders with labels, the folders that cannot be read, and notes on the others."""
     cases: list[Case] = []
     refusals: list[Refusal] = []
@@ -161,7 +114,7 @@ def _all_cases(root: Path, form: _Form) -> tuple[list[Case], list[Refusal], list
     return cases, refusals, notes
 
 
-def _problem(case: Case, channels: Sequence[int], form: _Form) -> str:
+def _problem(case: Case, channels: Sequence[int], form: Form) -> str:
     if not case.images:
         return f"is a label whose image is not in {case.folder}; add the image or remove the label"
     if not case.labels:
@@ -178,9 +131,12 @@ def _problem(case: Case, channels: Sequence[int], form: _Form) -> str:
     return ""
 
 
-def _item(case: Case, case_id: str, channels: Sequence[int], form: _Form) -> SourceItem:
+def _item(case: Case, case_id: str, channels: Sequence[int], form: Form) -> SourceItem:
     images = tuple(str(case.images[number][0]) for number in channels)
     label = str(case.labels[0])
     if form.endings == NIFTI_ENDINGS:
         return SourceItem(case_id, Content("nifti", images), Content("nifti", (label,)), case_id, case.split)
     return SourceItem(case_id, picture(images[0]), picture(label), split=case.split)
+
+
+READER = MsdReader()

@@ -50,6 +50,10 @@ class ParquetReader:
 
     name = "parquet"
     options = frozenset({"colours", "image_key", "mask_key"})
+    tried = 20
+    reads = "tables with pictures inside, as HF `datasets` writes them; coloured masks as in `folder`"
+    recognised_by = "columns of bytes"
+    refuses = "empty cells"
 
     def recognises(self, source: Path) -> bool:
         """Return whether the first Parquet file has columns of bytes for image and mask; only its schema is read."""
@@ -209,3 +213,6 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         value = value["path"]
     return "" if value is None else str(value).strip()
+
+
+READER = ParquetReader()

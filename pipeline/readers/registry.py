@@ -1,28 +1,16 @@
 """Readers of source layouts: what each must offer, and which one a source belongs to.
 
-A layout is a module with a class that keeps `Reader`; it is listed in `readers` and nothing else knows of it.
+A layout is a module ``NAME_reader`` in this folder that holds a `Reader` as ``READER``; nothing else names it.
 """
 
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from hsmix_gen.pipeline.readers.arrays_reader import ArraysReader
-from hsmix_gen.pipeline.readers.brats_reader import BratsReader
-from hsmix_gen.pipeline.readers.coco_reader import CocoReader
-from hsmix_gen.pipeline.readers.dicom_reader import DicomReader
-from hsmix_gen.pipeline.readers.folder_reader import FolderReader
-from hsmix_gen.pipeline.readers.glas_reader import GlasReader
-from hsmix_gen.pipeline.readers.isic_reader import IsicReader
-from hsmix_gen.pipeline.readers.list_reader import ListReader
-from hsmix_gen.pipeline.readers.monuseg_reader import MonusegReader
-from hsmix_gen.pipeline.readers.msd_reader import MsdReader, NnunetReader
-from hsmix_gen.pipeline.readers.parquet_reader import ParquetReader
 from hsmix_gen.pipeline.readers.paths.ids import Found
-from hsmix_gen.pipeline.readers.synapse_reader import SynapseReader
-from hsmix_gen.pipeline.readers.webdataset_reader import WebdatasetReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.schemas.families import READERS
 
 
 class Reader(Protocol):
@@ -31,6 +19,14 @@ class Reader(Protocol):
     name: str
     options: frozenset[str]
     """Those options of `SourceConfig` that only some layouts have, and this one has."""
+    tried: int
+    """Place in the order in which readers are tried: special layouts before those that take nearly anything."""
+    reads: str
+    """For people: what is read."""
+    recognised_by: str
+    """For people: what shows that a source is of this layout."""
+    refuses: str
+    """For people: what is left out, by name."""
 
     def recognises(self, source: Path) -> bool:
         """Return whether a source looks like this layout; folders that cannot be opened may raise an `OSError`."""
@@ -42,23 +38,8 @@ class Reader(Protocol):
 
 
 def readers() -> tuple[Reader, ...]:
-    """Return the known readers in the order in which they are tried."""
-    return (
-        CocoReader(),
-        ParquetReader(),
-        WebdatasetReader(),
-        ListReader(),
-        IsicReader(),
-        GlasReader(),
-        MonusegReader(),
-        SynapseReader(),
-        BratsReader(),
-        NnunetReader(),
-        MsdReader(),
-        DicomReader(),
-        ArraysReader(),
-        FolderReader(),
-    )
+    """Return all readers in the order in which they are tried."""
+    return tuple(sorted((READERS.module(name).READER for name in READERS.names), key=lambda reader: reader.tried))
 
 
 def reader_for(source: Path, layout: str) -> Reader:
@@ -67,7 +48,7 @@ def reader_for(source: Path, layout: str) -> Reader:
     if layout != "auto":
         return next(reader for reader in known if reader.name == layout)
     for reader in known:
-        # A folder below that cannot be opened tells nothing of the layout; the reader that is taken tells of it.
+        # A folder below that cannot be opened says nothing of the layout; the reader that is taken reports it.
         with suppress(OSError):
             if reader.recognises(source):
                 return reader

@@ -50,6 +50,10 @@ class SynapseReader:
 
     name = "synapse"
     options = frozenset({"image_key", "mask_key"})
+    tried = 80
+    reads = "TransUNet's `train_npz`, `test_vol_h5` and `lists`"
+    recognised_by = "these folders"
+    refuses = "files without `image` or `label`"
 
     def recognises(self, source: Path) -> bool:
         """Return whether there is a folder named like one of TransUNet's."""
@@ -167,3 +171,6 @@ def _item(name: str, path: Path, half: _Half, config: SourceConfig) -> SourceIte
         for key in (config.image_key or "image", config.mask_key or "label")
     )
     return SourceItem(safe_id(name), image, mask, match[1] if match else name, half.split)
+
+
+READER = SynapseReader()

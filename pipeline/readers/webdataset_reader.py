@@ -33,6 +33,10 @@ class WebdatasetReader:
 
     name = "webdataset"
     options = frozenset({"colours", "image_key", "mask_key"})
+    tried = 30
+    reads = "tar shards; nothing is unpacked to disk; coloured masks as in `folder`"
+    recognised_by = "`.tar` files"
+    refuses = "compressed tar, links, samples that lack a member"
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a tar file, or a folder that holds tar files and no pictures."""
@@ -176,3 +180,6 @@ def _problem(sides: tuple[Sequence[str], Sequence[str]]) -> str:
         if len(names) > 1:
             return f"sample has {len(names)} members that may be its {side}: {', '.join(names)}; {way}"
     return ""
+
+
+READER = WebdatasetReader()

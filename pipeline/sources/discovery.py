@@ -55,7 +55,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     there = {item.id for item in items}
     items = sorted(_limited(items, config.source.limit), key=lambda item: item.id)
     items = [_with_group(item, config.source.group_by) for item in items]
-    is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and reader.name == "dicom")
+    is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and found.names_persons)
     if known and is_private:
         known = _unhidden(known, items, config)
     pooled = config.source.folds is not None

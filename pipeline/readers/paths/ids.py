@@ -19,6 +19,8 @@ class Found:
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
     labelling: Labelling = field(default_factory=Labelling)
+    names_persons: bool = False
+    """Whether names may be those of persons, so that ids are hashed unless somebody says otherwise."""
 
 
 def safe_id(name: str) -> str:

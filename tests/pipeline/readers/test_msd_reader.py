@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.readers.msd_reader import MsdReader, NnunetReader
+from hsmix_gen.pipeline.readers.msd_reader import MsdReader
+from hsmix_gen.pipeline.readers.nnunet_reader import NnunetReader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
