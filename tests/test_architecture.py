@@ -49,7 +49,7 @@ LIBRARY_HOMES = {
     },
     "defusedxml": {"pipeline/decoders/aperio_xml.py"},
     "fsspec": {"pipeline/files/object_stores.py"},
-    "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse.py"},
+    "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse_export.py"},
     "imagehash": {"pipeline/sources/perceptual_hash.py"},
     "monai": {"stages/saliency/fitting.py"},
     "nibabel": {
@@ -96,7 +96,7 @@ LIBRARY_HOMES = {
         "stages/saliency/network_io.py",
         "stages/saliency/torch_context.py",
     },
-    "zarr": {"pipeline/features/feature_cache.py", "pipeline/exports/zarr.py"},
+    "zarr": {"pipeline/features/feature_cache.py", "pipeline/exports/zarr_export.py"},
     "random": NOWHERE,  # its state is global: chance comes from stages/randomness.py
     "multiprocessing": NOWHERE,  # Ray schedules
     "concurrent": {"pipeline/files/object_stores.py"},  # transfers in flight, a bounded number; Ray schedules all work

@@ -24,8 +24,7 @@ from hsmix_gen.pipeline.cli.options import (
     reporting_options,
 )
 from hsmix_gen.pipeline.verification.report import DEPTHS, Depth
-
-EXPORT_KINDS = ("nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr")
+from hsmix_gen.schemas.families import EXPORTS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -234,10 +233,10 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
         click.echo(path)
 
 
-@cli.command()
+@cli.command(lists={"Layouts": EXPORTS})
 @click.argument("output", type=LOCATION)
 @click.argument("dest", type=LOCAL_PATH)
-@click.option("--to", "kind", required=True, type=click.Choice(EXPORT_KINDS), help="Layout to write.")
+@click.option("--to", "kind", required=True, type=click.Choice(EXPORTS.names), help="Layout to write.")
 @click.option("--name", metavar="TEXT", help="Name of the nnunet dataset.  [default: that of OUTPUT]")
 @click.option("--dataset-id", type=int, default=501, show_default=True, help="Number of the nnunet dataset.")
 @click.option("--image-size", type=int, default=1024, show_default=True, help="Side of medsam images in pixels.")

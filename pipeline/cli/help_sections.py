@@ -1,8 +1,11 @@
 """Help in sections: options of one subject stand together under its title."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
+
+from hsmix_gen.schemas.families import Family
 
 TITLES = (
     "Source", "Images", "Superpixels and saliency", "Mixing", "Output", "Configuration", "Running", "Options",
@@ -19,7 +22,11 @@ class SectionOption(click.Option):
 
 
 class SectionCommand(click.Command):
-    """A command whose help lists its options by section."""
+    """A command whose help lists its options by section, and what members of families are, by a title for each."""
+
+    def __init__(self, *arguments: Any, lists: Mapping[str, Family] | None = None, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self._lists = lists or {}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options; the name is click's."""
@@ -33,3 +40,6 @@ class SectionCommand(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+        for title, family in self._lists.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, family.summary(name)) for name in family.names])

@@ -145,8 +145,13 @@ def _default_text(field: "FieldInfo", option: "Option") -> str:
     if not option.otherwise and field.default in (None, ""):
         return ""
     values = field.default if isinstance(field.default, tuple) else (field.default,)
-    stated = " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
-    return f"  [default: {option.otherwise or stated}]"
+    return f"  [default: {option.otherwise or ' '.join(map(_stated, values))}]"
+
+
+def _stated(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def own_option(title: str, *names: str, **attributes: Any) -> Callable[[_Command], _Command]:

@@ -1,7 +1,7 @@
 """What exporters are given: a finished dataset, its samples checked and decoded, and bytes that come out equal."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -155,8 +155,10 @@ class Exporter(Protocol):
     format cannot hold.
     """
 
-    guide: str
-    """For README.txt: the layout, how its reader is pointed at it, and what to mind."""
+    @property
+    def guide(self) -> str:
+        """For README.txt: the layout, how its reader is pointed at it, and what to mind."""
+        ...
 
     def add(self, sample: Sample) -> str | None:
         """Take a sample; a reason is returned where the reader could not use it and it is left out."""
@@ -165,6 +167,25 @@ class Exporter(Protocol):
     def finish(self) -> list[str]:
         """Write what remains; return what the user should know."""
         ...
+
+
+@dataclass(frozen=True)
+class Export:
+    """The layout of another trainer.
+
+    Its module is named ``KIND_export`` and holds one as ``EXPORT``; the first line of the module's docstring says what
+    it is.
+
+    Attributes
+    ----------
+    make : callable
+        Makes the `Exporter` from the folder, the datasets and the options.
+    takes_folds : bool
+        Whether the folds of an output make one export; else it is given one dataset.
+    """
+
+    make: Callable[[Path, list[Dataset], Options], Exporter]
+    takes_folds: bool = False
 
 
 def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]:

@@ -7,33 +7,20 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_sigterm
-from hsmix_gen.pipeline.exports.base import Dataset, Exporter, Options, Sample, samples_of
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Exporter, Options, Sample, samples_of
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.mixing.describe import refusals_csv
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.families import EXPORTS
 from hsmix_gen.schemas.records import SPLITS, Refusal
 
-KINDS = {
-    "nnunet": "nnunet",
-    "synapse": "synapse",
-    "perclass": "perclass",
-    "medsam": "medsam",
-    "mds": "mds",
-    "litdata": "litdata",
-    "zarr": "zarr",
-}
-"""Kind of an export and the module that holds its ``make_exporter``; imported when needed."""
-TAKES_FOLDS = ("nnunet",)
-"""Kinds that make one export of an output with folds."""
 README = "README.txt"
 RECORD = "export.json"
 LEFT_OUT = "left_out.csv"
@@ -80,7 +67,7 @@ def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options
     dest : Path
         A new or empty folder.
     kind : str
-        A key of `KINDS`.
+        Name of an export, one of `EXPORTS`.
     reporter : Reporter
         Shows how far it is.
     options : Options or None
@@ -92,23 +79,24 @@ def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options
         If the output is not finished or damaged, `dest` holds something or lies in the output, or the layout cannot
         hold the dataset.
     """
-    folders = _outputs(root, kind)
+    export: Export = EXPORTS.module(kind).EXPORT
+    folders = _outputs(root, kind, export)
     _check_free(dest)
     _check_apart(root, dest)
     datasets = [Dataset(folder) for folder in folders]
     options = options or Options()
     found = Exported(dest, kind)
     with _beside(dest) as folder:
-        exporter = _exporter(kind, folder, datasets, options)
+        exporter = export.make(folder, datasets, options)
         _write_samples(exporter, datasets, found, reporter)
         found.notes += exporter.finish()
         _describe(folder, exporter.guide, datasets, found)
     return found
 
 
-def _outputs(root: Path, kind: str) -> list[Path]:
+def _outputs(root: Path, kind: str, export: Export) -> list[Path]:
     folds = [] if (root / MANIFEST).is_file() else fold_outputs(root)
-    if folds and kind not in TAKES_FOLDS:
+    if folds and not export.takes_folds:
         raise OutputError(
             f"{root} holds {len(folds)} folds and {kind} has no place for them; export one, for example {folds[0]}"
         )
@@ -147,11 +135,6 @@ def _beside(dest: Path) -> Iterator[Path]:
             atomic_files.sync(dest.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _exporter(kind: str, folder: Path, datasets: list[Dataset], options: Options) -> Exporter:
-    module = import_module(f"hsmix_gen.pipeline.exports.{KINDS[kind]}")
-    return cast(Exporter, module.make_exporter(folder, datasets, options))
 
 
 def _write_samples(exporter: Exporter, datasets: list[Dataset], found: Exported, reporter: Reporter) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from hsmix_gen.pipeline.cli.commands import EXPORT_KINDS
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.signals import Terminated
-from hsmix_gen.pipeline.exports import perclass
-from hsmix_gen.pipeline.exports.export import KINDS, Exported, export_output
+from hsmix_gen.pipeline.exports.export import Exported, export_output
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.families import EXPORTS
 
 BUILT_IN = ("nnunet", "synapse", "perclass", "medsam", "zarr")
 """Kinds that need no package of others."""
@@ -255,8 +255,14 @@ def test_command_tells_a_problem_in_one_line(
     ]
 
 
-def test_every_kind_has_a_module() -> None:
-    """A name that cannot be imported would be found by a user first."""
-    assert tuple(KINDS) == EXPORT_KINDS == ("nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr")
-    assert KINDS["perclass"] == perclass.__name__.rpartition(".")[2]
-    assert all(Path(perclass.__file__).with_name(f"{name}.py").is_file() for name in KINDS.values())
+def test_the_kinds_are_those_that_were_promised() -> None:
+    assert set(EXPORTS.names) >= {"nnunet", "synapse", "perclass", "medsam", "mds", "litdata", "zarr"}
+    assert [name for name in EXPORTS.names if EXPORTS.module(name).EXPORT.takes_folds] == ["nnunet"]
+
+
+def test_the_help_says_what_each_kind_is(run_cli: Callable[..., Any]) -> None:
+    """Names such as mds say nothing to who does not know them."""
+    shown = run_cli("export", "--help").stdout.partition("Layouts:\n")[2]
+
+    assert {line.split()[0] for line in shown.splitlines() if re.match(r"  \w", line)} == set(EXPORTS.names)
+    assert "MosaicML Streaming" in shown

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from hsmix_gen.pipeline.exports import litdata, mds
+from hsmix_gen.pipeline.exports import litdata_export, mds_export
 from hsmix_gen.pipeline.exports.base import Dataset, Options
 from hsmix_gen.pipeline.exports.export import Exported
 from hsmix_gen.schemas.errors import OutputError
@@ -136,7 +136,9 @@ def test_litdata_chunks_have_no_clock(make_output: MakeOutput, draw: Draw, expor
     assert json.loads(a)["updated_at"] != json.loads(c)["updated_at"]
 
 
-@pytest.mark.parametrize(("module", "extra"), [(mds, "mds"), (litdata, "litdata")], ids=["mds", "litdata"])
+@pytest.mark.parametrize(
+    ("module", "extra"), [(mds_export, "mds"), (litdata_export, "litdata")], ids=["mds", "litdata"]
+)
 def test_a_missing_package_is_told_with_the_way_out(
     make_output: MakeOutput, draw: Draw, tmp_path: Path, module: Any, extra: str
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_npy
-from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample, check_has_unit, unit_image, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, check_has_unit, unit_image, write
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.imaging.standardise import resize_image, resize_mask
@@ -66,3 +66,6 @@ class MedsamExport:
         if not self._with_ignore:
             return []
         return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot tell: gts have 0 there"]
+
+
+EXPORT = Export(make_exporter)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_png, encode_soft
-from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
 from hsmix_gen.schemas.errors import OutputError
 
@@ -86,3 +86,6 @@ def _without_clock(index: Path) -> None:
     digests = [sha256_of(path.read_bytes()) for path in chunks]
     number = int(sha256_of(canonical_json([held, digests]).encode())[:12], 16)
     index.write_text(canonical_json({**held, "updated_at": str(number)}), encoding="utf-8")
+
+
+EXPORT = Export(make_exporter)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import (
     Dataset,
+    Export,
     Options,
     Sample,
     check_has_unit,
@@ -143,3 +144,6 @@ def _place(dataset: Dataset, source: str) -> tuple[str, int]:
     if record is None:
         return source, 0
     return _PLANE.sub("", record.image), record.plane
+
+
+EXPORT = Export(make_exporter)

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_soft
-from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
 from hsmix_gen.schemas.errors import OutputError
 
 _SHARD_BYTES = 2**26
@@ -80,3 +80,6 @@ class MdsExport:
         for writer in self._writers.values():
             writer.finish()
         return []
+
+
+EXPORT = Export(make_exporter)

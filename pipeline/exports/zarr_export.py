@@ -9,7 +9,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
 
 _SHARD_BYTES = 2**26
 _MOST_IN_SHARD = 256
@@ -120,3 +120,6 @@ class _Split:
         if self._waiting:
             self._write()
         self._arrays["key"][:] = np.array(self._keys)
+
+
+EXPORT = Export(make_exporter)

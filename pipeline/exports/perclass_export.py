@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, write
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
@@ -54,3 +54,6 @@ class PerClassExport:
     def finish(self) -> list[str]:
         """Nothing is left to write."""
         return []
+
+
+EXPORT = Export(make_exporter)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsmix_gen.pipeline.exports.base import Dataset, Options, Sample, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, write
 from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
 from hsmix_gen.schemas.errors import OutputError
@@ -151,3 +151,6 @@ def _spacing(row: ManifestRow) -> tuple[float, float]:
         return 1.0, 1.0
     rows, columns = row.spacing_a[:2]
     return (columns, rows) if row.transform_a % 2 else (rows, columns)
+
+
+EXPORT = Export(make_exporter, takes_folds=True)
