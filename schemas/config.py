@@ -57,118 +57,58 @@ class SourceConfig(Section):
     """What is read, and who belongs where."""
 
     title = "Source"
+    # fmt: off
     layout: Layout = option("auto", f"Reader of the source: auto (the first that recognises it), {READERS.listed}.")
-    root: str | None = option(
-        None, "Folder that the paths of a list may not leave.", "DIR", path="any", otherwise="that of the list"
-    )
-    image_key: str | None = option(
-        None, "Array or column of images in npz, h5 and Parquet files.", "NAME", otherwise="the usual names"
-    )
+    root: str | None = option(None, "Folder that the paths of a list may not leave.", "DIR", path="any", otherwise="that of the list")
+    image_key: str | None = option(None, "Array or column of images in npz, h5 and Parquet files.", "NAME", otherwise="the usual names")
     mask_key: str | None = option(None, "Array or column of masks.", "NAME", otherwise="the usual names")
-    stacks: Literal["volumes", "pictures"] = option(
-        "volumes",
-        "Arrays of several planes are volumes, all of one patient, or stacks of pictures that have nothing in common.",
-    )
+    stacks: Literal["volumes", "pictures"] = option("volumes", "Arrays of several planes are volumes, all of one patient, or stacks of pictures that have nothing in common.")
     image_suffix: str = option("", "End of the stem of image files, such as _img; it is no part of the id.")
     mask_suffix: str = option("", "End of the stem of mask files, such as _mask.", otherwise="the usual ones")
-    mask_values: dict[int, int] | None = option(
-        None,
-        "Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.",
-        "V=C,…",
-        otherwise="understood from the files",
-    )
-    classes: tuple[str, ...] | None = option(
-        None, "Names of the classes by id, background first (of the channels with --labels multilabel).", "NAME,…"
-    )
-    colours: str | None = option(
-        None,
-        "Colour table of coloured masks, background first.",
-        "FILE|#RRGGBB=NAME,…",
-        otherwise="class_dict.csv or labelmap.txt in SOURCE",
-    )
-    instances: bool | None = option(
-        None, "Mask values are numbers of objects, all of class 1.", otherwise="as the layout has it"
-    )
+    mask_values: dict[int, int] | None = option(None, "Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.", "V=C,…", otherwise="understood from the files")
+    classes: tuple[str, ...] | None = option(None, "Names of the classes by id, background first (of the channels with --labels multilabel).", "NAME,…")
+    colours: str | None = option(None, "Colour table of coloured masks, background first.", "FILE|#RRGGBB=NAME,…", otherwise="class_dict.csv or labelmap.txt in SOURCE")
+    instances: bool | None = option(None, "Mask values are numbers of objects, all of class 1.", otherwise="as the layout has it")
     ignore: Annotated[int, Field(ge=0)] | None = option(None, "Mask value of pixels that belong to no class.", "V")
-    labels: Literal["auto", "exclusive", "multilabel"] = option(
-        "auto",
-        "exclusive: a pixel has one class; multilabel: each class has its own channel; auto: as the layout has it.",
-    )
-    label_regions: dict[str, tuple[int, ...]] | None = option(
-        None, "Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4.", "NAME=V+V,…"
-    )
-    ids: Literal["auto", "names", "hashed"] = option(
-        "auto", "Ids are names of files, hashed, or auto: hashed for DICOM."
-    )
-    id_key: str | None = option(
-        None, "A secret that keys hashed ids, so that nobody without it can try guesses.", "FILE", path="local"
-    )
-    split: str = option(
-        "auto",
-        "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.",
-        "FILE|RATIO",
-        otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1",
-    )
-    group_by: str | None = option(
-        None, "Names the patient or slide in the id; groups are never torn between splits.", "REGEX"
-    )
-    folds: Annotated[int, Field(ge=2, le=100)] | None = option(
-        None, "Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold.", "K"
-    )
-    limit: PositiveInt | None = option(
-        None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run)."
-    )
-    max_pixels: PositiveInt = key(
-        200_000_000, "Larger images are refused before they are decoded (decompression bombs)."
-    )
-    max_voxels: PositiveInt = key(
-        1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded."
-    )
+    labels: Literal["auto", "exclusive", "multilabel"] = option("auto", "exclusive: a pixel has one class; multilabel: each class has a channel of its own; auto: as the layout has it.")
+    label_regions: dict[str, tuple[int, ...]] | None = option(None, "Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4.", "NAME=V+V,…")
+    ids: Literal["auto", "names", "hashed"] = option("auto", "Ids are names of files, hashed, or auto: hashed for DICOM.")
+    id_key: str | None = option(None, "A secret that keys hashed ids, so that nobody without it can try guesses.", "FILE", path="local")
+    split: str = option("auto", "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.", "FILE|RATIO", otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1")
+    group_by: str | None = option(None, "Names the patient or slide in the id; groups are never torn between splits.", "REGEX")
+    folds: Annotated[int, Field(ge=2, le=100)] | None = option(None, "Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold.", "K")
+    limit: PositiveInt | None = option(None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run).")
+    max_pixels: PositiveInt = key(200_000_000, "Larger images are refused before they are decoded (decompression bombs).")
+    max_voxels: PositiveInt = key(1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded.")
+    # fmt: on
 
 
 class VolumeConfig(Section):
     """How volumes are cut into images."""
 
     title = "Images"
-    axis: Literal["auto", "axial", "coronal", "sagittal"] = option(
-        "auto",
-        "Slicing axis of volumes: axial, coronal, sagittal, or auto: across the thickest voxels, else axial.",
-    )
-    min_foreground: NonNegativeInt = option(
-        1, "Leave out slices of volumes with fewer foreground pixels in their mask; 0 keeps all."
-    )
+    # fmt: off
+    axis: Literal["auto", "axial", "coronal", "sagittal"] = option("auto", "Slicing axis of volumes: axial, coronal, sagittal, or auto: across voxels at least twice as thick, else axial.")
+    min_foreground: NonNegativeInt = option(1, "Leave out slices of volumes with fewer foreground pixels in their mask; 0 keeps all.")
     every: PositiveInt = option(1, "Take every K-th slice of volumes.", "K")
+    # fmt: on
 
 
 class ImageConfig(Section):
     """The one size and form that every image and mask is brought to."""
 
     title = "Images"
+    # fmt: off
     size: tuple[PositiveInt, PositiveInt] = option((224, 224), "Height and width of all images in pixels.", "H W")
-    fit: Literal["stretch", "pad", "crop"] = option(
-        "stretch",
-        "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.",
-    )
+    fit: Literal["stretch", "pad", "crop"] = option("stretch", "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.")
     tiles: tuple[PositiveInt, PositiveInt] | None = option(None, "Cut images into tiles first.", "H W")
     overlap: NonNegativeInt = option(0, "Pixels that neighbouring tiles share.")
-    channels: Literal["auto", "1", "3"] = option(
-        "auto", "Grey or RGB of pictures; auto: RGB if any has colour. Volumes keep their modalities."
-    )
-    intensity: Literal["auto", "none", "window", "percentile", "zscore"] = option(
-        "auto",
-        "Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.",
-    )
-    window: tuple[FiniteFloat, FiniteFloat] | None = option(
-        None, "Window in the units of the file (HU of CT), or the two percentiles.", "LOW HIGH"
-    )
-    per_channel: bool = key(
-        True, "Whether each channel is scaled by its own percentiles or mean and deviation, or all alike."
-    )
-    dtype: Literal["auto", "uint8", "uint16", "float32"] = option(
-        "auto",
-        "Stored as uint8, uint16, float32, or auto: pictures as most are, windows as uint16, percentiles as uint8, "
-        "z-scores as float32.",
-    )
+    channels: Literal["auto", "1", "3"] = option("auto", "Grey or RGB of pictures; auto: RGB if any has colour. Volumes keep their modalities.")
+    intensity: Literal["auto", "none", "window", "percentile", "zscore"] = option("auto", "Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.")
+    window: tuple[FiniteFloat, FiniteFloat] | None = option(None, "Window in the units of the file (HU of CT), or the two percentiles.", "LOW HIGH")
+    per_channel: bool = key(True, "Whether each channel is scaled by its own percentiles or mean and deviation, or all alike.")
+    dtype: Literal["auto", "uint8", "uint16", "float32"] = option("auto", "Stored as uint8, uint16, float32, or auto: pictures as most are, windows as uint16, percentiles as uint8, z-scores as float32.")
+    # fmt: on
 
     @model_validator(mode="after")
     def _large_enough(self) -> Self:
@@ -200,20 +140,14 @@ class SuperpixelsConfig(Section):
     """SLIC in several granularities per image."""
 
     title = "Superpixels and saliency"
+    # fmt: off
     method: Literal["slic", "grid"] = key("slic", "grid is the square-grid control with the same region counts.")
-    regions: tuple[PositiveInt, PositiveInt] = option(
-        (50, 200), "Superpixels asked of SLIC, drawn evenly over the range.", "MIN MAX"
-    )
+    regions: tuple[PositiveInt, PositiveInt] = option((50, 200), "Superpixels asked of SLIC, drawn evenly over the range.", "MIN MAX")
     variants: PositiveInt = option(4, "Granularities kept per image, one drawn from each stratum of the range.", "G")
-    compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(
-        None, "Weight of space against colour in SLIC.", "C", otherwise="10 for RGB, 0.1 for grey"
-    )
-    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = option(
-        1.0, "Gaussian smoothing before SLIC in pixels.", "S"
-    )
-    body: Literal["auto", "all"] = key(
-        "auto", "auto: where background voxels are 0 only the body is cut, the rest is one region; all: everything."
-    )
+    compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(None, "Weight of space against colour in SLIC.", "C", otherwise="10 for RGB, 0.1 for grey")
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = option(1.0, "Gaussian smoothing before SLIC in pixels.", "S")
+    body: Literal["auto", "all"] = key("auto", "auto: where background voxels are 0 only the body is cut, the rest is one region; all: everything.")
+    # fmt: on
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -227,42 +161,20 @@ class SaliencyConfig(Section):
     """What decides how strongly each region is blended in soft mixing."""
 
     title = "Superpixels and saliency"
-    backend: Backend = option(
-        "gradcam",
-        f"How saliency is found: {BACKENDS.listed}.",
-        "BACKEND",
-        name="saliency",
-    )
-    folder: str | None = option(
-        None, "Grey maps for the precomputed backend, one per source, named by its id.", "DIR", name="saliency_dir",
-        path="any",
-    )  # fmt: skip
-    model: str | None = option(
-        None,
-        "Makes your network for Grad-CAM.",
-        "MODULE:CALLABLE",
-        otherwise="a small U-Net is fitted on the training split",
-    )
+    # fmt: off
+    backend: Backend = option("gradcam", f"How saliency is found: {BACKENDS.listed}.", "BACKEND", name="saliency")
+    folder: str | None = option(None, "Grey maps for the precomputed backend, one per source, named by its id.", "DIR", name="saliency_dir", path="any")
+    model: str | None = option(None, "Makes your network for Grad-CAM.", "MODULE:CALLABLE", otherwise="a small U-Net is fitted on the training split")
     weights: str | None = option(None, "Weights of --model; no code in them is run.", "FILE", path="any")
-    layer: str | None = option(
-        None,
-        "Dotted name of the network's layer for Grad-CAM.",
-        "NAME",
-        otherwise="candidates are measured, the best is taken",
-    )
-    output_key: str | None = option(
-        None, "Entry of the network's output (a dict, list or tuple) that holds the logits.", "NAME"
-    )
-    cam: Literal["gradcam", "gradcam++", "layercam", "hirescam"] = key(
-        "gradcam", "How gradients and activations become a map."
-    )
+    layer: str | None = option(None, "Dotted name of the network's layer for Grad-CAM.", "NAME", otherwise="candidates are measured, the best is taken")
+    output_key: str | None = option(None, "Entry of the network's output (a dict, list or tuple) that holds the logits.", "NAME")
+    cam: Literal["gradcam", "gradcam++", "layercam", "hirescam"] = key("gradcam", "How gradients and activations become a map.")
     target: Literal["predicted", "truth", "all"] = key("predicted", "Pixels whose foreground logits are summed.")
-    side: PositiveInt | None = key(
-        None, "Longest side of the network's input in pixels; none: the image size for --model, less for the U-Net."
-    )
+    side: PositiveInt | None = key(None, "Longest side of the network's input in pixels; none: the image size for --model, less for the U-Net.")
     batch: PositiveInt = key(8, "Images per forward pass; halved when the GPU's memory is short.")
     probe_images: PositiveInt = key(24, "Training images on which candidate layers are measured.")
     fit_steps: PositiveInt = key(100, "Optimiser steps of the U-Net that is fitted when no --model is given.")
+    # fmt: on
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -290,36 +202,22 @@ class MixConfig(Section):
     """How samples are made from cached features."""
 
     title = "Mixing"
+    # fmt: off
     copies: PositiveInt = option(5, "Mixed samples per training image (pairs under --policy paired).", "K")
-    partners: Literal["auto", "any", "other-group"] = option(
-        "auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles."
-    )
+    partners: Literal["auto", "any", "other-group"] = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles.")
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
     method: Annotated[MethodName, BeforeValidator(_name_now)] = option("hsmix", f"Mixing method: {METHODS.listed}.")
-    probabilities: tuple[Probability, Probability, Probability] = option(
-        (1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each"
-    )
+    probabilities: tuple[Probability, Probability, Probability] = option((1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each")
     select: Probability = option(0.2, "Chance of each superpixel of B to be taken.", "P")
-    weight: Literal["saliency", "random"] = key(
-        "saliency", "What lambda follows in soft mixing; random draws it per superpixel of B (a control)."
-    )
-    aggregate: Literal["sum", "mean"] = option(
-        "sum", "Relative saliency of a region: published area-weighted sum, or mean."
-    )
-    lambda_range: tuple[Probability, Probability] = key(
-        (0.0, 1.0), "Lambda, the weight of B, is kept inside this range."
-    )
-    zero_ratio: Literal["half", "zero"] = key(
-        "half", "Relative saliency where both maps are 0: one half, or the published 0 (which favours A)."
-    )
+    weight: Literal["saliency", "random"] = key("saliency", "What lambda follows in soft mixing; random draws it per superpixel of B (a control).")
+    aggregate: Literal["sum", "mean"] = option("sum", "Relative saliency of a region: published area-weighted sum, or mean.")
+    lambda_range: tuple[Probability, Probability] = key((0.0, 1.0), "Lambda, the weight of B, is kept inside this range.")
+    zero_ratio: Literal["half", "zero"] = key("half", "Relative saliency where both maps are 0: one half, or the published 0 (which favours A).")
     small_object_guard: bool = key(False, "Take small objects of B whole, and cover or spare those of A.")
-    small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(
-        2.0, "An object is small below so many mean superpixel areas."
-    )
-    geometry: Literal["flips", "none"] = key(
-        "flips", "Joint right-angle turns and flips per parent; none keeps the orientation."
-    )
+    small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(2.0, "An object is small below so many mean superpixel areas.")
+    geometry: Literal["flips", "none"] = key("flips", "Joint right-angle turns and flips per parent; none keeps the orientation.")
     batch_size: PositiveInt = key(8, "Samples of one mode that stay together under --policy per-batch.")
+    # fmt: on
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -340,22 +238,14 @@ class OutputConfig(Section):
     """What is written."""
 
     title = "Output"
-    formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = option(
-        ("webdataset",),
-        "webdataset, parquet or folder (files with an MSD datalist); repeat it for several.",
-        "NAME",
-        name="format",
-        repeats=True,
-    )
-    soft_encoding: SoftEncoding = option(
-        "npz", "Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit)."
-    )
-    shards: PositiveInt | None = option(
-        None, "Training shards.", otherwise="at least 32 if there are as many samples, none above 256 MiB"
-    )
+    # fmt: off
+    formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = option(("webdataset",), "webdataset, parquet or folder (files with an MSD datalist); repeat it for several.", "NAME", name="format", repeats=True)
+    soft_encoding: SoftEncoding = option("npz", "Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit).")
+    shards: PositiveInt | None = option(None, "Training shards.", otherwise="at least 32 if there are as many samples, none above 256 MiB")
     ranks: PositiveInt = option(1, "Processes that will train: equal shards, a multiple of R times W.", "R")
     workers_per_rank: PositiveInt = option(1, "Loader workers of each of them.", "W")
     name: str = key("hsmix", "Name of the dataset in its card.")
+    # fmt: on
 
     @property
     def readers(self) -> int:
@@ -382,50 +272,24 @@ class ExecutionConfig(Section):
     """Where and by whom the work is done; nothing here changes a byte of the result."""
 
     title = "Running"
+    # fmt: off
     backend: Literal["ray", "serial"] = option("ray", "Who runs the units of work.")
     address: str | None = option(None, "A running Ray cluster.", "ADDRESS", otherwise="Ray is started here")
-    workers: PositiveInt | None = option(
-        None, "Units at work at once.", otherwise="all processors of this machine, or of the cluster"
-    )
-    id_map: str | None = option(
-        None,
-        "Write which hashed id stands for which name; keep it apart from the dataset.",
-        "FILE",
-        path="local",
-        title="Source",
-    )
-    cache: str | None = option(
-        None,
-        "Feature cache, shared by runs on the same source.",
-        "DIR",
-        path="any",
-        title="Output",
-        otherwise="OUTPUT/.hsmix/cache",
-    )
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(
-        1800.0,
-        "Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere, "
-        "then its parts one by one.",
-    )
-    check_space: bool = key(
-        True, "Whether a run is refused for which its disks seem too small; the need is an estimate."
-    )
-    max_errors: NonNegativeInt | None = option(
-        None, "Exit with 1 if more sources and samples were refused.", otherwise="no limit"
-    )
+    workers: PositiveInt | None = option(None, "Units at work at once.", otherwise="all processors of this machine, or of the cluster")
+    id_map: str | None = option(None, "Write which hashed id stands for which name; keep it apart from the dataset.", "FILE", path="local", title="Source")
+    cache: str | None = option(None, "Feature cache, shared by runs on the same source.", "DIR", path="any", title="Output", otherwise="OUTPUT/.hsmix/cache")
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(1800.0, "Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere, then its parts one by one.")
+    check_space: bool = key(True, "Whether a run is refused for which its disks seem too small; the need is an estimate.")
+    max_errors: NonNegativeInt | None = option(None, "Exit with 1 if more sources and samples were refused.", otherwise="no limit")
+    # fmt: on
 
 
 class RunConfig(Section):
     """Everything that a run depends on."""
 
-    preset: str | None = option(
-        None, "Values for a known dataset; see hsmix-gen presets.", "NAME", title="Configuration"
-    )
-    profile: Profile = option(
-        "paper",
-        "paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.",
-        title="Mixing",
-    )
+    # fmt: off
+    preset: str | None = option(None, "Values for a known dataset; see hsmix-gen presets.", "NAME", title="Configuration")
+    profile: Profile = option("paper", "paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.", title="Mixing")
     control: Control | None = option(None, f"For ablations: {', '.join(CONTROLS)}.", title="Mixing")
     seed: NonNegativeInt = option(0, "Seed of every draw.", title="Configuration")
     source: SourceConfig = Field(default_factory=SourceConfig)
@@ -436,6 +300,7 @@ class RunConfig(Section):
     mix: MixConfig = Field(default_factory=MixConfig)
     output: OutputConfig = Field(default_factory=OutputConfig)
     run: ExecutionConfig = Field(default_factory=ExecutionConfig)
+    # fmt: on
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""

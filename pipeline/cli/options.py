@@ -159,42 +159,20 @@ def own_option(title: str, *names: str, **attributes: Any) -> Callable[[_Command
     return click.option(*names, cls=SectionOption, section=title, **attributes)
 
 
-_progress = own_option(
-    "Running",
-    "--progress",
-    type=click.Choice(["auto", "plain", "none"]),
-    default="auto",
-    help="Bars, lines or nothing on stderr.",
-)
-_log_format = own_option(
-    "Running",
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="json: one object a line on stderr.",
-)
+# fmt: off
+_progress = own_option("Running", "--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="Bars, lines or nothing on stderr.")
+_log_format = own_option("Running", "--log-format", type=click.Choice(["text", "json"]), default="text", help="json: one object a line on stderr.")
 _of_jobs = (
-    own_option(
-        "Configuration",
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="YAML file with the same names.",
-    ),
-    own_option(
-        "Configuration",
-        "-o",
-        "overrides",
-        multiple=True,
-        metavar="SECTION.KEY=VALUE",
-        help="Set any key of the configuration; repeat it for more.",
-    ),
+    own_option("Configuration", "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="YAML file with the same names."),
+    own_option("Configuration", "-o", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the configuration; repeat it for more."),
     _progress,
     _log_format,
     own_option("Running", "-q", "--quiet", is_flag=True, help="Warnings and errors only."),
     own_option("Running", "-v", "--verbose", is_flag=True, help="Show a traceback also for errors that you can mend."),
 )
+fresh_option = own_option("Output", "--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
+extend_option = own_option("Output", "--extend", is_flag=True, help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.")
+# fmt: on
 
 
 def reporting_options(command: _Command) -> _Command:
@@ -207,15 +185,6 @@ def job_options(command: _Command) -> _Command:
     for decorate in reversed(_of_jobs):
         command = decorate(command)
     return command
-
-
-fresh_option = own_option("Output", "--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
-extend_option = own_option(
-    "Output",
-    "--extend",
-    is_flag=True,
-    help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.",
-)
 
 
 def cache_option(title: str, text: str) -> Callable[[_Command], _Command]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_npy
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, check_has_unit, unit_image, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_has_unit, unit_image, write
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.imaging.standardise import resize_image, resize_mask
@@ -23,11 +23,6 @@ disk.
 The loader takes one class of an image at a time, drawn from all but the first value that occurs: samples without
 foreground would end it and are left out. Labels are hard; MedSAM has no place for soft ones.
 """
-
-
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "MedsamExport":
-    """Return the exporter."""
-    return MedsamExport(folder, datasets[0], options.side)
 
 
 class MedsamExport:
@@ -68,4 +63,4 @@ class MedsamExport:
         return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot tell: gts have 0 there"]
 
 
-EXPORT = Export(make_exporter)
+EXPORT = Export(lambda folder, datasets, options: MedsamExport(folder, datasets[0], options.side))

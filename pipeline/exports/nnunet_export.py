@@ -36,11 +36,6 @@ The dataset has no validation cases, so there are no splits: train with the fold
 nnU-Net, with parents of validation cases in training."""
 
 
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "NnunetExport":
-    """Return the exporter; several datasets are the folds of one output."""
-    return NnunetExport(folder, datasets, options)
-
-
 class NnunetExport:
     """Writes ``DatasetNNN_NAME`` with imagesTr, labelsTr, imagesTs, labelsTs, dataset.json and splits_final.json."""
 
@@ -153,4 +148,4 @@ def _spacing(row: ManifestRow) -> tuple[float, float]:
     return (columns, rows) if row.transform_a % 2 else (rows, columns)
 
 
-EXPORT = Export(make_exporter, takes_folds=True)
+EXPORT = Export(NnunetExport, takes_folds=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, write
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
@@ -18,11 +18,6 @@ train.py of UNeXt and UNet++ draws its own split of one folder: give it the keys
 of val/images for validation instead, or parents of validation images are trained on.
 Forks with the lines "if mask.max() < 1: mask[mask > 0] = 1" make soft masks hard; remove them.
 """
-
-
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "PerClassExport":  # noqa: ARG001
-    """Return the exporter."""
-    return PerClassExport(folder, datasets[0])
 
 
 class PerClassExport:
@@ -56,4 +51,4 @@ class PerClassExport:
         return []
 
 
-EXPORT = Export(make_exporter)
+EXPORT = Export(lambda folder, datasets, _: PerClassExport(folder, datasets[0]))

@@ -14,7 +14,6 @@ from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import (
     Dataset,
     Export,
-    Options,
     Sample,
     check_has_unit,
     unit_image,
@@ -40,11 +39,6 @@ Slices have {{height}} x {{width}} pixels; the loader stretches them to its own 
 train on soft_label, read it in place of label, interpolate it linearly, and drop .long() and the one-hot of its Dice
 loss.
 """
-
-
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "SynapseExport":  # noqa: ARG001
-    """Return the exporter."""
-    return SynapseExport(folder, datasets[0])
 
 
 @dataclass
@@ -146,4 +140,4 @@ def _place(dataset: Dataset, source: str) -> tuple[str, int]:
     return _PLANE.sub("", record.image), record.plane
 
 
-EXPORT = Export(make_exporter)
+EXPORT = Export(lambda folder, datasets, _: SynapseExport(folder, datasets[0]))

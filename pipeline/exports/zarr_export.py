@@ -9,7 +9,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
 
 _SHARD_BYTES = 2**26
 _MOST_IN_SHARD = 256
@@ -31,11 +31,6 @@ each is sample i. A sample is a chunk, {per_shard} samples are a file.
 
 Readers that take rows in blocks of {per_shard} open each file once.
 """
-
-
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "ZarrExport":  # noqa: ARG001
-    """Return the exporter."""
-    return ZarrExport(folder, datasets[0])
 
 
 class ZarrExport:
@@ -122,4 +117,4 @@ class _Split:
         self._arrays["key"][:] = np.array(self._keys)
 
 
-EXPORT = Export(make_exporter)
+EXPORT = Export(lambda folder, datasets, _: ZarrExport(folder, datasets[0]))

@@ -3,16 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
+from hsmix_gen.stages.saliency.backend import Backend
 from hsmix_gen.stages.saliency.grey_maps import mean_map
 
 # Half widths, in pixels, of the surrounds that a pixel is compared with.
 _SURROUNDS = (12, 24, 28, 48, 56, 112)
-
-
-def map_of(subject: Subject) -> Map:
-    """Return the map of an image."""
-    return fine_grained(subject.image())
 
 
 def fine_grained(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -115,4 +110,4 @@ def _stretch(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return 255 * values // max(int(values.max()), 1)
 
 
-BACKEND = Backend(map_of)
+BACKEND = Backend(lambda subject: fine_grained(subject.image()))

@@ -1,12 +1,11 @@
 """Precomputed: maps that you bring, a picture or npy array for each image."""
 
 from hsmix_gen.stages.imaging.standardise import resize_plane
-from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
+from hsmix_gen.stages.saliency.backend import Backend
 
-
-def map_of(subject: Subject) -> Map:
-    """Return the map of the image, stretched to its size."""
-    return resize_plane(subject.brought(), subject.size)
-
-
-BACKEND = Backend(map_of, libraries=(), options=("folder",), required=("folder",))
+BACKEND = Backend(
+    lambda subject: resize_plane(subject.brought(), subject.size),
+    libraries=(),
+    options=("folder",),
+    required=("folder",),
+)

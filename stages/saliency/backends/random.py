@@ -3,12 +3,9 @@
 import numpy as np
 
 from hsmix_gen.stages.randomness import generator_for
-from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
+from hsmix_gen.stages.saliency.backend import Backend
 
-
-def map_of(subject: Subject) -> Map:
-    """Return an (H, W) float32 map of numbers that depend on the image's id alone."""
-    return generator_for(0, "saliency", subject.id).random(subject.size).astype(np.float32)
-
-
-BACKEND = Backend(map_of)
+# Numbers depend on the id alone: a new seed of the run keeps them.
+BACKEND = Backend(
+    lambda subject: generator_for(0, "saliency", subject.id).random(subject.size).astype(np.float32),
+)

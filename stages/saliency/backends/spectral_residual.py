@@ -4,17 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
+from hsmix_gen.stages.saliency.backend import Backend
 from hsmix_gen.stages.saliency.grey_maps import mean_map
 
 _SPECTRUM_SIDE = 64
 # Rounding leaves about 1e-9 where the spectrum of an integer image is zero; the phase there is noise.
 _NO_AMPLITUDE = 1e-6
-
-
-def map_of(subject: Subject) -> Map:
-    """Return the map of an image."""
-    return spectral_residual(subject.image())
 
 
 def spectral_residual(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -82,4 +77,4 @@ def _resize_rows(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.f
     return resized
 
 
-BACKEND = Backend(map_of)
+BACKEND = Backend(lambda subject: spectral_residual(subject.image()))

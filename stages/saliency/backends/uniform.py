@@ -2,12 +2,6 @@
 
 import numpy as np
 
-from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
+from hsmix_gen.stages.saliency.backend import Backend
 
-
-def map_of(subject: Subject) -> Map:
-    """Return an (H, W) float32 map of ones."""
-    return np.ones(subject.size, np.float32)
-
-
-BACKEND = Backend(map_of)
+BACKEND = Backend(lambda subject: np.ones(subject.size, np.float32))
