@@ -32,7 +32,7 @@ from hsmix_gen.schemas.families import EXPORTS
 def cli() -> None:
     """Mix medical images and masks by superpixels and saliency, once, into datasets that any trainer streams.
 
-    Results go to stdout, progress to stderr. Exit status: 0 complete, 1 a problem told in one line, 2 wrong usage,
+    Results go to stdout, progress to stderr. Exit status: 0 complete, 1 a problem, stated in one line, 2 wrong usage,
     130 or 143 interrupted (run the same command again to finish).
     """
 
@@ -136,7 +136,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options
 def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
-    """Tell what is understood of a source.
+    """Show what is understood of a source.
 
     Pairs, sizes, classes, splits and every problem; no work is done.
 
@@ -246,7 +246,7 @@ def export(
 ) -> None:
     """Write a finished dataset in the layout of another trainer.
 
-    DEST is new or empty, and whole once it is there; README.txt in it tells how the trainer reads it. nnunet takes
+    DEST is new or empty, and whole once it is there; README.txt in it states how the trainer reads it. nnunet takes
     all folds of an output at once.
 
     Example: hsmix-gen export out/ nnUNet_raw/ --to nnunet
@@ -300,7 +300,7 @@ def presets(name: str | None) -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Tell the state of the installation: versions, GPU, Ray, disk.
+    """Show the state of the installation: versions, GPU, Ray, disk.
 
     Example: hsmix-gen doctor
     """
@@ -317,7 +317,7 @@ def _check_extend(extend: bool, *, fresh: bool, dry_run: bool = False) -> None:
     if extend and fresh:
         raise click.UsageError("--extend adds to what is there and --fresh removes it; leave out one of them")
     if extend and dry_run:
-        raise click.UsageError("--dry-run tells of a whole dataset, not of what --extend adds; leave out one of them")
+        raise click.UsageError("--dry-run measures a whole dataset, not of what --extend adds; leave out one of them")
 
 
 def main() -> None:

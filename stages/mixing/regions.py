@@ -16,7 +16,7 @@ FLAT_SPREAD = 0.02
 
 @dataclass(frozen=True)
 class RegionWeights:
-    """Lambda of each region in 255ths, (R,) uint8, with the flags that tell of special cases."""
+    """Lambda of each region in 255ths, (R,) uint8, with the flags of special cases."""
 
     weight: npt.NDArray[np.uint8]
     flags: tuple[str, ...] = ()
