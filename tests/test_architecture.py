@@ -71,6 +71,7 @@ LIBRARY_HOMES = {
     },
     "pycocotools": {"pipeline/decoders/coco_masks.py"},
     "pydicom": {
+        "pipeline/decoders/dicom_codecs.py",
         "pipeline/decoders/dicom_images.py",
         "pipeline/decoders/dicom_headers.py",
         "pipeline/decoders/dicom_segmentations.py",

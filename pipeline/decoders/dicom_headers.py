@@ -12,13 +12,12 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
+from hsmix_gen.pipeline.decoders.dicom_codecs import PLUGIN, coded_size, is_available
 from hsmix_gen.pipeline.decoders.dicom_geometry import PlanePosition
-from hsmix_gen.pipeline.decoders.jpeg_size import coded_size
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.schemas.errors import SourceError
@@ -107,18 +106,16 @@ def spacing_of(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
 def stored_frames(dataset: Dataset, frames: int) -> Iterator[npt.NDArray[Any]]:
     """Yield the frames as they are stored, (H, W) or (H, W, 3); colours as RGB."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        available = False
-    if not available:
-        raise SourceError(f"is stored as {syntax.name}, which cannot be decoded; {_UNCOMPRESS}")
-    if syntax.is_compressed and syntax != RLELossless:  # run lengths claim no size
+    plugin = ""
+    if syntax.is_compressed and syntax != RLELossless:  # pydicom itself expands run lengths; they claim no size
+        if not is_available(syntax):
+            raise SourceError(f"is stored as {syntax.name}, which cannot be decoded; {_UNCOMPRESS}")
         _check_codestreams(dataset, frames)
+        plugin = PLUGIN
     if frames == 1:
-        yield pixel_array(dataset)
+        yield pixel_array(dataset, decoding_plugin=plugin)
     else:
-        yield from iter_pixels(dataset)
+        yield from iter_pixels(dataset, decoding_plugin=plugin)
 
 
 def check_size(dataset: Dataset, how: ReadOptions) -> None:

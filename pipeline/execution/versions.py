@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 IMAGES = (
     "pillow", "imagecodecs", "tifffile", "numpy", "scipy", "scikit-image", "nibabel", "h5py", "pydicom",
-    "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pycocotools",
+    "pycocotools",
 )  # fmt: skip
 SUPERPIXELS = ("scikit-image", "scipy", "numpy")
 SHARDS = ("hsmix-gen", "numpy", "scipy", "imagecodecs", "pyarrow")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,7 +18,12 @@ from pydicom.uid import (
     CTImageStorage,
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
     generate_uid,
@@ -243,34 +249,87 @@ def test_palettes_become_rgb(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless], ids=lambda syntax: syntax.keyword)
-def test_compressed_syntaxes_are_decoded_exactly(tmp_path: Path, syntax: Any) -> None:
+Coded = bytes | bytearray
+
+
+def store_coded(dataset: Dataset, syntax: Any, coded: Coded, photometric: str = "MONOCHROME2") -> None:
+    """Put a coded frame in the place of the pixels."""
+    dataset.PixelData = encapsulate([bytes(coded)])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PhotometricInterpretation = photometric
+
+
+def lossless_jpeg(pixels: npt.NDArray[Any], predictor: int) -> Coded:
+    stored = pixels.view(np.uint16)  # JPEG knows no signs
+    return imagecodecs.jpeg8_encode(stored, lossless=True, predictor=predictor, bitspersample=16)
+
+
+CODERS: dict[str, tuple[Any, Callable[[npt.NDArray[Any]], Coded]]] = {
+    "jpeg-ls": (JPEGLSLossless, lambda pixels: imagecodecs.jpegls_encode(pixels.view(np.uint16))),
+    "jpeg-2000": (JPEG2000Lossless, lambda pixels: imagecodecs.jpeg2k_encode(pixels, codecformat="j2k")),
+    "htj2k": (HTJ2KLossless, lambda pixels: imagecodecs.htj2k_encode(pixels, reversible=True)),
+    "jpeg-first-order": (JPEGLosslessSV1, lambda pixels: lossless_jpeg(pixels, 1)),
+    **{
+        f"jpeg-predictor-{number}": (JPEGLossless, lambda pixels, number=number: lossless_jpeg(pixels, number))  # type: ignore[misc]
+        for number in range(1, 8)
+    },
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+@pytest.mark.parametrize("coder", [*CODERS, "rle"])
+def test_lossless_syntaxes_are_decoded_exactly(tmp_path: Path, coder: str, dtype: Any) -> None:
     def change(number: int, dataset: Dataset) -> None:
-        dataset.compress(syntax, generate_instance_uid=False)
+        if coder == "rle":
+            dataset.compress(RLELossless, generate_instance_uid=False)
+        else:
+            syntax, code = CODERS[coder]
+            store_coded(dataset, syntax, code(pixels[number]))
 
     # Longer than what is read along with headers, so that pixels are fetched later.
-    pixels = stored_volume(3, 90, 70) % 4096
+    pixels = (stored_volume(3, 90, 70) % 4096).astype(dtype)
+    pixels -= 2000 if dtype == np.int16 else 0
     content = write_series(tmp_path, pixels, change=change, RescaleSlope=1, RescaleIntercept=-10)
     assert np.array_equal(planes_of(open_image(content, HOW))[..., 0], pixels.astype(np.int16) - 10)
 
 
-def test_jpeg_baseline_is_decoded(tmp_path: Path) -> None:
-    from io import BytesIO
+def test_jpeg_of_eight_bits_stays_bytes(tmp_path: Path) -> None:
+    pixels = np.tile(np.linspace(0, 250, 16).astype(np.uint8), (1, 8, 1))
 
-    from PIL import Image as Pillow
-    from pydicom.uid import JPEGBaseline8Bit
+    def change(number: int, dataset: Dataset) -> None:
+        store_coded(dataset, JPEGBaseline8Bit, imagecodecs.jpeg8_encode(pixels[0], level=100))
 
-    pixels = np.tile(np.linspace(0, 250, 16).astype(np.uint8), (8, 1))
-    buffer = BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "JPEG", quality=100)
-    dataset = make_file(pixels)
-    dataset.PixelData = encapsulate([buffer.getvalue()])
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    stack = open_image(write_series(tmp_path, pixels, change=change), HOW)
+    assert stack.dtype == np.uint8
+    assert np.abs(stack.plane(0)[..., 0].astype(int) - pixels[0]).max() <= 2
+
+
+def test_jpeg_of_twelve_bits_is_decoded(tmp_path: Path) -> None:
+    pixels = np.tile(np.linspace(0, 4000, 64).astype(np.uint16), (1, 16, 1))
+
+    def change(number: int, dataset: Dataset) -> None:
+        coded = imagecodecs.jpeg8_encode(pixels[0], level=100, bitspersample=12)
+        store_coded(dataset, JPEGExtended12Bit, coded)
+
+    content = write_series(tmp_path, pixels, change=change, BitsStored=12, HighBit=11)
+    assert np.abs(open_image(content, HOW).plane(0)[..., 0].astype(int) - pixels[0]).max() <= 2
+
+
+@pytest.mark.parametrize(("photometric", "colours"), [("YBR_FULL_422", "YCBCR"), ("RGB", "RGB")])
+def test_jpeg_in_colours_has_those_of_its_header(tmp_path: Path, photometric: str, colours: str) -> None:
+    """Components are stored as they are; the header tells whether they are red, green and blue."""
+    red_above_blue = np.zeros((16, 16, 3), np.uint8)
+    red_above_blue[:8, :, 0] = red_above_blue[8:, :, 2] = 250
+    dataset = make_file(red_above_blue, photometric="RGB")
+    coded = imagecodecs.jpeg8_encode(
+        red_above_blue, level=100, colorspace="RGB", outcolorspace=colours, subsampling="444"
+    )
+    store_coded(dataset, JPEGBaseline8Bit, coded, photometric)
     path = tmp_path / "a.dcm"
     dataset.save_as(path, enforce_file_format=True)
-    decoded = open_image(Content("dicom", (str(path),)), HOW).plane(0)[..., 0]
-    assert np.abs(decoded.astype(int) - pixels).max() <= 2
+    decoded = open_image(Content("dicom", (str(path),)), HOW).plane(0)
+    assert np.abs(decoded.astype(int) - red_above_blue).max() <= 3
 
 
 def multiframe(pixels: npt.NDArray[Any], heights: list[float]) -> Dataset:
@@ -412,15 +471,17 @@ def test_more_frames_than_bytes_are_refused(tmp_path: Path) -> None:
         open_image(content, HOW)
 
 
-@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda syntax: syntax.keyword)
-def test_compressed_pixels_that_claim_another_size_are_refused(tmp_path: Path, syntax: Any) -> None:
+@pytest.mark.parametrize("coder", CODERS)
+def test_compressed_pixels_that_claim_another_size_are_refused(tmp_path: Path, coder: str) -> None:
     """A small header before a codestream of any size would let the decoder fill the memory."""
+    pixels = stored_volume(1, 40, 50)
 
     def change(number: int, dataset: Dataset) -> None:
-        dataset.compress(syntax, generate_instance_uid=False)
+        syntax, code = CODERS[coder]
+        store_coded(dataset, syntax, code(pixels[0]))
         dataset.Rows = 39
 
-    content = write_series(tmp_path, stored_volume(1, 40, 50), change=change)
+    content = write_series(tmp_path, pixels, change=change)
     with pytest.raises(SourceError, match="is coded as 50 x 40 pixels, its header says 50 x 39"):
         open_image(content, HOW)
 
