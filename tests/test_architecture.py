@@ -2,39 +2,22 @@
 
 import ast
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-
-# The way of the data: each room may import from itself and from the rooms before it.
-ROOMS = (
-    "schemas",
-    "stages",
-    "stages/labels",
-    "stages/imaging",
-    "stages/saliency",
-    "stages/saliency/backends",
-    "stages/planning",
-    "stages/mixing",
-    "stages/mixing/methods",
-    "pipeline/files",
-    "pipeline/execution",
-    "pipeline/decoders",
-    "pipeline/readers/paths",
-    "pipeline/readers",
-    "pipeline/sources",
-    "pipeline/features",
-    "pipeline/dataset",
-    "pipeline/mixing",
-    "pipeline/loading",
-    "pipeline/exports",
-    "pipeline/verification",
-    "pipeline/jobs",
-    "pipeline/cli",
-    "pipeline",
+from tests.house import (
+    ROOMS,
+    ROOT,
+    TOP,
+    arrows,
+    circle,
+    drawing,
+    imported,
+    modules_in,
+    name_of,
+    size_of,
+    wrong_arrows,
 )
-TOP = ("schemas", "stages", "pipeline")
+
 MOST_MODULES, MOST_LINES = 20, 4000
 EXPORTING = {"pipeline/loading/__init__.py"}  # what READMEs and cards import from a room
 
@@ -50,7 +33,6 @@ LIBRARY_HOMES = {
     "defusedxml": {"pipeline/decoders/aperio_xml.py"},
     "fsspec": {"pipeline/files/object_stores.py"},
     "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse_export.py"},
-    "imagehash": {"pipeline/sources/perceptual_hash.py"},
     "monai": {"stages/saliency/fitting.py"},
     "nibabel": {
         "pipeline/decoders/dicom_geometry.py",
@@ -116,60 +98,35 @@ def nodes(path: Path) -> Iterator[ast.AST]:
     return ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
 
 
-@cache
-def imported(path: Path) -> set[str]:
-    """Return the full names a module imports: ``from a.b import c`` gives ``a.b.c``."""
-    names = set()
-    for node in nodes(path):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {"." * node.level + f"{node.module or ''}.{alias.name}" for alias in node.names}
-    return names
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def room_of(path: Path) -> str:
-    return name_of(path.parent)
-
-
-def modules_in(room: str) -> list[Path]:
-    return sorted((ROOT / room).glob("*.py"))
-
-
-def imported_room(name: str) -> str:
-    """Return the room of ``hsmix_gen.stages.mixing.draws.draw_mode``: ``stages/mixing``."""
-    path = "/".join(name.split(".")[1:])
-    return max((room for room in ROOMS if f"{path}/".startswith(f"{room}/")), key=len, default="")
-
-
 def test_every_folder_is_a_room_and_every_room_holds_modules() -> None:
     """Without this, a moved folder would let every other test here pass on nothing."""
-    assert {room_of(path) for path in python_files(*TOP)} == set(ROOMS)
+    assert {name_of(path.parent) for path in python_files(*TOP)} == set(ROOMS)
     assert all(len(modules_in(room)) > 1 for room in ROOMS)
 
 
 def test_rooms_import_only_from_rooms_before_them() -> None:
     """A stage can be read without knowing who runs it, a schema without knowing who fills it; so there is no circle."""
-    wrong = [
-        f"{name_of(path)} imports {name}"
-        for level, room in enumerate(ROOMS)
-        for path in modules_in(room)
-        for name in sorted(imported(path))
-        if name.startswith("hsmix_gen.") and imported_room(name) not in ROOMS[: level + 1]
-    ]
-    assert wrong == []
+    assert sum(1 for _ in arrows()) > len(ROOMS)
+    assert wrong_arrows() == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle() == []
+    found = circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
+    assert (set(found), found[0]) == ({"a", "b", "c"}, found[-1])
+
+
+def test_the_house_is_drawn_with_every_room() -> None:
+    lines = drawing().splitlines()
+    assert [line.split()[0] for line in lines[1:-2]] == list(ROOMS)
+    assert lines[-1] == "no arrow against the order, no circle"
 
 
 def test_no_room_is_crowded() -> None:
     """A stranger reads the names of a room at one look; what does not fit is two rooms."""
     for room in ROOMS:
-        modules = [path for path in modules_in(room) if path.name != "__init__.py"]
-        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules)
-        assert len(modules) <= MOST_MODULES, f"{room} holds {len(modules)} modules"
+        modules, lines = size_of(room)
+        assert modules <= MOST_MODULES, f"{room} holds {modules} modules"
         assert lines <= MOST_LINES, f"{room} holds {lines} lines"
 
 
