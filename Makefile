@@ -17,7 +17,7 @@ BENCHMARKS := \
 	benchmarks/trust.py
 
 # torch and torchvision stand beside the package so that pip looks at these large files first.
-INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e .
+INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e
 
 # One stamp for each thing installed, kept in .venv: what is up to date costs nothing and needs no network.
 READY := $(VENV)/.ready
@@ -30,7 +30,7 @@ WIDS := webdataset==0.2.111
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-faults bench clean distclean
+.PHONY: help demo test test-slow test-faults bench house licences clean distclean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -54,6 +54,12 @@ test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table
 bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
+house:  ## print the rooms of the code along the way of the data, and what each imports from which
+	@$(PYTHON) -m tests.house
+
+licences: $(DEV)  ## print the licence of everything that a plain installation brings
+	@$(BIN)/python -m tests.licences
+
 clean:  ## remove what builds, tests and the demonstration leave behind
 	rm -rf build dist fault-table.md *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
 	find . -path ./$(VENV) -prune -o -path ./$(CONSUMERS) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -73,12 +79,12 @@ $(READY):
 
 $(PACKAGE): pyproject.toml constraints.txt | $(READY)
 	@echo "installing hsmix-gen (the first time this takes some minutes and, with torch, some 6 GB) ..."
-	@$(INSTALL)
+	@$(INSTALL) .
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(READY)
 	@echo "installing hsmix-gen and its tools (the first time this takes some minutes and, with torch, some 6 GB) ..."
-	@$(INSTALL) --group dev
+	@$(INSTALL) '.[coco,dicom,s3]' --group dev
 	@touch $(PACKAGE) $@
 
 $(TRAINERS): pyproject.toml tests/consumers/constraints.txt | $(READY)

@@ -7,7 +7,8 @@
     ├── SourceError     the input: folders, lists, files
     ├── ModelError      the network, its weights or its layer
     ├── CacheError      the feature cache
-    └── OutputError     the output folder or a dataset in it
+    ├── OutputError     the output folder or a dataset in it
+    └── ExtraError      an optional part of the installation (in `schemas.extras`)
 
 A wrong call of a function raises ``ValueError``; what cannot happen is an ``assert``.
 Each message names the file or field, the rule, the value and the way out.

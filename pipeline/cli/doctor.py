@@ -9,6 +9,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.jobs.run import processors
+from hsmix_gen.schemas.extras import EXTRAS
 
 _LEAST_FREE = 10 * 10**9
 
@@ -24,7 +25,7 @@ class Finding:
 
 def examine() -> tuple[str, bool]:
     """Return a line for each finding, and whether a run can be expected to work."""
-    findings = [check() for check in (_versions, _processors, _torch, _gradcam, _ray, _cache, _disk)]
+    findings = [check() for check in (_versions, _extras, _processors, _torch, _gradcam, _ray, _cache, _disk)]
     width = max(len(finding.subject) for finding in findings)
     lines = [f"{'ok ' if f.sound else 'BAD'} {f.subject:<{width}}  {f.text}" for f in findings]
     return "\n".join(lines), all(finding.sound for finding in findings)
@@ -46,6 +47,14 @@ def _versions() -> Finding:
     absent = [name for name, value in found.items() if value == "absent"]
     text = ", ".join(f"{name} {value}" for name, value in found.items())
     return Finding("versions", not absent, text + (f"; install {', '.join(absent)}" if absent else ""))
+
+
+def _extras() -> Finding:
+    known = {extra: versions.versions_of(tuple(brought.values())) for extra, brought in EXTRAS.items() if brought}
+    there = [extra for extra, found in known.items() if "absent" not in found.values()]
+    missing = [f"{extra} (pip install 'hsmix-gen[{extra}]')" for extra in known if extra not in there]
+    text = f"installed: {', '.join(there) or 'none'}; not installed: {', '.join(missing) or 'none'}"
+    return Finding("extras", True, text)
 
 
 def _processors() -> Finding:

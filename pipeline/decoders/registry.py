@@ -1,6 +1,5 @@
 """Contents opened: which module decodes which format, and whether a mask belongs to its image."""
 
-from importlib import import_module
 from typing import Protocol, cast
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
 from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.extras import load
 from hsmix_gen.schemas.records import Content, SourceItem
 
 FORMATS = {
@@ -74,7 +74,7 @@ def open_pair(item: SourceItem, how: ReadOptions) -> tuple[Stack, Stack]:
 
 
 def _decoder(content: Content) -> Decoder:
-    return cast(Decoder, import_module(f"hsmix_gen.pipeline.decoders.{FORMATS[content.format]}"))
+    return cast(Decoder, load(f"hsmix_gen.pipeline.decoders.{FORMATS[content.format]}", content.uri))
 
 
 def _check_match(content: Content, image: Stack, mask: Stack) -> None:

@@ -3,10 +3,9 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-IMAGES = (
-    "pillow", "imagecodecs", "tifffile", "numpy", "scipy", "scikit-image", "nibabel", "h5py", "pydicom",
-    "pycocotools",
-)  # fmt: skip
+from hsmix_gen.schemas.extras import EXTRAS
+
+IMAGES = ("pillow", "imagecodecs", "tifffile", "numpy", "scipy", "scikit-image", "nibabel", "h5py")
 SUPERPIXELS = ("scikit-image", "scipy", "numpy")
 SHARDS = ("hsmix-gen", "numpy", "scipy", "imagecodecs", "pyarrow")
 REPORTED = (
@@ -21,6 +20,11 @@ REPORTED = (
     "numpy",
     "pillow",
 )
+
+
+def decoding(layout: str) -> tuple[str, ...]:
+    """Return the distributions that decode the sources of a layout; the extra of a layout bears its name."""
+    return (*IMAGES, *EXTRAS.get(layout, {}).values())
 
 
 def versions_of(names: tuple[str, ...]) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """litData: chunks with an index, written by its own writer."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_png, encode_soft
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
-from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.extras import load
 
 _CHUNK_BYTES = 2**26
 INDEX = "index.json"
@@ -28,20 +27,8 @@ _READ_NPY = 'np.load(io.BytesIO(row["image"]))'
 
 
 def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "LitdataExport":  # noqa: ARG001
-    """Return the exporter.
-
-    Raises
-    ------
-    OutputError
-        If litData is not installed.
-    """
-    try:
-        make_writer = import_module("litdata.streaming.writer").BinaryWriter
-    except ImportError as error:
-        raise OutputError(
-            f"litdata is written by litData, which cannot be imported ({error}); pip install 'hsmix-gen[litdata]'"
-        ) from None
-    return LitdataExport(folder, datasets[0], make_writer)
+    """Return the exporter."""
+    return LitdataExport(folder, datasets[0], load("litdata.streaming.writer", "--to litdata").BinaryWriter)
 
 
 class LitdataExport:

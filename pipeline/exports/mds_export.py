@@ -1,7 +1,6 @@
 """MosaicML Streaming: MDS shards, written by its own writer."""
 
 import io
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.sample_members import encode_soft
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
-from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.extras import load
 
 _SHARD_BYTES = 2**26
 
@@ -27,21 +26,8 @@ From an object store: StreamingDataset(remote="s3://...", local="/scratch/...").
 
 
 def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "MdsExport":  # noqa: ARG001
-    """Return the exporter.
-
-    Raises
-    ------
-    OutputError
-        If MosaicML Streaming is not installed.
-    """
-    try:
-        make_writer = import_module("streaming").MDSWriter
-    except ImportError as error:
-        raise OutputError(
-            f"mds is written by MosaicML Streaming, which cannot be imported ({error}); pip install 'hsmix-gen[mds]' "
-            "in an environment of its own, as it wants an older numpy"
-        ) from None
-    return MdsExport(folder, datasets[0], make_writer)
+    """Return the exporter."""
+    return MdsExport(folder, datasets[0], load("streaming", "--to mds").MDSWriter)
 
 
 class MdsExport:

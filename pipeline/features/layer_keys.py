@@ -11,10 +11,11 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
+from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.pipeline.sources.source_records import content_digest, per_fold
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
 
 IMAGES_VERSION = 2
@@ -25,7 +26,7 @@ SUPERPIXELS_VERSION = 2
 def name_layers(
     root: Path,
     records: Sequence[SourceRecord],
-    facts: DatasetFacts,
+    inventory: Inventory,
     config: RunConfig,
     *,
     gpu: bool,
@@ -40,19 +41,21 @@ def name_layers(
     root : Path
         Folder of the cache.
     records : sequence of SourceRecord
-    facts : DatasetFacts
+    inventory : Inventory
+        Its facts and layout; its records may be more than those that are named.
     config : RunConfig
     gpu : bool
         Whether Grad-CAM is computed on a GPU.
     earlier : sequence of Layers or None
         The features of the sources before they were extended, one set for each fold; their networks are kept.
     """
+    facts = inventory.facts
     images = digest_of(
         {
             "version": IMAGES_VERSION,
             "content": content_digest(records),
             "facts": dataclasses.asdict(facts) | {"classes": len(facts.classes)},
-            "libraries": versions.versions_of(versions.IMAGES),
+            "libraries": versions.versions_of(versions.decoding(inventory.discovery.layout)),
         }
     )
     superpixels = digest_of(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hsmix_gen.schemas.errors import HsmixError
+from hsmix_gen.schemas.extras import load
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Protocols of addresses, and the package that speaks each."""
@@ -21,7 +22,6 @@ ONE_PUT_BYTES = 2**30
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 60
 _LONGEST_S = 300
-_EXTRAS = {"s3": "s3", "gs": "gcs"}
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or the account of the machine",
@@ -89,19 +89,15 @@ def filesystem(protocol: str, *, asynchronous: bool = False) -> Any:
 
     Raises
     ------
-    StoreError
+    ExtraError
         If its package is not installed.
     """
+    load(PACKAGES[protocol], f"{protocol}://")
     import fsspec
 
     options = _s3_options() if protocol == "s3" else {}
     try:
         system = fsspec.filesystem(protocol, asynchronous=asynchronous, use_listings_cache=False, **options)
-    except ImportError:
-        raise StoreError(
-            f"{protocol}:// needs the package {PACKAGES[protocol]}, which is not installed; "
-            f"pip install 'hsmix-gen[{_EXTRAS[protocol]}]'"
-        ) from None
     except Exception as error:
         raise _told(error, f"{protocol}://") from None
     # Attempts of s3fs around those of botocore would multiply.

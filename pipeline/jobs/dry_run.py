@@ -87,7 +87,7 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
             quiet = Reporter(SilentDisplay())
             cache = Path(folder) / name / "cache"
             (prepared,) = prepare(
-                probe, name_layers(cache, probe.records, probe.facts, small, gpu=False), small, runner, quiet
+                probe, name_layers(cache, probe.records, probe, small, gpu=False), small, runner, quiet
             )
             result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())

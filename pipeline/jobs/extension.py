@@ -17,7 +17,7 @@ from hsmix_gen.pipeline.sources.inventory import Inventory, of_records
 from hsmix_gen.pipeline.sources.source_records import content_digest
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.schemas.records import SourceRecord
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def link_features(
     link: FeatureGeneration | None = None
     for records, folder in [*generations, (inventory.records, None)]:
         if link is None or _features_of(records) != _features_of(link.records):
-            link = _next_link(cache, link, records, folder, inventory.facts, config, gpu=gpu)
+            link = _next_link(cache, link, records, folder, inventory, config, gpu=gpu)
     assert link is not None
     return link
 
@@ -99,16 +99,17 @@ def _next_link(
     before: FeatureGeneration | None,
     records: Sequence[SourceRecord],
     folder: str | None,
-    facts: DatasetFacts,
+    inventory: Inventory,
     config: RunConfig,
     *,
     gpu: bool,
 ) -> FeatureGeneration:
     if before is None:
-        return FeatureGeneration(name_layers(cache, records, facts, config, gpu=gpu), records)
+        return FeatureGeneration(name_layers(cache, records, inventory, config, gpu=gpu), records)
     # What is refused while features are made is not known before: an output that is bound tells the folder.
     root = cache / (folder or EXTENSION + digest_of([content_digest(records), _features_of(records)]))
-    return FeatureGeneration(name_layers(root, records, facts, config, gpu=gpu, earlier=before.layers), records, before)
+    layers = name_layers(root, records, inventory, config, gpu=gpu, earlier=before.layers)
+    return FeatureGeneration(layers, records, before)
 
 
 def _features_of(records: Sequence[SourceRecord]) -> list[tuple[str, str, str, bool]]:

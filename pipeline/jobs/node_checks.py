@@ -59,7 +59,12 @@ class Answer:
 
 
 def check_nodes(
-    ask: Ask, folders: Sequence[Path], files: Sequence[str], config: RunConfig, note: Callable[[str], None]
+    ask: Ask,
+    folders: Sequence[Path],
+    files: Sequence[str],
+    config: RunConfig,
+    note: Callable[[str], None],
+    layout: str = "",
 ) -> int:
     """Refuse machines that do not share folders and files with the driver, or have other versions.
 
@@ -74,6 +79,8 @@ def check_nodes(
         Decides which versions matter.
     note : callable
         Told of differences that do not matter.
+    layout : str
+        Of the source: it decides which decoders matter; empty where it is not known yet.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def check_nodes(
     """
     sizes = file_sizes(files)
     with _canaries(folders) as canaries:
-        answers = ask(look_around, canaries, list(sizes), relevant_versions(config))
+        answers = ask(look_around, canaries, list(sizes), relevant_versions(config, layout))
         for node, answer in answers:
             if isinstance(answer, Failure):
                 raise OutputError(
@@ -96,7 +103,7 @@ def check_nodes(
                 )
             _check_folders(node, answer, canaries)
             _check_files(node, answer.sizes, sizes)
-    _check_versions(answers, config, note)
+    _check_versions(answers, relevant_versions(config, layout), note)
     return len(answers)
 
 
@@ -129,10 +136,10 @@ def versions_here(names: tuple[str, ...]) -> dict[str, str]:
     return {**versions.environment(), **versions.versions_of(names)}
 
 
-def relevant_versions(config: RunConfig) -> tuple[str, ...]:
+def relevant_versions(config: RunConfig, layout: str = "") -> tuple[str, ...]:
     """Return the distributions that decide bytes of a run."""
     saliency = backend_of(config.saliency).libraries
-    return tuple(dict.fromkeys((*versions.IMAGES, *versions.SUPERPIXELS, *saliency, *versions.SHARDS)))
+    return tuple(dict.fromkeys((*versions.decoding(layout), *versions.SUPERPIXELS, *saliency, *versions.SHARDS)))
 
 
 def ends_of(source: Path) -> list[str]:
@@ -219,10 +226,12 @@ def _check_files(node: str, there: Mapping[str, int | None], here: Mapping[str, 
             raise SourceError(f"{path} has {size} bytes for the driver, but node {node} {held}; {_WAY_OUT}")
 
 
-def _check_versions(answers: Sequence[tuple[str, Answer]], config: RunConfig, note: Callable[[str], None]) -> None:
+def _check_versions(
+    answers: Sequence[tuple[str, Answer]], deciding: tuple[str, ...], note: Callable[[str], None]
+) -> None:
     # Sums of floats end differently on another kind of processor.
-    relevant = {*relevant_versions(config), "machine"}
-    here = versions_here(relevant_versions(config))
+    relevant = {*deciding, "machine"}
+    here = versions_here(deciding)
     told = []
     for node, answer in answers:
         differences = [name for name, value in here.items() if answer.versions.get(name) != value]

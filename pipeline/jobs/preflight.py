@@ -142,7 +142,7 @@ class Preflight:
         OutputError, SourceError, ModelError
         """
         if inventory is not None and self._n_nodes:
-            self._look_around(files_of(inventory.places))
+            self._look_around(files_of(inventory.places), inventory.discovery.layout)
         told = []
         if space:
             blank = blank_share(inventory.scans) if inventory is not None else 0.0
@@ -159,8 +159,8 @@ class Preflight:
         if told:
             self._reporter.note(f"checked: {'; '.join(told)}")
 
-    def _look_around(self, files: Sequence[str]) -> None:
-        self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note)
+    def _look_around(self, files: Sequence[str], layout: str = "") -> None:
+        self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note, layout)
 
     def _try_network(self, layers: Sequence[Layers]) -> None:
         """Try the network on a GPU, if one is going to make maps."""

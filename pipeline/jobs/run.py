@@ -150,7 +150,7 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
-        layers = name_layers(cache, inventory.records, inventory.facts, config, gpu=runner.has_gpu)
+        layers = name_layers(cache, inventory.records, inventory, config, gpu=runner.has_gpu)
         preflight.plan(layers, [], [], inventory=inventory, space=config.run.check_space)
         return prepare(inventory, layers, config, runner, reporter)
 

@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_told
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.extras import load
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, picture
 
 MAX_CLASSES = 254
@@ -52,6 +53,7 @@ class CocoReader:
         SourceError
             If there is no annotation file, one is damaged, or their categories cannot be classes.
         """
+        load("pycocotools", f"{source} (layout {self.name})")
         paths = [source] if source.is_file() else _annotation_files(source) or sorted(source.glob("*.json"))
         if not paths:
             raise SourceError(f"{source} has no file such as annotations/instances_train.json; give the file itself")

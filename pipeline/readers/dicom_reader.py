@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.extras import load
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class DicomReader:
 
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the series that have one mask."""
+        load("pydicom", f"{source} (layout {self.name})")
         # pydicom takes half a second to import; other layouts need none of it.
         from hsmix_gen.pipeline.readers.dicom_folder import read_contents
         from hsmix_gen.pipeline.readers.dicom_names import group_of, series_ids, split_of

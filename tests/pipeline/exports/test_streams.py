@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from hsmix_gen.pipeline.exports import litdata_export, mds_export
-from hsmix_gen.pipeline.exports.base import Dataset, Options
 from hsmix_gen.pipeline.exports.export import Exported
-from hsmix_gen.schemas.errors import OutputError
 
 Draw = Callable[..., Any]
 MakeOutput = Callable[..., Path]
@@ -134,21 +131,6 @@ def test_litdata_chunks_have_no_clock(make_output: MakeOutput, draw: Draw, expor
     a, b, c = ((tmp_path / name / "train" / "index.json").read_bytes() for name in "abc")
     assert a == b
     assert json.loads(a)["updated_at"] != json.loads(c)["updated_at"]
-
-
-@pytest.mark.parametrize(
-    ("module", "extra"), [(mds_export, "mds"), (litdata_export, "litdata")], ids=["mds", "litdata"]
-)
-def test_a_missing_package_is_told_with_the_way_out(
-    make_output: MakeOutput, draw: Draw, tmp_path: Path, module: Any, extra: str
-) -> None:
-    """One line that can be copied, and no traceback of an import."""
-    if find_spec("streaming" if extra == "mds" else "litdata") is not None:
-        pytest.skip(f"the package of {extra} is installed here")
-    root = make_output(tmp_path / "out", [draw("train-a")])
-
-    with pytest.raises(OutputError, match=rf"pip install 'hsmix-gen\[{extra}\]'"):
-        module.make_exporter(tmp_path, [Dataset(root)], Options())
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [*PIXELS, ("uint16", 1)])

@@ -206,7 +206,7 @@ def do_job(
         changed = config.model_copy(update={"mix": config.mix.model_copy(update=mix or {})})
         reporter = Reporter(SilentDisplay())
         inventory = take_inventory(source, changed, poisoned, reporter)
-        layers = name_layers(cache, inventory.records, inventory.facts, changed, gpu=False)
+        layers = name_layers(cache, inventory.records, inventory, changed, gpu=False)
         (prepared,) = prepare(inventory, layers, changed, poisoned, reporter)
         outcome = generate(prepared, output, changed, poisoned, reporter)
         with (output.root / "refused.csv").open(newline="") as file:
