@@ -1,5 +1,5 @@
 # One image for every node: torch's wheels bring the CUDA libraries, the host brings the driver, and a node
-# without a GPU uses the same torch on its processor. For use on clusters it also holds Ray's dashboard.
+# without a GPU uses the same torch on its processor. It holds the extras of [all], Ray's dashboard for clusters too.
 #
 #   docker build -t hsmix-gen .
 #   docker run --rm --init --shm-size=8g --gpus all -v "$PWD:/data" -u "$(id -u):$(id -g)" hsmix-gen run SOURCE OUTPUT
@@ -13,8 +13,9 @@ FROM python:${PYTHON}-slim AS wheel
 WORKDIR /src
 COPY pyproject.toml setup.py README.md LICENSE ./
 # The requirements apart from the package: their layer, by far the largest, is kept until they change.
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['cluster'], sep='\n')" > requirements.txt
+RUN python -c "import re, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+extras = project['optional-dependencies']; names = re.findall('[a-z0-9]+', extras['all'][0].split('[')[1]); \
+print(*project['dependencies'], *(text for name in names for text in extras[name]), sep='\n')" > requirements.txt
 COPY schemas schemas
 COPY stages stages
 COPY pipeline pipeline

@@ -201,3 +201,11 @@ def test_nothing_prints() -> None:
 def test_each_top_folder_is_typed() -> None:
     """Type checkers need py.typed in each package."""
     assert all((ROOT / folder / "py.typed").is_file() for folder in TOP)
+
+
+def test_the_map_of_the_house_shows_every_room_in_order() -> None:
+    """CONTRIBUTING.md is what a newcomer reads first; what it names is there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.split("`")[1] for line in text.splitlines() if line.startswith(("| `schemas", "| `stages", "| `pipe"))]
+
+    assert rows == [room for room in ROOMS if room != "pipeline"]

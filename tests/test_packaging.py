@@ -61,7 +61,7 @@ def test_wheel_declares_the_command(unpacked: Path) -> None:
     scripts = configparser.ConfigParser()
     scripts.read(info / "entry_points.txt", encoding="utf-8")
 
-    assert dict(scripts["console_scripts"]) == {"hsmix-gen": "hsmix_gen.pipeline.cli.commands:main"}
+    assert dict(scripts["console_scripts"]) == {"hsmix-gen": "hsmix_gen.pipeline.__main__:main"}
     assert (info / "licenses" / "LICENSE").is_file()
 
 

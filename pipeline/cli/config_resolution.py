@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hsmix_gen.pipeline.files.store_paths import is_address
 from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, fields
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS
@@ -20,6 +21,8 @@ Flat = dict[str, Any]
 
 _NAMED: dict[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
 
+_PATHS = ("saliency.weights", "saliency.folder")
+"""Values that workers read, which are started in another folder."""
 _FEATURE_SECTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 
 
@@ -51,6 +54,7 @@ def resolve(
     for text in overrides:
         given |= _from_override(text)
     given |= {_key(name, "option"): value for name, value in (options or {}).items() if value is not None}
+    given |= {key: _absolute(given[key]) for key in _PATHS if isinstance(given.get(key), str)}
     named: Flat = {}
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
@@ -112,6 +116,10 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "source.classes": lambda text: [name.strip() for name in text.split(",")],
     "output.formats": lambda text: [text],
 }
+
+
+def _absolute(text: str) -> str:
+    return text if is_address(text) else str(Path(text).resolve())
 
 
 def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ import ray
 from ray._private import ray_constants
 from ray._private import worker as ray_worker
 
+from hsmix_gen.pipeline.files.local_mirror import FOLDER_VARIABLE
 from hsmix_gen.schemas.errors import OutputError
 
 _OBJECT_STORE_BYTES = 128 * 2**20
-_SHORT = "/tmp"  # noqa: S108 - a folder of our own is made in it
+_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - folders of our own are made in them
 _LONGEST_SOCKET = 107
 _SOCKET = "ray/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"
 
@@ -27,7 +29,12 @@ def start(processors: int) -> None:
     # Ray tells at every start that tokens guard its ports, which is as it should be.
     logging.getLogger("ray").setLevel(logging.ERROR)
     _keep_stdout_clean()
-    with _on_loopback():
+    temporary = sockets_folder()
+    _give_token()
+    # Workers are started in a folder of their own, from where a relative path would lead elsewhere.
+    if staging := os.environ.get(FOLDER_VARIABLE):
+        os.environ[FOLDER_VARIABLE] = str(Path(staging).absolute())
+    with _on_loopback(), contextlib.chdir(_own_folder("work")):
         ray.init(
             address="local",  # without it Ray joins whatever cluster was started last on this machine
             num_cpus=processors,
@@ -37,21 +44,68 @@ def start(processors: int) -> None:
             configure_logging=False,
             logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
-            _temp_dir=sockets_folder(),
+            _temp_dir=temporary,
         )
 
 
 def sockets_folder() -> str | None:
-    """Return a folder for Ray's sockets where names in the usual one are too long for the kernel, as on many clusters.
+    """Return a folder for what Ray writes where the usual one does not do; None where it does.
 
-    It is new, and removed at the end of this process.
+    Names in the usual one may be too long for the sockets of the kernel, as on many clusters; it may be read-only, or
+    the ``ray`` in it may be that of another user.
     """
-    usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SHORT
-    if len(os.fsencode(Path(usual) / _SOCKET)) <= _LONGEST_SOCKET:
+    usual = Path(_usual_folders()[0])
+    if len(os.fsencode(usual / _SOCKET)) <= _LONGEST_SOCKET and usual.is_absolute() and _is_writable(usual / "ray"):
         return None
-    folder = tempfile.mkdtemp(prefix="hsmix-ray-", dir=_SHORT)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return _own_folder("ray")
+
+
+def _usual_folders() -> list[str]:
+    given = [os.environ.get(name, "") for name in ("RAY_TMPDIR", "TMPDIR")]
+    return [folder for folder in (*given, *_SHORT) if folder]
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether a folder can be written into, or be made; it is not: Ray makes its own for all users."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _own_folder(purpose: str) -> str:
+    """Return a new folder with a short name, removed at the end of this process.
+
+    Raises
+    ------
+    OutputError
+        If none can be made.
+    """
+    for place in (*_SHORT, *_usual_folders()):
+        try:
+            folder = tempfile.mkdtemp(prefix=f"hsmix-{purpose}-", dir=place)
+        except OSError:
+            continue
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return os.path.realpath(folder)
+    raise OutputError(
+        f"Ray needs a folder for its sockets, and none of {', '.join(dict.fromkeys(_usual_folders()))} can be written; "
+        "set RAY_TMPDIR to one that can, or use --backend serial"
+    )
+
+
+def _give_token() -> None:
+    """Give Ray a token for this process, where the home folder cannot keep the one that it would make.
+
+    The home folder of a container or a job is often read-only, missing, or that of another user.
+    """
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return
+    try:
+        token = Path.home() / ".ray" / "auth_token"
+        usable = bool(token.read_bytes()) if token.exists() else _is_writable(token.parent)
+    except (OSError, RuntimeError):  # the latter: this user has no home
+        usable = False
+    if not usable:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 @contextlib.contextmanager
@@ -78,7 +132,9 @@ def connect(address: str) -> None:
     """
     _keep_stdout_clean()
     try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
+        # Ray adds the current folder to where workers import from; nobody but the administrator writes into this one.
+        with contextlib.chdir("/"):
+            ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise OutputError(

@@ -53,10 +53,10 @@ def load_user_network(spec: str, weights: Path | None = None, *, folder: Path | 
     ModelError
         If it cannot be imported, made or loaded.
     """
+    folder = folder or Path.cwd()
     if spec.endswith(".pt2"):
-        network = _exported(Path(spec), weights)
+        network = _exported(folder / spec, weights)
     else:
-        folder = folder or Path.cwd()
         with _searched_first(folder):
             network = _call(_find_callable(spec, folder), spec)
     refuse_torchscript(network)

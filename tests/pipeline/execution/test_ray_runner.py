@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -76,14 +77,48 @@ def test_sockets_get_short_names_where_the_folder_for_them_is_a_long_one(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    monkeypatch.setenv(variable, "/scratch/short")
-    assert sockets_folder() is None
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv(variable, short)
+        assert sockets_folder() is None
 
-    monkeypatch.setenv(variable, "/scratch/" + 40 * "x")
-    folder = Path(sockets_folder() or "")
-    folder.rmdir()
+        monkeypatch.setenv(variable, short + "/" + 40 * "x")
+        folder = Path(sockets_folder() or "")
+        folder.rmdir()
 
     assert len(str(folder)) < 25
+
+
+def test_another_folder_is_taken_where_the_usual_one_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user made it, or its disk is read-only; here a file has its name, which keeps out root as well."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        (Path(short) / "ray").touch()
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        folder = Path(sockets_folder() or "")
+        folder.rmdir()
+
+    assert not folder.is_relative_to(short)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["none", "a file", "unset"])
+def test_a_home_folder_that_cannot_be_written_is_not_needed(
+    make_source: Callable[..., Path],
+    tiny: tuple[str, ...],
+    run_command: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    home: str,
+) -> None:
+    """Containers and jobs have such ones; Ray wants to keep a token there."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file" / "home" if home == "none" else tmp_path / "file"))
+    if home == "unset":
+        monkeypatch.delenv("HOME")
+    source = make_source(tmp_path / "source")
+
+    done = run_command("run", source, tmp_path / "out", *tiny, "--backend", "ray", "--workers", "1", "--copies", "1")
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

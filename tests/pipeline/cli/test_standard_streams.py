@@ -1,0 +1,51 @@
+"""Streams that are closed or cannot be written end a command in one line at most, with the right status."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+COMMAND = f"{sys.executable} -m hsmix_gen.pipeline"
+
+
+def shell(words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", ["presets", "--help", "--version"])
+def test_results_that_cannot_be_written_are_a_problem_of_one_line(words: str) -> None:
+    done = shell(f"{COMMAND} {words} > /dev/full")
+
+    assert done.returncode == 1
+    assert done.stderr == ("error: the output cannot be written (No space left on device); write it to another place\n")
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_words_that_cannot_be_written_do_not_change_the_status(stderr: str) -> None:
+    assert shell(f"{COMMAND} presets {stderr}").returncode == 0
+    assert shell(f"{COMMAND} presets nosuch {stderr}").returncode == 1
+    assert shell(f"{COMMAND} nosuch {stderr}").returncode == 2
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+def test_a_run_without_streams_makes_the_same_files(
+    make_source: Callable[..., Path],
+    shard_digests: Callable[[Path], dict[str, str]],
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    streams: str,
+) -> None:
+    """A closed stream leaves its number to the next file that is opened, and words would be written into that."""
+    source = make_source(tmp_path / "source")
+    run = f"{COMMAND} run {source} OUT {' '.join(tiny)} --copies 1"
+
+    assert shell(run.replace("OUT", "plain"), tmp_path).returncode == 0
+    assert shell(f"{run.replace('OUT', 'bare')} {streams}", tmp_path).returncode == 0
+
+    assert shard_digests(tmp_path / "bare") == shard_digests(tmp_path / "plain")
+
+
+def test_both_streams_full_still_give_the_status() -> None:
+    assert shell(f"{COMMAND} presets > /dev/full 2>&1").returncode == 1
