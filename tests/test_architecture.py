@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom, where each library lives, and what is packaged."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +210,10 @@ def test_the_map_of_the_house_shows_every_room_in_order() -> None:
     rows = [line.split("`")[1] for line in text.splitlines() if line.startswith(("| `schemas", "| `stages", "| `pipe"))]
 
     assert rows == [room for room in ROOMS if room != "pipeline"]
+
+
+def test_the_modules_that_the_manual_names_are_there() -> None:
+    for manual in ("CONTRIBUTING.md", "README.md", "SECURITY.md", "benchmarks/README.md"):
+        text = (ROOT / manual).read_text(encoding="utf-8")
+        named = re.findall(r"`((?:schemas|stages|pipeline|tests|benchmarks)/[\w/]+\.\w+)`", text)
+        assert [name for name in named if not (ROOT / name).is_file()] == [], manual

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.mixing.card import snippets
 from hsmix_gen.pipeline.readers.registry import readers
+from hsmix_gen.schemas.extras import EXTRAS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -48,3 +49,11 @@ def test_every_local_link_leads_somewhere() -> None:
 
     assert links
     assert all((Path(__file__).parents[1] / link).exists() for link in links)
+
+
+def test_the_table_of_extras_is_complete() -> None:
+    rows = re.findall(
+        r"^\| (`[a-z0-9`, ]+`) \| .* \| .* \|$", README.partition("## Your own data")[0], flags=re.MULTILINE
+    )
+
+    assert {name for row in rows for name in re.findall("[a-z0-9]+", row)} == set(EXTRAS)

@@ -45,8 +45,8 @@ class DicomReader:
     options = frozenset[str]()
     tried = 120
     reads = (
-        "series (uncompressed, RLE, JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS, JPEG 2000, HTJ2K; HU by slope and intercept, MONOCHROME1) with "
-        "DICOM-SEG or NIfTI masks"
+        "series (uncompressed, RLE, JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS, JPEG 2000, HTJ2K; HU by slope and "
+        "intercept, MONOCHROME1) with DICOM-SEG or NIfTI masks"
     )
     recognised_by = "the mark `DICM` in a file"
     refuses = "gaps between slices, two masks for one series; RTSTRUCT"
