@@ -50,6 +50,14 @@ def tiff(array: Array, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def with_thumbnail() -> bytes:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(GREY, photometric="minisblack")
+        file.write(COLOUR[:1, :1], photometric="rgb")
+    return buffer.getvalue()
+
+
 def palette() -> Image.Image:
     """Return a picture of indices 0, 1, 2 whose colours are red, green and blue."""
     picture = Image.frombytes("P", (3, 1), bytes([0, 1, 2]))
@@ -87,6 +95,7 @@ def claimed_png(width: int, height: int) -> bytes:
         (imagecodecs.png_encode(np.dstack([COLOUR16, GREY16])), COLOUR16),
         (imagecodecs.png_encode(np.dstack([GREY16, GREY16])), GREY16[..., None]),
         (saved(palette()), [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]),
+        (saved(palette(), transparency=bytes([0, 128, 255])), [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]),
         (saved(palette(), "GIF"), [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]),
         (saved(Image.fromarray(GREY > 100)), np.where(GREY > 100, 255, 0)[..., None]),
         (saved(Image.fromarray(COLOUR), "BMP"), COLOUR),
@@ -97,6 +106,8 @@ def claimed_png(width: int, height: int) -> bytes:
         (tiff(COLOUR16, photometric="rgb"), COLOUR16),
         (tiff(COLOUR16, photometric="rgb", byteorder=">"), COLOUR16),
         (tiff(COLOUR, photometric="rgb", bigtiff=True), COLOUR),
+        (tiff(COLOUR, photometric="rgb", tile=(16, 16)), COLOUR),
+        (with_thumbnail(), GREY[..., None]),
         (tiff(COLOUR, photometric="rgb", compression="lzw"), COLOUR),
         (tiff(GREY16, compression="lzw", predictor=True), GREY16[..., None]),
         (tiff(COLOUR, photometric="rgb", compression="zlib"), COLOUR),
@@ -108,10 +119,11 @@ def claimed_png(width: int, height: int) -> bytes:
         (saved(Image.new("CMYK", (1, 1), (0, 255, 255, 0)), "TIFF"), [[[255, 0, 0]]]),
     ],
     ids=[
-        "grey", "RGB", "LA", "RGBA", "16-bit-grey", "16-bit-RGB", "16-bit-RGBA", "16-bit-LA", "palette", "gif",
-        "1-bit", "bmp", "webp", "tiff-grey", "tiff-16-bit", "tiff-RGB", "tiff-16-bit-RGB", "tiff-big-endian",
-        "big-tiff", "tiff-lzw", "tiff-lzw-16-bit", "tiff-deflate", "tiff-planar", "tiff-RGBA", "tiff-palette",
-        "tiff-1-bit", "tiff-min-is-white", "tiff-CMYK",
+        "grey", "RGB", "LA", "RGBA", "16-bit-grey", "16-bit-RGB", "16-bit-RGBA", "16-bit-LA", "palette",
+        "palette-transparent", "gif", "1-bit", "bmp", "webp", "tiff-grey", "tiff-16-bit", "tiff-RGB",
+        "tiff-16-bit-RGB", "tiff-big-endian", "big-tiff", "tiff-tiles", "tiff-thumbnail", "tiff-lzw",
+        "tiff-lzw-16-bit", "tiff-deflate", "tiff-planar", "tiff-RGBA", "tiff-palette", "tiff-1-bit",
+        "tiff-min-is-white", "tiff-CMYK",
     ],
 )  # fmt: skip
 def test_an_image_keeps_its_values_and_its_header_tells_its_form(data: bytes, expected: Any) -> None:
@@ -391,6 +403,31 @@ def test_a_tiff_of_more_channels_than_colours_and_alpha_is_refused(
 def test_a_tiff_of_several_pictures_is_refused(decode: Callable[[bytes], Array]) -> None:
     with pytest.raises(SourceError, match="expected one picture"):
         decode(tiff(np.zeros((5, 16, 16), np.uint8), photometric="minisblack"))
+
+
+def claimed_tiff(**sizes: int) -> bytes:
+    """Return a TIFF of a few strips that claims other sizes; ``ImageWidth`` is tag 256."""
+    data = tiff(np.zeros((120, 14), np.uint8), photometric="minisblack", rowsperstrip=1, metadata=None)
+    for name, size in sizes.items():
+        place = data.index(struct.pack("<H", {"width": 256, "height": 257}[name]), 8)
+        data = data[: place + 2] + struct.pack("<HII", 4, 1, size) + data[place + 12 :]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "copy it again"),
+        (b"II*\0\x08\0\0\0\x05\0", "copy it again"),
+        (claimed_tiff(width=60_000), r"more than source\.max_pixels"),
+        (claimed_tiff(height=1200), "has 120 of 1200 parts of its pixels; copy it again"),
+        (saved(Image.fromarray(GREY), "GIF", save_all=True, append_images=[Image.fromarray(GREY.T)]), "holds 2 frames"),
+    ],
+    ids=["directory-loop", "cut-directory", "bomb", "missing-strips", "moving-gif"],
+)
+def test_a_file_that_is_not_what_it_claims_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        use(data)
 
 
 FILES: dict[str, bytes] = {

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -174,25 +173,6 @@ def test_more_refusals_than_tolerated_are_an_exit_status(
         (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         for text in (str(len(EXPECTED)), f"max_errors = {limit}", "refused.csv", "--max-errors"):
             assert text in line
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file whatever its permissions")
-def test_file_without_permission_is_refused_by_name(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-) -> None:
-    """A file of somebody else costs itself."""
-    source = make_source(tmp_path / "source")
-    (source / "images" / "case_02.png").chmod(0)
-
-    result = run_cli("run", source, tmp_path / "output", *tiny, "--copies", 1)
-
-    assert result.exit_code == 0, result.stderr
-    reason = refused(tmp_path / "output")["case_02"]["reason"]
-    assert "cannot be read" in reason
-    assert "permissions" in reason
 
 
 def an_image_without_masks(source: Path) -> None:

@@ -380,17 +380,19 @@ def write_dicom_cases(root: Path, write_mask: Callable[[str, list[Path], Numbers
     return gathered(cases, lambda volume: windowed(volume, -160, 240))
 
 
+def write_nifti_mask(path: Path, labels: Numbers) -> None:
+    """Write a mask of NIfTI in the frame of a series of `write_series`."""
+    row, column, plane = SPACING
+    affine = np.diag([-column, -row, plane, 1.0])
+    affine[:3, 3] = 50, 40, 30
+    nibabel.save(nibabel.Nifti1Image(labels.transpose(2, 1, 0), affine), path)  # type: ignore[no-untyped-call]
+
+
 def write_dicom_nifti(root: Path) -> VolumeTwin:
     """Series of CT whose masks are files of NIfTI."""
-    row, column, plane = SPACING
-
-    def write_mask(name: str, _series: list[Path], labels: Numbers) -> None:
-        affine = np.diag([-column, -row, plane, 1.0])
-        affine[:3, 3] = 50, 40, 30
-        volume = nibabel.Nifti1Image(labels.transpose(2, 1, 0), affine)  # type: ignore[no-untyped-call]
-        nibabel.save(volume, root / name / "mask.nii.gz")
-
-    images, masks = write_dicom_cases(root, write_mask)
+    images, masks = write_dicom_cases(
+        root, lambda name, _series, labels: write_nifti_mask(root / name / "mask.nii.gz", labels)
+    )
     told = {**VOLUMES, "channels": 1, "dtype": "uint16"}
     return VolumeTwin("dicom", images, masks, ("background", "class_1", "class_2"), told)
 
