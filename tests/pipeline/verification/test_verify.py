@@ -17,16 +17,14 @@ from hsmix_gen.pipeline.verification.verify import verify_output
 from tests.pipeline.verification.damages import (
     COPIES,
     FOUND,
+    INDEX,
     SAMPLES,
     SHARDS,
     TAR,
     TRAIN,
     Spoil,
-    add_a_tar,
-    delete_a_tar,
     first_row,
-    flip_in_a_tar,
-    flip_in_an_index,
+    flip,
     forge_manifest,
     forge_tar,
     rewrite_table,
@@ -67,15 +65,15 @@ def found_at(output: Path, depth: str, run_cli: Cli) -> list[str]:
 
 
 CASES = [
-    pytest.param(depth, spoil, told, id=f"{depth}-{spoil.__name__}")
+    pytest.param(depth, spoil, told, id=f"{depth}-{name}")
     for depth, spoils in FOUND.items()
-    for spoil, told in spoils.items()
+    for name, (spoil, *told) in spoils.items()
 ]
 
 
 @pytest.mark.parametrize(("depth", "spoil", "told"), CASES)
 def test_each_damage_is_found_at_its_depth_and_deeper(
-    output: Path, run_cli: Cli, depth: str, spoil: Spoil, told: tuple[str, ...]
+    output: Path, run_cli: Cli, depth: str, spoil: Spoil, told: list[str]
 ) -> None:
     """A lesser depth does not look at it, or it would be no cheaper; each problem names its file or sample."""
     spoil(output)
@@ -89,8 +87,8 @@ def test_each_damage_is_found_at_its_depth_and_deeper(
 
 def test_one_damage_is_one_problem(output: Path, run_cli: Cli) -> None:
     """What a file lacks is not told again by everything that would have been in it."""
-    flip_in_an_index(output)
-    add_a_tar(output)
+    flip(output / INDEX)
+    shutil.copy(output / TAR, output / "webdataset" / "train-000003.tar")
 
     assert [problem.split()[0] for problem in found_at(output, "checksums", run_cli)] == [
         "webdataset/train-000003.tar",
@@ -146,7 +144,7 @@ def test_report_names_its_depth_and_what_was_left_out(
 
 
 def test_problems_are_told_with_the_depth_that_found_them(output: Path, run_cli: Cli) -> None:
-    delete_a_tar(output)
+    (output / TAR).unlink()
 
     result = run_cli("verify", output, "--depth", "names")
 
@@ -263,7 +261,7 @@ def test_verify_of_a_damaged_description_is_told_in_one_line(
 def test_damaged_sources_are_a_problem_and_the_rest_is_checked(output: Path, run_cli: Cli) -> None:
     (stored,) = (output / ".hsmix").glob("sources*.parquet")
     stored.write_bytes(b"not a table")
-    flip_in_a_tar(output)
+    flip(output / TAR)
 
     problems = "\n".join(found_at(output, "checksums", run_cli))
 
