@@ -53,6 +53,7 @@ FOLDERS: dict[str, Folder] = {
             "splits": {"train": 209, "val": 30, "test": 60},
         },
         limit=16,
+        classes={"background": 2873813, "class_1": 789632, "class_2": 515659},
     ),
     "msd_hippocampus": Folder(
         "msd",
@@ -221,6 +222,18 @@ def test_the_run_is_complete_and_nothing_is_refused(name: str, output: Path) -> 
     assert dataset["channels"] == FOLDERS[name].n_channels
     n_rows = pq.read_table(output / "manifest.parquet").num_rows
     assert sum(split["samples"] for split in dataset["splits"].values()) == n_rows
+
+
+def test_samples_stay_in_the_lists_of_their_split(name: str, shared_data: Path, output: Path) -> None:
+    """Every parent stands in the list of its split."""
+    lists = {path.stem: path.read_text().split() for path in (shared_data / name / "splits").glob("*.txt")}
+    ids = {split: {Path(listed).stem for listed in lists[split]} for split in lists}
+
+    rows = pq.read_table(output / "manifest.parquet").to_pylist() if lists else []
+
+    for row in rows:
+        parents = {row[key].partition("-z")[0] for key in ("source_a", "source_b") if row[key] is not None}
+        assert parents <= ids[row["split"]]
 
 
 def test_the_dataset_is_sound_and_made_again(output: Path, run_cli: Cli) -> None:

@@ -1,8 +1,11 @@
 """The guard cuts no small object: it is taken whole, covered whole, or left alone."""
 
+from typing import Any
+
 import hypothesis
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -30,60 +33,36 @@ def columns(*numbers: int, value: int = 1) -> Mask:
     return mask
 
 
-def test_without_objects_the_selection_stays() -> None:
-    assert guarded([1, 4]) == [1, 4]
+NESTED = np.stack([columns(1, 2, 3), columns(2)], axis=2)
+NESTED[:, 4] = 255
 
 
-def test_a_small_object_of_b_that_is_touched_is_taken_whole() -> None:
-    assert guarded([1], b=columns(1, 2, 3)) == [1, 2, 3]
-
-
-def test_an_object_of_b_that_is_not_touched_is_left() -> None:
-    assert guarded([0], b=columns(2, 3)) == [0]
-
-
-def test_a_small_object_of_a_that_is_mostly_hit_is_covered_whole() -> None:
-    assert guarded([1, 2], a=columns(1, 2, 3)) == [1, 2, 3]
-
-
-def test_a_small_object_of_a_that_is_hardly_hit_is_spared() -> None:
-    assert guarded([1, 5], a=columns(1, 2, 3)) == [5]
-
-
-def test_a_small_object_of_a_that_is_half_hit_is_covered() -> None:
-    assert guarded([1], a=columns(1, 2)) == [1, 2]
-
-
-def test_no_object_of_b_is_given_up_to_spare_one_of_a() -> None:
-    assert guarded([1], a=columns(1, 2, 3), b=columns(1)) == [1, 2, 3]
-
-
-def test_taking_one_object_whole_may_lead_to_the_next() -> None:
-    assert guarded([0], a=columns(1, 2), b=columns(0, 1)) == [0, 1, 2]
-
-
-def test_a_large_object_may_be_cut() -> None:
-    assert guarded([1], b=columns(1, 2, 3), ratio=1.5) == [1]
-
-
-def test_small_is_below_so_many_mean_areas_of_a_superpixel() -> None:
-    """The mean area is 2 pixels, the object has 3."""
-    assert guarded([1], b=columns(1, 2, 3), ratio=1.5) == [1]
-    assert guarded([1], b=columns(1, 2, 3), ratio=1.51) == [1, 2, 3]
-
-
-def test_ignored_pixels_are_no_object() -> None:
-    assert guarded([1], b=columns(1, 2, value=255)) == [1]
-
-
-def test_touching_classes_are_one_object() -> None:
-    mask = columns(1) + columns(2, value=2)
-
-    assert guarded([1], b=mask) == [1, 2]
-
-
-def test_nothing_is_taken_where_all_that_was_selected_is_spared() -> None:
-    assert guarded([1], a=columns(1, 2, 3)) == []
+@pytest.mark.parametrize(
+    ("taken", "objects", "expected"),
+    [
+        pytest.param([1, 4], {}, [1, 4], id="without objects the selection stays"),
+        pytest.param([1], {"b": columns(1, 2, 3)}, [1, 2, 3], id="what is touched of B is taken whole"),
+        pytest.param([0], {"b": columns(2, 3)}, [0], id="what is not touched of B is left"),
+        pytest.param([1, 2], {"a": columns(1, 2, 3)}, [1, 2, 3], id="what is mostly hit of A is covered"),
+        pytest.param([1], {"a": columns(1, 2)}, [1, 2], id="what is half hit of A is covered"),
+        pytest.param([1, 5], {"a": columns(1, 2, 3)}, [5], id="what is hardly hit of A is spared"),
+        pytest.param([1], {"a": columns(1, 2, 3)}, [], id="though nothing is left to be taken"),
+        pytest.param([1], {"a": columns(1, 2, 3), "b": columns(1)}, [1, 2, 3], id="no object of B is given up for A"),
+        pytest.param([0], {"a": columns(1, 2), "b": columns(0, 1)}, [0, 1, 2], id="one object leads to the next"),
+        # The mean area of a superpixel is 2 pixels, the object has 3.
+        pytest.param([1], {"b": columns(1, 2, 3), "ratio": 1.5}, [1], id="a large object may be cut"),
+        pytest.param([1], {"b": columns(1, 2, 3), "ratio": 1.51}, [1, 2, 3], id="one that is just small may not"),
+        pytest.param([1], {"b": columns(1, 2, value=255)}, [1], id="ignored pixels are no object"),
+        pytest.param([1], {"b": columns(1) + columns(2, value=2)}, [1, 2], id="touching classes are one object"),
+        pytest.param([1], {"b": NESTED}, [1, 2, 3], id="regions of a multilabel mask are one object"),
+        pytest.param([4], {"b": NESTED}, [4], id="its ignored pixels are none"),
+        pytest.param([1], {"a": NESTED}, [], id="regions of A are spared together"),
+    ],
+)
+def test_small_objects_are_taken_or_covered_whole_or_left(
+    taken: list[int], objects: dict[str, Any], expected: list[int]
+) -> None:
+    assert guarded(taken, **objects) == expected
 
 
 def test_the_drawn_selection_is_not_changed() -> None:
@@ -117,12 +96,3 @@ def test_no_small_object_is_ever_cut(
             inside = objects == number
             if inside.sum() < ratio * labels.size / len(selected):
                 assert taken[inside].all() or not taken[inside].any()
-
-
-def test_the_regions_of_a_multilabel_mask_are_one_object_and_ignored_pixels_none() -> None:
-    nested = np.stack([columns(1, 2, 3), columns(2)], axis=2)
-    nested[:, 4] = 255
-
-    assert guarded([1], b=nested) == [1, 2, 3]
-    assert guarded([4], b=nested) == [4]
-    assert guarded([1], a=nested) == []

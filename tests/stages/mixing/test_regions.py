@@ -1,5 +1,7 @@
 """Regions of the mixed image and their lambda follow the published formulas."""
 
+from typing import Any
+
 import hypothesis
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +30,21 @@ def labelled(*rows: list[int]) -> npt.NDArray[np.uint16]:
     return np.array(rows, np.uint16)
 
 
-def test_the_worked_example_has_three_regions() -> None:
-    regions, n_regions = mixed_regions(LABELS_A, LABELS_B, FROM_B)
+@pytest.mark.parametrize(
+    ("a", "b", "from_b", "expected"),
+    [
+        pytest.param(LABELS_A, LABELS_B, FROM_B, REGIONS, id="the worked example"),
+        pytest.param(LABELS_A, LABELS_B, FROM_B & False, LABELS_A.tolist(), id="pasting nothing leaves A"),
+        pytest.param(LABELS_A, LABELS_B, FROM_B | True, LABELS_B.tolist(), id="pasting everything leaves B"),
+        pytest.param([[0, 0, 0]], [[0, 1, 0]], [[0, 1, 0]], [[1, 0, 1]], id="pieces of a cut region keep one number"),
+        pytest.param([[0, 0]], [[0, 1]], [[1, 0]], [[0, 1]], id="equal labels of both images stay two regions"),
+        pytest.param([[65534, 0]], [[0, 65534]], [[0, 1]], [[1, 0]], id="large labels do not overflow"),
+    ],
+)
+def test_regions_are_numbered_anew_those_of_b_first(a: Any, b: Any, from_b: Any, expected: list[list[int]]) -> None:
+    regions, n_regions = mixed_regions(np.array(a, np.uint16), np.array(b, np.uint16), np.array(from_b, bool))
 
-    assert regions.tolist() == REGIONS
-    assert n_regions == 3
+    assert (regions.tolist(), n_regions) == (expected, 1 + max(max(row) for row in expected))
 
 
 def test_the_worked_example_has_its_relative_saliency() -> None:
@@ -53,40 +65,6 @@ def test_the_worked_example_has_its_lambda(aggregate: str, digits: list[float], 
     assert found.weight.tolist() == in_255ths
     assert found.flags == ()
     np.testing.assert_allclose(found.weight / 255, digits, atol=0.5 / 255 + 1e-4)
-
-
-def test_pasting_nothing_leaves_the_regions_of_a() -> None:
-    regions, n_regions = mixed_regions(LABELS_A, LABELS_B, np.zeros((2, 4), bool))
-
-    assert (regions.tolist(), n_regions) == (LABELS_A.tolist(), 2)
-
-
-def test_pasting_everything_leaves_the_regions_of_b() -> None:
-    regions, n_regions = mixed_regions(LABELS_A, LABELS_B, np.ones((2, 4), bool))
-
-    assert (regions.tolist(), n_regions) == (LABELS_B.tolist(), 2)
-
-
-def test_the_pieces_of_a_cut_region_keep_one_number() -> None:
-    a, b = labelled([0, 0, 0]), labelled([0, 1, 0])
-
-    regions, n_regions = mixed_regions(a, b, b == 1)
-
-    assert (regions.tolist(), n_regions) == ([[1, 0, 1]], 2)
-
-
-def test_equal_labels_of_both_images_stay_two_regions() -> None:
-    regions, n_regions = mixed_regions(labelled([0, 0]), labelled([0, 1]), np.array([[True, False]]))
-
-    assert (regions.tolist(), n_regions) == ([[0, 1]], 2)
-
-
-def test_large_labels_do_not_overflow() -> None:
-    a, b = labelled([65534, 0]), labelled([0, 65534])
-
-    regions, n_regions = mixed_regions(a, b, np.array([[False, True]]))
-
-    assert (regions.tolist(), n_regions) == ([[1, 0]], 2)
 
 
 labels_of_six = st.lists(st.integers(0, 4), min_size=6, max_size=6)

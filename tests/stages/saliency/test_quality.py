@@ -1,150 +1,84 @@
 """Quality measures against numbers worked out by hand."""
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from hsmix_gen.stages.saliency import quality
+from hsmix_gen.stages.saliency.quality import achievable_accuracy, boundary_recall, dice, leak, saliency_auc
+
+NAN = float("nan")
+HALVES, STEP = [0] * 5 + [1] * 5, [0] * 8 + [1] * 2
+"""The contour of the halves is at columns 4 and 5, the boundary of the step at 7 and 8: only column 5 is two away."""
 
 
-def test_boundary_recall_is_the_share_of_contour_pixels_near_a_region_boundary() -> None:
-    """The contour is at columns 4 and 5, the region boundary at 7 and 8: only column 5 is two away."""
-    mask = np.array([[0, 0, 0, 0, 0, 1, 1, 1, 1, 1]], np.uint8)
-    labels = np.array([[0, 0, 0, 0, 0, 0, 0, 0, 1, 1]], np.uint16)
-
-    assert quality.boundary_recall(labels, mask) == 0.5
+def row(*values: int) -> list[list[int]]:
+    """Return a plane of one row."""
+    return [list(values)]
 
 
-@pytest.mark.parametrize(("tolerance", "expected"), [(0, 0.0), (1, 0.0), (2, 0.5), (3, 1.0)])
-def test_boundary_recall_grows_with_the_tolerance(tolerance: int, expected: float) -> None:
-    mask = np.array([[0, 0, 0, 0, 0, 1, 1, 1, 1, 1]], np.uint8)
-    labels = np.array([[0, 0, 0, 0, 0, 0, 0, 0, 1, 1]], np.uint16)
-
-    assert quality.boundary_recall(labels, mask, tolerance=tolerance) == expected
-
-
-def test_boundary_recall_measures_euclidean_distance() -> None:
-    """The closest boundary pixels are two down and two right, 2.83 px away."""
-    mask = np.zeros((4, 4), np.uint8)
-    mask[0, 0] = 1
-    labels = np.zeros((4, 4), np.uint16)
-    labels[3, 3] = 1
-
-    assert quality.boundary_recall(labels, mask, tolerance=2) == 0.0
+def square(side: int, rows: slice, columns: slice) -> list[list[int]]:
+    """Return a plane with a block of ones."""
+    plane = np.zeros((side, side), int)
+    plane[rows, columns] = 1
+    values: list[list[int]] = plane.tolist()
+    return values
 
 
-def test_boundary_recall_counts_contours_in_both_directions() -> None:
-    """The square has 4 corner pixels and 8 pixels around them; regions follow its upper side alone."""
-    mask = np.zeros((6, 6), np.uint8)
-    mask[2:4, 2:4] = 1
-    labels = np.zeros((6, 6), np.uint16)
-    labels[2:] = 1
+@pytest.mark.parametrize(
+    ("labels", "mask", "tolerance", "expected"),
+    [
+        pytest.param([STEP], [HALVES], 0, 0.0, id="boundaries beside the contour"),
+        pytest.param([STEP], [HALVES], 1, 0.0, id="tolerance 1"),
+        pytest.param([STEP], [HALVES], 2, 0.5, id="tolerance 2"),
+        pytest.param([STEP], [HALVES], 3, 1.0, id="tolerance 3"),
+        # The closest boundary pixels are two down and two right, 2.83 px away.
+        pytest.param(square(4, slice(3, 4), slice(3, 4)), square(4, slice(1), slice(1)), 2, 0.0, id="euclidean"),
+        # The square has 4 corner pixels and 8 around them; regions follow its upper side alone.
+        pytest.param(square(6, slice(2, 6), slice(6)), square(6, slice(2, 4), slice(2, 4)), 0, 0.5, id="both axes"),
+        pytest.param(row(0, 1, 3, 3, 2), row(0, 1, 3, 3, 2), 0, 1.0, id="regions that are the classes"),
+        pytest.param(row(0, 0, 0, 1, 1, 1), row(0, 0, 255, 255, 1, 1), 2, NAN, id="no contour beside ignored pixels"),
+        pytest.param(row(0, 1), row(1, 1), 2, NAN, id="no contour at all"),
+    ],
+)
+def test_boundary_recall_is_the_share_of_contour_pixels_near_a_region_boundary(
+    labels: list[list[int]], mask: list[list[int]], tolerance: int, expected: float
+) -> None:
+    found = boundary_recall(np.array(labels, np.uint16), np.array(mask, np.uint8), tolerance=tolerance)
 
-    assert quality.boundary_recall(labels, mask, tolerance=0) == pytest.approx(6 / 12)
-
-
-def test_boundary_recall_is_one_if_regions_are_the_classes() -> None:
-    mask = np.random.default_rng(0).integers(0, 4, (9, 7), dtype=np.uint8)
-
-    assert quality.boundary_recall(mask.astype(np.uint16), mask, tolerance=0) == 1.0
-
-
-def test_boundary_recall_sees_no_contour_beside_ignored_pixels() -> None:
-    mask = np.array([[0, 0, 255, 255, 1, 1]], np.uint8)
-    labels = np.array([[0, 0, 0, 1, 1, 1]], np.uint16)
-
-    assert math.isnan(quality.boundary_recall(labels, mask))
-
-
-def test_boundary_recall_is_undefined_without_contour() -> None:
-    assert math.isnan(quality.boundary_recall(np.array([[0, 1]]), np.array([[1, 1]])))
+    assert found == pytest.approx(expected, nan_ok=True)
 
 
-def test_achievable_accuracy_gives_each_region_its_most_frequent_class() -> None:
-    labels = np.array([[0, 0, 0, 1, 1]], np.uint16)
-    mask = np.array([[0, 0, 1, 1, 1]], np.uint8)
+@pytest.mark.parametrize(
+    ("measure", "labels", "mask", "expected"),
+    [
+        # Each region gets its most frequent class; a region of ignored pixels has none and shifts no other.
+        pytest.param(achievable_accuracy, row(0, 0, 0, 1, 1), row(0, 0, 1, 1, 1), 4 / 5, id="accuracy"),
+        pytest.param(achievable_accuracy, row(0, 0, 0, 1, 1), row(0, 255, 1, 1, 1), 3 / 4, id="accuracy-ignored"),
+        pytest.param(achievable_accuracy, row(0, 0, 1, 2), row(0, 0, 1, 255), 1.0, id="accuracy-ignored-region"),
+        pytest.param(achievable_accuracy, row(0, 1), row(255, 255), NAN, id="accuracy-all-ignored"),
+        # One foreground pixel of three goes to the background, or one of the background to the foreground.
+        pytest.param(leak, row(0, 0, 0, 1, 1), row(0, 0, 1, 1, 1), 1 / 3, id="leak"),
+        pytest.param(leak, row(0, 0, 0, 0), row(0, 1, 1, 1), 1 / 3, id="leak-of-background"),
+        pytest.param(leak, row(0, 0, 0, 0), row(0, 0, 0, 1), 1.0, id="leak-of-all"),
+        pytest.param(leak, row(0, 0, 0, 0), row(1, 2, 2, 2), 1 / 4, id="leak-between-classes"),
+        pytest.param(leak, row(0, 0, 0, 1, 1), row(0, 0, 1, 1, 255), 1 / 2, id="leak-ignored"),
+        pytest.param(leak, row(0, 1), row(0, 255), NAN, id="leak-without-foreground"),
+        # Of the four pairs, only 0.35 (foreground) against 0.4 (background) is in the wrong order; ties count half.
+        pytest.param(saliency_auc, [[0.1, 0.4, 0.35, 0.8]], row(0, 0, 1, 1), 3 / 4, id="auc"),
+        pytest.param(saliency_auc, [[0.2, 0.5, 0.5, 0.9]], row(0, 0, 1, 1), 3.5 / 4, id="auc-ties"),
+        pytest.param(saliency_auc, row(1, 1, 1, 1), row(0, 1, 2, 0), 0.5, id="auc-flat"),
+        pytest.param(saliency_auc, [[0.1, 0.0, 0.2, 0.3]], row(0, 255, 2, 1), 1.0, id="auc-classes-and-ignored"),
+        pytest.param(saliency_auc, row(1, 1), row(0, 0), NAN, id="auc-without-foreground"),
+        pytest.param(saliency_auc, row(1, 1), row(1, 1), NAN, id="auc-without-background"),
+    ],
+)
+def test_measures_of_regions_and_saliency_are_those_worked_out_by_hand(
+    measure: Callable[..., float], labels: list[list[float]], mask: list[list[int]], expected: float
+) -> None:
+    found = measure(np.array(labels, np.float32 if measure is saliency_auc else np.uint16), np.array(mask, np.uint8))
 
-    assert quality.achievable_accuracy(labels, mask) == pytest.approx(4 / 5)
-
-
-def test_achievable_accuracy_leaves_out_ignored_pixels() -> None:
-    labels = np.array([[0, 0, 0, 1, 1]], np.uint16)
-    mask = np.array([[0, 255, 1, 1, 1]], np.uint8)
-
-    assert quality.achievable_accuracy(labels, mask) == pytest.approx(3 / 4)
-
-
-def test_achievable_accuracy_is_undefined_if_all_pixels_are_ignored() -> None:
-    assert math.isnan(quality.achievable_accuracy(np.array([[0, 1]]), np.array([[255, 255]])))
-
-
-def test_achievable_accuracy_holds_regions_of_ignored_pixels_only() -> None:
-    """The last region has no class at all, and must not shift the others."""
-    labels = np.array([[0, 0, 1, 2]], np.uint16)
-    mask = np.array([[0, 0, 1, 255]], np.uint8)
-
-    assert quality.achievable_accuracy(labels, mask) == 1.0
-
-
-def test_leak_counts_wrong_pixels_per_foreground_pixel() -> None:
-    """One foreground pixel of three goes to the background."""
-    labels = np.array([[0, 0, 0, 1, 1]], np.uint16)
-    mask = np.array([[0, 0, 1, 1, 1]], np.uint8)
-
-    assert quality.leak(labels, mask) == pytest.approx(1 / 3)
-
-
-def test_leak_counts_background_taken_as_foreground_too() -> None:
-    labels = np.array([[0, 0, 0, 0]], np.uint16)
-    mask = np.array([[0, 1, 1, 1]], np.uint8)
-
-    assert quality.leak(labels, mask) == pytest.approx(1 / 3)
-
-
-def test_leak_is_one_if_the_foreground_is_swallowed() -> None:
-    assert quality.leak(np.array([[0, 0, 0, 0]]), np.array([[0, 0, 0, 1]])) == 1.0
-
-
-def test_leak_tells_foreground_classes_apart() -> None:
-    assert quality.leak(np.array([[0, 0, 0, 0]]), np.array([[1, 2, 2, 2]])) == pytest.approx(1 / 4)
-
-
-def test_leak_leaves_out_ignored_pixels() -> None:
-    labels = np.array([[0, 0, 0, 1, 1]], np.uint16)
-    mask = np.array([[0, 0, 1, 1, 255]], np.uint8)
-
-    assert quality.leak(labels, mask) == pytest.approx(1 / 2)
-
-
-def test_leak_is_undefined_without_foreground() -> None:
-    assert math.isnan(quality.leak(np.array([[0, 1]]), np.array([[0, 255]])))
-
-
-def test_saliency_auc_is_the_share_of_pairs_in_the_right_order() -> None:
-    """Of the four pairs, only 0.35 (foreground) against 0.4 (background) is in the wrong order."""
-    saliency = np.array([[0.1, 0.4, 0.35, 0.8]], np.float32)
-    mask = np.array([[0, 0, 1, 1]], np.uint8)
-
-    assert quality.saliency_auc(saliency, mask) == pytest.approx(3 / 4)
-
-
-def test_saliency_auc_counts_ties_half() -> None:
-    saliency = np.array([[0.2, 0.5, 0.5, 0.9]], np.float32)
-    mask = np.array([[0, 0, 1, 1]], np.uint8)
-
-    assert quality.saliency_auc(saliency, mask) == pytest.approx(3.5 / 4)
-
-
-def test_saliency_auc_of_a_flat_map_is_a_half() -> None:
-    assert quality.saliency_auc(np.ones((2, 2), np.float32), np.array([[0, 1], [2, 0]])) == 0.5
-
-
-def test_saliency_auc_takes_every_class_but_0_as_foreground_and_leaves_out_ignored_pixels() -> None:
-    saliency = np.array([[0.1, 0.0, 0.2, 0.3]], np.float32)
-    mask = np.array([[0, 255, 2, 1]], np.uint8)
-
-    assert quality.saliency_auc(saliency, mask) == 1.0
+    assert found == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -158,43 +92,29 @@ def test_saliency_auc_equals_the_count_over_all_pairs(seed: int) -> None:
         for back in saliency[mask == 0]
     )
 
-    assert quality.saliency_auc(saliency, mask) == pytest.approx(right / ((mask == 1).sum() * (mask == 0).sum()))
+    assert saliency_auc(saliency, mask) == pytest.approx(right / ((mask == 1).sum() * (mask == 0).sum()))
 
 
-@pytest.mark.parametrize("value", [0, 1])
-def test_saliency_auc_is_undefined_with_one_class(value: int) -> None:
-    mask = np.full((2, 2), value, np.uint8)
-
-    assert math.isnan(quality.saliency_auc(np.ones((2, 2), np.float32), mask))
-
-
-def test_dice_is_the_mean_over_foreground_classes() -> None:
-    """Class 1: 2 x 2 / (3 + 2). Class 2: 2 x 1 / (1 + 2)."""
-    prediction = np.array([[0, 1, 1, 1, 2]], np.uint8)
-    mask = np.array([[0, 1, 1, 2, 2]], np.uint8)
-
-    assert quality.dice(prediction, mask, 3) == pytest.approx((4 / 5 + 2 / 3) / 2)
-
-
-def test_dice_skips_classes_absent_in_both_but_not_missed_ones() -> None:
-    """Class 1: 0.8. Class 2 is missed: 0. Class 3 occurs nowhere."""
-    prediction = np.array([[1, 1, 1, 0]], np.uint8)
-    mask = np.array([[1, 1, 0, 2]], np.uint8)
-
-    assert quality.dice(prediction, mask, 4) == pytest.approx(0.4)
-
-
-def test_dice_leaves_out_ignored_pixels() -> None:
-    assert quality.dice(np.array([[1, 1, 0]]), np.array([[1, 255, 0]]), 2) == 1.0
-
-
-def test_dice_is_undefined_without_foreground() -> None:
-    assert math.isnan(quality.dice(np.array([[0, 0]]), np.array([[0, 255]]), 2))
+@pytest.mark.parametrize(
+    ("prediction", "mask", "n_classes", "expected"),
+    [
+        # Class 1: 2 x 2 / (3 + 2). Class 2: 2 x 1 / (1 + 2).
+        pytest.param(row(0, 1, 1, 1, 2), row(0, 1, 1, 2, 2), 3, (4 / 5 + 2 / 3) / 2, id="mean over foreground classes"),
+        # Class 1: 0.8. Class 2 is missed: 0. Class 3 occurs nowhere.
+        pytest.param(row(1, 1, 1, 0), row(1, 1, 0, 2), 4, 0.4, id="absent classes skipped, missed ones not"),
+        pytest.param(row(1, 1, 0), row(1, 255, 0), 2, 1.0, id="ignored pixels left out"),
+        pytest.param(row(0, 0), row(0, 255), 2, NAN, id="undefined without foreground"),
+    ],
+)
+def test_dice_is_the_mean_over_foreground_classes(
+    prediction: list[list[int]], mask: list[list[int]], n_classes: int, expected: float
+) -> None:
+    assert dice(np.array(prediction), np.array(mask), n_classes) == pytest.approx(expected, nan_ok=True)
 
 
 def test_arrays_of_two_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"one shape, got \(2, 2\) and \(2, 3\)"):
-        quality.leak(np.zeros((2, 2), np.uint16), np.zeros((2, 3), np.uint8))
+        leak(np.zeros((2, 2), np.uint16), np.zeros((2, 3), np.uint8))
 
 
 def test_a_multilabel_mask_is_measured_by_its_innermost_regions() -> None:
@@ -206,8 +126,8 @@ def test_a_multilabel_mask_is_measured_by_its_innermost_regions() -> None:
     saliency = np.array([[0.3, 0.0, 0.2, 0.4, 0.9, 0.8, 1.0]], np.float32)
     prediction = np.array([[0, 1, 1, 1, 2, 1, 0]], np.uint8)
 
-    assert quality.boundary_recall(labels, mask, tolerance=0) == quality.boundary_recall(labels, ids, tolerance=0)
-    assert quality.achievable_accuracy(labels, mask) == pytest.approx(4 / 6)
-    assert quality.leak(labels, mask) == pytest.approx(2 / 4)
-    assert quality.saliency_auc(saliency, mask) == pytest.approx(7 / 8)
-    assert quality.dice(prediction, mask, 3) == pytest.approx((4 / 6 + 2 / 3) / 2)
+    assert boundary_recall(labels, mask, tolerance=0) == boundary_recall(labels, ids, tolerance=0)
+    assert achievable_accuracy(labels, mask) == pytest.approx(4 / 6)
+    assert leak(labels, mask) == pytest.approx(2 / 4)
+    assert saliency_auc(saliency, mask) == pytest.approx(7 / 8)
+    assert dice(prediction, mask, 3) == pytest.approx((4 / 6 + 2 / 3) / 2)
