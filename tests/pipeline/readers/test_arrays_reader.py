@@ -334,27 +334,6 @@ def test_damaged_files_are_refused_and_the_rest_stays(tmp_path: Path) -> None:
     assert {refusal.path for refusal in found.refusals} >= {str(tmp_path / "cut.npz"), str(tmp_path / "empty.h5")}
 
 
-@pytest.mark.parametrize(
-    ("names", "recognised"),
-    [
-        (["a.npz"], True),
-        (["x/y/a.npy.h5", "readme.txt"], True),
-        (["A.NPY"], True),
-        (["a.txt"], False),
-        ([], False),
-        (["masks/a.npy", "images/a.png"], False),
-        (["a.npz", "a.nii.gz"], False),
-        ([".hidden/a.npz"], False),
-    ],
-)
-def test_a_folder_is_recognised_by_its_names(tmp_path: Path, names: list[str], recognised: bool) -> None:
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-
-    assert ArraysReader().recognises(tmp_path) is recognised
-
-
 def test_a_single_file_is_a_source_too(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", image=VOLUME, label=VOLUME)
     write(tmp_path / "b.h5", image=VOLUME, label=VOLUME)

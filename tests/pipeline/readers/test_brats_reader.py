@@ -181,30 +181,6 @@ def test_cases_of_one_name_are_told_apart_and_stay_one_group(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize(
-    "paths",
-    [
-        (),
-        ("images/a.png", "masks/a.png"),
-        ("imagesTr/BRATS_001.nii.gz", "labelsTr/BRATS_001.nii.gz"),
-        ("imagesTr/BRATS_001_0000.nii.gz", "labelsTr/BRATS_001.nii.gz"),
-        ("sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_FLAIR.nii.gz"),
-        ("ms/p1_flair.nii.gz", "ms/p1_t1.nii.gz", "ms/p1_seg.nii.gz"),
-        ("brats_t1.txt", "brats_seg.txt"),
-    ],
-)
-def test_another_layout_is_not_recognised(tmp_path: Path, paths: tuple[str, ...]) -> None:
-    assert not BratsReader().recognises(lay(tmp_path, *paths))
-
-
-def test_all_modalities_and_a_label_are_recognised_under_any_name(tmp_path: Path) -> None:
-    assert BratsReader().recognises(lay(tmp_path, *case("data/patient_7")))
-
-
-def test_a_file_is_not_recognised(tmp_path: Path) -> None:
-    assert not BratsReader().recognises(lay(tmp_path, "brats_t1.nii.gz") / "brats_t1.nii.gz")
-
-
 def test_all_cases_of_the_real_listing_are_found(shared_data: Path, tmp_path: Path) -> None:
     for line in (shared_data / "layouts/listings/brats2018_training_cases_285.txt").read_text().split():
         match = re.fullmatch(r"(.*)\{(.*)\}(.*)", line)
@@ -217,21 +193,4 @@ def test_all_cases_of_the_real_listing_are_found(shared_data: Path, tmp_path: Pa
     assert (folders.count("HGG"), folders.count("LGG"), len(folders)) == (210, 75, 285)
     assert {len({*item.image.paths, *item.mask.paths}) for item in found.items} == {5}
     assert len({item.id for item in found.items}) == 285
-    assert found.refusals == ()
-
-
-@pytest.mark.parametrize(
-    ("folder", "ids", "count"),
-    [
-        ("brats2021_case", ["BraTS2021_00006"], 4),
-        ("layouts/brats2018_tiny", ["Brats18_SAMPLE_A_1", "Brats18_SAMPLE_B_1"], 4),
-        ("layouts/brats2015_deepmedic", ["brats_2013_pat0006_1"], 2),
-    ],
-)
-def test_real_folders_are_recognised_and_found(shared_data: Path, folder: str, ids: list[str], count: int) -> None:
-    found = BratsReader().find(shared_data / folder, SourceConfig())
-
-    assert BratsReader().recognises(shared_data / folder)
-    assert sorted(images(found)) == ids
-    assert {len(names) for names in images(found).values()} == {count}
     assert found.refusals == ()

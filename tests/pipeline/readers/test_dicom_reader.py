@@ -66,14 +66,6 @@ def test_files_with_the_mark_are_recognised_whatever_they_are_called(tmp_path: P
     assert DicomReader().recognises(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.dcm", "a", "a.nii.gz"])
-def test_other_files_are_not_recognised(tmp_path: Path, name: str) -> None:
-    touch(tmp_path / name)
-    assert not DicomReader().recognises(tmp_path)
-    assert not DicomReader().recognises(tmp_path / name)
-    assert not DicomReader().recognises(tmp_path / "absent")
-
-
 def test_files_of_one_folder_are_grouped_by_series(tmp_path: Path) -> None:
     first = write_series(tmp_path, "1.2.1", SeriesNumber=1)
     second = write_series(tmp_path, "1.2.2", files=2, SeriesNumber=2)

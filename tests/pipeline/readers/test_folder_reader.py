@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.pipeline.readers.folder_reader import MASK_SUFFIXES, FolderReader
+from hsmix_gen.pipeline.readers.folder_reader import MASK_SUFFIXES
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.paths.name_pairing import name_files, pair
 from hsmix_gen.schemas.config import SourceConfig
@@ -391,19 +391,6 @@ def test_whatever_the_names_no_file_is_lost_or_used_twice(names: list[tuple[str,
     assert sorted(file.path for one in found for file in (*one.images, *one.masks)) == sorted(paths)
 
 
-def test_kvasir_is_paired(shared_data: Path) -> None:
-    found = FolderReader().find(shared_data / "layouts" / "kvasir_seg_sample", SourceConfig())
-
-    assert (len(found.items), found.refusals, found.notes) == (5, (), ())
-    assert all(Path(item.image.uri).name == Path(item.mask.uri).name for item in found.items)
-
-
-def test_glas_in_the_form_of_its_users_is_paired_with_its_splits(shared_data: Path) -> None:
-    found = FolderReader().find(shared_data / "layouts" / "glas_img_labelcol", SourceConfig())
-
-    assert splits(found) == {"2": "test", "3": "train", "4": "train"}
-
-
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
     assert find(tmp_path) == Found((), (), ())
 
@@ -412,13 +399,6 @@ def test_items_come_in_the_same_order_whatever_the_file_system_says(tmp_path: Pa
     found = find(tmp_path, *(f"{kind}/{name}.png" for name in "cab" for kind in ("images", "masks")))
 
     assert [item.id for item in found.items] == ["a", "b", "c"]
-
-
-def test_a_folder_is_recognised_and_a_file_is_not(tmp_path: Path) -> None:
-    (tmp_path / "list.csv").touch()
-
-    assert FolderReader().recognises(tmp_path)
-    assert not FolderReader().recognises(tmp_path / "list.csv")
 
 
 def test_an_image_that_cannot_be_opened_is_not_taken_for_a_mask(tmp_path: Path) -> None:

@@ -9,23 +9,15 @@ from hsmix_gen.pipeline.readers.glas_reader import GlasReader, read_patients
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, picture
-from tests.pipeline.readers.layouts import lay
+from tests.pipeline.readers.layouts import GLAS as RELEASE
+from tests.pipeline.readers.layouts import columns, lay, warwick
 
-RELEASE = "Warwick QU Dataset (Released 2016_07_08)"
 HEADER = "name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)"
 NO_TABLE = "there is no Grade.csv, so patients are not known and each image is a group of its own"
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:
     return GlasReader().find(lay(source, *paths), SourceConfig.model_validate(config))
-
-
-def warwick(*names: str, folder: str = "") -> list[str]:
-    return [f"{folder}{name}{suffix}.bmp" for name in names for suffix in ("", "_anno")]
-
-
-def columns(part: str, *names: str) -> list[str]:
-    return [f"{part}/{kind}/{name}.png" for name in names for kind in ("img", "labelcol")]
 
 
 def write_grades(folder: Path, *rows: str, end: str = "\r", header: str = HEADER) -> Path:
@@ -51,63 +43,48 @@ def test_an_image_finds_its_annotation(tmp_path: Path) -> None:
         for name in ("testA_2", "train_1")
     ]
     assert found.refusals == ()
-
-
-def test_values_are_numbers_of_glands(tmp_path: Path) -> None:
-    """Taken for classes they would make one of each gland."""
-    found = find(tmp_path, *warwick("train_1"))
-
+    # Taken for classes, the numbers of glands would make one of each.
     assert found.labelling == Labelling(classes=("background", "gland"), instances=True)
 
 
-def test_names_tell_the_official_split(tmp_path: Path) -> None:
-    found = find(tmp_path, *warwick("testA_1", "testB_1", "train_1"))
-
-    assert [item.split for item in found.items] == ["test", "test", "train"]
-
-
-def test_training_images_alone_have_no_split_yet(tmp_path: Path) -> None:
-    assert [item.split for item in find(tmp_path, *warwick("train_1", "train_2")).items] == [None, None]
-
-
-@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
-def test_patients_are_read_whatever_ends_a_line(tmp_path: Path, end: str) -> None:
-    """The real table has bare CR, which Python's csv refuses in a file that is opened as text."""
-    table = write_grades(tmp_path, "train_1,4, benign, adenomatous", "train_2,10, benign, healthy", end=end)
-
-    assert read_patients(table) == {"train_1": "4", "train_2": "10"}
-
-
-def test_blanks_in_cells_and_headers_are_no_part_of_them(tmp_path: Path) -> None:
-    table = write_grades(tmp_path, " train_1 , 4 , benign, x", header=" name , patient ID, grade (GlaS),g")
-
-    assert read_patients(table) == {"train_1": "4"}
-
-
-def test_columns_are_found_by_name(tmp_path: Path) -> None:
-    table = write_grades(tmp_path, "benign,7,train_1", header="grade,Patient ID,Name")
-
-    assert read_patients(table) == {"train_1": "7"}
-
-
-@pytest.mark.parametrize("row", ["", "train_2", "train_2,", ",5,benign,x"])
-def test_rows_that_tell_nothing_are_passed_over(tmp_path: Path, row: str) -> None:
-    assert read_patients(write_grades(tmp_path, row, "train_1,4,benign,x")) == {"train_1": "4"}
-
-
-def test_an_image_with_two_patients_has_none(tmp_path: Path) -> None:
-    rows = ("train_1,4,benign,x", "train_1,5,benign,x", "train_2,5,benign,x", "train_2,5,benign,x")
-
-    assert read_patients(write_grades(tmp_path, *rows)) == {"train_2": "5"}
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (warwick("testA_1", "testB_1", "train_1"), {"testA_1": "test", "testB_1": "test", "train_1": "train"}),
+        (warwick("train_1", "train_2"), {"train_1": None, "train_2": None}),
+        ([*columns("Val_Folder", "a"), *columns("z", "b")], {"val_a": "val", "b": None}),
+        ([*columns("latest", "a"), *columns("z", "b")], {"a": None, "b": None}),
+        (["img/1.jpg", "labelcol/1_anno.png"], {"1": None}),
+        ([*columns("a", "1"), *columns("b", "1")], {"a-1": None, "b-1": None}),
+    ],
+    ids=["official", "training-alone", "folder", "other-word", "other-ending", "one-name-twice"],
+)
+def test_names_and_folders_tell_the_split(tmp_path: Path, paths: list[str], expected: dict[str, str | None]) -> None:
+    assert {item.id: item.split for item in find(tmp_path, *paths).items} == expected
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xef\xbb\xbfname,patient ID\rtrain_1,4", b"name,patient ID,grad\xe9\rtrain_1,4,\xe9"]
-)
-def test_other_encodings_are_read(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "Grade.csv").write_bytes(data)
+    ("data", "patients"),
+    [
+        # The real table has bare CR, which Python's csv refuses in a file that is opened as text.
+        *((f"{HEADER}{end}train_1,4,benign,x{end}train_2,10,benign,x", {"train_1": "4", "train_2": "10"})
+          for end in ("\r", "\n", "\r\n")),
+        (" name , patient ID, grade (GlaS),g\r train_1 , 4 , benign, x", {"train_1": "4"}),
+        ("grade,Patient ID,Name\rbenign,7,train_1", {"train_1": "7"}),
+        *((f"{HEADER}\r{row}\rtrain_1,4,benign,x", {"train_1": "4"}) for row in ("", "train_2", "train_2,", ",5,b,x")),
+        (f"{HEADER}\rtrain_1,4,b,x\rtrain_1,5,b,x\rtrain_2,5,b,x\rtrain_2,5,b,x", {"train_2": "5"}),
+        (b"\xef\xbb\xbfname,patient ID\rtrain_1,4", {"train_1": "4"}),
+        (b"name,patient ID,grad\xe9\rtrain_1,4,\xe9", {"train_1": "4"}),
+    ],
+    ids=[
+        "CR", "LF", "CRLF", "blanks", "other-order", "no-row", "no-patient", "empty-patient", "no-name",
+        "two-patients", "byte-order-mark", "Latin-1",
+    ],
+)  # fmt: skip
+def test_patients_are_read_from_tables_of_any_form(tmp_path: Path, data: str | bytes, patients: dict[str, str]) -> None:
+    (tmp_path / "Grade.csv").write_bytes(data if isinstance(data, bytes) else data.encode())
 
-    assert read_patients(tmp_path / "Grade.csv") == {"train_1": "4"}
+    assert read_patients(tmp_path / "Grade.csv") == patients
 
 
 def test_images_of_a_patient_are_one_group(tmp_path: Path) -> None:
@@ -174,23 +151,21 @@ def test_patients_on_both_sides_of_the_official_split_are_parted_and_told(tmp_pa
     )
 
 
-@pytest.mark.parametrize("config", [{"split": "0.5/0.2/0.3"}, {"split": "lists"}, {"group_by": "^train|^test"}])
-def test_patients_stay_whole_where_the_user_says_how(tmp_path: Path, config: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("config", "lists"),
+    [({"split": "0.5/0.2/0.3"}, ()), ({"split": "lists"}, ()), ({"group_by": "^train|^test"}, ()),
+     ({}, ("splits/train.txt",))],
+)  # fmt: skip
+def test_patients_stay_whole_where_the_user_says_how(
+    tmp_path: Path, config: dict[str, str], lists: tuple[str, ...]
+) -> None:
     """A drawn split has to keep them together, and lists that tear them have to be refused."""
     write_grades(tmp_path, *TORN)
 
-    found = find(tmp_path, *warwick(*NAMES), **config)
+    found = find(tmp_path, *warwick(*NAMES), *lists, **config)
 
     assert Counter(groups(found).values()) == {"patient-4": 3, "patient-5": 1, "patient-6": 1}
     assert found.notes == ()
-
-
-def test_patients_stay_whole_where_the_source_has_lists(tmp_path: Path) -> None:
-    write_grades(tmp_path, *TORN)
-
-    found = find(tmp_path, *warwick(*NAMES), "splits/train.txt")
-
-    assert "patient-4" in groups(found).values()
 
 
 def test_img_and_labelcol_are_read(tmp_path: Path) -> None:
@@ -206,29 +181,6 @@ def test_img_and_labelcol_are_read(tmp_path: Path) -> None:
         for folder, split in (("Test_Folder", "test"), ("Train_Folder", "train"))
     ]
     assert (found.refusals, found.notes) == ((), (NO_TABLE,))
-
-
-@pytest.mark.parametrize(
-    ("folder", "split"),
-    [("train", "train"), ("val", "val"), ("Val_Folder", "val"), ("validation", "val"), ("TEST", "test"),
-     ("trainer", None), ("latest", None)],
-)  # fmt: skip
-def test_folders_tell_the_split(tmp_path: Path, folder: str, split: str | None) -> None:
-    found = find(tmp_path, *columns(folder, "a"), *columns("z", "b"))
-
-    assert {item.split for item in found.items if item.id.endswith("a")} == {split}
-
-
-def test_endings_of_image_and_mask_may_differ(tmp_path: Path) -> None:
-    found = find(tmp_path, "img/1.jpg", "labelcol/1_anno.png")
-
-    assert [(item.id, item.split) for item in found.items] == [("1", None)]
-
-
-def test_a_name_that_stands_twice_keeps_its_folder(tmp_path: Path) -> None:
-    found = find(tmp_path, *columns("a", "1"), *columns("b", "1"))
-
-    assert sorted(groups(found)) == ["a-1", "b-1"]
 
 
 def test_columns_with_names_of_warwick_have_their_patients(tmp_path: Path) -> None:
@@ -268,46 +220,6 @@ def test_other_pictures_are_told(tmp_path: Path) -> None:
     assert found.notes == ("1 pictures belong to no layout of GlaS and were left aside",)
 
 
-@pytest.mark.parametrize(
-    "paths",
-    [
-        warwick("train_1"),
-        warwick("testB_20", folder=f"{RELEASE}/"),
-        warwick("testB_20", folder=f"glas/{RELEASE}/"),
-        ["Train_1.PNG", "Train_1_ANNO.PNG"],
-        columns("Train_Folder", "1"),
-        [*columns("train", "1"), *columns("val", "2"), "README.md"],
-        ["img/1.png", "labelcol/1.png"],
-        columns("GlaS/Train_Folder", "1"),
-    ],
-)
-def test_the_layout_is_recognised(tmp_path: Path, paths: list[str]) -> None:
-    assert GlasReader().recognises(lay(tmp_path, *paths))
-
-
-@pytest.mark.parametrize(
-    "paths",
-    [
-        [],
-        ["a.bmp", "a_anno.bmp"],
-        ["img/1.png", "masks/1.png"],
-        ["train_1.bmp"],
-        columns("Train_Folder", "TCGA-18-5592-01Z-00-DX1"),
-        [*warwick("train_1", folder=f"glas/{RELEASE}/"), "polyps/images/a.png"],
-    ],
-)
-def test_other_folders_are_not_recognised(tmp_path: Path, paths: list[str]) -> None:
-    """Nuclei in img and labelcol are no glands, and a folder of several data sets is none of them."""
-    assert not GlasReader().recognises(lay(tmp_path, *paths))
-
-
-def test_neither_a_file_nor_nothing_is_recognised(tmp_path: Path) -> None:
-    lay(tmp_path, "train_1_anno.bmp")
-
-    assert not GlasReader().recognises(tmp_path / "train_1_anno.bmp")
-    assert not GlasReader().recognises(tmp_path / "none")
-
-
 def test_the_whole_listing_with_the_real_table_makes_165_pairs(tmp_path: Path, shared_data: Path) -> None:
     names = (shared_data / "layouts/listings/glas_warwick_qu_full.txt").read_text().split()
     lay(tmp_path, *names)
@@ -324,16 +236,6 @@ def test_the_whole_listing_with_the_real_table_makes_165_pairs(tmp_path: Path, s
     assert {int(group.split("-")[1]) for group in parted} == {1, 2, 3, 4, 5, 7, 9, 10, 11, 13, 15}
     assert len(set(groups(found).values())) == 5 + 2 * 11
     assert [note[:24] for note in found.notes] == ["11 of 16 patients have i"]
-
-
-def test_no_group_of_the_real_table_stands_in_two_splits(tmp_path: Path, shared_data: Path) -> None:
-    names = (shared_data / "layouts/listings/glas_warwick_qu_full.txt").read_text().split()
-    lay(tmp_path, *names)
-    table = shared_data / "layouts/glas_warwick_qu" / RELEASE / "Grade.csv"
-    (tmp_path / "Grade.csv").write_bytes(table.read_bytes())
-
-    found = find(tmp_path)
-
     assert len({(item.group, item.split) for item in found.items}) == len({item.group for item in found.items})
 
 

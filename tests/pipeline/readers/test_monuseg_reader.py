@@ -8,18 +8,14 @@ from hsmix_gen.pipeline.readers.monuseg_reader import MonusegReader, patient_of
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Labelling, picture
+from tests.pipeline.readers.layouts import MONUSEG as OFFICIAL
+from tests.pipeline.readers.layouts import MONUSEG_TEST as TEST
+from tests.pipeline.readers.layouts import MONUSEG_TRAIN as TRAIN
+from tests.pipeline.readers.layouts import SECOND_SLIDE as B
+from tests.pipeline.readers.layouts import SLIDE as A
+from tests.pipeline.readers.layouts import TEST_SLIDE as C
 from tests.pipeline.readers.layouts import lay
 
-TRAIN, TEST = "MoNuSeg 2018 Training Data", "MoNuSegTestData"
-A, B, C = "TCGA-18-5592-01Z-00-DX1", "TCGA-E2-A1B5-01Z-00-DX1", "TCGA-ZF-A9R5-01A-01-TS1"
-OFFICIAL = (
-    f"{TRAIN}/Tissue Images/{A}.tif",
-    f"{TRAIN}/Annotations/{A}.xml",
-    f"{TRAIN}/Tissue Images/{B}.tif",
-    f"{TRAIN}/Annotations/{B}.xml",
-    f"{TEST}/{C}.tif",
-    f"{TEST}/{C}.xml",
-)
 POLYGONS = Labelling(classes=("background", "nucleus"), values=((0, 0), (1, 1)))
 ANY_MASK = Labelling(classes=("background", "nucleus"), instances=True)
 
@@ -42,23 +38,12 @@ def test_slides_find_their_outlines_in_both_forms_of_folder(tmp_path: Path) -> N
     assert (found.refusals, found.notes, found.labelling) == ((), (), POLYGONS)
 
 
-def test_folders_tell_the_official_split(tmp_path: Path) -> None:
-    assert [item.split for item in find(tmp_path, *OFFICIAL).items] == ["train", "train", "test"]
-
-
-def test_training_slides_alone_have_no_split_yet(tmp_path: Path) -> None:
-    assert [item.split for item in find(tmp_path, *OFFICIAL[:4]).items] == [None, None]
-
-
 @pytest.mark.parametrize(
-    ("folder", "split"),
-    [("MoNuSegTrainingData", "train"), ("MoNuSeg 2018 Training Data", "train"), ("MoNuSegTestData", "test"),
-     ("Test_Folder", "test"), ("val", "val"), ("Validation", "val"), ("values", None), ("latest", None)],
-)  # fmt: skip
-def test_words_in_folders_tell_the_split(tmp_path: Path, folder: str, split: str | None) -> None:
-    found = find(tmp_path, f"{folder}/{A}.tif", f"{folder}/{A}.xml", f"other/{B}.tif", f"other/{B}.xml")
-
-    assert [item.split for item in found.items] == [split, None]
+    ("paths", "expected"), [(OFFICIAL, ["train", "train", "test"]), (OFFICIAL[:4], [None, None])], ids=["all", "train"]
+)
+def test_folders_tell_the_official_split(tmp_path: Path, paths: list[str], expected: list[str | None]) -> None:
+    """Training slides alone have none yet."""
+    assert [item.split for item in find(tmp_path, *paths).items] == expected
 
 
 @pytest.mark.parametrize(
@@ -159,47 +144,6 @@ def test_two_images_of_one_slide_are_refused(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "paths",
-    [
-        OFFICIAL,
-        OFFICIAL[:4],
-        OFFICIAL[4:],
-        [path.removeprefix(f"{TRAIN}/") for path in OFFICIAL[:4]],
-        [path.removeprefix(f"{TEST}/") for path in OFFICIAL[4:]],
-        [f"data/{path}" for path in OFFICIAL],
-        [f"MoNuSegTrainingData/{kind}/{A}.png" for kind in ("Tissue_Images", "Binary_masks")],
-        [f"{part}/{kind}/{A}.png" for part in ("Train_Folder", "Test_Folder") for kind in ("img", "labelcol")],
-    ],
-)
-def test_the_layout_is_recognised(tmp_path: Path, paths: list[str]) -> None:
-    assert MonusegReader().recognises(lay(tmp_path, *paths))
-
-
-@pytest.mark.parametrize(
-    "paths",
-    [
-        [],
-        ["images/a.tif", "masks/a.png"],
-        ["JPEGImages/a.jpg", "Annotations/a.xml"],
-        ["a.tif", "a.xml"],
-        [f"{A}.tif"],
-        [f"{A}.xml"],
-        ["img/1.png", "labelcol/1.png"],
-        [*(f"monuseg/{path}" for path in OFFICIAL), "polyps/images/a.png"],
-    ],
-)
-def test_other_folders_are_not_recognised(tmp_path: Path, paths: list[str]) -> None:
-    assert not MonusegReader().recognises(lay(tmp_path, *paths))
-
-
-def test_neither_a_file_nor_nothing_is_recognised(tmp_path: Path) -> None:
-    lay(tmp_path, f"{A}.xml")
-
-    assert not MonusegReader().recognises(tmp_path / f"{A}.xml")
-    assert not MonusegReader().recognises(tmp_path / "none")
-
-
 def test_a_users_tree_of_44_slides_is_understood(tmp_path: Path, shared_data: Path) -> None:
     paths = (shared_data / "layouts/listings/monuseg_ykrmm_tree.txt").read_text().split()
 
@@ -209,18 +153,3 @@ def test_a_users_tree_of_44_slides_is_understood(tmp_path: Path, shared_data: Pa
     assert [sum(item.split == split for item in found.items) for split in ("train", "test")] == [30, 14]
     assert (len({item.group for item in found.items}), found.refusals) == (44, ())
     assert found.notes == ("30 masks were left aside, as their slides have outlines",)
-
-
-def test_the_real_folder_has_four_slides(shared_data: Path) -> None:
-    source = shared_data / "layouts/monuseg2018"
-
-    found = MonusegReader().find(source, SourceConfig())
-
-    assert MonusegReader().recognises(source)
-    assert [(item.id[:12], item.group, item.split) for item in found.items] == [
-        ("TCGA-B0-5710", "TCGA-B0-5710", "train"),
-        ("TCGA-E2-A1B5", "TCGA-E2-A1B5", "train"),
-        ("TCGA-HT-8564", "TCGA-HT-8564", "test"),
-        ("TCGA-ZF-A9R5", "TCGA-ZF-A9R5", "test"),
-    ]
-    assert (found.refusals, found.labelling) == ((), POLYGONS)

@@ -186,15 +186,6 @@ def test_lists_beside_the_data_are_found(tmp_path: Path) -> None:
     assert ids(find(tmp_path)) == ["case0031_slice000", "case0008"]
 
 
-def test_another_folder_or_a_file_is_not_recognised(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train_npz").touch()
-
-    assert not SynapseReader().recognises(tmp_path)
-    assert not SynapseReader().recognises(tmp_path / "train_npz")
-    assert not SynapseReader().recognises(tmp_path / "none")
-
-
 def test_a_slice_is_a_picture_and_a_volume_has_its_slices_first(tmp_path: Path) -> None:
     source = layout(tmp_path)
     image, label = np.arange(6, dtype=np.float32).reshape(2, 3) / 6, np.arange(6, dtype=np.float32).reshape(2, 3)
