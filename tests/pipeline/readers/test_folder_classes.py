@@ -8,25 +8,91 @@ from hsmix_gen.schemas.records import Labelling
 from tests.pipeline.readers.layouts import masks, reasons
 from tests.pipeline.readers.plain_folders import find, picture
 
+TABLE: dict[str, tuple[str, dict[str, str], str, tuple[str, ...]]] = {
+    "a folder for each class": (
+        "images/a.png, images/b.png, masks/vein/a.png, masks/artery/a.png, masks/vein/b.png",
+        {"a": "classes masks/artery/a.png masks/vein/a.png", "b": "classes  masks/vein/b.png"},
+        "masks lie in a folder for each class: artery, vein", ("background", "artery", "vein"),
+    ),
+    "classes in folders and suffixes, as IDRiD has them": (
+        "images/x_1.jpg, masks/1. Exudates/x_1_EX.tif, masks/2. Disc/x_1_OD.tif",
+        {"x_1": "classes masks/1. Exudates/x_1_EX.tif masks/2. Disc/x_1_OD.tif"},
+        "masks lie in a folder for each class: Exudates, Disc", ("background", "Exudates", "Disc"),
+    ),
+    "folders of patients": (
+        "images/p/a.png, images/q/a.png, masks/p/a.png, masks/q/a.png",
+        {"p-a": "picture masks/p/a.png", "q-a": "picture masks/q/a.png"}, "", (),
+    ),
+    "folders that part the images": (
+        "images/a.png, images/b.png, masks/benign/a.png, masks/malignant/b.png",
+        {"a": "picture masks/benign/a.png", "b": "picture masks/malignant/b.png"},
+        "masks lie in the folders benign, malignant, one for each image; they were not taken as classes", (),
+    ),
+    "a folder for each image, in it a mask for each object: Data Science Bowl 2018": (
+        "c1/images/c1.png, c1/masks/f0.png, c1/masks/9e.png, c2/images/c2.png, c2/masks/d4.png",
+        {"c1": "union c1/masks/9e.png c1/masks/f0.png", "c2": "union c2/masks/d4.png"},
+        "1 of 2 images have several masks, joined: in all masks, what is not 0 is one class", (),
+    ),
+    "a folder of masks named like its image": (
+        "images/a.png, images/b.png, masks/a/1.png, masks/a/2.png, masks/b/1.png",
+        {"a": "union masks/a/1.png masks/a/2.png", "b": "union masks/b/1.png"},
+        "1 of 2 images have several masks, joined: in all masks, what is not 0 is one class", (),
+    ),
+}  # fmt: skip
 
-def test_two_masks_for_one_image_are_refused(tmp_path: Path) -> None:
-    """One object a file: taking either would lose the other in silence."""
-    found = find(tmp_path, "images/a.png", "masks/a_mask.png", "masks/a_label.png")
 
-    assert found.items == ()
-    assert reasons(found) == {"a": "several masks belong to one image: masks/a_label.png, masks/a_mask.png; keep one"}
+@pytest.mark.parametrize(("paths", "expected", "note", "classes"), TABLE.values(), ids=TABLE)
+def test_several_masks_of_an_image_are_classes_or_objects(
+    tmp_path: Path, paths: str, expected: dict[str, str], note: str, classes: tuple[str, ...]
+) -> None:
+    found = find(tmp_path, *paths.split(", "))
+
+    assert {name: " ".join((form, *files)) for name, (form, files) in masks(tmp_path, found).items()} == expected
+    assert found.labelling == Labelling(classes=classes, bits=bool(classes))
+    assert found.notes == ((note,) if note else ())
+    assert found.refusals == ()
 
 
-def test_a_folder_for_each_class_gives_one_mask_of_several_files(tmp_path: Path) -> None:
-    found = find(
-        tmp_path, "images/a.png", "images/b.png", "masks/vein/a.png", "masks/artery/a.png", "masks/vein/b.png"
-    )  # fmt: skip
+SEVERAL = "several masks belong to one image: "
+COLOURS = {"colours": "#000000=background,#FF0000=polyp"}
+DOUBTS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "one of two masks would be lost": (
+        "images/a.png, masks/a_mask.png, masks/a_label.png",
+        {"a": f"{SEVERAL}masks/a_label.png, masks/a_mask.png; keep one"}, {},
+    ),
+    "opinions of several people": (
+        "images/a.png, masks/rater1/a.png, masks/rater2/a.png",
+        {"a": f"{SEVERAL}masks/rater1/a.png, masks/rater2/a.png; keep one"}, {},
+    ),
+    "a mask beside those of classes": (
+        "images/a.png, images/b.png, masks/p/a.png, masks/q/a.png, masks/q/b.png, masks/a.png",
+        {"a": "several masks of one class belong to one image: masks/a.png, masks/p/a.png"}, {},
+    ),
+    "a mask outside of the folders of classes": (
+        "images/a.png, images/b.png, masks/p/a.png, masks/q/a.png, masks/b.png",
+        {"b": "mask lies in no class's folder; move it into one"}, {},
+    ),
+    "given colours are never dropped for folders of classes": (
+        "images/a.png, masks/p/a.png, masks/q/a.png",
+        {"a": f"{SEVERAL}masks/p/a.png, masks/q/a.png; keep one"}, COLOURS,
+    ),
+    "several coloured masks": (
+        "a.png, a_mask.png, a_mask_1.png", {"a": f"{SEVERAL}a_mask.png, a_mask_1.png; keep one"}, COLOURS,
+    ),
+}  # fmt: skip
 
-    assert masks(tmp_path, found) == {
-        "a": ("classes", ("masks/artery/a.png", "masks/vein/a.png")), "b": ("classes", ("", "masks/vein/b.png")),
-    }  # fmt: skip
-    assert found.labelling == Labelling(classes=("background", "artery", "vein"), bits=True)
-    assert found.notes == ("masks lie in a folder for each class: artery, vein",)
+
+@pytest.mark.parametrize(("paths", "refused", "config"), DOUBTS.values(), ids=DOUBTS)
+def test_masks_that_leave_a_doubt_are_refused(
+    tmp_path: Path, paths: str, refused: dict[str, str], config: dict[str, str]
+) -> None:
+    """Taking either would lose the other in silence; images that are beyond doubt stay."""
+    found = find(tmp_path, *paths.split(", "), **config)
+
+    told = reasons(found)
+    assert told.keys() == refused.keys()
+    assert [name for name, reason in refused.items() if not told[name].startswith(reason)] == []
+    assert {item.id for item in found.items} == {"a", "b"} - told.keys() if "b.png" in paths else not found.items
 
 
 @pytest.mark.parametrize(
@@ -48,80 +114,6 @@ def test_folders_of_splits_are_no_classes(tmp_path: Path, image: str, mask: str)
         "train-a": ("classes", (paths[2], paths[1])), "val-a": ("classes", (validation[2], validation[1])),
     }  # fmt: skip
     assert found.labelling.classes == ("background", "artery", "vein")
-
-
-def test_folders_of_patients_are_no_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/p/a.png", "images/q/a.png", "masks/p/a.png", "masks/q/a.png")
-
-    assert masks(tmp_path, found) == {
-        "p-a": ("picture", ("masks/p/a.png",)), "q-a": ("picture", ("masks/q/a.png",)),
-    }  # fmt: skip
-    assert found.labelling == Labelling()
-
-
-def test_folders_that_part_the_images_are_no_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/benign/a.png", "masks/malignant/b.png")
-
-    assert masks(tmp_path, found) == {
-        "a": ("picture", ("masks/benign/a.png",)), "b": ("picture", ("masks/malignant/b.png",)),
-    }  # fmt: skip
-    assert found.notes == (
-        "masks lie in the folders benign, malignant, one for each image; they were not taken as classes",
-    )
-
-
-def test_opinions_of_several_people_are_no_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "masks/rater1/a.png", "masks/rater2/a.png")
-
-    assert reasons(found) == {
-        "a": "several masks belong to one image: masks/rater1/a.png, masks/rater2/a.png; keep one"
-    }
-
-
-def test_masks_of_classes_may_name_the_class_in_a_suffix(tmp_path: Path) -> None:
-    """IDRiD does, and puts numbers before its folders."""
-    found = find(tmp_path, "images/x_1.jpg", "masks/1. Exudates/x_1_EX.tif", "masks/2. Optic Disc/x_1_OD.tif")
-
-    assert masks(tmp_path, found) == {
-        "x_1": ("classes", ("masks/1. Exudates/x_1_EX.tif", "masks/2. Optic Disc/x_1_OD.tif"))
-    }
-    assert found.labelling.classes == ("background", "Exudates", "Optic Disc")
-
-
-def test_a_mask_beside_those_of_classes_is_refused(tmp_path: Path) -> None:
-    found = find(
-        tmp_path, "images/a.png", "images/b.png", "masks/p/a.png", "masks/q/a.png", "masks/q/b.png", "masks/a.png"
-    )
-
-    assert list(masks(tmp_path, found)) == ["b"]
-    assert "several masks of one class belong to one image: masks/a.png, masks/p/a.png" in reasons(found)["a"]
-
-
-def test_a_mask_outside_of_the_folders_of_classes_is_refused(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/p/a.png", "masks/q/a.png", "masks/b.png")
-
-    assert list(masks(tmp_path, found)) == ["a"]
-    assert reasons(found) == {"b": "mask lies in no class's folder; move it into one"}
-
-
-def test_a_folder_for_each_image_may_hold_a_mask_for_each_object(tmp_path: Path) -> None:
-    """Data Science Bowl 2018; names of objects say nothing."""
-    found = find(
-        tmp_path, "c1/images/c1.png", "c1/masks/f0.png", "c1/masks/9e.png", "c2/images/c2.png", "c2/masks/d4.png"
-    )
-
-    assert masks(tmp_path, found) == {
-        "c1": ("union", ("c1/masks/9e.png", "c1/masks/f0.png")), "c2": ("union", ("c2/masks/d4.png",)),
-    }  # fmt: skip
-    assert found.notes == ("1 of 2 images have several masks, joined: in all masks, what is not 0 is one class",)
-
-
-def test_a_folder_of_masks_may_be_named_like_its_image(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/a/1.png", "masks/a/2.png", "masks/b/1.png")
-
-    assert masks(tmp_path, found) == {
-        "a": ("union", ("masks/a/1.png", "masks/a/2.png")), "b": ("union", ("masks/b/1.png",)),
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", ["", "benign/", "masks/"])
@@ -165,15 +157,3 @@ def test_a_colour_table_beside_grey_masks_is_left_alone(tmp_path: Path) -> None:
 
     assert masks(tmp_path, found) == {"a": ("picture", ("masks/a.png",))}
     assert found.notes == ("colour table class_dict.csv was left alone: the masks have no colours",)
-
-
-def test_given_colours_are_never_dropped_for_folders_of_classes(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "masks/p/a.png", "masks/q/a.png", colours="#000000=x,#FF0000=y")
-
-    assert reasons(found) == {"a": "several masks belong to one image: masks/p/a.png, masks/q/a.png; keep one"}
-
-
-def test_several_coloured_masks_of_one_image_are_refused(tmp_path: Path) -> None:
-    found = find(tmp_path, "a.png", "a_mask.png", "a_mask_1.png", colours="#000000=background,#FF0000=polyp")
-
-    assert reasons(found) == {"a": "several masks belong to one image: a_mask.png, a_mask_1.png; keep one"}

@@ -57,6 +57,115 @@ def test_an_image_and_its_mask_are_a_pair(tmp_path: Path, image: str, mask: str)
     assert found.refusals == ()
 
 
+NO_MASK, NO_IMAGE = "image has no mask", "mask has no image"
+TABLE: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
+    "an image without a mask": (
+        ["images/a.png", "images/b.png", "masks/a.png"], {"a": "images/a.png masks/a.png"}, {"images/b.png": NO_MASK},
+    ),
+    "a mask without an image": (
+        ["images/a.png", "masks/a.png", "masks/b.png"], {"a": "images/a.png masks/a.png"}, {"masks/b.png": NO_IMAGE},
+    ),
+    "two images of one stem": (
+        ["images/a.png", "images/a.jpg", "masks/a.png"], {},
+        {"images/a.jpg": "several images have one stem: images/a.jpg, images/a.png; rename or remove all but one"},
+    ),
+    "other names, though they are the only ones": (
+        ["train/images/a.png", "train/masks/b.png"], {},
+        {"train/images/a.png": NO_MASK, "train/masks/b.png": NO_IMAGE},
+    ),
+    "hidden and other files": (
+        ["images/a.png", "masks/a.png", "images/._a.png", "images/.DS_Store", ".cache/images/c.png",
+         "images/notes.txt", "images/a.png.bak"], {"a": "images/a.png masks/a.png"}, {},
+    ),
+    "maps of superpixels, of which ISIC ships one with each image": (
+        ["data/a.jpg", "data/a_superpixels.png", "gt/a_mask.png"], {"a": "data/a.jpg gt/a_mask.png"}, {},
+    ),
+    "a stem that is nothing but a suffix": (
+        ["images/_mask.png", "masks/_mask.png"], {"_mask": "images/_mask.png masks/_mask.png"}, {},
+    ),
+    "a training image and the mask of a validation image": (
+        ["train_images/a.png", "val_images/b.png", "val_masks/a.png"], {},
+        {"train_images/a.png": NO_MASK, "val_images/b.png": NO_MASK, "val_masks/a.png": NO_IMAGE},
+    ),
+    "folders that share a word": (
+        [f"{site}_{kind}/a.png" for site in ("north", "south") for kind in ("images", "binary_masks")],
+        {"north-a": "north_images/a.png north_binary_masks/a.png",
+         "south-a": "south_images/a.png south_binary_masks/a.png"}, {},
+    ),
+    "masks in a folder beside, and beside": (
+        ["data/a.png", "data/masks/a.png", "more/b.png", "more/b_mask.png"],
+        {"a": "data/a.png data/masks/a.png", "b": "more/b.png more/b_mask.png"}, {},
+    ),
+    "masks of a patient without images": (
+        ["images/p1/a.png", "masks/p1/a.png", "masks/p2/a.png"], {"p1-a": "images/p1/a.png masks/p1/a.png"},
+        {"masks/p2/a.png": NO_IMAGE},
+    ),
+    "a suffix and a number that are the name of an image": (
+        ["images/soft_label_3.png", "masks/soft_label_3.png"],
+        {"soft_label_3": "images/soft_label_3.png masks/soft_label_3.png"}, {},
+    ),
+    "a suffix and a number without a mask beside": (
+        ["soft_label_3.png", "masks/soft_label_3.png"], {"soft_label_3": "soft_label_3.png masks/soft_label_3.png"}, {},
+    ),
+    "a number alone, as the mask may be that of a missing image": (
+        ["images/a.png", "masks/a_2.png"], {}, {"images/a.png": NO_MASK, "masks/a_2.png": NO_IMAGE},
+    ),
+    "an image that ends like a mask": (
+        ["images/x_label.png", "masks/x_label.png"], {"x_label": "images/x_label.png masks/x_label.png"}, {},
+    ),
+    "words before a number": (
+        ["images/img_1.png", "images/img_2.png", "masks/mask_1.png", "masks/mask_2.png"],
+        {"img_1": "images/img_1.png masks/mask_1.png", "img_2": "images/img_2.png masks/mask_2.png"}, {},
+    ),
+    "a folder for each case": (
+        ["p/image.png", "p/mask.png", "q/image.png", "q/mask.png"],
+        {"p-image": "p/image.png p/mask.png", "q-image": "q/image.png q/mask.png"}, {},
+    ),
+    "capitals that leave no doubt": (
+        ["images/SCAN_1.JPG", "images/b.png", "masks/scan_1.png", "masks/b.png"],
+        {"SCAN_1": "images/SCAN_1.JPG masks/scan_1.png", "b": "images/b.png masks/b.png"}, {},
+    ),
+    "images that differ in capitals alone": (
+        ["images/A.png", "images/a.png", "masks/a.png"], {"a": "images/a.png masks/a.png"},
+        {"images/A.png": NO_MASK},
+    ),
+    "masks that differ in capitals alone": (
+        ["images/A.png", "masks/A.png", "masks/a.png"], {"images-A": "images/A.png masks/A.png"},
+        {"masks/a.png": NO_IMAGE},
+    ),
+    "any order": (
+        [f"{kind}/{name}.png" for name in "cab" for kind in ("images", "masks")],
+        {name: f"images/{name}.png masks/{name}.png" for name in "abc"}, {},
+    ),
+    "nothing": ([], {}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("paths", "expected", "refused"), TABLE.values(), ids=TABLE)
+def test_each_file_is_of_a_pair_or_refused_by_name(
+    tmp_path: Path, paths: list[str], expected: dict[str, str], refused: dict[str, str]
+) -> None:
+    found = find(tmp_path, *paths)
+
+    assert [(name, " ".join(pair)) for name, pair in pairs(tmp_path, found).items()] == [*expected.items()]
+    assert {r.stage for r in found.refusals} <= {"discover"}
+    told = {Path(r.path).relative_to(tmp_path).as_posix(): r.reason for r in found.refusals}
+    assert told.keys() == refused.keys()
+    assert [path for path, reason in refused.items() if not told[path].startswith(reason)] == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "config", "expected"),
+    [
+        (["a_img.png", "a_lesion.png"], {"image_suffix": "_img", "mask_suffix": "_lesion"}, "a"),
+        # A given suffix takes the place of the usual ones.
+        (["a_mask.png", "a_mask_x.png"], {"mask_suffix": "_x"}, "a_mask"),
+    ],
+)
+def test_suffixes_may_be_given(tmp_path: Path, paths: list[str], config: dict[str, str], expected: str) -> None:
+    assert pairs(tmp_path, find(tmp_path, *paths, **config)) == {expected: tuple(paths)}
+
+
 @pytest.mark.parametrize("suffix", MASK_SUFFIXES)
 def test_a_usual_suffix_makes_a_mask(tmp_path: Path, suffix: str) -> None:
     assert pairs(tmp_path, find(tmp_path, "x.png", f"x{suffix}.png")) == {"x": ("x.png", f"x{suffix}.png")}
@@ -75,24 +184,6 @@ def test_a_word_that_only_begins_like_mask_says_nothing(tmp_path: Path, folder: 
     found = find(tmp_path, f"{folder}/a.png", f"{folder}/a_mask.png")
 
     assert list(pairs(tmp_path, found).values()) == [(f"{folder}/a.png", f"{folder}/a_mask.png")]
-
-
-def test_suffixes_may_be_given(tmp_path: Path) -> None:
-    found = find(tmp_path, "a_img.png", "a_lesion.png", image_suffix="_img", mask_suffix="_lesion")
-
-    assert pairs(tmp_path, found) == {"a": ("a_img.png", "a_lesion.png")}
-
-
-def test_a_given_suffix_takes_the_place_of_the_usual_ones(tmp_path: Path) -> None:
-    found = find(tmp_path, "a_mask.png", "a_mask_x.png", mask_suffix="_x")
-
-    assert pairs(tmp_path, found) == {"a_mask": ("a_mask.png", "a_mask_x.png")}
-
-
-def test_a_stem_that_is_nothing_but_a_suffix_is_an_image(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/_mask.png", "masks/_mask.png")
-
-    assert list(pairs(tmp_path, found).values()) == [("images/_mask.png", "masks/_mask.png")]
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1"])
@@ -116,47 +207,6 @@ def test_endings_that_tell_nothing_make_no_masks(tmp_path: Path, modes: tuple[st
     found = find(tmp_path)
 
     assert (found.items, found.notes) == ((), ())
-
-
-def test_superpixel_maps_beside_the_images_are_left_aside(tmp_path: Path) -> None:
-    """ISIC ships one with each image."""
-    found = find(tmp_path, "data/a.jpg", "data/a_superpixels.png", "gt/a_segmentation.png")
-
-    assert pairs(tmp_path, found) == {"a": ("data/a.jpg", "gt/a_segmentation.png")}
-    assert found.refusals == ()
-
-
-def test_an_image_without_a_mask_is_refused_by_name(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/a.png")
-
-    assert list(pairs(tmp_path, found)) == ["a"]
-    assert [(r.id, r.path, r.stage) for r in found.refusals] == [("b", str(tmp_path / "images/b.png"), "discover")]
-    assert "image has no mask" in reasons(found)["b"]
-
-
-def test_a_mask_without_an_image_is_refused_by_name(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "masks/a.png", "masks/b.png")
-
-    assert [(r.id, r.path) for r in found.refusals] == [("b", str(tmp_path / "masks/b.png"))]
-    assert "mask has no image" in reasons(found)["b"]
-
-
-def test_two_images_of_one_stem_are_refused(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/a.jpg", "masks/a.png")
-
-    assert found.items == ()
-    assert reasons(found) == {
-        "a": "several images have one stem: images/a.jpg, images/a.png; rename or remove all but one"
-    }
-
-
-def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
-    hidden = ("images/._a.png", "images/.DS_Store", ".cache/images/c.png", "images/notes.txt", "images/a.png.bak")
-
-    found = find(tmp_path, "images/a.png", "masks/a.png", *hidden)
-
-    assert list(pairs(tmp_path, found)) == ["a"]
-    assert found.refusals == ()
 
 
 def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
@@ -194,11 +244,19 @@ def test_a_folder_may_name_the_split(tmp_path: Path, folder: str, split: str | N
     assert splits(found) == {"a": split, "b": "val"}
 
 
-def test_a_folder_that_holds_all_images_and_says_training_names_no_split(tmp_path: Path) -> None:
-    """People hand over the training part of a challenge alone; it is still to be divided."""
-    found = find(tmp_path, "Training/images/a.png", "Training/masks/a.png")
-
-    assert splits(found) == {"a": None}
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        # People hand over the training part of a challenge alone; it is still to be divided.
+        (["Training/images/a.png", "Training/masks/a.png"], {"a": None}),
+        (["images/a.png", "images/b.png", "masks/train/a.png", "masks/val/b.png"], {"a": "train", "b": "val"}),
+    ],
+    ids=["training-alone", "of-masks"],
+)
+def test_splits_are_those_of_all_images_or_of_their_masks(
+    tmp_path: Path, paths: list[str], expected: dict[str, str | None]
+) -> None:
+    assert splits(find(tmp_path, *paths)) == expected
 
 
 @pytest.mark.parametrize(
@@ -211,121 +269,6 @@ def test_equal_names_in_training_and_validation_are_two_pairs(tmp_path: Path, fo
 
     assert pairs(tmp_path, found) == {"train-a": (paths[0], paths[1]), "val-a": (paths[2], paths[3])}
     assert splits(found) == {"train-a": "train", "val-a": "val"}
-
-
-def test_a_training_image_never_takes_the_mask_of_a_validation_image(tmp_path: Path) -> None:
-    found = find(tmp_path, "train_images/a.png", "val_images/b.png", "val_masks/a.png")
-
-    assert found.items == ()
-    assert sorted(refusal.path for refusal in found.refusals) == [
-        str(tmp_path / path) for path in ("train_images/a.png", "val_images/b.png", "val_masks/a.png")
-    ]
-
-
-def test_folders_of_images_and_masks_are_matched_by_the_words_they_share(tmp_path: Path) -> None:
-    paths = [f"{site}_{kind}/a.png" for site in ("north", "south") for kind in ("images", "binary_masks")]
-
-    found = find(tmp_path, *paths)
-
-    assert pairs(tmp_path, found) == {"north-a": (paths[0], paths[1]), "south-a": (paths[2], paths[3])}
-
-
-def test_images_may_lie_beside_their_folder_of_masks_in_one_of_several_places(tmp_path: Path) -> None:
-    found = find(tmp_path, "data/a.png", "data/masks/a.png", "more/b.png", "more/b_mask.png")
-
-    assert pairs(tmp_path, found) == {
-        "a": ("data/a.png", "data/masks/a.png"), "b": ("more/b.png", "more/b_mask.png"),
-    }  # fmt: skip
-
-
-def test_images_of_one_split_and_masks_of_another_are_no_pairs(tmp_path: Path) -> None:
-    found = find(tmp_path, "train_images/a.png", "val_masks/a.png")
-
-    assert (found.items, len(found.refusals)) == ((), 2)
-
-
-def test_masks_of_a_patient_without_images_go_to_no_other_patient(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/p1/a.png", "masks/p1/a.png", "masks/p2/a.png")
-
-    assert pairs(tmp_path, found) == {"p1-a": ("images/p1/a.png", "masks/p1/a.png")}
-    assert reasons(found) == {"p2-a": "mask has no image; add it or remove the mask"}
-
-
-def test_the_split_of_flat_images_is_that_of_their_masks(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/a.png", "images/b.png", "masks/train/a.png", "masks/val/b.png")
-
-    assert splits(found) == {"a": "train", "b": "val"}
-
-
-def test_one_image_and_one_mask_of_other_names_are_no_pair(tmp_path: Path) -> None:
-    found = find(tmp_path, "train/images/a.png", "train/masks/b.png")
-
-    assert reasons(found) == {
-        "a": "image has no mask; add one, or name it like the image with a suffix such as _mask",
-        "b": "mask has no image; add it or remove the mask",
-    }
-
-
-def test_a_number_after_a_suffix_may_be_the_name_of_an_image(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/soft_label_3.png", "masks/soft_label_3.png")
-
-    assert pairs(tmp_path, found) == {"soft_label_3": ("images/soft_label_3.png", "masks/soft_label_3.png")}
-
-
-def test_a_number_after_a_suffix_says_nothing_without_a_mask_beside(tmp_path: Path) -> None:
-    found = find(tmp_path, "soft_label_3.png", "masks/soft_label_3.png")
-
-    assert pairs(tmp_path, found) == {"soft_label_3": ("soft_label_3.png", "masks/soft_label_3.png")}
-
-
-def test_a_number_alone_is_no_suffix(tmp_path: Path) -> None:
-    """The mask may be that of an image ``a_2`` which is missing."""
-    found = find(tmp_path, "images/a.png", "masks/a_2.png")
-
-    assert (found.items, sorted(reasons(found))) == ((), ["a", "a_2"])
-
-
-def test_an_image_may_end_like_a_mask(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/x_label.png", "masks/x_label.png")
-
-    assert pairs(tmp_path, found) == {"x_label": ("images/x_label.png", "masks/x_label.png")}
-
-
-def test_words_before_a_number_may_say_image_and_mask(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/img_1.png", "images/img_2.png", "masks/mask_1.png", "masks/mask_2.png")
-
-    assert pairs(tmp_path, found) == {
-        "img_1": ("images/img_1.png", "masks/mask_1.png"), "img_2": ("images/img_2.png", "masks/mask_2.png"),
-    }  # fmt: skip
-
-
-def test_files_may_be_called_image_and_mask_in_a_folder_for_each_case(tmp_path: Path) -> None:
-    found = find(tmp_path, "p/image.png", "p/mask.png", "q/image.png", "q/mask.png")
-
-    assert pairs(tmp_path, found) == {
-        "p-image": ("p/image.png", "p/mask.png"),
-        "q-image": ("q/image.png", "q/mask.png"),
-    }
-
-
-def test_capitals_make_no_difference_where_they_leave_no_doubt(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/SCAN_1.JPG", "images/b.png", "masks/scan_1.png", "masks/b.png")
-
-    assert pairs(tmp_path, found)["SCAN_1"] == ("images/SCAN_1.JPG", "masks/scan_1.png")
-
-
-def test_names_that_differ_in_capitals_alone_are_paired_as_they_are(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/A.png", "images/a.png", "masks/a.png")
-
-    assert [item.image.uri for item in found.items] == [str(tmp_path / "images/a.png")]
-    assert [refusal.path for refusal in found.refusals] == [str(tmp_path / "images/A.png")]
-
-
-def test_an_image_that_has_its_mask_takes_no_other_for_its_capitals(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/A.png", "masks/A.png", "masks/a.png")
-
-    assert list(pairs(tmp_path, found).values()) == [("images/A.png", "masks/A.png")]
-    assert [refusal.path for refusal in found.refusals] == [str(tmp_path / "masks/a.png")]
 
 
 def test_drive_takes_vessels_as_masks_and_leaves_the_field_of_view(tmp_path: Path) -> None:
@@ -389,16 +332,6 @@ def test_whatever_the_names_no_file_is_lost_or_used_twice(names: list[tuple[str,
     found = pair(name_files(paths, SourceConfig()))
 
     assert sorted(file.path for one in found for file in (*one.images, *one.masks)) == sorted(paths)
-
-
-def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
-    assert find(tmp_path) == Found((), (), ())
-
-
-def test_items_come_in_the_same_order_whatever_the_file_system_says(tmp_path: Path) -> None:
-    found = find(tmp_path, *(f"{kind}/{name}.png" for name in "cab" for kind in ("images", "masks")))
-
-    assert [item.id for item in found.items] == ["a", "b", "c"]
 
 
 def test_an_image_that_cannot_be_opened_is_not_taken_for_a_mask(tmp_path: Path) -> None:

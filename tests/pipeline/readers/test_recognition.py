@@ -109,7 +109,7 @@ def rows(table: dict[str, tuple[list[str], ...]]) -> list[tuple[str, list[str]]]
 def test_a_layout_is_recognised_by_its_names(tmp_path: Path, name: str, paths: list[str]) -> None:
     lay(tmp_path, *paths)
 
-    assert [reader for reader in READERS if READERS[reader].recognises(tmp_path)][0] == name
+    assert next(reader for reader in READERS if READERS[reader].recognises(tmp_path)) == name
 
 
 @pytest.mark.parametrize(("name", "paths"), rows(NOT))
