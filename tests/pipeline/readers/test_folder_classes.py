@@ -17,7 +17,7 @@ TABLE: dict[str, tuple[str, dict[str, str], str, tuple[str, ...]]] = {
     "classes in folders and suffixes, as IDRiD has them": (
         "images/x_1.jpg, masks/1. Exudates/x_1_EX.tif, masks/2. Disc/x_1_OD.tif",
         {"x_1": "classes masks/1. Exudates/x_1_EX.tif masks/2. Disc/x_1_OD.tif"},
-        "masks lie in a folder for each class: Exudates, Disc", ("background", "Exudates", "Disc"),
+        "masks lie in a folder for each class: 1. Exudates, 2. Disc", ("background", "Exudates", "Disc"),
     ),
     "folders of patients": (
         "images/p/a.png, images/q/a.png, masks/p/a.png, masks/q/a.png",
