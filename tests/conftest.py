@@ -1,11 +1,13 @@
 """Fixtures that tests of the whole program share: small sources, the command, and digests of what it wrote."""
 
+import functools
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click.testing
@@ -99,6 +101,37 @@ def run_cli() -> Callable[..., click.testing.Result]:
         return result
 
     return run
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A source and the dataset that a run made of it."""
+
+    source: Path
+    output: Path
+
+
+@pytest.fixture(scope="session")
+def finished(
+    make_source: Callable[..., Path],
+    run_cli: Callable[..., click.testing.Result],
+    tiny: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Finished]:
+    """Make a dataset, once for equal options and equal sources: ``finished("--copies", 2, train=8)``.
+
+    All tests share it, so whoever spoils one takes a copy.
+    """
+
+    @functools.cache
+    def make(*options: object, **source: object) -> Finished:
+        folder = tmp_path_factory.mktemp("finished")
+        made = Finished(make_source(folder / "source", **source), folder / "output")
+        result = run_cli("run", made.source, made.output, *tiny, *options)
+        assert result.exit_code == 0, result.stderr
+        return made
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -148,80 +148,22 @@ def test_another_seed_gives_other_samples_from_the_same_cache(
     assert ours["webdataset/val-000000.tar"] != theirs["webdataset/train-000000.tar"]
 
 
-@pytest.fixture(scope="module")
-def reused(
+def test_other_superpixels_are_made_from_the_images_that_are_there(
     source: Path,
     one_worker: Both,
     run_cli: Callable[..., click.testing.Result],
     job: tuple[str, ...],
     snapshot: Callable[[Path], dict[str, tuple[str, int]]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., tuple[set[str], set[str]]]:
-    """Run with other options over the cache of a finished run: return the layers that were kept and those made."""
+    tmp_path: Path,
+) -> None:
+    """Which option remakes which layer stands in test_layer_keys; no block of an earlier run is touched."""
     cache = one_worker.serial / ".hsmix" / "cache"
+    before = {name: found for name, found in snapshot(cache).items() if "/c/" in name or name.startswith("commits/")}
 
-    def blocks() -> dict[str, tuple[str, int]]:
-        return {name: found for name, found in snapshot(cache).items() if "/c/" in name or name.startswith("commits/")}
+    result = run_cli("run", source, tmp_path / "output", *job, "--cache", cache, "--variants", 1, "--copies", 1)
 
-    def again(*options: object) -> tuple[set[str], set[str]]:
-        before, output = blocks(), tmp_path_factory.mktemp("again") / "output"
-        done = run_cli("run", source, output, *job, "--cache", cache, "--copies", 1, *options)
-        assert done.exit_code == 0, done.stderr
-        after = blocks()
-        assert {name: after.get(name) for name in before} == before, "a block of an earlier run was touched"
-        new = {Path(name).parts[0].partition("-")[0] for name in after.keys() - before.keys() if "/c/" in name}
-        return {"images", "superpixels", "saliency"} - new, new
-
-    return again
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--copies", "2"),
-        ("--select", "0.5"),
-        ("--policy", "paired"),
-        ("--aggregate", "mean"),
-        ("--profile", "robust"),
-        ("--probabilities", "0", "1", "1"),
-        ("-o", "mix.geometry=none"),
-        ("--shards", "2"),
-        ("--seed", "9"),
-    ],
-    ids=lambda options: options[0],
-)
-def test_changed_mixing_option_reuses_all_layers(
-    reused: Callable[..., tuple[set[str], set[str]]], options: tuple[str, ...]
-) -> None:
-    """Features are the costly half: only what they depend on may make them anew."""
-    assert reused(*options) == ({"images", "superpixels", "saliency"}, set())
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--regions", "5", "10"),
-        ("--variants", "3"),
-        ("--compactness", "3"),
-        ("--sigma", "0"),
-        ("--control", "square-grid"),
-    ],
-    ids=lambda options: options[0],
-)
-def test_changed_superpixel_option_reuses_images_and_saliency(
-    reused: Callable[..., tuple[set[str], set[str]]], options: tuple[str, ...]
-) -> None:
-    """Trying other superpixels must not cost another pass over images and network."""
-    assert reused(*options) == ({"images", "saliency"}, {"superpixels"})
-
-
-def test_changed_saliency_backend_reuses_images_and_superpixels(
-    reused: Callable[..., tuple[set[str], set[str]]],
-) -> None:
-    """Comparing saliencies leaves the superpixels as they are."""
-    assert reused("--saliency", "uniform") == ({"images", "superpixels"}, {"saliency"})
-
-
-def test_changed_size_makes_every_layer_anew(reused: Callable[..., tuple[set[str], set[str]]]) -> None:
-    """Everything depends on the pixels."""
-    assert reused("--size", "32", "48") == (set(), {"images", "superpixels", "saliency"})
+    assert result.exit_code == 0, result.stderr
+    after = snapshot(cache)
+    assert {name: after.get(name) for name in before} == before
+    made = {Path(name).parts[0].partition("-")[0] for name in after.keys() - before.keys() if "/c/" in name}
+    assert made == {"superpixels"}

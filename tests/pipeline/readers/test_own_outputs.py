@@ -19,14 +19,10 @@ FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder"
 
 
 @pytest.fixture(scope="module")
-def written(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def written(finished: Callable[..., Any]) -> Path:
     """A dataset in all formats, its cache inside."""
-    folder = tmp_path_factory.mktemp("own")
-    result = run_cli("run", make_source(folder / "source"), folder / "mixed", *tiny, *FORMATS, "--copies", "1")
-    assert result.exit_code == 0, result.stderr
-    return folder / "mixed"
+    output: Path = finished(*FORMATS, "--copies", 2, "--shards", 3).output
+    return output
 
 
 def put(written: Path, source: Path, kind: str) -> str:

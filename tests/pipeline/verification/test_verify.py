@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click.testing
 import numpy as np
@@ -37,15 +38,10 @@ FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder"
 
 
 @pytest.fixture(scope="module")
-def made(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def made(finished: Callable[..., Any]) -> Path:
     """A finished dataset in all formats, of which tests take a copy."""
-    folder = tmp_path_factory.mktemp("verified")
-    source = make_source(folder / "source", train=TRAIN)
-    result = run_cli("run", source, folder / "output", *tiny, *FORMATS, "--copies", COPIES, "--shards", SHARDS)
-    assert result.exit_code == 0, result.stderr
-    return folder / "output"
+    output: Path = finished(*FORMATS, "--copies", COPIES, "--shards", SHARDS).output
+    return output
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.pipeline.cli.commands.finished import COPIES, TRAIN, Cli, Made
+from tests.pipeline.cli.commands.finished import COPIES, Made
 
 
 @pytest.fixture(scope="session")
@@ -16,15 +17,10 @@ def job(tiny: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def made(
-    make_source: Callable[..., Path], run_cli: Cli, job: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Made:
+def made(finished: Callable[..., Any]) -> Made:
     """The finished dataset, of which tests that change something take a copy."""
-    folder = tmp_path_factory.mktemp("made")
-    source = make_source(folder / "source", train=TRAIN)
-    result = run_cli("run", source, folder / "output", *job)
-    assert result.exit_code == 0, result.stderr
-    return Made(source, folder / "output")
+    made = finished("--format", "webdataset", "--format", "parquet", "--shards", 3, "--copies", COPIES)
+    return Made(made.source, made.output)
 
 
 @pytest.fixture

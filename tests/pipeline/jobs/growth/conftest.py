@@ -1,7 +1,7 @@
 """One finished dataset that all tests of growing begin with."""
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,12 +9,7 @@ from tests.pipeline.jobs.growth.growing import OPTIONS, Cli, GrowingDataset
 
 
 @pytest.fixture(scope="session")
-def begun(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> GrowingDataset:
+def begun(finished: Callable[..., Any], run_cli: Cli, tiny: tuple[str, ...]) -> GrowingDataset:
     """Six training images in two copies."""
-    folder = tmp_path_factory.mktemp("extending")
-    options = (*tiny, *OPTIONS)
-    dataset = GrowingDataset(make_source(folder / "source"), folder / "output", run_cli, options)
-    assert dataset.run("--copies", 2).exit_code == 0
-    return dataset
+    made = finished(*OPTIONS, "--copies", 2)
+    return GrowingDataset(made.source, made.output, run_cli, (*tiny, *OPTIONS))

@@ -18,16 +18,11 @@ FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder"
 
 
 @pytest.fixture(scope="module")
-def made(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def made(finished: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished dataset in all formats, without its cache."""
-    folder = tmp_path_factory.mktemp("stored")
-    source = make_source(folder / "source")
-    result = run_cli("run", source, folder / "output", *tiny, *FORMATS, "--copies", "2", "--shards", "2")
-    assert result.exit_code == 0, result.stderr
-    shutil.rmtree(folder / "output" / ".hsmix" / "cache")
-    return folder / "output"
+    output = finished(*FORMATS, "--copies", 2, "--shards", 3).output
+    without = shutil.ignore_patterns("cache")
+    return Path(shutil.copytree(output, tmp_path_factory.mktemp("stored") / "output", ignore=without))
 
 
 @pytest.fixture
