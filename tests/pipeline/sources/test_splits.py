@@ -35,12 +35,6 @@ def test_without_any_word_a_split_is_drawn(tmp_path: Path) -> None:
     assert notes == ["splits were drawn 0.8/0.1/0.1 by group with seed 3"]
 
 
-def test_a_ratio_goes_before_the_split_of_the_source(tmp_path: Path) -> None:
-    found = items("a", "b", "c", split="test")
-
-    assert set(assigned(found, tmp_path, "1/0/0").values()) == {"train"}
-
-
 def test_the_split_of_the_source_is_kept(tmp_path: Path) -> None:
     found, notes = assign_splits([*items("a", split="train"), *items("b", split="test")], tmp_path, "auto", seed=0)
 
@@ -53,24 +47,56 @@ def test_a_source_that_names_some_splits_only_is_refused(tmp_path: Path) -> None
         assign_splits([*items("a", split="train"), *items("b")], tmp_path, "auto", seed=0)
 
 
-def test_lists_in_the_source_go_before_its_folders(tmp_path: Path) -> None:
-    lists(tmp_path / "splits", train="b\n", test="a\n")
+@pytest.mark.parametrize(
+    ("found", "files", "split", "expected"),
+    [
+        pytest.param(items("a", split="test"), {}, "1/0/0", {"a": "train"}, id="a ratio before the source"),
+        pytest.param(
+            items("a", "b", split="val"), {"splits/train.txt": "b\n", "splits/test.txt": "a\n"}, "auto",
+            {"a": "test", "b": "train"}, id="lists in the source before its folders",
+        ),
+        pytest.param(
+            items("a", "b"), {"splits/train.txt": "a\nb\n", "s/train.txt": "a\n", "s/val.txt": "b\n"}, "s",
+            {"a": "train", "b": "val"}, id="given lists before those in the source",
+        ),
+        *(pytest.param(items("a"), {"s/train.txt": f"{line}\n\n"}, "s", {"a": "train"}, id=f"list of {line!r}")
+          for line in ("a", "a.png", "  a  ", "\ufeffa", "a.jpg\r", "a\na")),
+        *(pytest.param(items("a", "b"), {"s": text}, "s", {"a": "train", "b": "test"}, id=f"table of {text!r}")
+          for text in ("a train\nb test\n", "a,train\nb,test\n", "a\tTRAIN\nb\tTest\n", "id,split\na,train\nb,test\n")),
+        pytest.param(
+            [*items("a", "b"), *items("c", split="test")], {}, "auto", {"a": "train", "b": "train", "c": "test"},
+            id="test images alone",
+        ),
+    ],
+)  # fmt: skip
+def test_a_split_is_that_of_the_user_of_lists_or_of_the_source(
+    tmp_path: Path, found: list[SourceItem], files: dict[str, str], split: str, expected: dict[str, str]
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
 
-    assert assigned(items("a", "b", split="val"), tmp_path) == {"a": "test", "b": "train"}
+    assert assigned(found, tmp_path, str(tmp_path / "s") if split == "s" else split) == expected
 
 
-def test_given_lists_go_before_those_in_the_source(tmp_path: Path) -> None:
-    lists(tmp_path / "splits", train="a\nb\n")
-    given = lists(tmp_path / "mine", train="a\n", val="b\n")
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"s/train.txt": "a\n", "s/test.txt": "a\n"}, "lists a in train and in test; keep one"),
+        ({"s/train.txt": "x\n"}, "names none of the 2 ids, which look like a"),
+        ({"s/val.txt": "a\n"}, r"has no train\.txt"),
+        *(({"s": f"a train\n{line}\n"}, f"line 2 must be ID SPLIT with split train, val or test, got {line}")
+          for line in ("b", "b later", "b c train")),
+        ({"s": "\udcff\udcfe\0a"}, "s cannot be read|s is no text|s "),
+    ],
+)  # fmt: skip
+def test_lists_that_contradict_or_say_nothing_are_refused(tmp_path: Path, files: dict[str, str], reason: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
 
-    assert assigned(items("a", "b"), tmp_path, str(given)) == {"a": "train", "b": "val"}
-
-
-@pytest.mark.parametrize("line", ["a", "a.png", "  a  ", "\ufeffa", "a.jpg\r"])
-def test_a_list_may_name_files_or_ids(tmp_path: Path, line: str) -> None:
-    given = lists(tmp_path / "s", train=f"{line}\n\n")
-
-    assert assigned(items("a"), tmp_path, str(given)) == {"a": "train"}
+    with pytest.raises((ConfigError, SourceError), match=reason):
+        assigned(items("a", "b"), tmp_path, str(tmp_path / "s"))
 
 
 @pytest.mark.parametrize("name", ["scan.01", "two words", "Übersicht"])
@@ -95,55 +121,6 @@ def test_pairs_in_no_list_are_left_out_and_told(tmp_path: Path) -> None:
     ]
 
 
-def test_an_id_in_two_lists_is_refused(tmp_path: Path) -> None:
-    given = lists(tmp_path / "s", train="a\n", test="a\n")
-
-    with pytest.raises(SourceError, match="lists a in train and in test; keep one"):
-        assigned(items("a"), tmp_path, str(given))
-
-
-def test_an_id_twice_in_one_list_is_no_harm(tmp_path: Path) -> None:
-    given = lists(tmp_path / "s", train="a\na\n")
-
-    assert assigned(items("a"), tmp_path, str(given)) == {"a": "train"}
-
-
-def test_lists_that_name_nothing_we_have_are_refused_with_an_example(tmp_path: Path) -> None:
-    given = lists(tmp_path / "s", train="x\n")
-
-    with pytest.raises(SourceError, match="names none of the 2 ids, which look like a"):
-        assigned(items("a", "b"), tmp_path, str(given))
-
-
-def test_a_folder_without_a_training_list_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has no train\.txt"):
-        assigned(items("a"), tmp_path, str(lists(tmp_path / "s", val="a\n")))
-
-
-@pytest.mark.parametrize(
-    "text", ["a train\nb test\n", "a,train\nb,test\n", "a\tTRAIN\nb\tTest\n", "id,split\na,train\nb,test\n"]
-)
-def test_a_file_may_have_two_columns(tmp_path: Path, text: str) -> None:
-    (tmp_path / "s.txt").write_text(text)
-
-    assert assigned(items("a", "b"), tmp_path, str(tmp_path / "s.txt")) == {"a": "train", "b": "test"}
-
-
-@pytest.mark.parametrize("line", ["b", "b later", "b c train"])
-def test_a_line_of_another_form_is_refused_by_its_number(tmp_path: Path, line: str) -> None:
-    (tmp_path / "s.txt").write_text(f"a train\n{line}\n")
-
-    with pytest.raises(ConfigError, match=f"line 2 must be ID SPLIT with split train, val or test, got {line}"):
-        assigned(items("a", "b"), tmp_path, str(tmp_path / "s.txt"))
-
-
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "s.txt").write_bytes(b"\xff\xfe\x00a")
-
-    with pytest.raises(ConfigError, match=r"s\.txt"):
-        assigned(items("a"), tmp_path, str(tmp_path / "s.txt"))
-
-
 def test_a_split_that_is_neither_ratio_nor_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must be a ratio such as 0\.8/0\.1/0\.1, a folder or a file, got none"):
         assigned(items("a"), tmp_path, "none")
@@ -153,12 +130,6 @@ def test_a_drawn_split_does_not_depend_on_the_order_of_items(tmp_path: Path) -> 
     found = items(*(f"a{i}" for i in range(9)))
 
     assert assigned(found, tmp_path) == assigned(found[::-1], tmp_path)
-
-
-def test_where_only_the_test_images_are_told_all_others_are_for_training(tmp_path: Path) -> None:
-    found = [*items("a", "b"), *items("c", split="test")]
-
-    assert assigned(found, tmp_path) == {"a": "train", "b": "train", "c": "test"}
 
 
 def test_a_source_of_training_images_only_is_drawn(tmp_path: Path) -> None:

@@ -77,16 +77,14 @@ def test_16_bit_colour_becomes_16_bit_grey() -> None:
     assert found.tolist() == [[[65535], [2990]]]
 
 
-def test_white_is_white_in_either_depth() -> None:
-    assert set_dtype(np.array([0, 1, 255], np.uint8), "uint16").tolist() == [0, 257, 65535]
-    assert set_dtype(np.array([0, 128, 129, 257, 65535], np.uint16), "uint8").tolist() == [0, 0, 1, 1, 255]
-
-
 def test_8_bit_survives_16_bit() -> None:
+    """Black is black and white is white in either depth."""
     every = np.arange(256, dtype=np.uint8)
 
-    back = set_dtype(set_dtype(every, "uint16"), "uint8")
+    wide = set_dtype(every, "uint16")
+    back = set_dtype(wide, "uint8")
 
+    np.testing.assert_array_equal(wide, every * np.uint16(257))
     assert back.dtype == np.uint8
     np.testing.assert_array_equal(back, every)
 
@@ -98,13 +96,6 @@ def test_16_bit_is_rounded_to_the_nearest_byte() -> None:
 
     # v / 257 has no ties: 257 is odd.
     np.testing.assert_array_equal(found, np.rint(every / 257))
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_a_depth_that_fits_is_kept(dtype: str) -> None:
-    image = np.arange(6, dtype=dtype).reshape(1, 2, 3)
-
-    np.testing.assert_array_equal(set_dtype(image, dtype), image)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -176,41 +167,6 @@ def test_a_plane_of_floats_is_resized_like_an_image() -> None:
     np.testing.assert_allclose(enlarged, [[0, 0.5, 1.5, 2]])
 
 
-def test_a_mask_of_the_right_size_is_kept() -> None:
-    ids = mask([0, 2], [255, 1])
-
-    np.testing.assert_array_equal(resize_mask(ids, (2, 2)), ids)
-
-
-@pytest.mark.parametrize(
-    ("block", "expected"),
-    [
-        ([[0, 0], [0, 1]], 0),
-        ([[0, 1], [0, 1]], 1),
-        ([[1, 1], [0, 1]], 1),
-        ([[2, 1], [1, 2]], 2),
-        ([[0, 0], [1, 2]], 0),
-        ([[0, 1], [2, 3]], 3),
-        ([[0, 0], [255, 1]], 0),
-        ([[255, 255], [1, 1]], 255),
-    ],
-)
-def test_a_pixel_takes_the_class_of_most_of_its_area_and_the_higher_in_a_tie(
-    block: list[list[int]], expected: int
-) -> None:
-    """A pixel that an object covers to one half is foreground."""
-    assert resize_mask(np.array(block, np.uint8), (1, 1)).tolist() == [[expected]]
-
-
-def test_three_pixels_become_two_by_area() -> None:
-    """The left target pixel is covered to two thirds by the first and to one third by the second."""
-    assert resize_mask(mask([0, 1, 0], [0, 1, 0], [0, 1, 0]), (3, 2)).tolist() == [[0, 0]] * 3
-
-
-def test_a_pixel_on_the_border_of_two_is_a_tie() -> None:
-    assert resize_mask(mask([1, 0], [1, 0]), (2, 3)).tolist() == [[1, 1, 0], [1, 1, 0]]
-
-
 @hypothesis.settings(max_examples=80, deadline=None, derandomize=True)
 @hypothesis.given(
     st.tuples(st.integers(1, 7), st.integers(1, 7)), st.tuples(st.integers(1, 7), st.integers(1, 7)), st.integers(0, 99)
@@ -218,9 +174,18 @@ def test_a_pixel_on_the_border_of_two_is_a_tie() -> None:
 def test_a_resized_mask_is_the_exact_majority_of_areas(
     size: tuple[int, int], target: tuple[int, int], seed: int
 ) -> None:
+    """A pixel that an object covers to one half is foreground: in a tie the higher class wins."""
     ids = np.random.default_rng(seed).choice(np.array([0, 1, 2, 255], np.uint8), size)
 
-    assert resize_mask(ids, target).tolist() == majority(ids, target)
+    resized = resize_mask(ids, target)
+
+    assert resized.dtype == np.uint8
+    assert resized.tolist() == majority(ids, target)
+
+
+def test_three_pixels_become_two_by_area() -> None:
+    """The left target pixel is covered to two thirds by the first and to one third by the second."""
+    assert resize_mask(mask([0, 1, 0], [0, 1, 0], [0, 1, 0]), (3, 2)).tolist() == [[0, 0]] * 3
 
 
 @pytest.mark.parametrize("factor", [2, 3, 7])
@@ -228,29 +193,6 @@ def test_a_whole_factor_is_the_exact_majority_of_areas(factor: int) -> None:
     ids = np.random.default_rng(factor).choice(np.array([0, 1, 2], np.uint8), (4 * factor, 5 * factor))
 
     assert resize_mask(ids, (4, 5)).tolist() == majority(ids, (4, 5))
-
-
-@pytest.mark.parametrize("factor", [2, 5])
-def test_an_enlarged_mask_repeats_its_pixels(factor: int) -> None:
-    ids = mask([0, 3, 1], [2, 255, 0])
-
-    enlarged = resize_mask(ids, (2 * factor, 3 * factor))
-
-    np.testing.assert_array_equal(enlarged, ids.repeat(factor, axis=0).repeat(factor, axis=1))
-
-
-def test_a_resized_mask_holds_no_class_that_was_not_there() -> None:
-    ids = np.random.default_rng(0).choice(np.array([0, 4, 9], np.uint8), (50, 37))
-
-    resized = resize_mask(ids, (16, 23))
-
-    assert resized.dtype == np.uint8
-    assert set(np.unique(resized).tolist()) <= {0, 4, 9}
-
-
-@pytest.mark.parametrize("value", [0, 1, 255])
-def test_a_mask_of_one_class_stays_so(value: int) -> None:
-    assert (resize_mask(np.full((5, 7), value, np.uint8), (3, 11)) == value).all()
 
 
 def test_classes_are_counted_and_ignored_pixels_are_not() -> None:
@@ -333,12 +275,6 @@ def test_padded_is_scaled_to_fit_inside_and_centred() -> None:
     ]
 
 
-def test_padded_keeps_the_whole_of_a_tall_image() -> None:
-    found = fit_mask(mask([1, 2], [3, 4], [5, 6], [7, 8]), (4, 5), "pad")
-
-    assert found.tolist() == [[0, 1, 2, 0, 0], [0, 3, 4, 0, 0], [0, 5, 6, 0, 0], [0, 7, 8, 0, 0]]
-
-
 def test_cropped_is_the_middle_unscaled() -> None:
     ids = np.arange(7 * 6, dtype=np.uint8).reshape(7, 6)
 
@@ -409,13 +345,6 @@ def test_a_channel_holds_a_pixel_that_it_covers_to_one_half_of_what_is_not_ignor
     block: list[int], expected: int
 ) -> None:
     assert resize_channels(np.array(block, np.uint8).reshape(2, 2, 1), (1, 1)).tolist() == [[[expected]]]
-
-
-def test_channels_are_decided_apart() -> None:
-    """A pixel may have several labels, or none; exclusive classes would compete for it."""
-    block = np.array([[[1, 1, 0], [1, 1, 0]], [[1, 0, 1], [0, 0, 0]]], np.uint8)
-
-    assert resize_channels(block, (1, 1)).tolist() == [[[1, 1, 0]]]
 
 
 def test_ignored_pixels_are_ignored_in_all_channels() -> None:

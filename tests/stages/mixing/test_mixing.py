@@ -20,23 +20,16 @@ def rounded(value: Fraction) -> int:
     return int(value + Fraction(1, 2))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @hypothesis.settings(max_examples=30, deadline=None, derandomize=True)
-@hypothesis.given(st.integers(0, 255), st.integers(0, 255))
-def test_a_blend_is_the_rounded_exact_sum(a: int, b: int) -> None:
-    found = blend(np.full((1, 256, 1), a, np.uint8), np.full((1, 256, 1), b, np.uint8), WEIGHTS)
+@hypothesis.given(st.data())
+def test_a_blend_is_the_rounded_exact_sum(dtype: type[np.integer[Any]], data: st.DataObject) -> None:
+    a, b = (data.draw(st.integers(0, np.iinfo(dtype).max)) for _ in range(2))
+
+    found = blend(np.full((1, 256, 1), a, dtype), np.full((1, 256, 1), b, dtype), WEIGHTS)
 
     exact = [rounded((1 - Fraction(k, 255)) * a + Fraction(k, 255) * b) for k in range(256)]
-    assert found.dtype == np.uint8
-    assert found[0, :, 0].tolist() == exact
-
-
-@hypothesis.settings(max_examples=30, deadline=None, derandomize=True)
-@hypothesis.given(st.integers(0, 65535), st.integers(0, 65535))
-def test_a_blend_of_16_bit_is_the_rounded_exact_sum(a: int, b: int) -> None:
-    found = blend(np.full((1, 256, 1), a, np.uint16), np.full((1, 256, 1), b, np.uint16), WEIGHTS)
-
-    exact = [rounded((1 - Fraction(k, 255)) * a + Fraction(k, 255) * b) for k in range(256)]
-    assert found.dtype == np.uint16
+    assert found.dtype == dtype
     assert found[0, :, 0].tolist() == exact
 
 

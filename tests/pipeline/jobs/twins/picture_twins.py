@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -227,26 +227,16 @@ def write_several(root: Path) -> PictureTwin:
 COLOURS = {"background": (0, 0, 0), "polyp": (200, 30, 60), "tool": (200, 60, 30)}
 
 
-def in_colours(mask: Picture) -> Picture:
-    """Return an RGB picture of class ids."""
-    return np.array(list(COLOURS.values()), np.uint8)[mask]
-
-
-def write_colour_table(root: Path) -> None:
-    """Write the colours of classes as a table that is found in a source."""
-    lines = [f"{name},{r},{g},{b}\n" for name, (r, g, b) in COLOURS.items()]
-    (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(lines))
-
-
 def write_colours(root: Path) -> PictureTwin:
     """Masks have the colours of a table beside them."""
-    write_colour_table(root)
+    lines = [f"{name},{r},{g},{b}\n" for name, (r, g, b) in COLOURS.items()]
+    (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(lines))
     images, masks = {}, {}
     for number in range(6):
         name = f"frame_{number}"
         images[name] = save(root / "images" / f"{name}.png", draw_image(number))
         masks[name] = draw_mask(number, 1, 2)
-        save(root / "masks" / f"{name}.png", in_colours(masks[name]))
+        save(root / "masks" / f"{name}.png", np.array(list(COLOURS.values()), np.uint8)[masks[name]])
     return PictureTwin("folder", images, masks, tuple(COLOURS))
 
 
@@ -312,21 +302,6 @@ def write_list(root: Path) -> PictureTwin:
     return PictureTwin("list", images, masks, ("background", "foreground"), told, ())
 
 
-def write_coloured_list(root: Path) -> PictureTwin:
-    """Masks have the colours of a table whose path is relative to the list."""
-    write_colour_table(root)
-    images, masks, lines = {}, {}, ["id,image,mask,split\n"]
-    for number, split in enumerate(("train", "train", "train", "val", "test")):
-        name = f"exam{number}"
-        images[name] = save(root / f"{number}.png", draw_image(number))
-        masks[name] = draw_mask(number, 1, 2)
-        save(root / f"drawn{number}.png", in_colours(masks[name]))
-        lines.append(f"{name},{number}.png,drawn{number}.png,{split}\n")
-    (root / "pairs.csv").write_text("".join(lines))
-    told = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return PictureTwin("list", images, masks, tuple(COLOURS), told, ("--colours", "class_dict.csv"))
-
-
 def as_png(picture: Picture) -> bytes:
     """Return the bytes of a PNG file."""
     buffer = io.BytesIO()
@@ -337,7 +312,7 @@ def as_png(picture: Picture) -> bytes:
 CLASSES = ("background", "class_1", "class_2")
 
 
-def write_parquet(root: Path, store: Callable[[Picture], Picture] = np.asarray) -> PictureTwin:
+def write_parquet(root: Path) -> PictureTwin:
     """Tables of Hugging Face: cells of bytes and path, a file a split."""
     images, masks = {}, {}
     cell = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -348,17 +323,11 @@ def write_parquet(root: Path, store: Callable[[Picture], Picture] = np.asarray) 
             name = f"{split}-00000-of-00001-{row:06d}"
             images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
             cells["image"].append({"bytes": as_png(images[name]), "path": None})
-            cells["label"].append({"bytes": as_png(store(masks[name])), "path": None})
+            cells["label"].append({"bytes": as_png(masks[name]), "path": None})
         columns = [pa.array(values, cell) for values in cells.values()]
         pq.write_table(pa.table(columns, names=list(cells)), root / "data" / f"{split}-00000-of-00001.parquet")
     told = {"splits": {"train": 3, "val": 1, "test": 1}}
     return PictureTwin("parquet", images, masks, CLASSES, told, ())
-
-
-def write_coloured_parquet(root: Path) -> PictureTwin:
-    """An option tells the colours."""
-    given = ",".join(f"#{r:02X}{g:02X}{b:02X}={name}" for name, (r, g, b) in COLOURS.items())
-    return replace(write_parquet(root, in_colours), names=tuple(COLOURS), options=("--colours", given))
 
 
 def write_stacks(root: Path) -> PictureTwin:
@@ -371,7 +340,7 @@ def write_stacks(root: Path) -> PictureTwin:
     return PictureTwin("arrays", images, masks, CLASSES, {"groups": 6}, ("--stacks", "pictures"))
 
 
-def write_webdataset(root: Path, store: Callable[[Picture], Picture] = np.asarray) -> PictureTwin:
+def write_webdataset(root: Path) -> PictureTwin:
     """A tar file for each split; a class of the whole image beside its mask is no mask."""
     images, masks = {}, {}
     for split, numbers in {"train": (0, 1, 2), "val": (3,), "test": (4,)}.items():
@@ -382,19 +351,13 @@ def write_webdataset(root: Path, store: Callable[[Picture], Picture] = np.asarra
                 for member, data in (
                     ("png", as_png(images[name])),
                     ("cls", b"1"),
-                    ("seg.png", as_png(store(masks[name]))),
+                    ("seg.png", as_png(masks[name])),
                 ):
                     info = tarfile.TarInfo(f"{name}.{member}")
                     info.size = len(data)
                     archive.addfile(info, io.BytesIO(data))
     told = {"splits": {"train": 3, "val": 1, "test": 1}}
     return PictureTwin("webdataset", images, masks, CLASSES, told, ())
-
-
-def write_coloured_webdataset(root: Path) -> PictureTwin:
-    """A table beside the shards tells the colours."""
-    write_colour_table(root)
-    return replace(write_webdataset(root, in_colours), names=tuple(COLOURS))
 
 
 WRITERS: dict[str, Callable[[Path], PictureTwin]] = {
@@ -412,10 +375,7 @@ WRITERS: dict[str, Callable[[Path], PictureTwin]] = {
     "folder-jpeg": write_jpegs,
     "coco": write_coco,
     "list": write_list,
-    "list-colours": write_coloured_list,
     "parquet": write_parquet,
-    "parquet-colours": write_coloured_parquet,
     "arrays-stacks": write_stacks,
     "webdataset": write_webdataset,
-    "webdataset-colours": write_coloured_webdataset,
 }
