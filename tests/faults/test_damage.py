@@ -10,14 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.written import flip, truncate
+
 Snapshot = dict[str, tuple[str, int]]
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
 
 
 def flip_last(path: Path) -> None:
@@ -25,11 +20,6 @@ def flip_last(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-
-
-def truncate(path: Path) -> None:
-    """Keep the first half."""
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def empty(path: Path) -> None:

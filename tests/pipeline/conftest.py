@@ -2,8 +2,6 @@
 
 import io
 import json
-import tarfile
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
+
+from tests.written import members_of
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,7 @@ def read_samples() -> Callable[[Path], dict[str, StoredSample]]:
     """Return all samples of the WebDataset shards of a dataset by key."""
 
     def read(output: Path) -> dict[str, StoredSample]:
-        members: dict[str, dict[str, bytes]] = defaultdict(dict)
-        for path in sorted((output / "webdataset").glob("*.tar")):
-            with tarfile.open(path) as archive:
-                for entry in archive:
-                    file = archive.extractfile(entry)
-                    assert file is not None
-                    key, _, name = entry.name.partition(".")
-                    members[key][name] = file.read()
-        return {key: _decoded(parts) for key, parts in members.items()}
+        return {key: _decoded(parts) for key, parts in members_of(output).items()}
 
     return read
 

@@ -11,38 +11,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.decoders import packed_members
 from hsmix_gen.pipeline.decoders.packed_members import open_image, open_mask, read_tar_index
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
+from tests.written import npy, png, tar
 
 HOW = ReadOptions()
 IMAGE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 MASK = np.array([[0, 1, 2], [2, 0, 7]], np.uint8)
-
-
-def png(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    Pillow.fromarray(array).save(buffer, "png")
-    return buffer.getvalue()
-
-
-def npy(array: npt.NDArray[Any], **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return buffer.getvalue()
-
-
-def tar(path: Path, members: Mapping[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> Path:
-    with tarfile.open(path, "w", format=form) as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
 
 
 def table(path: Path, columns: Mapping[str, Any], *, rows_a_group: int = 2) -> Path:

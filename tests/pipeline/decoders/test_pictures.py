@@ -1,6 +1,5 @@
 """Pictures and their masks as stacks of one plane: values, digests, and errors that begin with the file."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,12 @@ from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, picture
+from tests.written import png
 
 Array = npt.NDArray[Any]
 HOW = ReadOptions()
 GREY = np.array([[0, 50, 100], [150, 200, 255]], np.uint8)
 COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)
-
-
-def png(array: Array) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def write(path: Path, array: Array) -> str:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.exports.export import Exported, export_output
 from hsmix_gen.schemas.records import ManifestRow
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
+from tests.written import npy, png
 
 SIZE = (6, 9)
 """Neither square nor a power of two, so that every wrong turn shows."""
@@ -162,20 +162,6 @@ def write_sources(path: Path, samples: list[Put], planes: Mapping[str, tuple[str
             }
         )  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows, schema=SOURCES_SCHEMA), path)
-
-
-def png(array: npt.NDArray[Any]) -> bytes:
-    """Return a picture as PNG."""
-    buffer = io.BytesIO()
-    Pillow.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def npy(array: npt.NDArray[Any]) -> bytes:
-    """Return an array as npy."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 def npz(soft: npt.NDArray[Any]) -> bytes:

@@ -11,6 +11,7 @@ from hsmix_gen.pipeline.files.store_paths import StorePath, is_remote, location
 from hsmix_gen.pipeline.sources import staging
 from hsmix_gen.schemas.config import RunConfig, SourceConfig
 from hsmix_gen.schemas.errors import SourceError
+from tests.written import contents
 
 
 @pytest.fixture
@@ -25,10 +26,6 @@ def staged(source: Path) -> tuple[Path, list[str]]:
     notes: list[str] = []
     path, _ = staging.stage(source, RunConfig(), notes.append)
     return path, notes
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_source_is_mirrored_without_what_is_hidden(bucket: Any, photos: Path) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 import click.testing
 import pytest
 
+from tests.written import flip, truncate
+
 TRAIN = 44
 BLOCKS = 3  # of 16 images each
 SHARDS = 12
@@ -351,19 +353,7 @@ def test_killed_network_and_gradcam_workers_cost_nothing_but_time(
     assert shard_digests(output) == shard_digests(calm)
 
 
-def flip_a_byte(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
-
-
-def truncate(path: Path) -> None:
-    """Keep the first half of a file."""
-    os.truncate(path, path.stat().st_size // 2)
-
-
-DAMAGES = (flip_a_byte, truncate, Path.unlink)
+DAMAGES = (flip, truncate, Path.unlink)
 DAMAGED = (
     ".hsmix/cache/images-*.zarr/image/c/1/0/0/0",
     ".hsmix/cache/images-*.zarr/mask/c/0/0/0",

@@ -6,7 +6,6 @@ Everything is read from the files by the rules that ``dataset.json`` tells.
 import io
 import json
 import shutil
-import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
+
+from tests.written import members_of
 
 Array = npt.NDArray[Any]
 Cli = Callable[..., click.testing.Result]
@@ -66,19 +67,6 @@ def expanded(data: bytes, form: str) -> Array:
     return np.stack([(a == c) * (255 - weight) + (b == c) * weight for c in range(C)]) / 255
 
 
-def in_tars(root: Path) -> dict[str, dict[str, bytes]]:
-    """Return the members of each sample by key."""
-    found: dict[str, dict[str, bytes]] = {}
-    for path in sorted((root / "webdataset").glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for info in tar:
-                key, _, member = info.name.partition(".")
-                file = tar.extractfile(info)
-                assert file is not None
-                found.setdefault(key, {})[member] = file.read()
-    return found
-
-
 def described(root: Path) -> dict[str, Any]:
     """Return ``dataset.json``."""
     found: dict[str, Any] = json.loads((root / "dataset.json").read_text())
@@ -89,8 +77,8 @@ def described(root: Path) -> dict[str, Any]:
 def test_every_form_holds_the_same_soft_labels(outputs: dict[str, Path], form: str) -> None:
     """The forms without float16 hold whole 255ths, which float16 only rounds."""
     member = described(outputs[form])["soft"]["member"]
-    reference = {key: expanded(members["soft.npz"], "npz") for key, members in in_tars(outputs["npz"]).items()}
-    found = {key: expanded(members[member], form) for key, members in in_tars(outputs[form]).items()}
+    reference = {key: expanded(members["soft.npz"], "npz") for key, members in members_of(outputs["npz"]).items()}
+    found = {key: expanded(members[member], form) for key, members in members_of(outputs[form]).items()}
 
     assert found.keys() == reference.keys()
     assert len(found) == 6 * 4 + 7 + 1
@@ -104,7 +92,7 @@ def test_ignored_pixels_have_no_class_in_any_form(outputs: dict[str, Path], form
     """They are 255 in the mask and 0 in all channels; all others sum to 1 and have the mask as argmax."""
     member = described(outputs[form])["soft"]["member"]
     n_with_ignored = 0
-    for members in in_tars(outputs[form]).values():
+    for members in members_of(outputs[form]).values():
         mask = np.asarray(Pillow.open(io.BytesIO(members["mask.png"])))
         soft = expanded(members[member], form)
         ignored = mask == 255
@@ -118,7 +106,7 @@ def test_ignored_pixels_have_no_class_in_any_form(outputs: dict[str, Path], form
 @pytest.mark.parametrize("form", FORMS)
 def test_all_formats_hold_the_same_sample(outputs: dict[str, Path], form: str) -> None:
     root, told = outputs[form], described(outputs[form])["soft"]
-    tars = in_tars(root)
+    tars = members_of(root)
     rows = {row["key"]: row for path in (root / "parquet").iterdir() for row in pq.read_table(path).to_pylist()}
 
     assert rows.keys() == tars.keys()
@@ -145,7 +133,7 @@ def test_verify_and_replay_understand_every_form(
     assert result.exit_code == 0, result.stdout
     assert json.loads(result.stdout)["checked"]["replays"] == 3 * 4
     assert again.exit_code == 0, again.stderr
-    stored = in_tars(outputs[form])[key]
+    stored = members_of(outputs[form])[key]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         f"{key}.{name}": data for name, data in stored.items()
     }
@@ -264,7 +252,7 @@ def test_overlapping_channels_keep_their_shares(
     assert made.exit_code == 0, made.stderr
     assert checked.exit_code == 0, checked.stdout
     member = described(tmp_path / "o")["soft"]["member"]
-    for members in in_tars(tmp_path / "o").values():
+    for members in members_of(tmp_path / "o").values():
         mask = np.asarray(Pillow.open(io.BytesIO(members["mask.png"])))
         whole, core, rest = expanded(members[member], form)
         assert not np.stack([whole, core, rest])[:, mask == 255].any()

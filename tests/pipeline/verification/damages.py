@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -14,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image as Pillow
+
+from tests.written import flip, truncate
 
 Spoil = Callable[[Path], object]
 TRAIN, COPIES, SHARDS = 6, 2, 3
@@ -88,13 +89,6 @@ def forge_tar(output: Path, change: Callable[[list[tuple[str, bytes]]], object])
     forge(output)
 
 
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
 def remove(name: str) -> Spoil:
     """Return the damage that a file is missing."""
     return lambda output: (output / name).unlink()
@@ -118,11 +112,6 @@ def write(name: str, data: bytes) -> Spoil:
         forge(output)
 
     return spoil
-
-
-def halve(name: str) -> Spoil:
-    """Return the damage that a file ends early."""
-    return lambda output: os.truncate(output / name, (output / name).stat().st_size // 2)
 
 
 def with_json(name: str, change: Callable[[Any], object]) -> Spoil:
@@ -225,7 +214,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         "tar deleted": (remove(TAR), f"{TAR} is missing; run"),
         "table deleted": (remove(TABLE), f"{TABLE} is missing"),
         "loose mask deleted": (remove(MASK), f"{MASK} is missing"),
-        "tar truncated": (halve(TAR), f"{TAR} has a size of", "dataset.json says"),
+        "tar truncated": (lambda output: truncate(output / TAR), f"{TAR} has a size of", "dataset.json says"),
         "tar renamed": (
             lambda output: (output / TAR).rename(output / "webdataset" / "train-000007.tar"),
             f"{TAR} is missing",
@@ -289,7 +278,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
             copy(RECORD, ".hsmix/shards/train-000099.json"),
             ".hsmix/shards/train-000099.json tells of shard train-000001",
         ),
-        "record truncated": (halve(RECORD), f"{RECORD} is damaged"),
+        "record truncated": (lambda output: truncate(output / RECORD), f"{RECORD} is damaged"),
         "descriptions deleted": (
             remove(".hsmix/described.json"),
             ".hsmix/described.json is missing or damaged",

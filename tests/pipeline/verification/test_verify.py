@@ -25,11 +25,11 @@ from tests.pipeline.verification.damages import (
     TRAIN,
     Spoil,
     first_row,
-    flip,
     forge_manifest,
     forge_tar,
     rewrite_table,
 )
+from tests.written import flip
 
 Cli = Callable[..., click.testing.Result]
 

@@ -5,7 +5,6 @@ What a decoder or a reader refuses, and in which words, is tested beside it; her
 
 import csv
 import gzip
-import io
 import json
 import os
 import pickle
@@ -27,6 +26,7 @@ import pytest
 from PIL import Image as Pillow
 from pydicom import dcmread
 
+from tests import written
 from tests.pipeline.jobs.twins.volume_twins import (
     draw_labels,
     draw_voxels,
@@ -34,6 +34,7 @@ from tests.pipeline.jobs.twins.volume_twins import (
     write_nifti_mask,
     write_series,
 )
+from tests.written import png
 
 Array = npt.NDArray[Any]
 
@@ -52,13 +53,6 @@ def labels() -> Array:
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[4:10, 8:18] = 1
     return mask
-
-
-def png(array: Array) -> bytes:
-    """Return an array as PNG."""
-    stream = io.BytesIO()
-    Pillow.fromarray(array).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def put(path: Path, data: bytes) -> Path:
@@ -133,11 +127,7 @@ def tar(source: Path) -> Path:
     members = {f"{name}.png": png(image_of(name)) for name in (*GOOD, "cut", "lone", "../../outer")}
     members["cut.png"] = members["cut.png"][:90]
     members |= {f"{name}.mask.png": png(labels()) for name in (*GOOD, "cut", "link", "../../outer")}
-    with tarfile.open(source / "shard.tar", "w") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+    with tarfile.open(written.tar(source / "shard.tar", members), "a") as archive:
         info = tarfile.TarInfo("link.png")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(info)

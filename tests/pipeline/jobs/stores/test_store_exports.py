@@ -7,6 +7,8 @@ from typing import Any
 import click.testing
 import pytest
 
+from tests.written import contents
+
 Cli = Callable[..., click.testing.Result]
 
 
@@ -19,10 +21,6 @@ def make_output(finished: Callable[..., Any]) -> Callable[..., Path]:
 @pytest.fixture(scope="module")
 def output(make_output: Callable[..., Path]) -> Path:
     return make_output()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def assert_exports_agree(bucket: Any, output: Path, tmp_path: Path, run_cli: Cli, kind: str) -> dict[str, bytes]:

@@ -1,9 +1,7 @@
 """Twins of every layout of pictures: their files, and what a run on them has to give."""
 
 import csv
-import io
 import json
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
 from tests.pipeline.jobs.twins.twin import HALF, AnyTwin
+from tests.written import png, tar
 
 Picture = npt.NDArray[np.uint8]
 SIZE = (20, 28)
@@ -302,13 +301,6 @@ def write_list(root: Path) -> PictureTwin:
     return PictureTwin("list", images, masks, ("background", "foreground"), told, ())
 
 
-def as_png(picture: Picture) -> bytes:
-    """Return the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    Pillow.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 CLASSES = ("background", "class_1", "class_2")
 
 
@@ -322,8 +314,8 @@ def write_parquet(root: Path) -> PictureTwin:
         for row, number in enumerate(numbers):
             name = f"{split}-00000-of-00001-{row:06d}"
             images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
-            cells["image"].append({"bytes": as_png(images[name]), "path": None})
-            cells["label"].append({"bytes": as_png(masks[name]), "path": None})
+            cells["image"].append({"bytes": png(images[name]), "path": None})
+            cells["label"].append({"bytes": png(masks[name]), "path": None})
         columns = [pa.array(values, cell) for values in cells.values()]
         pq.write_table(pa.table(columns, names=list(cells)), root / "data" / f"{split}-00000-of-00001.parquet")
     told = {"splits": {"train": 3, "val": 1, "test": 1}}
@@ -344,18 +336,12 @@ def write_webdataset(root: Path) -> PictureTwin:
     """A tar file for each split; a class of the whole image beside its mask is no mask."""
     images, masks = {}, {}
     for split, numbers in {"train": (0, 1, 2), "val": (3,), "test": (4,)}.items():
-        with tarfile.open(root / f"{split}-000000.tar", "w") as archive:
-            for number in numbers:
-                name = f"s{number}"
-                images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
-                for member, data in (
-                    ("png", as_png(images[name])),
-                    ("cls", b"1"),
-                    ("seg.png", as_png(masks[name])),
-                ):
-                    info = tarfile.TarInfo(f"{name}.{member}")
-                    info.size = len(data)
-                    archive.addfile(info, io.BytesIO(data))
+        members = {}
+        for number in numbers:
+            name = f"s{number}"
+            images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
+            members |= {f"{name}.png": png(images[name]), f"{name}.cls": b"1", f"{name}.seg.png": png(masks[name])}
+        tar(root / f"{split}-000000.tar", members)
     told = {"splits": {"train": 3, "val": 1, "test": 1}}
     return PictureTwin("webdataset", images, masks, CLASSES, told, ())
 

@@ -1,0 +1,69 @@
+"""Files as tests write, read and damage them."""
+
+import io
+import os
+import tarfile
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+Array = npt.NDArray[Any]
+
+
+def png(array: Array) -> bytes:
+    """Return a picture, (H, W) or (H, W, C), as PNG."""
+    stream = io.BytesIO()
+    Pillow.fromarray(array[..., 0] if array.shape[2:] == (1,) else array).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def npy(array: Array, **options: Any) -> bytes:
+    """Return an array as npy."""
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def tar(path: Path, members: Mapping[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> Path:
+    """Write a tar file."""
+    with tarfile.open(path, "w", format=form) as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def members_of(output: Path) -> dict[str, dict[str, bytes]]:
+    """Return the members of the WebDataset shards of a dataset by key."""
+    found: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for path in sorted((output / "webdataset").glob("*.tar")):
+        with tarfile.open(path) as archive:
+            for entry in archive:
+                file = archive.extractfile(entry)
+                assert file is not None
+                key, _, name = entry.name.partition(".")
+                found[key][name] = file.read()
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    """Keep the first half of a file."""
+    os.truncate(path, path.stat().st_size // 2)
