@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
 
+from tests.fixture_types import Cli, Maker, Options
+
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 TIMEOUT_S = 240
@@ -113,10 +115,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Finished]:
     """Make a dataset, once for equal options and equal sources: ``finished("--copies", 2, train=8)``.
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
+
+from tests.fixture_types import Cli, Command, Maker, Options
 
 PROGRAMS = Path(__file__).with_name("programs")
 COMMON = ("--copies", 2, "--shards", 4)
@@ -58,10 +59,7 @@ class Given:
 
 @pytest.fixture(scope="session")
 def make_output(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
     """Make a dataset of 12 training samples, 48 x 64, 3 classes: ``make_output("--format", "folder", grey=False)``."""
 
@@ -174,11 +172,7 @@ def _given(path: Path) -> Given:
 
 
 @pytest.fixture(scope="session")
-def export(
-    run_cli: Callable[..., click.testing.Result],
-    run_command: Callable[..., subprocess.CompletedProcess[str]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Path]:
+def export(run_cli: Cli, run_command: Command, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Export a dataset: ``export(output, "nnunet", *options)``; vendors' writers warn, in their own process."""
 
     def run(folder: Path, kind: str, *options: object) -> Path:

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixture_types import Maker
+
 HERE = Path(__file__).parent
 ROWS = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
 MARKERS = (
@@ -291,7 +293,7 @@ def digests_of() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def make_job(
-    make_source: Callable[..., Path],
+    make_source: Maker,
     drivers: Drivers,
     digests_of: Callable[[Path], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,

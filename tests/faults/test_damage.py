@@ -79,11 +79,7 @@ def written(before: Snapshot, after: Snapshot) -> set[str]:
 @pytest.mark.parametrize("name", ["webdataset/train-000001.tar", "parquet/val-00000-of-00001.parquet"])
 @pytest.mark.parametrize("damage", some_quick(flip_last, truncate))
 def test_spoiled_shard_is_named_and_made_again(
-    tiny_job: Any,
-    copied: Path,
-    snapshot: Callable[[Path], Snapshot],
-    name: str,
-    damage: Callable[[Path], None],
+    tiny_job: Any, copied: Path, snapshot: Callable[[Path], Snapshot], name: str, damage: Callable[[Path], None]
 ) -> None:
     """One unit writes a shard in all formats, so its twin in the other format may be written anew as well."""
     damage(copied / name)

@@ -87,9 +87,7 @@ def test_disk_that_fails_is_told_with_the_file_and_finished_later(
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F13", "F14")
 def test_disk_that_is_full_from_any_step_on_is_finished_later(
-    tiny_job: Any,
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Each change of a file in turn; what only tidies up may fail and need not be told."""
     record_property("tried", len(tiny_job.steps))
@@ -162,11 +160,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     ids=["few-bytes", "few-files"],
 )
 def test_full_disk_is_told_and_finished_once_it_has_room(
-    tiny_job: Any,
-    error_line: Callable[[Any], str],
-    small_disk: Callable[[str], Path],
-    full: str,
-    roomy: str,
+    tiny_job: Any, error_line: Callable[[Any], str], small_disk: Callable[[str], Path], full: str, roomy: str
 ) -> None:
     output = small_disk(full) / "output"
 

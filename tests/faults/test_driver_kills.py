@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixture_types import Snapshot
+
 COMMITS = (
     ".hsmix/cache/commits/superpixels-#/#.json",
     ".hsmix/identity.json",
@@ -105,11 +107,7 @@ def test_driver_killed_again_and_again_is_finished(
 @pytest.mark.fault("F3")
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_driver_stopped_at_a_commit_is_finished(
-    tiny_job: Any,
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
-    signum: signal.Signals,
-    status: int,
+    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None], signum: signal.Signals, status: int
 ) -> None:
     """Preemption may come at any moment; it is told, and not as an error."""
     numbers = [1, *steps_at(tiny_job, COMMITS[::3]), len(tiny_job.steps)]
@@ -152,10 +150,7 @@ def longer_job(make_job: Callable[..., Any]) -> Any:
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F3")
 def test_driver_ended_at_a_random_time_is_finished(
-    longer_job: Any,
-    snapshot: Callable[[Path], dict[str, tuple[str, int]]],
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    longer_job: Any, snapshot: Snapshot, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """SIGKILL and SIGTERM in turn; what was finished before is kept."""
     record_property("tried", ROUNDS)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from tests.fixture_types import Snapshot
+
 
 @pytest.fixture
 def begun(tiny_job: Any, tmp_path: Path) -> Path:
@@ -162,7 +164,7 @@ def test_changed_list_is_refused_with_the_difference(
     listed: Path,
     tmp_path: Path,
     error_line: Callable[[Any], str],
-    snapshot: Callable[[Path], dict[str, tuple[str, int]]],
+    snapshot: Snapshot,
     change: Callable[[Path], None],
     told: str,
 ) -> None:

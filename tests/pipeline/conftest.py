@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
 
+from tests.fixture_types import Cli, Maker, Options
 from tests.written import members_of
 
 
@@ -38,10 +38,7 @@ def quick() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def make_sharded(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
     """Make 24 training samples in 4 shards of 6, 48 x 64 pixels, 3 classes: ``make_sharded("parquet", "folder")``.
 
@@ -60,7 +57,7 @@ def make_sharded(
 
 
 @pytest.fixture(scope="session")
-def inspected(run_cli: Callable[..., click.testing.Result]) -> Callable[..., dict[str, Any]]:
+def inspected(run_cli: Cli) -> Callable[..., dict[str, Any]]:
     """Return what ``inspect --json`` says of a source: ``inspected(source, *options)``."""
 
     def inspect(source: Path, *options: object) -> dict[str, Any]:

@@ -1,23 +1,23 @@
 """One finished output for each policy, for all tests of the contract."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.fixture_types import Maker, Options
 from tests.pipeline.contract.outputs import BATCH, COPIES, POLICIES, SELECT, TEST, TRAIN, VAL, Dataset
 
 
 @pytest.fixture(scope="session")
-def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source at the size of the output, so that nothing is resampled."""
     return make_source(tmp_path_factory.mktemp("contract") / "source", train=TRAIN, val=VAL, test=TEST)
 
 
 @pytest.fixture(scope="session")
 def datasets(
-    source: Path, command: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    source: Path, command: Path, tiny: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Dataset]:
     """One run for each policy, made by the installed command in all formats, side by side."""
     folder = tmp_path_factory.mktemp("policies")

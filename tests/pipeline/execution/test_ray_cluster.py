@@ -1,12 +1,13 @@
 """A cluster that somebody else started."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import click.testing
 import pytest
 from ray.cluster_utils import Cluster
+
+from tests.fixture_types import Cli, Digests, Maker, Options
 
 pytestmark = pytest.mark.slow
 
@@ -20,12 +21,7 @@ def address() -> Iterator[str]:
 
 
 def test_a_cluster_of_two_nodes_gives_the_bytes_of_the_serial_run(
-    address: str,
-    make_source: Callable[..., Path],
-    tiny: tuple[str, ...],
-    run_cli: Callable[..., click.testing.Result],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
+    address: str, make_source: Maker, tiny: Options, run_cli: Cli, shard_digests: Digests, tmp_path: Path
 ) -> None:
     source = make_source(tmp_path / "source", train=20, val=2, test=2)
     where = {"serial": ("--backend", "serial"), "cluster": ("--backend", "ray", "--address", address)}

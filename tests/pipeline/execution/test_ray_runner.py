@@ -16,6 +16,7 @@ from hsmix_gen.pipeline.execution.ray_runner import DEATHS, RayRunner
 from hsmix_gen.pipeline.execution.ray_session import sockets_folder
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError, SourceError
+from tests.fixture_types import Maker, Options
 
 TIMEOUT_S = 8.0
 
@@ -123,11 +124,7 @@ def test_a_home_folder_that_cannot_be_written_is_not_needed(
 
 @pytest.mark.slow
 def test_a_run_with_a_long_folder_for_temporary_files_ends_well(
-    make_source: Callable[..., Path],
-    tiny: tuple[str, ...],
-    run_command: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    make_source: Maker, tiny: Options, run_command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Schedulers of clusters give such ones; the kernel takes 107 bytes for the name of a socket."""
     long = tmp_path / ("job" * 30)

@@ -17,6 +17,7 @@ from hsmix_gen.pipeline.execution.signals import Terminated
 from hsmix_gen.pipeline.exports.export import Exported, export_output
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.families import EXPORTS
+from tests.fixture_types import Maker, Options
 
 BUILT_IN = ("nnunet", "synapse", "perclass", "medsam", "zarr")
 """Kinds that need no package of others."""
@@ -183,10 +184,7 @@ def test_folds_are_named_where_a_kind_has_no_place_for_them(
 
 @pytest.fixture(scope="module")
 def made(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., Any],
-    quick: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_source: Maker, run_cli: Callable[..., Any], quick: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
     """Make a small output with a real run: ``made(name, *options)``."""
     folder = tmp_path_factory.mktemp("made")

@@ -1,10 +1,8 @@
 """Room for the cache and the output: how much is needed, and what a disk that is too small is told."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
-import click.testing
 import pytest
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
@@ -16,6 +14,7 @@ from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.jobs.disk_space import Need, Room, blank_share, cache_need, check_space, output_need, room_left
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import ScanResult
+from tests.fixture_types import Cli, Maker, Options
 from tests.pipeline.jobs.plans import CONFIG, FACTS, GB, configured, layers_in, record, records_of
 
 DESCRIBED = 65_536 + 24 * 2000 * 3 * 85 // 100
@@ -154,10 +153,7 @@ def test_room_is_that_of_the_nearest_folder_that_exists(tmp_path: Path) -> None:
 
 
 def test_the_need_is_above_what_a_run_writes_but_not_far(
-    make_source: Callable[..., Path],
-    tiny: tuple[str, ...],
-    run_cli: Callable[..., click.testing.Result],
-    tmp_path: Path,
+    make_source: Maker, tiny: Options, run_cli: Cli, tmp_path: Path
 ) -> None:
     """Noise on every pixel is what compresses least; a need of ten times as much would refuse good disks."""
     out = tmp_path / "out"

@@ -2,15 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pyarrow.parquet as pq
 import pytest
 
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli, Digests, Maker, Options
+
 FOLDS = 3
 
 
@@ -25,7 +24,7 @@ def run_of(output: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eleven images."""
     return make_source(tmp_path_factory.mktemp("folds") / "source", train=8, val=1, test=2, splits=False)
 
@@ -44,7 +43,7 @@ def patients(source: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def output(patients: Path, tiny: tuple[str, ...], run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output(patients: Path, tiny: Options, run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("folds") / "output"
     result = run_cli("run", patients, output, *tiny, "--folds", FOLDS, "--copies", 2)
     assert result.exit_code == 0, result.stderr
@@ -119,7 +118,7 @@ def test_a_command_for_one_dataset_names_the_folds(output: Path, run_cli: Cli) -
 
 
 def test_the_same_command_finds_all_folds_finished(
-    patients: Path, output: Path, tiny: tuple[str, ...], run_cli: Cli, shard_digests: Callable[[Path], dict[str, str]]
+    patients: Path, output: Path, tiny: Options, run_cli: Cli, shard_digests: Digests
 ) -> None:
     before = [shard_digests(output / f"fold-{fold}") for fold in range(FOLDS)]
 
@@ -131,7 +130,7 @@ def test_the_same_command_finds_all_folds_finished(
 
 @pytest.mark.parametrize(("folds", "told"), [((), "holds 3 folds"), (("--folds", 2), "holds 3 folds")])
 def test_another_number_of_folds_is_refused(
-    patients: Path, output: Path, tiny: tuple[str, ...], run_cli: Cli, folds: tuple[object, ...], told: str
+    patients: Path, output: Path, tiny: Options, run_cli: Cli, folds: tuple[object, ...], told: str
 ) -> None:
     result = run_cli("run", patients, output, *tiny, *folds, "--copies", 2)
 
@@ -140,9 +139,7 @@ def test_another_number_of_folds_is_refused(
     assert "--fresh" in result.stderr
 
 
-def test_fresh_removes_the_folds(
-    patients: Path, output: Path, tiny: tuple[str, ...], run_cli: Cli, tmp_path: Path
-) -> None:
+def test_fresh_removes_the_folds(patients: Path, output: Path, tiny: Options, run_cli: Cli, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(output, copy)
 
@@ -153,12 +150,7 @@ def test_fresh_removes_the_folds(
 
 
 def test_the_two_halves_give_the_folds_of_the_whole(
-    patients: Path,
-    output: Path,
-    tiny: tuple[str, ...],
-    run_cli: Cli,
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
+    patients: Path, output: Path, tiny: Options, run_cli: Cli, shard_digests: Digests, tmp_path: Path
 ) -> None:
     cache, other = tmp_path / "cache", tmp_path / "other"
 
@@ -172,9 +164,7 @@ def test_the_two_halves_give_the_folds_of_the_whole(
         assert shard_digests(other / f"fold-{fold}") == shard_digests(output / f"fold-{fold}")
 
 
-def test_more_folds_than_groups_are_refused(
-    patients: Path, tiny: tuple[str, ...], run_cli: Cli, tmp_path: Path
-) -> None:
+def test_more_folds_than_groups_are_refused(patients: Path, tiny: Options, run_cli: Cli, tmp_path: Path) -> None:
     result = run_cli("run", patients, tmp_path / "output", *tiny, "--folds", 6)
 
     assert result.exit_code == 1
@@ -182,9 +172,7 @@ def test_more_folds_than_groups_are_refused(
     assert "6" in result.stderr
 
 
-def test_a_dry_run_counts_the_samples_of_all_folds(
-    patients: Path, tiny: tuple[str, ...], run_cli: Cli, tmp_path: Path
-) -> None:
+def test_a_dry_run_counts_the_samples_of_all_folds(patients: Path, tiny: Options, run_cli: Cli, tmp_path: Path) -> None:
     result = run_cli("run", patients, tmp_path / "output", *tiny, "--folds", FOLDS, "--copies", 2, "--dry-run")
 
     assert result.exit_code == 0, result.stderr

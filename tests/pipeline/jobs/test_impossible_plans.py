@@ -1,12 +1,10 @@
 """What cannot be mixed is told before any feature is made, and leaves the output free for other options."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-import click.testing
 import pytest
 
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli, Maker, Options
 
 IMPOSSIBLE = {
     "shards": (("--shards", "100"), "shards must not outnumber the 12 groups of samples, got 100; lower --shards"),
@@ -27,13 +25,13 @@ IMPOSSIBLE = {
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_source(tmp_path_factory.mktemp("impossible") / "source")
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_an_impossible_plan_costs_a_scan_alone(
-    name: str, source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    name: str, source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     options, told = IMPOSSIBLE[name]
     output = tmp_path / "out"
@@ -48,7 +46,7 @@ def test_an_impossible_plan_costs_a_scan_alone(
 
 
 def test_an_impossible_plan_from_a_cache_binds_nothing(
-    source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     features = tiny[: tiny.index("--backend")]
@@ -64,7 +62,7 @@ def test_an_impossible_plan_from_a_cache_binds_nothing(
 
 
 def test_an_impossible_extension_leaves_the_dataset_finished(
-    source: Path, run_cli: Cli, tiny: tuple[str, ...], make_source: Callable[..., Path], tmp_path: Path
+    source: Path, run_cli: Cli, tiny: Options, make_source: Maker, tmp_path: Path
 ) -> None:
     """One image more, in one copy, is too little for two readers; room is not looked at, which would tell it too."""
     grown, output = make_source(tmp_path / "grown", train=2, val=1, test=1), tmp_path / "out"

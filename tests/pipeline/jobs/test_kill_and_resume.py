@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click.testing
 import pytest
 
+from tests.fixture_types import Cli, Digests, Leftovers, Maker, Options
 from tests.written import flip, truncate
 
 TRAIN = 44
@@ -39,18 +39,14 @@ class Reference:
 
 
 @pytest.fixture(scope="module")
-def job(tiny: tuple[str, ...]) -> tuple[str, ...]:
+def job(tiny: Options) -> tuple[str, ...]:
     """Options of the job: three blocks a layer and a second of mixing, so that a kill can hit the middle."""
     return (*tiny, "--copies", "2", "--shards", str(SHARDS), "--seed", "5", "--format", "webdataset")
 
 
 @pytest.fixture(scope="module")
 def reference(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_source: Maker, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path_factory: pytest.TempPathFactory
 ) -> Reference:
     """The undisturbed run."""
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -136,11 +132,11 @@ def descendants(pid: int) -> list[tuple[int, str]]:
 def test_killed_driver_is_finished_by_the_same_command(  # noqa: PLR0917
     reference: Reference,
     command: Path,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
+    run_cli: Cli,
+    job: Options,
+    shard_digests: Digests,
     snapshot: Callable[[Path], Snapshot],
-    leftovers: Callable[[Path], list[str]],
+    leftovers: Leftovers,
     tmp_path: Path,
     stage: str,
 ) -> None:
@@ -174,10 +170,10 @@ def test_killed_driver_is_finished_by_the_same_command(  # noqa: PLR0917
 def test_stopped_run_tells_so_and_is_finished_by_the_same_command(  # noqa: PLR0917
     reference: Reference,
     command: Path,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    leftovers: Callable[[Path], list[str]],
+    run_cli: Cli,
+    job: Options,
+    shard_digests: Digests,
+    leftovers: Leftovers,
     tmp_path: Path,
     number: signal.Signals,
     status: int,
@@ -205,9 +201,9 @@ def test_stopped_run_tells_so_and_is_finished_by_the_same_command(  # noqa: PLR0
 def test_stopped_run_on_ray_leaves_no_process(
     reference: Reference,
     command: Path,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
+    run_cli: Cli,
+    job: Options,
+    shard_digests: Digests,
     tmp_path: Path,
     number: signal.Signals,
     status: int,
@@ -248,9 +244,9 @@ LONG_NATIVE = ("--size", "3000", "3000", "--regions", "50", "60", "--variants", 
     ids=["scan", "images", "superpixels", "network", "saliency"],
 )
 def test_stopped_run_does_not_wait_for_native_code(
-    make_source: Callable[..., Path],
+    make_source: Maker,
     command: Path,
-    job: tuple[str, ...],
+    job: Options,
     tmp_path: Path,
     title: str,
     options: tuple[str, ...],
@@ -308,12 +304,7 @@ def kill_workers_in(run: Driver, output: Path, stages: tuple[str, ...]) -> dict[
 
 
 def test_killed_workers_cost_nothing_but_time(
-    reference: Reference,
-    command: Path,
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    leftovers: Callable[[Path], list[str]],
-    tmp_path: Path,
+    reference: Reference, command: Path, job: Options, shard_digests: Digests, leftovers: Leftovers, tmp_path: Path
 ) -> None:
     """The kernel kills for memory: in every stage the unit is tried again elsewhere, in the same run."""
     output = tmp_path / "output"
@@ -330,12 +321,7 @@ def test_killed_workers_cost_nothing_but_time(
 
 @pytest.mark.slow
 def test_killed_network_and_gradcam_workers_cost_nothing_but_time(
-    reference: Reference,
-    command: Path,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
+    reference: Reference, command: Path, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
 ) -> None:
     """The actor that holds the network comes back with it, and its block is mapped again."""
     network = ("--saliency", "gradcam", "-o", "saliency.fit_steps=4", "-o", "saliency.probe_images=2")
@@ -366,11 +352,7 @@ DAMAGED = (
 
 @pytest.fixture(scope="module")
 def small(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_source: Maker, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path_factory: pytest.TempPathFactory
 ) -> Reference:
     """A finished run of two blocks and a few shards, of which every test spoils a copy."""
     folder = tmp_path_factory.mktemp("small")
@@ -387,9 +369,7 @@ def copied(small: Reference, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_again(
-    small: Reference, copied: Path, run_cli: Callable[..., click.testing.Result], job: tuple[str, ...]
-) -> Callable[[], str]:
+def run_again(small: Reference, copied: Path, run_cli: Cli, job: Options) -> Callable[[], str]:
     """Call the same command on the copy and return what it says on stderr."""
 
     def run() -> str:
@@ -440,11 +420,7 @@ def unit_of(name: str) -> tuple[str, ...] | None:
     ids=["manifest", "others"],
 )
 def test_lost_descriptions_are_written_again(
-    small: Reference,
-    copied: Path,
-    run_again: Callable[[], str],
-    shard_digests: Callable[[Path], dict[str, str]],
-    names: tuple[str, ...],
+    small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Digests, names: tuple[str, ...]
 ) -> None:
     """Exit status 0 means complete: a file that the contract names cannot be missing then."""
     for name in names:
@@ -457,7 +433,7 @@ def test_lost_descriptions_are_written_again(
 
 
 def test_forged_shard_record_does_not_count(
-    small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Callable[[Path], dict[str, str]]
+    small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Digests
 ) -> None:
     """A record that tells another checksum costs its shard."""
     path = copied / ".hsmix" / "shards" / "train-000003.json"
@@ -472,7 +448,7 @@ def test_forged_shard_record_does_not_count(
 
 @pytest.mark.parametrize("leave_manifest", [False, True], ids=["unfinished", "finished"])
 def test_what_killed_writes_left_is_removed(
-    copied: Path, run_again: Callable[[], str], leftovers: Callable[[Path], list[str]], leave_manifest: bool
+    copied: Path, run_again: Callable[[], str], leftovers: Leftovers, leave_manifest: bool
 ) -> None:
     """A process killed in the middle of a write leaves a temporary file anywhere; the next run tidies up."""
     mark = ".hsmix-tmp-0123456789ab-"
@@ -491,9 +467,7 @@ def test_what_killed_writes_left_is_removed(
 
 
 def test_complete_run_called_again_changes_no_file_and_says_so(
-    copied: Path,
-    run_again: Callable[[], str],
-    snapshot: Callable[[Path], Snapshot],
+    copied: Path, run_again: Callable[[], str], snapshot: Callable[[Path], Snapshot]
 ) -> None:
     """A job that a scheduler starts twice must not touch what others may be reading."""
     before = snapshot(copied)

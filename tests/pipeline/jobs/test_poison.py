@@ -25,6 +25,7 @@ from hsmix_gen.pipeline.mixing.make_shard import ShardTask
 from hsmix_gen.pipeline.sources.inventory import take_inventory
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import ManifestRow
+from tests.fixture_types import Digests, Maker
 
 TRAIN, VAL = 19, 2  # two blocks of images
 COPIES = 2
@@ -37,7 +38,7 @@ Harm = Callable[[], None]
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source of all runs."""
     return make_source(tmp_path_factory.mktemp("poison") / "source", train=TRAIN, val=VAL, test=0)
 
@@ -181,12 +182,7 @@ class Made:
 
 
 @pytest.fixture
-def do_job(
-    source: Path,
-    config: RunConfig,
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
-) -> Callable[..., Made]:
+def do_job(source: Path, config: RunConfig, shard_digests: Digests, tmp_path: Path) -> Callable[..., Made]:
     """Do the job with a poisoned image or sample: ``do_job(runner, stage, harm)``."""
 
     def do(

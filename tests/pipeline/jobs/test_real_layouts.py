@@ -2,16 +2,14 @@
 
 import csv
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pyarrow.parquet as pq
 import pytest
 
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli
 
 
 @dataclass(frozen=True)

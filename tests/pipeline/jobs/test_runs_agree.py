@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import click.testing
 import pytest
+
+from tests.fixture_types import Cli, Digests, Maker, Options, Snapshot
 
 COPIES = ("--copies", "3", "--format", "webdataset", "--format", "parquet", "--shards", "5", "--seed", "3")
 SMALL_NETWORK = ("--saliency", "gradcam", "-o", "saliency.fit_steps=4", "-o", "saliency.probe_images=2")
@@ -24,24 +25,20 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def job(tiny: tuple[str, ...]) -> tuple[str, ...]:
+def job(tiny: Options) -> tuple[str, ...]:
     """Options of the job; 20 images make two blocks, so that two workers have something to share."""
     return (*tiny, *COPIES)
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source of all runs."""
     return make_source(tmp_path_factory.mktemp("agree") / "source", train=17, val=2, test=1)
 
 
 @pytest.fixture(scope="module")
 def run_both(
-    source: Path,
-    run_cli: Callable[..., click.testing.Result],
-    command: Path,
-    job: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
+    source: Path, run_cli: Cli, command: Path, job: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Both]:
     """Do the job on Ray and meanwhile serially in this process."""
 
@@ -79,9 +76,7 @@ def two_workers(run_both: Callable[..., Both]) -> Both:
     return run_both(2, *SMALL_NETWORK)
 
 
-def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(
-    one_worker: Both, shard_digests: Callable[[Path], dict[str, str]]
-) -> None:
+def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(one_worker: Both, shard_digests: Digests) -> None:
     """The backend decides who works and when, never what comes out."""
     expected = shard_digests(one_worker.serial)
 
@@ -92,7 +87,7 @@ def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(
 
 @pytest.mark.slow
 def test_two_workers_with_gradcam_give_the_bytes_of_the_serial_run(
-    two_workers: Both, one_worker: Both, shard_digests: Callable[[Path], dict[str, str]]
+    two_workers: Both, one_worker: Both, shard_digests: Digests
 ) -> None:
     """Fitting and Grad-CAM are float sums: neither neighbours nor the number of workers may change their last bit.
 
@@ -105,12 +100,7 @@ def test_two_workers_with_gradcam_give_the_bytes_of_the_serial_run(
 
 
 def test_order_time_and_place_of_source_files_do_not_matter(
-    source: Path,
-    one_worker: Both,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
+    source: Path, one_worker: Both, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
 ) -> None:
     """A copy made in another order, with other times, under another name gives the same bytes."""
     names = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
@@ -128,12 +118,7 @@ def test_order_time_and_place_of_source_files_do_not_matter(
 
 
 def test_another_seed_gives_other_samples_from_the_same_cache(
-    source: Path,
-    one_worker: Both,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
+    source: Path, one_worker: Both, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
 ) -> None:
     """The seed decides draws, not superpixels: many datasets are mixed from features made once."""
     cache = one_worker.serial / ".hsmix" / "cache"
@@ -149,12 +134,7 @@ def test_another_seed_gives_other_samples_from_the_same_cache(
 
 
 def test_other_superpixels_are_made_from_the_images_that_are_there(
-    source: Path,
-    one_worker: Both,
-    run_cli: Callable[..., click.testing.Result],
-    job: tuple[str, ...],
-    snapshot: Callable[[Path], dict[str, tuple[str, int]]],
-    tmp_path: Path,
+    source: Path, one_worker: Both, run_cli: Cli, job: Options, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     """Which option remakes which layer stands in test_layer_keys; no block of an earlier run is touched."""
     cache = one_worker.serial / ".hsmix" / "cache"

@@ -16,13 +16,14 @@ import pytest
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.loading import HsmixDataset
 from hsmix_gen.schemas.errors import OutputError
+from tests.fixture_types import Maker
 
 Damage = Callable[[Path, str], object]
 ONE_PIXEL = encode_png(np.zeros((1, 1), np.uint8))
 
 
 @pytest.fixture(scope="module")
-def output(make_sharded: Callable[..., Path]) -> Path:
+def output(make_sharded: Maker) -> Path:
     """24 training samples in 4 shards of 6 and in all formats; 48 x 64 pixels, 3 classes."""
     return make_sharded("webdataset", "parquet", "folder")
 

@@ -5,12 +5,11 @@ import json
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import pytest
 import torch
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader
 from hsmix_gen.pipeline.loading import HsmixDataset, HsmixStream
 from hsmix_gen.pipeline.loading.fast_decoding import read_npy, read_npz
 from hsmix_gen.schemas.errors import OutputError
+from tests.fixture_types import Cli, Maker, Options
 
 # Spawned workers would import torch for seconds each. Python 3.12 warns of forks beside other tests' threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -29,7 +29,7 @@ BATCH = 2
 
 
 @pytest.fixture(scope="module")
-def output(make_sharded: Callable[..., Path]) -> Path:
+def output(make_sharded: Maker) -> Path:
     """24 training samples in 4 shards of 6 and in two formats; 48 x 64 pixels, 3 classes."""
     return make_sharded(*FORMATS)
 
@@ -90,11 +90,7 @@ def test_formats_give_equal_samples(output: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["npy", "pair", "png"])
 def test_every_soft_encoding_and_format_gives_the_same_samples(
-    output: Path,
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    encoding: str,
+    output: Path, run_cli: Cli, tiny: Options, tmp_path: Path, encoding: str
 ) -> None:
     """How a label is stored is of no concern to whoever trains on it."""
     made = ("--copies", 3, "--shards", 4, "--soft-encoding", encoding, "--cache", output / ".hsmix" / "cache")

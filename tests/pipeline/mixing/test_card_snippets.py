@@ -9,15 +9,15 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+
+from tests.fixture_types import Cli, Maker, Options
 
 COLOURS = ("rgb", "grey")
 FORMS = ("npy", "pair", "png")
@@ -118,12 +118,7 @@ class Loaded:
 
 
 @pytest.fixture(scope="module")
-def loaded(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Loaded:
+def loaded(make_source: Maker, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     """Make the datasets and run everything over them, offline."""
     folder = tmp_path_factory.mktemp("snippets")
     outputs = {}

@@ -7,21 +7,19 @@ import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
+from tests.fixture_types import Cli, Maker, Options
 from tests.written import members_of
 
 Array = npt.NDArray[Any]
-Cli = Callable[..., click.testing.Result]
 
 FORMS = ("npz", "npy", "pair", "png")
 RANKS, WORKERS = 2, 3
@@ -30,7 +28,7 @@ C, H, W = 3, 48, 64
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source in which the right edge of each mask is ignored."""
     folder = make_source(tmp_path_factory.mktemp("training") / "source", train=6, val=7, test=1)
     for path in (folder / "masks").iterdir():
@@ -41,7 +39,7 @@ def source(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def outputs(source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def outputs(source: Path, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A dataset in each form of soft labels, of all formats, for 2 ranks of 3 workers; one cache serves all."""
     folder = tmp_path_factory.mktemp("forms")
     for form in FORMS:
@@ -177,7 +175,7 @@ def test_verify_names_what_was_done_to_the_files(
 
 
 def test_a_lost_file_of_a_folder_is_made_again(
-    source: Path, outputs: dict[str, Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    source: Path, outputs: dict[str, Path], run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """A shard counts only while all of its files are as they were written."""
     root = tmp_path / "copy"
@@ -212,7 +210,7 @@ def test_training_shards_are_equal_and_shared_out_evenly(outputs: dict[str, Path
 
 
 def test_shards_that_no_such_number_of_readers_can_share_are_refused(
-    source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     result = run_cli("run", source, tmp_path / "o", *tiny, "--shards", 8, "--ranks", 2, "--workers-per-rank", 3)
 
@@ -223,7 +221,7 @@ def test_shards_that_no_such_number_of_readers_can_share_are_refused(
 
 
 def test_pairs_of_overlapping_channels_are_refused_before_any_work(
-    source: Path, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     result = run_cli(
         *("run", source, tmp_path / "o", *tiny, "--ignore", 77, "--soft-encoding", "pair"),
@@ -240,7 +238,7 @@ def test_pairs_of_overlapping_channels_are_refused_before_any_work(
 
 @pytest.mark.parametrize("form", ["npz", "npy", "png"])
 def test_overlapping_channels_keep_their_shares(
-    source: Path, form: str, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    source: Path, form: str, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """Ignored pixels are 0 in all channels, which the mask tells from background."""
     made = run_cli(

@@ -11,8 +11,9 @@ import pytest
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.exports.export import export_output
 from hsmix_gen.pipeline.readers.paths.folder_walk import walk
+from tests.fixture_types import Cli, Inspect, Maker, Options
 from tests.pipeline.jobs.twins import picture_twins, volume_twins
-from tests.pipeline.jobs.twins.twin import AnyTwin, Cli, Inspect
+from tests.pipeline.jobs.twins.twin import AnyTwin
 
 WRITERS: dict[str, Callable[[Path], AnyTwin]] = {**picture_twins.WRITERS, **volume_twins.WRITERS}
 FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder")
@@ -89,7 +90,7 @@ def test_samples_may_be_read_where_they_are_asked_for(written: Path) -> None:
 
 
 def test_the_same_command_finishes_an_output_inside_its_source(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], shard_digests: Any, tmp_path: Path
+    make_source: Maker, run_cli: Cli, tiny: Options, shard_digests: Any, tmp_path: Path
 ) -> None:
     source = make_source(tmp_path / "source")
 

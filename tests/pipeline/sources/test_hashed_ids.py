@@ -3,10 +3,8 @@
 import csv
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
-import click.testing
 import pytest
 from PIL import Image as Pillow
 
@@ -14,8 +12,8 @@ from hsmix_gen.pipeline.sources.hashed_ids import hash_of, hidden_items, hidden_
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.records import Refusal, SourceItem, picture
+from tests.fixture_types import Cli, Maker, Options
 
-Cli = Callable[..., click.testing.Result]
 ITEM = SourceItem("Doe-1", picture("/data/Doe/1.png"), picture("/data/Doe/1_mask.png"), "Doe", "train")
 
 
@@ -67,7 +65,7 @@ def test_a_key_is_read_and_an_empty_one_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def named(make_source: Callable[..., Path], tmp_path: Path) -> Path:
+def named(make_source: Maker, tmp_path: Path) -> Path:
     """A source whose files carry the name of a patient; one image is torn, one has no mask."""
     source = make_source(tmp_path / "source", splits=False)
     for path in sorted(source.rglob("case_*.png")):
@@ -78,7 +76,7 @@ def named(make_source: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_no_name_is_in_the_dataset_and_the_map_undoes_the_hashes(
-    named: Path, tmp_path: Path, run_cli: Cli, tiny: tuple[str, ...]
+    named: Path, tmp_path: Path, run_cli: Cli, tiny: Options
 ) -> None:
     output, id_map, cache = tmp_path / "output", tmp_path / "map.csv", tmp_path / "cache"
     options = ("--ids", "hashed", "--id-map", id_map, "--cache", cache, "--copies", 2, "--split", "0.5/0.25/0.25")

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.verification.verify import verify_output
+from tests.fixture_types import Cli
 from tests.pipeline.verification.damages import (
     COPIES,
     FOUND,
@@ -30,8 +30,6 @@ from tests.pipeline.verification.damages import (
     rewrite_table,
 )
 from tests.written import flip
-
-Cli = Callable[..., click.testing.Result]
 
 DEPTHS = ("names", "checksums", "samples")
 FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder")

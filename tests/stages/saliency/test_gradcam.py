@@ -115,11 +115,7 @@ def correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float
 
 
 def maps_of(
-    network: nn.Module,
-    images: npt.NDArray[Any],
-    masks: Masks | None = None,
-    layer: str = "upcat_1",
-    **options: Any,
+    network: nn.Module, images: npt.NDArray[Any], masks: Masks | None = None, layer: str = "upcat_1", **options: Any
 ) -> npt.NDArray[np.float32]:
     return GradCamSaliency(network, layer, CamOptions(**options)).maps(images, masks).maps
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.fixture_types import Options
 from tests.pipeline.cli.commands.finished import COPIES, Made
 
 
 @pytest.fixture(scope="session")
-def job(tiny: tuple[str, ...]) -> tuple[str, ...]:
+def job(tiny: Options) -> tuple[str, ...]:
     """Options of the finished dataset."""
     return (*tiny, "--copies", str(COPIES), "--shards", "3", "--format", "webdataset", "--format", "parquet")
 

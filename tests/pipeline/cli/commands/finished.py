@@ -1,12 +1,10 @@
 """A finished dataset on which commands are tried, and the line in which they tell a problem."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click.testing
 
-Cli = Callable[..., click.testing.Result]
 Snapshot = dict[str, tuple[str, int]]
 TRAIN, COPIES = 6, 2
 SAMPLES = TRAIN * COPIES + 2

@@ -4,14 +4,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.pipeline.cli.commands.finished import SAMPLES, TRAIN, Cli, Made, error_of
+from tests.fixture_types import Cli, Command, Options
+from tests.pipeline.cli.commands.finished import SAMPLES, TRAIN, Made, error_of
 
 COMMANDS = ("run", "prepare", "generate", "inspect", "preview", "verify", "replay", "demo", "presets", "doctor")
 HEAVY = ("torch", "ray", "zarr", "pyarrow", "skimage", "monai", "numpy")
@@ -104,9 +104,7 @@ def test_wrong_usage_is_status_2(run_cli: Cli, arguments: tuple[str, ...]) -> No
     assert "Error:" in result.stderr
 
 
-def test_installed_command_passes_status_and_streams_on(
-    run_command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_installed_command_passes_status_and_streams_on(run_command: Command, tmp_path: Path) -> None:
     """What tests call in this process is what the command does in its own."""
     missing = run_command("verify", tmp_path / "nowhere")
     wrong = run_command("verify")
@@ -204,9 +202,7 @@ def test_promised_options_of_run_are_there(helps: dict[str, Any], option: str) -
 # Streams
 
 
-def test_results_go_to_stdout_and_progress_to_stderr(
-    made: Made, run_cli: Cli, job: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_results_go_to_stdout_and_progress_to_stderr(made: Made, run_cli: Cli, job: Options, tmp_path: Path) -> None:
     """Output can be piped while progress is watched."""
     result = run_cli("run", made.source, tmp_path / "output", *job)
 

@@ -1,7 +1,6 @@
 """What commands tell, what they write and what they leave alone; `verify` and resuming have modules of their own."""
 
 import json
-import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-from tests.pipeline.cli.commands.finished import COPIES, SAMPLES, TRAIN, Cli, Made, Snapshot, error_of
+from tests.fixture_types import Cli, Command, Digests, Options
+from tests.pipeline.cli.commands.finished import COPIES, SAMPLES, TRAIN, Made, Snapshot, error_of
 
 PANELS = 7
 
@@ -60,7 +60,7 @@ def test_inspect_tells_people_the_same_and_does_no_work(
 
 
 def test_dry_run_writes_nothing_and_tells_what_the_run_then_writes(
-    made: Made, run_cli: Cli, job: tuple[str, ...], snapshot: Callable[[Path], Snapshot], tmp_path: Path
+    made: Made, run_cli: Cli, job: Options, snapshot: Callable[[Path], Snapshot], tmp_path: Path
 ) -> None:
     """Samples, shards and images come from the very plan of the run."""
     before = snapshot(made.source)
@@ -77,7 +77,7 @@ def test_dry_run_writes_nothing_and_tells_what_the_run_then_writes(
 
 
 def test_dry_run_leaves_a_finished_dataset_alone(
-    copied: Made, run_cli: Cli, job: tuple[str, ...], snapshot: Callable[[Path], Snapshot]
+    copied: Made, run_cli: Cli, job: Options, snapshot: Callable[[Path], Snapshot]
 ) -> None:
     """Asking what --fresh would cost must not do it."""
     before = snapshot(copied.output)
@@ -93,11 +93,7 @@ def test_dry_run_leaves_a_finished_dataset_alone(
 
 
 def test_prepare_and_generate_give_the_bytes_of_run(
-    made: Made,
-    run_cli: Cli,
-    tiny: tuple[str, ...],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
+    made: Made, run_cli: Cli, tiny: Options, shard_digests: Digests, tmp_path: Path
 ) -> None:
     """The GPU half on one machine, the CPU half on another, the same dataset."""
     prepared = run_cli("prepare", made.source, "--cache", tmp_path / "cache", *tiny)
@@ -242,7 +238,7 @@ def test_unknown_preset_is_refused_with_the_nearest(run_cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_doctor_tells_a_line_for_each_part(run_command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_doctor_tells_a_line_for_each_part(run_command: Command) -> None:
     """Every part is tried for real; the exit status is that of the worst line."""
     done = run_command("doctor")
 
@@ -256,7 +252,7 @@ def test_doctor_tells_a_line_for_each_part(run_command: Callable[..., subprocess
 
 @pytest.mark.slow
 def test_demo_makes_a_sound_dataset_with_snippet_and_preview(
-    run_cli: Cli, run_command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    run_cli: Cli, run_command: Command, tmp_path: Path
 ) -> None:
     """The first thing that anybody calls."""
     done = run_command("demo", "demo-output", cwd=tmp_path)

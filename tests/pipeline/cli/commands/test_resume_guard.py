@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.pipeline.cli.commands.finished import Cli, Made, Snapshot, error_of
+from tests.fixture_types import Cli, Options
+from tests.pipeline.cli.commands.finished import Made, Snapshot, error_of
 
 
 def change_a_pixel(source: Path) -> None:
@@ -54,7 +55,7 @@ CHANGES: tuple[tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ..
 def test_changed_input_or_option_is_refused_with_the_difference(
     copied: Made,
     run_cli: Cli,
-    job: tuple[str, ...],
+    job: Options,
     snapshot: Callable[[Path], Snapshot],
     change: Callable[[Path], None],
     options: tuple[str, ...],
@@ -71,7 +72,7 @@ def test_changed_input_or_option_is_refused_with_the_difference(
 
 
 def test_changed_source_of_a_shared_cache_is_refused_with_a_way_out_that_works(
-    copied: Made, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """A cache outside the output belongs to its sources; --fresh is offered only where it helps."""
     cache = tmp_path / "cache"
@@ -89,7 +90,7 @@ def test_changed_source_of_a_shared_cache_is_refused_with_a_way_out_that_works(
 
 
 def test_folder_with_other_files_is_refused_and_left_alone(
-    made: Made, run_cli: Cli, job: tuple[str, ...], tmp_path: Path
+    made: Made, run_cli: Cli, job: Options, tmp_path: Path
 ) -> None:
     """A slip of the tab key must not bury a thesis under shards, nor --fresh remove it."""
     (tmp_path / "thesis.tex").write_text("x")
@@ -99,7 +100,7 @@ def test_folder_with_other_files_is_refused_and_left_alone(
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cli, job: tuple[str, ...]) -> None:
+def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cli, job: Options) -> None:
     """Sources and options may be others then; notes that somebody put beside the dataset stay."""
     change_a_pixel(copied.source)
     (copied.output / "notes.txt").write_text("mine")
@@ -115,7 +116,7 @@ def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cl
 
 @pytest.mark.parametrize("kind", ["a file", "below a file"])
 def test_output_that_cannot_be_a_folder_is_refused(
-    made: Made, run_cli: Cli, job: tuple[str, ...], tmp_path: Path, kind: str
+    made: Made, run_cli: Cli, job: Options, tmp_path: Path, kind: str
 ) -> None:
     """Found before any work is done."""
     (tmp_path / "file").write_text("x")

@@ -1,13 +1,13 @@
 """A finished dataset that is run again with other options or sources, and what of it is looked at."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click.testing
 import pyarrow.parquet as pq
 
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli
+
 Row = dict[str, Any]
 OPTIONS = ("--format", "webdataset", "--format", "parquet", "--shards", 3)
 

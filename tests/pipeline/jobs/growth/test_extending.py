@@ -11,7 +11,8 @@ import zarr
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.output_folder import fold_outputs
-from tests.pipeline.jobs.growth.growing import OPTIONS, Cli, GrowingDataset, Row, rows_of, shards_of
+from tests.fixture_types import Cli, Maker, Options
+from tests.pipeline.jobs.growth.growing import OPTIONS, GrowingDataset, Row, rows_of, shards_of
 
 
 def images_of(output: Path) -> tuple[Any, Path]:
@@ -42,7 +43,7 @@ def draw() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def dataset(begun: GrowingDataset, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path) -> GrowingDataset:
+def dataset(begun: GrowingDataset, run_cli: Cli, tiny: Options, tmp_path: Path) -> GrowingDataset:
     """A copy of a finished dataset and of its source, to be extended."""
     source = Path(shutil.copytree(begun.source, tmp_path / "source"))
     output = Path(shutil.copytree(begun.output, tmp_path / "output"))
@@ -64,7 +65,7 @@ def test_more_copies_leave_finished_shards_alone(dataset: GrowingDataset, snapsh
 
 
 def test_more_copies_are_those_that_a_fresh_run_gives(
-    dataset: GrowingDataset, begun: GrowingDataset, run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    dataset: GrowingDataset, begun: GrowingDataset, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """Only the shards that they lie in differ."""
     dataset.grown("--copies", 4)
@@ -149,7 +150,7 @@ def test_features_of_known_images_are_taken_over(
 
 
 def test_fitted_network_is_taken_over(
-    dataset: GrowingDataset, make_source: Callable[..., Path], run_cli: Cli, draw: Callable[..., Any], tmp_path: Path
+    dataset: GrowingDataset, make_source: Maker, run_cli: Cli, draw: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Fitted anew to more images it would give other maps, and samples could not be made again."""
     source = make_source(tmp_path / "few", train=4)
@@ -260,7 +261,7 @@ def test_a_copy_of_a_mixed_image_in_a_new_test_split_is_refused(
 
 
 def test_drawn_splits_of_known_groups_are_kept(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], draw: Callable[..., Any], tmp_path: Path
+    make_source: Maker, run_cli: Cli, tiny: Options, draw: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Drawn anew over more images, half of them would change sides; hashed names are known again."""
     source = make_source(tmp_path / "source", train=10, splits=False)
@@ -282,7 +283,7 @@ def test_drawn_splits_of_known_groups_are_kept(
 
 
 def test_folds_grow_without_leaks(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], draw: Callable[..., Any], tmp_path: Path
+    make_source: Maker, run_cli: Cli, tiny: Options, draw: Callable[..., Any], tmp_path: Path
 ) -> None:
     source = make_source(tmp_path / "source", train=7, val=2, test=1)
     dataset = GrowingDataset(source, tmp_path / "output", run_cli, (*tiny, "--folds", 3, "--shards", 2, "--copies", 1))
@@ -306,7 +307,7 @@ def test_folds_grow_without_leaks(
 
 
 def test_what_was_understood_first_is_kept(
-    run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path, shard_digests: Callable[..., Any]
+    run_cli: Cli, tiny: Options, tmp_path: Path, shard_digests: Callable[..., Any]
 ) -> None:
     """Second slices of cases ask for partners of other cases: from the start, or not in this dataset."""
     source, rng = tmp_path / "source", np.random.default_rng(3)
@@ -333,7 +334,7 @@ def test_what_was_understood_first_is_kept(
 
 
 def test_shards_of_an_extension_serve_all_readers(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     options = (*tiny, "--ranks", 2, "--workers-per-rank", 2)
     dataset = GrowingDataset(make_source(tmp_path / "source"), tmp_path / "output", run_cli, options)

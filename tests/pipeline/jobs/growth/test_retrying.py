@@ -10,7 +10,8 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.mixing import make_shard
 from hsmix_gen.pipeline.mixing.make_shard import Made
-from tests.pipeline.jobs.growth.growing import OPTIONS, Cli, GrowingDataset, rows_of, shards_of
+from tests.fixture_types import Cli, Maker, Options
+from tests.pipeline.jobs.growth.growing import OPTIONS, GrowingDataset, rows_of, shards_of
 
 
 def spoil(dataset: GrowingDataset, name: str) -> bytes:
@@ -22,9 +23,7 @@ def spoil(dataset: GrowingDataset, name: str) -> bytes:
 
 
 @pytest.fixture
-def refusing(
-    make_source: Callable[..., Path], run_cli: Cli, tiny: tuple[str, ...], tmp_path: Path
-) -> tuple[GrowingDataset, bytes]:
+def refusing(make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path) -> tuple[GrowingDataset, bytes]:
     """A dataset that refused case_02, and that picture as it should be."""
     dataset = GrowingDataset(
         make_source(tmp_path / "source"), tmp_path / "output", run_cli, (*tiny, *OPTIONS, "--copies", 2)
@@ -82,7 +81,7 @@ def test_what_is_still_damaged_stays_refused(
 
 
 def test_image_that_failed_after_its_scan_is_tried_again(
-    begun: GrowingDataset, run_cli: Cli, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    begun: GrowingDataset, run_cli: Cli, tiny: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Nothing of its file has changed: what failed was this program, or its machine."""
     from hsmix_gen.pipeline.features import layers
@@ -114,8 +113,8 @@ def test_image_that_failed_after_its_scan_is_tried_again(
 
 
 def test_sample_that_failed_is_made_again_in_its_shard(
-    begun: GrowingDataset, run_cli: Cli, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-    shard_digests: Callable[..., Any],
+    begun: GrowingDataset, run_cli: Cli, tiny: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    shard_digests: Callable[..., Any]
 ) -> None:  # fmt: skip
     """The dataset then equals one in which nothing ever failed; other shards are not touched."""
     made_one, victim = make_shard.make_one, "train-case_03-001"

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
+from tests.fixture_types import Cli, Maker, Options
+
 # Id of a bad pair -> stage that refuses it, and what its reason has to tell: what is wrong, and the way out.
 EXPECTED = {
     "bad_cut": ("scan", ("bad_cut.jpg", "truncated", "copy it again")),
@@ -74,12 +76,7 @@ def add_bad_files(source: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def bad(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> BadRun:
+def bad(make_source: Maker, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> BadRun:
     """A complete run over a folder with a bad pair of each kind."""
     folder = tmp_path_factory.mktemp("bad")
     source = make_source(folder / "source", train=6, val=1, test=1)
@@ -144,16 +141,14 @@ def test_good_files_among_bad_ones_give_all_of_their_samples(bad: BadRun) -> Non
             assert np.asarray(Pillow.open(io.BytesIO(member.read()))).std() > 5
 
 
-def test_dataset_with_refusals_is_sound(bad: BadRun, run_cli: Callable[..., click.testing.Result]) -> None:
+def test_dataset_with_refusals_is_sound(bad: BadRun, run_cli: Cli) -> None:
     """What is left passes every check, also being made again."""
     result = run_cli("verify", bad.output, "--replay", 3)
 
     assert result.exit_code == 0, result.stdout
 
 
-def test_inspect_tells_the_same_problems_before_any_work(
-    bad: BadRun, run_cli: Callable[..., click.testing.Result]
-) -> None:
+def test_inspect_tells_the_same_problems_before_any_work(bad: BadRun, run_cli: Cli) -> None:
     """Every file is decoded once before any work begins."""
     result = run_cli("inspect", bad.source, "--size", 48, 64, "--json")
 
@@ -163,7 +158,7 @@ def test_inspect_tells_the_same_problems_before_any_work(
 
 @pytest.mark.parametrize(("limit", "status"), [(2, 1), (len(EXPECTED) - 1, 1), (len(EXPECTED), 0)])
 def test_more_refusals_than_tolerated_are_an_exit_status(
-    bad: BadRun, run_cli: Callable[..., click.testing.Result], tiny: tuple[str, ...], limit: int, status: int
+    bad: BadRun, run_cli: Cli, tiny: Options, limit: int, status: int
 ) -> None:
     """A job in a pipeline has to stop where half of its data is broken; the number is the user's."""
     result = run_cli("run", bad.source, bad.output, *tiny, "--copies", 2, "--max-errors", limit)
@@ -238,12 +233,7 @@ def check_refused_in_one_line(result: click.testing.Result, output: Path, told: 
 
 @pytest.mark.parametrize(("spoil", "told"), UNUSABLE, ids=[spoil.__name__ for spoil, _ in UNUSABLE])
 def test_unusable_source_is_refused_in_one_line(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    spoil: Callable[[Path], None],
-    told: str,
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path, spoil: Callable[[Path], None], told: str
 ) -> None:
     """The line names the folder, the rule and the way out; nothing that looks finished is left."""
     source = make_source(tmp_path / "source")
@@ -255,10 +245,7 @@ def test_unusable_source_is_refused_in_one_line(
 
 
 def test_group_torn_between_splits_is_refused_in_one_line(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path: Path,
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """Two images of one patient, one trained on and one tested on, make results look better than they are."""
     source = make_source(tmp_path / "source")
@@ -269,9 +256,7 @@ def test_group_torn_between_splits_is_refused_in_one_line(
     assert "--group-by" in result.stderr
 
 
-def test_drawn_split_keeps_groups_together(
-    make_source: Callable[..., Path], run_cli: Callable[..., click.testing.Result], tmp_path: Path
-) -> None:
+def test_drawn_split_keeps_groups_together(make_source: Maker, run_cli: Cli, tmp_path: Path) -> None:
     """Without lists the split is drawn over groups: ten images of five patients."""
     source = make_source(tmp_path / "source", train=10, val=0, test=0, splits=False)
     for kind in ("images", "masks"):
@@ -286,12 +271,7 @@ def test_drawn_split_keeps_groups_together(
     assert found["splits"] == {"train": 6, "val": 2, "test": 2}
 
 
-def test_listed_ids_without_a_pair_are_told(
-    make_source: Callable[..., Path],
-    run_cli: Callable[..., click.testing.Result],
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-) -> None:
+def test_listed_ids_without_a_pair_are_told(make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path) -> None:
     """A list that names more than there is may be meant so, but not silently."""
     source = make_source(tmp_path / "source")
     with (source / "splits" / "train.txt").open("a") as lists:

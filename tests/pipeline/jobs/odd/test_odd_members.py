@@ -27,6 +27,7 @@ from PIL import Image as Pillow
 from pydicom import dcmread
 
 from tests import written
+from tests.fixture_types import Cli, Options
 from tests.pipeline.jobs.twins.volume_twins import (
     draw_labels,
     draw_voxels,
@@ -316,10 +317,7 @@ class Whole:
 
 @pytest.fixture(scope="module", params=KINDS, ids=[kind.write.__name__ for kind in KINDS])
 def whole(
-    request: pytest.FixtureRequest,
-    run_cli: Callable[..., click.testing.Result],
-    quick: tuple[str, ...],
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, run_cli: Cli, quick: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Whole:
     """One kind after the other."""
     folder = tmp_path_factory.mktemp("odd")
@@ -353,7 +351,7 @@ def test_all_others_are_used(whole: Whole) -> None:
     assert not (whole.folder / "source" / "unpickled").exists()
 
 
-def test_what_is_left_is_a_sound_dataset(whole: Whole, run_cli: Callable[..., click.testing.Result]) -> None:
+def test_what_is_left_is_a_sound_dataset(whole: Whole, run_cli: Cli) -> None:
     """It passes every check, also being made again."""
     result = run_cli("verify", whole.output, "--replay", 3)
 

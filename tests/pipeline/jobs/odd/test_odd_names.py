@@ -29,7 +29,7 @@ from hsmix_gen.pipeline.sources.discovery import Discovery, discover
 from hsmix_gen.pipeline.sources.scan import ScanOptions, scan
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import ScanResult
-from tests.pipeline.jobs.twins.twin import Cli
+from tests.fixture_types import Cli, Options
 
 nib: Any = nibabel  # its functions bear no types
 Array = npt.NDArray[Any]
@@ -117,7 +117,7 @@ def inspected(run_cli: Cli, source: Path) -> dict[str, Any]:
     return told
 
 
-def test_run_over_all_odd_names_is_complete(run_cli: Cli, tiny: tuple[str, ...], source: Path, tmp_path: Path) -> None:
+def test_run_over_all_odd_names_is_complete(run_cli: Cli, tiny: Options, source: Path, tmp_path: Path) -> None:
     """Names are the business of those who gave them: tables, lists and messages take each, of damaged files as well."""
     for name in NAMES.values():
         add_pair(source, name)
@@ -178,7 +178,7 @@ def test_names_that_differ_in_capitals_alone_are_never_mixed_up(run_cli: Cli, so
     assert all("rename" in problem["reason"] for problem in told["problems"])
 
 
-def test_name_that_is_no_text_is_refused(run_cli: Cli, tiny: tuple[str, ...], source: Path, tmp_path: Path) -> None:
+def test_name_that_is_no_text_is_refused(run_cli: Cli, tiny: Options, source: Path, tmp_path: Path) -> None:
     """Bytes of another encoding can stand in no table: both sides are told, and the rest is made."""
     add_pair(source, os.fsdecode(b"L\xe4sion"))
 

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pytest
 
+from tests.fixture_types import Cli
 from tests.written import contents
-
-Cli = Callable[..., click.testing.Result]
 
 
 @pytest.fixture(scope="module")

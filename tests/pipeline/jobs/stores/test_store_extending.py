@@ -1,7 +1,6 @@
 """A dataset in a store grows as one on a disk does: the same bytes, and finished shards are not sent again."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,18 @@ import click.testing
 import pytest
 from PIL import Image as Pillow
 
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli, Digests, Maker, Options
+
 BEFORE, AFTER = ("--copies", "1"), ("--copies", "2", "--extend")
 
 
 @pytest.fixture(scope="module")
-def options(tiny: tuple[str, ...]) -> tuple[str, ...]:
+def options(tiny: Options) -> tuple[str, ...]:
     return (*tiny, "--shards", "3", "--format", "webdataset", "--format", "parquet")
 
 
 @pytest.fixture(scope="module")
-def photos(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_source(tmp_path_factory.mktemp("source") / "photos")
 
 
@@ -41,7 +41,7 @@ def expected(
     more_photos: Path,
     options: tuple[str, ...],
     run_cli: Cli,
-    shard_digests: Callable[[Path], dict[str, str]],
+    shard_digests: Digests,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
     """Checksums of shards and manifest of a dataset that was begun and extended on a disk."""

@@ -13,17 +13,16 @@ import pytest
 
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.files.tables import read_sources
-
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli, Digests, Maker, Options
 
 
 @pytest.fixture(scope="module")
-def options(tiny: tuple[str, ...]) -> tuple[str, ...]:
+def options(tiny: Options) -> tuple[str, ...]:
     return (*tiny, "--copies", "2", "--shards", "4", "--format", "webdataset", "--format", "parquet")
 
 
 @pytest.fixture(scope="module")
-def photos(make_source: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_source(tmp_path_factory.mktemp("source") / "photos")
 
 
@@ -32,7 +31,7 @@ def expected(
     photos: Path,
     options: tuple[str, ...],
     run_cli: Cli,
-    shard_digests: Callable[[Path], dict[str, str]],
+    shard_digests: Digests,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
     """Checksums of shards and manifest of a run on a disk."""
@@ -166,7 +165,7 @@ def test_a_killed_job_leaves_no_part_of_a_shard_and_goes_on_from_there(
 @pytest.mark.slow
 def test_a_local_output_may_have_its_cache_in_a_store(
     store: Any, photos: Path, tmp_path: Path, expected: dict[str, str], options: tuple[str, ...], run_cli: Cli,
-    shard_digests: Any,
+    shard_digests: Any
 ) -> None:  # fmt: skip
     result = run_cli("run", photos, tmp_path / "out", "--cache", f"{store.address}/features", *options)
 

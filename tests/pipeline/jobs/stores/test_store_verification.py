@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pytest
 
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import location
+from tests.fixture_types import Cli
 
-Cli = Callable[..., click.testing.Result]
 DEPTHS = ("names", "checksums", "samples")
 FORMATS = ("--format", "webdataset", "--format", "parquet", "--format", "folder")
 

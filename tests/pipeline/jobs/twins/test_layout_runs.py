@@ -4,13 +4,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixture_types import Cli, Inspect, Options
 from tests.pipeline.jobs.twins.picture_twins import SIZE, WRITERS, PictureTwin
-from tests.pipeline.jobs.twins.twin import Cli, Inspect, Made, Read, assert_sound, innermost_of, run_twin, soft_of
+from tests.pipeline.jobs.twins.twin import Made, Read, assert_sound, innermost_of, run_twin, soft_of
 
 
 @pytest.fixture(scope="module", params=list(WRITERS))
 def made(
-    request: pytest.FixtureRequest, run_cli: Cli, quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, run_cli: Cli, quick: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Made[PictureTwin]:
     """The dataset of each twin, in both formats."""
     return run_twin(WRITERS[request.param], tmp_path_factory.mktemp("twin"), run_cli, "--size", *SIZE, *quick)

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixture_types import Cli, Inspect, Options
 from tests.pipeline.jobs.twins.picture_twins import SIZE, Picture, write_channels, write_slides, write_webdataset
-from tests.pipeline.jobs.twins.twin import UNMIXED, Cli, Inspect, Read
+from tests.pipeline.jobs.twins.twin import UNMIXED, Read
 
 Slides = tuple[Path, dict[str, Picture], dict[str, Picture]]
 
@@ -22,7 +23,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Slides:
 
 
 def test_tiles_without_overlap_are_the_whole_image_again(
-    slides: Slides, run_cli: Cli, quick: tuple[str, ...], read_samples: Read, tmp_path: Path
+    slides: Slides, run_cli: Cli, quick: Options, read_samples: Read, tmp_path: Path
 ) -> None:
     """18 x 25 divides 36 x 50, so that the tiles of a slide are its image and mask, each pixel once."""
     source, images, masks = slides
@@ -39,9 +40,7 @@ def test_tiles_without_overlap_are_the_whole_image_again(
         assert np.array_equal(whole[name], np.dstack([image, masks[name]])), name
 
 
-def test_partners_of_tiles_are_of_another_patient(
-    slides: Slides, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_partners_of_tiles_are_of_another_patient(slides: Slides, run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     """Two slides are of one patient: neither their own tiles nor those of the other are mixed."""
     options = ("--tiles", 18, 25, "--size", 18, 25, "--copies", 4, "--control", "hard-only")
 
@@ -54,15 +53,13 @@ def test_partners_of_tiles_are_of_another_patient(
     assert [row["key"] for row in mixed if row["group_a"] == row["group_b"]] == []
 
 
-def samples_with(
-    fit: str, size: tuple[int, int], slides: Slides, run_cli: Cli, quick: tuple[str, ...], output: Path
-) -> None:
+def samples_with(fit: str, size: tuple[int, int], slides: Slides, run_cli: Cli, quick: Options, output: Path) -> None:
     result = run_cli("run", slides[0], output, "--fit", fit, "--size", *size, *quick, *UNMIXED)
     assert result.exit_code == 0, result.stderr
 
 
 def test_pad_puts_the_whole_image_into_the_middle(
-    slides: Slides, run_cli: Cli, quick: tuple[str, ...], read_samples: Read, tmp_path: Path
+    slides: Slides, run_cli: Cli, quick: Options, read_samples: Read, tmp_path: Path
 ) -> None:
     """36 x 50 in 50 x 50: 7 rows of background above and below, nothing scaled."""
     samples_with("pad", (50, 50), slides, run_cli, quick, tmp_path)
@@ -74,7 +71,7 @@ def test_pad_puts_the_whole_image_into_the_middle(
 
 
 def test_crop_takes_the_middle_and_pads_what_is_too_small(
-    slides: Slides, run_cli: Cli, quick: tuple[str, ...], read_samples: Read, tmp_path: Path
+    slides: Slides, run_cli: Cli, quick: Options, read_samples: Read, tmp_path: Path
 ) -> None:
     """36 x 50 to 40 x 30: 10 columns less on either side, 2 rows more above and below."""
     samples_with("crop", (40, 30), slides, run_cli, quick, tmp_path)
@@ -87,12 +84,7 @@ def test_crop_takes_the_middle_and_pads_what_is_too_small(
 
 @pytest.mark.parametrize("form", ["webdataset", "parquet"])
 def test_our_own_output_is_a_source_again(
-    form: str,
-    run_cli: Cli,
-    quick: tuple[str, ...],
-    inspected: Inspect,
-    read_samples: Read,
-    tmp_path: Path,
+    form: str, run_cli: Cli, quick: Options, inspected: Inspect, read_samples: Read, tmp_path: Path
 ) -> None:
     """Each sample of the first dataset is an image of the second, in the split it had, unchanged."""
     (tmp_path / "source").mkdir()
@@ -115,9 +107,7 @@ def test_our_own_output_is_a_source_again(
         assert again[key].provenance["split"] == sample.provenance["split"]
 
 
-def test_the_folder_around_our_own_output_leads_to_its_samples(
-    run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_the_folder_around_our_own_output_leads_to_its_samples(run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     write_webdataset(tmp_path / "source")
     output = tmp_path / "output"
@@ -129,7 +119,7 @@ def test_the_folder_around_our_own_output_leads_to_its_samples(
     assert f"give {output / 'webdataset'} to read its samples" in result.stderr
 
 
-def test_overlapping_channels_go_through_grad_cam(run_cli: Cli, quick: tuple[str, ...], tmp_path: Path) -> None:
+def test_overlapping_channels_go_through_grad_cam(run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     """The network is fitted on ids collapsed from the channels."""
     (tmp_path / "source").mkdir()
     twin = write_channels(tmp_path / "source")

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.jobs.twins.twin import UNMIXED, Cli, Numbers, Read
+from tests.fixture_types import Cli, Options
+from tests.pipeline.jobs.twins.twin import UNMIXED, Numbers, Read
 from tests.pipeline.jobs.twins.volume_twins import (
     SIZE,
     SPACING,
@@ -42,7 +43,7 @@ def nnunet(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.fixture
-def run_unmixed(run_cli: Cli, quick: tuple[str, ...], read_samples: Read, tmp_path: Path) -> Callable[..., Planes]:
+def run_unmixed(run_cli: Cli, quick: Options, read_samples: Read, tmp_path: Path) -> Callable[..., Planes]:
     """Run without mixing or turning and return the stored samples by the id of their source."""
 
     def run(source: Path, *options: object, size: tuple[int, ...] = SIZE) -> dict[str, Any]:
@@ -126,9 +127,7 @@ def test_coronal_slices_have_the_head_above_and_the_left_on_the_right(
         assert samples[name].provenance["spacing_a"] == [SPACING[2], SPACING[1]]
 
 
-def test_any_partners_may_be_of_the_same_patient(
-    brats: Source, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_any_partners_may_be_of_the_same_patient(brats: Source, run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     options = ("--partners", "any", "--control", "hard-only", "--limit", 1, "--split", "1/0/0")
 
     result = run_cli("run", brats[0], tmp_path, *quick, "--size", *SIZE, *options)
@@ -138,9 +137,7 @@ def test_any_partners_may_be_of_the_same_patient(
     assert {(row["mode"], row["group_a"] == row["group_b"]) for row in rows} == {("hard", True)}
 
 
-def test_one_patient_alone_is_refused_in_one_line(
-    brats: Source, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_one_patient_alone_is_refused_in_one_line(brats: Source, run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     result = run_cli("run", brats[0], tmp_path, *quick, "--size", *SIZE, "--limit", 1, "--split", "1/0/0")
 
     assert result.exit_code == 1
@@ -151,7 +148,7 @@ def test_one_patient_alone_is_refused_in_one_line(
 
 @pytest.mark.parametrize("name", ["synapse", "arrays-npz"])
 def test_partners_of_slices_in_files_of_their_own_are_of_another_patient(
-    name: str, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
+    name: str, run_cli: Cli, quick: Options, tmp_path: Path
 ) -> None:
     """Without the volumes for testing, TransUNet's slices are as near copies as with them."""
     (tmp_path / "source").mkdir()
@@ -187,7 +184,7 @@ def test_regions_may_be_read_as_classes_that_exclude_each_other(
 
 
 def test_a_run_of_which_no_image_can_be_used_tells_the_first_reason(
-    brats: Source, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
+    brats: Source, run_cli: Cli, quick: Options, tmp_path: Path
 ) -> None:
     """There is no refused.csv yet that could be looked into."""
     result = run_cli("run", brats[0], tmp_path, *quick, "--size", *SIZE, "--mask-values", "0=0,1=1")
@@ -197,9 +194,7 @@ def test_a_run_of_which_no_image_can_be_used_tells_the_first_reason(
     assert "values 2 that are no class, expected 0, 1" in result.stderr
 
 
-def test_folds_of_volumes_have_patients_apart(
-    nnunet: Source, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_folds_of_volumes_have_patients_apart(nnunet: Source, run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     """Every patient is validated on once; partners are of the training side and of another patient."""
     result = run_cli("run", nnunet[0], tmp_path, *quick, "--size", *SIZE, "--folds", 2, "--split", "1/0/0")
 
@@ -218,7 +213,7 @@ def test_folds_of_volumes_have_patients_apart(
 
 @pytest.mark.parametrize("layout", ["brats", "nnunet"])
 def test_two_and_four_channels_go_through_grad_cam(
-    layout: str, request: pytest.FixtureRequest, run_cli: Cli, quick: tuple[str, ...], tmp_path: Path
+    layout: str, request: pytest.FixtureRequest, run_cli: Cli, quick: Options, tmp_path: Path
 ) -> None:
     """The network that is fitted has as many inputs; the labels of the second are regions."""
     source = request.getfixturevalue(layout)[0]

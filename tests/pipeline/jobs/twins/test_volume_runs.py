@@ -5,23 +5,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-from tests.pipeline.jobs.twins.twin import (
-    Cli,
-    Inspect,
-    Made,
-    Numbers,
-    Read,
-    assert_sound,
-    innermost_of,
-    run_twin,
-    soft_of,
-)
+from tests.fixture_types import Cli, Inspect, Options
+from tests.pipeline.jobs.twins.twin import Made, Numbers, Read, assert_sound, innermost_of, run_twin, soft_of
 from tests.pipeline.jobs.twins.volume_twins import SIZE, SPACING, WRITERS, VolumeTwin
 
 
 @pytest.fixture(scope="module", params=list(WRITERS))
 def made(
-    request: pytest.FixtureRequest, run_cli: Cli, quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, run_cli: Cli, quick: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> Made[VolumeTwin]:
     """The dataset of each twin, in both formats."""
     return run_twin(WRITERS[request.param], tmp_path_factory.mktemp("twin"), run_cli, "--size", *SIZE, *quick)

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import click.testing
 import numpy as np
 import numpy.typing as npt
 
-Cli = Callable[..., click.testing.Result]
+from tests.fixture_types import Cli
+
 Numbers = npt.NDArray[Any]
 Read = Callable[[Path], dict[str, Any]]
-Inspect = Callable[..., dict[str, Any]]
 HALF = ("--split", "0.5/0.25/0.25")
 UNMIXED = ("--control", "none", "-o", "mix.geometry=none")
 
