@@ -49,22 +49,55 @@ def rows(mask: npt.NDArray[np.uint8]) -> list[str]:
     return ["".join(".#"[value] for value in row) for row in mask]
 
 
-def test_x_is_the_column_and_y_the_row(tmp_path: Path) -> None:
-    assert rows(mask_of(write(tmp_path, layer_text(region_text(BOX))))) == [
-        ".....",
-        ".....",
-        ".###.",
-        ".###.",
-        ".....",
-        ".....",
-    ]
+def box(left: float, top: float, right: float, bottom: float) -> Outline:
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def test_a_region_has_as_many_pixels_as_its_outline_has_area(tmp_path: Path) -> None:
+HOLE = 'NegativeROA="1"'
+CORNER = region_text(box(0, 0, 1, 1))
+NOTHING = "....."
+
+
+@pytest.mark.parametrize(
+    ("layers", "drawn"),
+    [
+        pytest.param([[region_text(BOX)]], [NOTHING, NOTHING, ".###.", ".###."], id="x is the column, y the row"),
+        # Rounded to whole pixels, column 1 would belong to it.
+        pytest.param([[region_text(box(1.2, 1.9, 3.4, 3.2))]], [NOTHING, NOTHING, "..##.", "..##."], id="no rounding"),
+        pytest.param(
+            [[region_text(box(-3.5, -2, 2, 3)), region_text(box(3, 5, 90, 80))]],
+            ["##...", "##...", "##...", NOTHING, NOTHING, "...##"],
+            id="what leaves the image is cut off",
+        ),
+        pytest.param([[region_text([(-9, -9), (-4, -9), (-4, -3)])]], [], id="beside the image"),
+        # An even-odd rule over all regions would punch a hole where two nuclei overlap.
+        pytest.param(
+            [[region_text(BOX), region_text(box(3, 1, 5, 3))]], [NOTHING, "...##", ".####", ".###."], id="union"
+        ),
+        pytest.param(
+            [[region_text(box(2, 2, 3, 3), HOLE), region_text(BOX)]], [NOTHING, NOTHING, ".#.#.", ".###."], id="hole"
+        ),
+        pytest.param(
+            [[region_text(BOX)], [region_text(box(0, 0, 5, 6), HOLE), CORNER]],
+            [NOTHING, NOTHING, ".###.", ".###."],
+            id="a hole spares other layers",
+        ),
+        pytest.param([[region_text(BOX)], [CORNER]], ["#....", NOTHING, ".###.", ".###."], id="layers are united"),
+        pytest.param([[]], [], id="no regions"),
+    ],
+)
+def test_regions_are_drawn_as_they_are_outlined(tmp_path: Path, layers: list[list[str]], drawn: list[str]) -> None:
+    found = rows(mask_of(write(tmp_path, *(layer_text(*regions) for regions in layers))))
+
+    assert found == drawn + [NOTHING] * (6 - len(drawn))
+
+
+def test_holes_are_not_counted_and_regions_do_not_grow(tmp_path: Path) -> None:
     """With both edges a region of whole pixels would grow by half its outline, 20 x 10 to 21 x 11."""
-    outline = [(3, 5), (23, 5), (23, 15), (3, 15)]
+    path = write(tmp_path, layer_text(region_text(box(3, 5, 23, 15)), region_text(box(30, 1, 31, 2), HOLE)))
 
-    assert mask_of(write(tmp_path, layer_text(region_text(outline))), (40, 30)).sum() == 20 * 10
+    assert mask_of(path, (40, 30)).sum() == 20 * 10
+    assert count_regions(path) == 1
 
 
 def test_neighbours_with_a_common_edge_share_no_pixel_and_leave_no_gap() -> None:
@@ -76,88 +109,12 @@ def test_neighbours_with_a_common_edge_share_no_pixel_and_leave_no_gap() -> None
     assert rows(apart[0] + apart[1])[1:] == ["#####"] * 5
 
 
-def test_vertices_between_pixels_are_not_rounded(tmp_path: Path) -> None:
-    """Rounded to whole pixels, column 1 would belong to it."""
-    outline = [(1.2, 1.9), (3.4, 1.9), (3.4, 3.2), (1.2, 3.2)]
-
-    assert rows(mask_of(write(tmp_path, layer_text(region_text(outline))))) == [
-        ".....",
-        ".....",
-        "..##.",
-        "..##.",
-        ".....",
-        ".....",
-    ]
-
-
-def test_what_leaves_the_image_is_cut_off(tmp_path: Path) -> None:
-    outline = [(-3.5, -2), (2, -2), (2, 3), (-3.5, 3)]
-    beyond = [(3, 5), (90, 5), (90, 80), (3, 80)]
-
-    assert rows(mask_of(write(tmp_path, layer_text(region_text(outline), region_text(beyond))))) == [
-        "##...",
-        "##...",
-        "##...",
-        ".....",
-        ".....",
-        "...##",
-    ]
-
-
-def test_a_region_beside_the_image_draws_nothing(tmp_path: Path) -> None:
-    outline = [(-9, -9), (-4, -9), (-4, -3)]
-
-    assert mask_of(write(tmp_path, layer_text(region_text(outline)))).sum() == 0
-
-
 @pytest.mark.parametrize("outline", [[], [(1, 1)], [(1, 1), (4, 4)], [(2, 2), (2, 2), (2, 2)]])
 def test_a_degenerate_region_draws_nothing_but_counts(tmp_path: Path, outline: Outline) -> None:
     path = write(tmp_path, layer_text(region_text(outline), region_text(BOX)))
 
     assert mask_of(path).sum() == 6
     assert count_regions(path) == 2
-
-
-def test_overlapping_regions_are_their_union(tmp_path: Path) -> None:
-    """An even-odd rule over all regions would punch a hole where two nuclei overlap."""
-    other = [(3, 1), (5, 1), (5, 3), (3, 3)]
-
-    assert rows(mask_of(write(tmp_path, layer_text(region_text(BOX), region_text(other))))) == [
-        ".....",
-        "...##",
-        ".####",
-        ".###.",
-        ".....",
-        ".....",
-    ]
-
-
-def test_a_negative_region_is_a_hole_wherever_it_stands(tmp_path: Path) -> None:
-    hole = region_text([(2, 2), (3, 2), (3, 3), (2, 3)], 'NegativeROA="1"')
-    path = write(tmp_path, layer_text(hole, region_text(BOX)))
-
-    assert rows(mask_of(path))[2:4] == [".#.#.", ".###."]
-    assert count_regions(path) == 1
-
-
-def test_a_hole_spares_other_layers(tmp_path: Path) -> None:
-    hole = region_text([(0, 0), (5, 0), (5, 6), (0, 6)], 'NegativeROA="1"')
-    corner = region_text([(0, 0), (1, 0), (1, 1), (0, 1)])
-
-    mask = mask_of(write(tmp_path, layer_text(region_text(BOX)), layer_text(hole, corner)))
-
-    assert mask.sum() == 6
-    assert mask[2:4, 1:4].all()
-
-
-def test_layers_are_united(tmp_path: Path) -> None:
-    corner = region_text([(0, 0), (1, 0), (1, 1), (0, 1)])
-
-    assert mask_of(write(tmp_path, layer_text(region_text(BOX)), layer_text(corner))).sum() == 7
-
-
-def test_a_file_without_regions_is_an_empty_mask(tmp_path: Path) -> None:
-    assert mask_of(write(tmp_path, layer_text())).tolist() == np.zeros((6, 5), int).tolist()
 
 
 def test_equal_outlines_have_equal_digests(tmp_path: Path) -> None:
@@ -217,7 +174,7 @@ WHOLE = f"<Annotations>{layer_text(region_text(BOX))}</Annotations>".encode()
     ("data", "reason"),
     [
         (b"", "is empty (0 bytes); copy it again"),
-        (WHOLE[:90], "is damaged: "),
+        *((WHOLE[:end], "is damaged: ") for end in range(1, len(WHOLE), 29)),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "is damaged: "),
         (b'<?xml version="1.0" encoding="no-such"?><Annotations/>', "is damaged: "),
         (b'<?xml version="1.0" encoding="ascii"?><Annotations a="\xff"/>', "is damaged: "),
@@ -240,23 +197,10 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, data: bytes, reas
     assert "\n" not in str(caught.value)
 
 
-def test_every_cut_of_a_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.xml"
-
-    for end in range(1, len(WHOLE), 7):
-        path.write_bytes(WHOLE[:end])
-        with pytest.raises(SourceError, match=r"a\.xml is damaged: .*; copy it again$"):
-            read_regions(path)
-
-
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"none\.xml cannot be read \(No such file or directory\); check"):
-        read_regions(tmp_path / "none.xml")
-
-
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"cannot be read \(Is a directory\)"):
-        read_regions(tmp_path)
+@pytest.mark.parametrize(("name", "problem"), [("none.xml", "No such file or directory"), (".", "Is a directory")])
+def test_what_is_no_file_is_told(tmp_path: Path, name: str, problem: str) -> None:
+    with pytest.raises(SourceError, match=rf"cannot be read \({problem}\)"):
+        read_regions(tmp_path / name)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

@@ -53,100 +53,63 @@ def mask_of(folder: Path, *annotations: dict[str, Any], **options: Any) -> list[
     return values
 
 
-def test_a_polygon_is_filled_with_the_class_of_its_category(tmp_path: Path) -> None:
-    assert mask_of(tmp_path, {"category_id": 5, "segmentation": [MIDDLE]}) == [
-        [0, 0, 0, 0, 0, 0],
-        [0, 2, 2, 2, 0, 0],
-        [0, 2, 2, 2, 0, 0],
-        [0, 0, 0, 0, 0, 0],
-    ]
+def of(category: int, *segmentation: Any, **more: Any) -> dict[str, Any]:
+    """Return an annotation of some polygons, or of one thing that is none."""
+    return {"category_id": category, "segmentation": list(segmentation), **more}
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_smaller_objects_stay_on_top_in_any_order(tmp_path: Path, order: int) -> None:
-    both = [{"category_id": 2, "segmentation": [ALL]}, {"category_id": 5, "segmentation": [MIDDLE]}]
-
-    assert mask_of(tmp_path, *both[::order]) == [
-        [1, 1, 1, 1, 1, 1],
-        [1, 2, 2, 2, 1, 1],
-        [1, 2, 2, 2, 1, 1],
-        [1, 1, 1, 1, 1, 1],
-    ]
+EMPTY = "000000 000000 000000 000000"
+CENTRE = "000000 0{0}{0}{0}00 0{0}{0}{0}00 000000"
+FAR = [-1e8, 1, 1e8, 1, 1e8, 3, -1e8, 3]  # pycocotools would walk its outline in fifths of pixels and overflow
 
 
-def test_the_area_is_that_of_the_pixels_not_the_one_stated(tmp_path: Path) -> None:
-    """Exporters state areas of boxes, 0 or nothing."""
-    small = {"category_id": 5, "segmentation": [MIDDLE], "area": 999}
+@pytest.mark.parametrize(
+    ("annotations", "options", "drawn"),
+    [
+        pytest.param([of(5, MIDDLE)], {}, CENTRE.format(2), id="the class of its category"),
+        pytest.param([of(2, ALL), of(5, MIDDLE)], {}, "111111 122211 122211 111111", id="smaller on top"),
+        pytest.param([of(5, MIDDLE), of(2, ALL)], {}, "111111 122211 122211 111111", id="in any order"),
+        # Exporters state areas of boxes, 0 or nothing.
+        pytest.param(
+            [of(5, MIDDLE, area=999), of(2, ALL, area=1)], {}, "111111 122211 122211 111111", id="the area of pixels"
+        ),
+        pytest.param([of(5, MIDDLE), of(2, MIDDLE)], {}, CENTRE.format(1), id="of equal ones the later on top"),
+        pytest.param(
+            [of(2, ALL), of(5, MIDDLE)], {"labels": "multilabel"}, "111111 133311 133311 111111", id="bits add up"
+        ),
+        pytest.param([of(5, MIDDLE)] * 2, {"labels": "multilabel"}, CENTRE.format(2), id="one category, one bit"),
+        pytest.param(
+            [of(2, [0, 0, 1, 0, 1, 1, 0, 1], [4, 2, 6, 2, 6, 3, 4, 3])], {}, "100000 000000 000011 000000",
+            id="several polygons",
+        ),
+        # pycocotools takes four numbers for a box, and by the first polygon for all.
+        *(pytest.param([of(2, degenerate, MIDDLE)], {}, CENTRE.format(1), id=f"{len(degenerate)} numbers beside")
+          for degenerate in ([], [1, 1], [1, 1, 3], [1, 1, 3, 3])),
+        pytest.param([of(2, *MIDDLE)], {}, CENTRE.format(1), id="without the outer list"),
+        pytest.param([of(2, [-3, 2, 2, 2, 2, 90, -3, 90])], {}, "000000 000000 110000 110000", id="clipped"),
+        pytest.param([of(2, FAR)], {}, "000000 111111 111111 000000", id="far beyond the image"),
+        pytest.param(
+            [{"category_id": 5, "iscrowd": 1, "segmentation": {"size": [4, 6], "counts": [4, 8, 12]}}], {},
+            "022000 022000 022000 022000", id="a crowd",
+        ),
+        *(pytest.param([{"category_id": 2, "segmentation": none}], {}, EMPTY, id=f"no area: {none}")
+          for none in ([], None, [[1, 1, 2, 2]], [[9, 9, 12, 9, 12, 12]], [[1, 1, 1, 1, 1, 1]])),
+        pytest.param([], {}, EMPTY, id="no annotations"),
+        pytest.param([of(2, ALL, image_id=8), of(3, ALL)], {}, EMPTY, id="other images and categories"),
+    ],
+)  # fmt: skip
+def test_objects_are_drawn_as_their_classes(
+    tmp_path: Path, annotations: list[dict[str, Any]], options: dict[str, Any], drawn: str
+) -> None:
+    found = mask_of(tmp_path, *annotations, **options)
 
-    assert mask_of(tmp_path, small, {"category_id": 2, "segmentation": [ALL], "area": 1})[1] == [1, 2, 2, 2, 1, 1]
-
-
-def test_of_equal_objects_the_later_stays_on_top(tmp_path: Path) -> None:
-    same = [{"category_id": number, "segmentation": [MIDDLE]} for number in (5, 2)]
-
-    assert mask_of(tmp_path, *same)[1] == [0, 1, 1, 1, 0, 0]
-
-
-def test_bits_of_overlapping_objects_add_up(tmp_path: Path) -> None:
-    both = ({"category_id": 2, "segmentation": [ALL]}, {"category_id": 5, "segmentation": [MIDDLE]})
-
-    assert mask_of(tmp_path, *both, labels="multilabel")[:2] == [[1, 1, 1, 1, 1, 1], [1, 3, 3, 3, 1, 1]]
-
-
-def test_objects_of_one_category_are_one_bit(tmp_path: Path) -> None:
-    same = {"category_id": 5, "segmentation": [MIDDLE]}
-
-    assert mask_of(tmp_path, same, same, labels="multilabel")[1] == [0, 2, 2, 2, 0, 0]
+    assert " ".join("".join(map(str, row)) for row in found) == drawn
 
 
 def test_the_highest_of_62_bits_is_kept(tmp_path: Path) -> None:
     path = written(tmp_path, [{"category_id": 61, "segmentation": [MIDDLE]}])
 
     assert int(decoded(path, labels="multilabel", categories=range(62)).max()) == 2**61
-
-
-def test_an_object_may_have_several_polygons(tmp_path: Path) -> None:
-    parts = [[0, 0, 1, 0, 1, 1, 0, 1], [4, 2, 6, 2, 6, 3, 4, 3]]
-
-    assert mask_of(tmp_path, {"category_id": 2, "segmentation": parts}) == [
-        [1, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 1, 1],
-        [0, 0, 0, 0, 0, 0],
-    ]
-
-
-@pytest.mark.parametrize("degenerate", [[], [1, 1], [1, 1, 3], [1, 1, 3, 3]])
-def test_degenerate_polygons_beside_a_whole_one_are_left_out(tmp_path: Path, degenerate: list[int]) -> None:
-    """pycocotools takes four numbers for a box, and by the first polygon for all."""
-    assert mask_of(tmp_path, {"category_id": 2, "segmentation": [degenerate, MIDDLE]})[1] == [0, 1, 1, 1, 0, 0]
-
-
-@pytest.mark.parametrize("segmentation", [[], None, [[1, 1, 2, 2]], [[9, 9, 12, 9, 12, 12]], [[1, 1, 1, 1, 1, 1]]])
-def test_what_has_no_area_in_the_image_is_not_drawn(tmp_path: Path, segmentation: Any) -> None:
-    assert not np.any(mask_of(tmp_path, {"category_id": 2, "segmentation": segmentation}))
-
-
-def test_a_single_polygon_may_lack_the_outer_list(tmp_path: Path) -> None:
-    assert mask_of(tmp_path, {"category_id": 2, "segmentation": MIDDLE})[1] == [0, 1, 1, 1, 0, 0]
-
-
-def test_polygons_are_clipped_to_the_image(tmp_path: Path) -> None:
-    outline = [-3, 2, 2, 2, 2, 90, -3, 90]
-
-    assert mask_of(tmp_path, {"category_id": 2, "segmentation": [outline]}) == [
-        [0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-    ]
-
-
-def test_a_polygon_that_reaches_very_far_costs_no_memory(tmp_path: Path) -> None:
-    """pycocotools would walk its outline in fifths of pixels and overflow."""
-    outline = [-1e8, 1, 1e8, 1, 1e8, 3, -1e8, 3]
-
-    assert mask_of(tmp_path, {"category_id": 2, "segmentation": [outline]})[1] == [1, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -197,12 +160,6 @@ def test_all_compressed_runs_of_pycocotools_are_taken(
     assert np.array_equal(decoded(path, size=(height, width)), mask)
 
 
-def test_crowds_are_drawn_as_their_class(tmp_path: Path) -> None:
-    crowd = {"category_id": 5, "iscrowd": 1, "segmentation": {"size": [4, 6], "counts": [4, 8, 12]}}
-
-    assert mask_of(tmp_path, crowd)[0] == [0, 2, 2, 0, 0, 0]
-
-
 @pytest.mark.parametrize(
     "segmentation",
     [
@@ -238,16 +195,6 @@ def test_a_damaged_outline_is_refused_by_its_annotation(tmp_path: Path, segmenta
 
     assert str(refused.value).startswith(f"{path} annotation 10 has ")
     assert "\n" not in str(refused.value)
-
-
-def test_an_image_without_annotations_is_background(tmp_path: Path) -> None:
-    assert not np.any(mask_of(tmp_path))
-
-
-def test_annotations_of_other_images_and_categories_are_not_drawn(tmp_path: Path) -> None:
-    others = ({"category_id": 2, "image_id": 8, "segmentation": [ALL]}, {"category_id": 3, "segmentation": [ALL]})
-
-    assert not np.any(mask_of(tmp_path, *others))
 
 
 def test_another_size_than_that_of_the_picture_is_refused_with_both(tmp_path: Path) -> None:

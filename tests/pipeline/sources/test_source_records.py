@@ -43,21 +43,15 @@ def test_a_record_joins_item_and_scan() -> None:
     made = make_records([item("a", "val", "p")], [result("a")])
 
     assert made == [SourceRecord("a", "p", "val", None, "a.png", "a_m.png", "i-a", "m-a", 4, 5)]
-
-
-def test_an_item_without_group_is_one_of_its_own() -> None:
     assert make_records([item("a", None)], [result("a")])[0].group == "a"
+    assert per_fold(made) == [made]
 
 
 def test_a_problem_of_the_scan_is_a_refusal() -> None:
-    made = make_records([item("a"), item("b")], [result("a", problem="a.png is torn"), result("b")])
+    made = make_records([item("a"), item("b")], [result("a", problem="a.png: is torn"), result("b")])
 
-    assert refusals(made) == {"a": "scan: a.png is torn"}
-    assert refusals_of(made) == [Refusal("a", "a.png", "scan", "a.png is torn")]
-
-
-def test_a_reason_may_hold_colons() -> None:
-    assert refusals_of([record("a", refusal="scan: x.png: torn: here")])[0].reason == "x.png: torn: here"
+    assert refusals(made) == {"a": "scan: a.png: is torn"}
+    assert refusals_of(made) == [Refusal("a", "a.png", "scan", "a.png: is torn")]
 
 
 def test_a_group_in_two_splits_is_refused() -> None:
@@ -78,32 +72,24 @@ def test_equal_bytes_in_two_splits_stay_in_the_one_that_is_tested_on(
     assert f"has the same bytes as {second if kept == 'b' else first} image {kept} (leakage)" in refusals(made)[refused]
 
 
-def test_equal_bytes_in_all_three_splits_stay_in_the_test_split() -> None:
-    splits: list[Split] = ["val", "test", "train"]
-    made = make_records([item(s, s) for s in splits], [result(s, "same") for s in splits])
-
-    assert sorted(refusals(made)) == ["train", "val"]
+UNREAD = ScanResult("", problem="torn")
 
 
-def test_equal_bytes_in_one_split_are_no_leak() -> None:
-    made = make_records([item("a"), item("b")], [result("a", "same"), result("b", "same")])
+@pytest.mark.parametrize(
+    ("splits", "results", "refused"),
+    [
+        (["val", "test", "train"], [result(name, "same") for name in "abc"], ["a", "c"]),
+        (["train", "train"], [result("a", "same"), result("b", "same")], []),
+        (["train", "test"], [result("a", "same"), result("b", "same", "torn")], ["b"]),
+        # Both have an empty checksum.
+        (["train", "test"], [replace(UNREAD, id="a"), replace(UNREAD, id="b")], ["a", "b"]),
+    ],
+    ids=["three splits", "one split", "a refused twin", "two that could not be read"],
+)
+def test_only_twins_in_several_splits_leak(splits: list[Split], results: list[ScanResult], refused: list[str]) -> None:
+    made = make_records([item(name, split) for name, split in zip("abc", splits, strict=False)], results)
 
-    assert refusals(made) == {}
-
-
-def test_a_refused_twin_is_no_leak() -> None:
-    made = make_records([item("a", "train"), item("b", "test")], [result("a", "same"), result("b", "same", "torn")])
-
-    assert list(refusals(made)) == ["b"]
-
-
-def test_two_files_that_could_not_be_read_are_no_twins() -> None:
-    """Both have an empty checksum."""
-    bad = [ScanResult(name, problem="torn") for name in "ab"]
-
-    assert refusals(make_records([item("a", "train"), item("b", "test")], bad)) == {
-        "a": "scan: torn", "b": "scan: torn",
-    }  # fmt: skip
+    assert sorted(refusals(made)) == refused
 
 
 def test_later_refusals_are_added_and_earlier_ones_kept() -> None:
@@ -155,19 +141,11 @@ def test_records_survive_their_table(tmp_path: Path) -> None:
     assert read_sources(tmp_path / SOURCES_FILE) == records
 
 
-def test_a_cache_of_the_same_sources_is_taken(tmp_path: Path) -> None:
-    write_sources(tmp_path / SOURCES_FILE, [record("a")])
-
-    check_same(tmp_path, [record("a")])
-
-
-def test_a_new_cache_is_taken(tmp_path: Path) -> None:
-    check_same(tmp_path, [record("a")])
-
-
 def test_a_cache_of_other_sources_is_refused_with_the_difference(tmp_path: Path) -> None:
+    check_same(tmp_path, [record("a")])  # there is nothing yet
     write_sources(tmp_path / SOURCES_FILE, [record("a")])
 
+    check_same(tmp_path, [record("a")])
     with pytest.raises(CacheError, match=r"other sources: 1 changed \(a\); choose another folder, or remove it$"):
         check_same(tmp_path, [record("a", image="x")])
 
@@ -232,7 +210,3 @@ def test_a_fold_validates_on_its_own_images_and_trains_on_the_others() -> None:
         ["val", "train", "train", "test"],
         ["train", "val", "val", "test"],
     ]
-
-
-def test_without_folds_records_are_seen_as_they_are() -> None:
-    assert per_fold([record("a")]) == [[record("a")]]
