@@ -192,47 +192,70 @@ def test_damaged_files_are_refused_and_the_rest_is_found(tmp_path: Path) -> None
     ]
 
 
-def test_a_nifti_mask_beside_the_only_series_of_a_folder_is_its_own(tmp_path: Path) -> None:
-    for patient in ("P1", "P2"):
-        write_series(tmp_path / patient, f"1.2.{patient[1]}")
-        touch(tmp_path / patient / f"roi{patient[1]}.nii.gz")
-    assert pairs(find(tmp_path)) == {"P1": (3, "roi1.nii.gz"), "P2": (3, "roi2.nii.gz")}
-    assert {item.mask.format for item in find(tmp_path).items} == {"nifti"}
+@pytest.mark.parametrize(
+    ("series", "masks", "expected", "refused"),
+    [
+        pytest.param(
+            ["P1", "P2"], ["P1/roi1.nii.gz", "P2/roi2.nii.gz"], {"P1": (3, "roi1.nii.gz"), "P2": (3, "roi2.nii.gz")},
+            "", id="beside the only series of a folder",
+        ),
+        pytest.param(
+            ["P1/CT", "P2/CT"], ["P1/segmentations/liver1.nii.gz", "P2/segmentations/liver2.nii.gz"],
+            {"P1-CT": (3, "liver1.nii.gz"), "P2-CT": (3, "liver2.nii.gz")}, "", id="in the folder of the patient",
+        ),
+        pytest.param(
+            ["images/case_1", "images/case_2"], ["masks/case_1_seg.nii.gz", "masks/PATIENT-1.nii"],
+            {"case_1": (3, "case_1_seg.nii.gz"), "case_2": (3, "PATIENT-1.nii")}, "", id="named by folder or patient",
+        ),
+        # The images of case_2 are missing: its mask must not be given to case_1.
+        pytest.param(
+            ["images/case_1"], ["masks/case_1.nii.gz", "masks/case_2.nii.gz"], {"case_1": (3, "case_1.nii.gz")},
+            "belongs to no series; name it like the folder of its series, or remove it", id="of no series",
+        ),
+        pytest.param(
+            ["P1/arterial", "P1/venous"], ["P1/mask.nii.gz"], {},
+            "may belong to 2 series; name it like the folder of its series", id="of two series",
+        ),
+    ],
+)  # fmt: skip
+def test_a_nifti_mask_belongs_to_the_series_of_its_place_or_name(
+    tmp_path: Path, series: list[str], masks: list[str], expected: dict[str, tuple[int, str]], refused: str
+) -> None:
+    for number, folder in enumerate(series):
+        write_series(tmp_path / folder, f"1.2.{number}", PatientID=f"PATIENT-{number}")
+    for mask in masks:
+        touch(tmp_path / mask)
 
-
-def test_a_nifti_mask_in_the_folder_of_the_patient_is_its_own(tmp_path: Path) -> None:
-    for patient in ("P1", "P2"):
-        write_series(tmp_path / patient / "CT", f"1.2.{patient[1]}")
-        touch(tmp_path / patient / "segmentations" / f"liver{patient[1]}.nii.gz")
-    assert pairs(find(tmp_path)) == {"P1-CT": (3, "liver1.nii.gz"), "P2-CT": (3, "liver2.nii.gz")}
-
-
-def test_nifti_masks_are_named_by_folder_or_patient(tmp_path: Path) -> None:
-    write_series(tmp_path / "images" / "case_1", "1.2.1", PatientID="A")
-    write_series(tmp_path / "images" / "case_2", "1.2.2", PatientID="B")
-    touch(tmp_path / "masks" / "case_1_seg.nii.gz")
-    touch(tmp_path / "masks" / "B.nii")
-    assert pairs(find(tmp_path)) == {"case_1": (3, "case_1_seg.nii.gz"), "case_2": (3, "B.nii")}
-
-
-def test_a_mask_is_not_taken_by_the_only_series_there_is_if_others_exist(tmp_path: Path) -> None:
-    """The images of case_2 are missing: its mask must not be given to case_1."""
-    write_series(tmp_path / "images" / "case_1", "1.2.1")
-    touch(tmp_path / "masks" / "case_1.nii.gz")
-    touch(tmp_path / "masks" / "case_2.nii.gz")
     found = find(tmp_path)
-    assert pairs(found) == {"case_1": (3, "case_1.nii.gz")}
-    assert [refusal.reason for refusal in found.refusals] == [
-        "belongs to no series; name it like the folder of its series, or remove it"
-    ]
+
+    assert pairs(found) == expected
+    assert {item.mask.format for item in found.items} <= {"nifti"}
+    reasons = [refusal.reason for refusal in found.refusals if refusal.path.endswith((".nii", ".nii.gz"))]
+    assert [reason.startswith(refused) for reason in reasons] == [True] * bool(refused)
 
 
-def test_masks_that_several_series_may_own_are_refused(tmp_path: Path) -> None:
-    write_series(tmp_path / "P1" / "arterial", "1.2.1")
-    write_series(tmp_path / "P1" / "venous", "1.2.2")
-    touch(tmp_path / "P1" / "mask.nii.gz")
-    reasons = {Path(refusal.path).name: refusal.reason for refusal in find(tmp_path).refusals}
-    assert reasons["mask.nii.gz"].startswith("may belong to 2 series; name it like the folder of its series")
+@pytest.mark.parametrize(
+    ("labels", "bits", "keys", "labelling"),
+    [
+        pytest.param(
+            [{1: "nodule", 2: "nodule", 5: "vessel"}], False, [""],
+            Labelling(("background", "nodule", "vessel"), ((0, 0), (1, 1), (2, 1), (5, 2))), id="one label, one class",
+        ),
+        # Else a liver of one file would be learned as the spleen of the next.
+        pytest.param(
+            [{1: "spleen", 2: "liver"}, {1: "liver"}], False, ["1=2 2=1", "1=1"],
+            Labelling(("background", "liver", "spleen"), ((0, 0), (1, 1), (2, 2))), id="renumbered by label",
+        ),
+        pytest.param(
+            [{3: "liver", 7: "tumour"}, {7: "tumour"}], True, ["bits 3=1 7=2", "bits 7=2"],
+            Labelling(("background", "liver", "tumour"), bits=True), id="bits from the first class",
+        ),
+    ],
+)  # fmt: skip
+def test_numbers_of_segments_become_classes_by_their_labels(
+    labels: list[dict[int, str]], bits: bool, keys: list[str], labelling: Labelling
+) -> None:
+    assert number_classes(labels, bits=bits) == (keys, labelling)
 
 
 def test_segments_name_the_classes(tmp_path: Path) -> None:
@@ -242,25 +265,6 @@ def test_segments_name_the_classes(tmp_path: Path) -> None:
     found = find(tmp_path)
     assert found.labelling == Labelling(("background", "liver", "tumour"), ((0, 0), (1, 1), (2, 2)))
     assert {item.mask.key for item in found.items} == {""}
-
-
-def test_segments_of_one_label_are_one_class() -> None:
-    keys, labelling = number_classes([{1: "nodule", 2: "nodule", 5: "vessel"}], bits=False)
-    assert (keys, labelling.classes) == ([""], ("background", "nodule", "vessel"))
-    assert labelling.values == ((0, 0), (1, 1), (2, 1), (5, 2))
-
-
-def test_numbers_that_mean_different_labels_are_renumbered_by_label() -> None:
-    """Else a liver of one file would be learned as the spleen of the next."""
-    keys, labelling = number_classes([{1: "spleen", 2: "liver"}, {1: "liver"}], bits=False)
-    assert keys == ["1=2 2=1", "1=1"]
-    assert labelling == Labelling(("background", "liver", "spleen"), ((0, 0), (1, 1), (2, 2)))
-
-
-def test_bits_are_numbered_from_the_first_class() -> None:
-    keys, labelling = number_classes([{3: "liver", 7: "tumour"}, {7: "tumour"}], bits=True)
-    assert keys == ["bits 3=1 7=2", "bits 7=2"]
-    assert labelling == Labelling(("background", "liver", "tumour"), bits=True)
 
 
 @pytest.mark.parametrize(

@@ -70,13 +70,6 @@ def test_another_file_is_no_list(tmp_path: Path, name: str) -> None:
         find(tmp_path / name)
 
 
-def test_without_an_id_the_path_of_the_image_is_taken(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", "image,mask\n./p/a.png,m.png\nb.x.png,m.png\n"))
-
-    assert found.items[0].id == "p-a"
-    assert found.items[1].id.startswith("b_x-")
-
-
 @pytest.mark.parametrize(
     "outside", ["/data/a.png", "../a.png", "x/../../a.png", "C:\\\\data\\\\a.png", "\\\\\\\\host\\\\a.png"]
 )
@@ -92,10 +85,83 @@ def test_a_path_outside_of_the_folder_of_the_list_is_refused_with_the_way_out(
     assert "--root DIR" in reason
 
 
-def test_an_absolute_path_inside_the_folder_is_kept(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", f"image,mask\n{tmp_path}/a.png,m.png\n"))
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param("image,mask\n./p/a.png,m.png\n", [("p-a", "p/a.png", None, None)], id="ids from paths"),
+        *(
+            pytest.param(f"image,mask\n{value},m.png\n", [(item_id, image, None, None)], id=f"id of {value}")
+            for value, item_id, image in (
+                ("p/v.nii.gz", "p-v", "p/v.nii.gz"),
+                ("a.npy.h5#x", "a-x", "a.npy.h5"),
+                ("t1.nii;t2.nii", "t1", "t1.nii"),
+                ("a.npz#k", "a-k", "a.npz"),
+            )
+        ),
+        pytest.param("id,image,mask\na,{}/a.png,m.png\n", [("a", "a.png", None, None)], id="absolute, but inside"),
+        pytest.param("image,mask\ni\\a.png,m\\a.png\n", [("i-a", "i/a.png", None, None)], id="backslashes"),
+        pytest.param("image;mask\na.png;m.png\n", [("a", "a.png", None, None)], id="semicolons"),
+        pytest.param("age,mask,image\n7,m.png,a.png\n", [("a", "a.png", None, None)], id="columns in any order"),
+        pytest.param("\ufeffimage,mask\r\na.png,m.png\r\n", [("a", "a.png", None, None)], id="byte order mark"),
+        pytest.param(
+            "image,mask,group,split\na.png,m.png,,\nb.png,m.png\n",
+            [("a", "a.png", None, None), ("b", "b.png", None, None)],
+            id="group and split missing or empty",
+        ),
+        *(
+            pytest.param(f"image,mask,split\na.png,m.png,{word}\n", [("a", "a.png", None, split)], id=word)
+            for word, split in (("Train", "train"), ("training", "train"), (" valid ", "val"), ("validation", "val"))
+        ),
+    ],
+)
+def test_tables_of_any_form_are_read(
+    tmp_path: Path, content: str, expected: list[tuple[str, str, str | None, str | None]]
+) -> None:
+    found = find(text(tmp_path, "l.csv", content.replace("{}", str(tmp_path))))
 
-    assert found.items[0].image == picture(f"{tmp_path}/a.png")
+    paths = [Path(item.image.paths[0]).resolve().relative_to(tmp_path.resolve()).as_posix() for item in found.items]
+    assert found.refusals == ()
+    assert [(i.id, path, i.group, i.split) for i, path in zip(found.items, paths, strict=True)] == expected
+
+
+def test_quoted_names_may_hold_commas_and_line_breaks(tmp_path: Path) -> None:
+    found = find(text(tmp_path, "l.csv", 'image,mask\n"a\nb.png",m.png\n"c, d.png",m.png\n'))
+
+    assert [item.image.uri for item in found.items] == [str(tmp_path / "a\nb.png"), str(tmp_path / "c, d.png")]
+
+
+def test_numbers_serve_as_ids_and_groups(tmp_path: Path) -> None:
+    found = find(written(tmp_path, ".parquet", [{"id": 7, "image": "a.png", "mask": "m.png", "group": 3}]))
+
+    assert [(item.id, item.group) for item in found.items] == [("7", "3")]
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    found = find(text(tmp_path, "l.jsonl", '\n{"image": "a.png", "mask": "m.png"}\n\n'))
+
+    assert (len(found.items), found.refusals) == (1, ())
+
+
+@pytest.mark.parametrize(
+    ("folder", "root", "rows", "images"),
+    [
+        ("lists", ".", "../images/a.png,m.png\n../../b.png,m.png\n", ["lists/../images/a.png"]),
+        (".", "data", "a.png,m.png\nc.png,m.png\n../b.png,m.png\n", ["data/a.png", "data/c.png"]),
+        # A folder that only begins like the root is outside.
+        ("data", "data", "a.png,m.png\n../data2/a.png,m.png\n", ["data/a.png"]),
+    ],
+)
+def test_with_a_root_paths_may_lie_anywhere_in_it(
+    tmp_path: Path, folder: str, root: str, rows: str, images: list[str]
+) -> None:
+    """A list beside its root names paths relative to the root."""
+    for name in (folder, root):
+        (tmp_path / name).mkdir(exist_ok=True)
+
+    found = find(text(tmp_path / folder, "l.csv", f"image,mask\n{rows}"), root=str(tmp_path / root))
+
+    assert [item.image for item in found.items] == [picture(str(tmp_path / image)) for image in images]
+    assert ["is not in" in refusal.reason for refusal in found.refusals] == [True]
 
 
 def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
@@ -108,36 +174,6 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
 
     assert [item.id for item in found.items] == ["b"]
     assert len(found.refusals) == 2
-
-
-def test_with_a_root_paths_may_lie_anywhere_in_it(tmp_path: Path) -> None:
-    (tmp_path / "lists").mkdir()
-    path = text(tmp_path / "lists", "l.csv", "image,mask\n../images/a.png,m.png\n../../b.png,m.png\n")
-
-    found = find(path, root=str(tmp_path))
-
-    assert [item.image for item in found.items] == [picture(str(tmp_path / "lists/../images/a.png"))]
-    assert len(found.refusals) == 1
-
-
-def test_a_list_outside_of_its_root_names_paths_relative_to_the_root(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    found = find(text(tmp_path, "l.csv", "image,mask\na.png,m.png\n"), root=str(tmp_path / "data"))
-
-    assert found.items[0].image == picture(str(tmp_path / "data/a.png"))
-
-
-def test_a_folder_that_only_begins_like_the_root_is_outside(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    path = text(tmp_path / "data", "l.csv", "image,mask\n../data2/a.png,m.png\n")
-
-    assert "is not in" in reason_of(path)
-
-
-def test_backslashes_of_windows_part_folders(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", "image,mask\ni\\a.png,m\\a.png\n"))
-
-    assert found.items == (SourceItem("i-a", picture(str(tmp_path / "i/a.png")), picture(str(tmp_path / "m/a.png"))),)
 
 
 @pytest.mark.parametrize(
@@ -170,13 +206,6 @@ def test_arrays_without_a_name_take_those_of_the_options(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("value", "item_id"), [("p/v.nii.gz", "p-v"), ("a.npy.h5#x", "a-x"), ("t1.nii;t2.nii", "t1"), ("a.npz#k", "a-k")]
-)
-def test_ids_lose_the_whole_ending(tmp_path: Path, value: str, item_id: str) -> None:
-    assert find(text(tmp_path, "l.csv", f"image,mask\n{value},m.png\n")).items[0].id == item_id
-
-
-@pytest.mark.parametrize(
     ("row", "reason"),
     [
         ("a.dcm,m.png", "row 1 has the image a.dcm of unknown ending"),
@@ -189,57 +218,10 @@ def test_a_row_that_names_no_pair_says_why(tmp_path: Path, row: str, reason: str
     assert reason_of(text(tmp_path, "l.csv", f"image,mask\n{row}\n")).startswith(reason)
 
 
-def test_a_spreadsheet_may_part_columns_with_semicolons(tmp_path: Path) -> None:
-    assert [item.id for item in find(text(tmp_path, "l.csv", "image;mask\na.png;m.png\n")).items] == ["a"]
-
-
-def test_a_quoted_name_may_hold_a_line_break(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", 'image,mask\n"a\nb.png",m.png\nc.png,m.png\n'))
-
-    assert [item.image.uri for item in found.items] == [str(tmp_path / "a\nb.png"), str(tmp_path / "c.png")]
-
-
 def test_a_parquet_table_of_pictures_is_no_list(tmp_path: Path) -> None:
     path = written(tmp_path, ".parquet", [{"image": b"x", "mask": b"y"}])
 
     assert not ListReader().recognises(path)
-
-
-def test_group_and_split_may_be_missing_or_empty(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", "image,mask,group,split\na.png,m.png,,\nb.png,m.png\n"))
-
-    assert [(item.group, item.split) for item in found.items] == [(None, None), (None, None)]
-
-
-@pytest.mark.parametrize(
-    ("word", "split"), [("Train", "train"), ("training", "train"), (" valid ", "val"), ("validation", "val")]
-)
-def test_a_split_may_be_written_in_the_usual_words(tmp_path: Path, word: str, split: str) -> None:
-    found = find(text(tmp_path, "l.csv", f"image,mask,split\na.png,m.png,{word}\n"))
-
-    assert [item.split for item in found.items] == [split]
-
-
-def test_columns_may_come_in_any_order_among_others(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", "age,mask,image\n7,m.png,a.png\n"))
-
-    assert [item.id for item in found.items] == ["a"]
-
-
-def test_a_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(tmp_path: Path) -> None:
-    assert len(find(text(tmp_path, "l.csv", "\ufeffimage,mask\r\na.png,m.png\r\n")).items) == 1
-
-
-def test_quoted_names_may_hold_commas(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.csv", 'image,mask\n"a, b.png",m.png\n'))
-
-    assert found.items[0].image == picture(str(tmp_path / "a, b.png"))
-
-
-def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
-    found = find(text(tmp_path, "l.jsonl", '\n{"image": "a.png", "mask": "m.png"}\n\n'))
-
-    assert (len(found.items), found.refusals) == (1, ())
 
 
 @pytest.mark.parametrize(
@@ -309,12 +291,6 @@ def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "image,mask\n"])
 def test_a_list_without_rows_holds_nothing(tmp_path: Path, content: str) -> None:
     assert find(text(tmp_path, "l.csv", content)) == Found(())
-
-
-def test_numbers_serve_as_ids_and_groups(tmp_path: Path) -> None:
-    found = find(written(tmp_path, ".parquet", [{"id": 7, "image": "a.png", "mask": "m.png", "group": 3}]))
-
-    assert [(item.id, item.group) for item in found.items] == [("7", "3")]
 
 
 def test_masks_have_colours_where_those_are_given(tmp_path: Path) -> None:

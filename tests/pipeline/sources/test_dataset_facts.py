@@ -29,39 +29,43 @@ def facts_of(results: list[ScanResult], **image: Any) -> DatasetFacts:
     return understand(results, RunConfig.model_validate({"image": image}), Labelling())[0]
 
 
-def test_all_images_are_colour_if_one_is() -> None:
-    assert facts(scanned(channels=1), scanned(channels=1)).channels == 1
-    assert facts(scanned(channels=1), scanned(channels=3)).channels == 3
-
-
-def test_channels_may_be_given() -> None:
-    config = RunConfig.model_validate({"image": {"channels": "1"}})
-
-    assert understand([scanned(channels=3)], config, Labelling())[0].channels == 1
-
-
 @pytest.mark.parametrize(
-    ("types", "dtype"),
+    ("results", "config", "expected"),
     [
-        (("uint8", "uint8", "uint16"), "uint8"),
-        (("uint8", "uint16", "uint16"), "uint16"),
-        (("uint8", "uint16"), "uint8"),
+        pytest.param([{"channels": 1}, {"channels": 1}], {}, {"channels": 1}, id="all grey"),
+        pytest.param([{"channels": 1}, {"channels": 3}], {}, {"channels": 3}, id="colour if one is"),
+        pytest.param([{"channels": 3}], {"image": {"channels": "1"}}, {"channels": 1}, id="given channels"),
+        *(
+            pytest.param([{"dtype": dtype} for dtype in types], {}, {"dtype": most}, id=f"most of {types}")
+            for types, most in (
+                (("uint8", "uint8", "uint16"), "uint8"),
+                (("uint8", "uint16", "uint16"), "uint16"),
+                (("uint8", "uint16"), "uint8"),
+            )
+        ),
+        pytest.param([{}], {"image": {"size": (16, 32)}}, {"size": (16, 32)}, id="given size"),
+        pytest.param([{}], {}, {"intensity": Intensity()}, id="pictures keep their values"),
+        pytest.param([{}], {"source": {"classes": ("skin", "lesion")}}, {"classes": ("skin", "lesion")}, id="names"),
+        pytest.param(
+            [{"values": (0, 77, 90)}],
+            {"source": {"mask_values": {0: 0, 77: 1, 90: 255}}},
+            {"mask_values": ((0, 0), (77, 1), (90, 255)), "n_classes": 2},
+            id="a given map, whatever the masks hold",
+        ),
+        pytest.param(
+            [{"channels": 1}, {"channels": 3, "values": (0, 1, 2, 3), "problem": "torn"}],
+            {},
+            {"channels": 1, "mask_values": ((0, 0), (255, 1))},
+            id="a pair with a problem is not asked",
+        ),
     ],
 )
-def test_the_depth_is_that_of_most_images(types: tuple[str, ...], dtype: str) -> None:
-    assert facts(*(scanned(dtype=b) for b in types)).dtype == dtype
+def test_facts_are_those_of_most_images_or_of_the_user(
+    results: list[dict[str, Any]], config: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    found, _ = understand([scanned(**result) for result in results], RunConfig.model_validate(config), Labelling())
 
-
-def test_the_size_is_the_configured_one() -> None:
-    config = RunConfig.model_validate({"image": {"size": (16, 32)}})
-
-    assert understand([scanned()], config, Labelling())[0].size == (16, 32)
-
-
-def test_a_pair_with_a_problem_is_not_asked() -> None:
-    found = facts(scanned(channels=1), scanned(channels=3, values=(0, 1, 2, 3), problem="torn"))
-
-    assert (found.channels, found.mask_values) == (1, ((0, 0), (255, 1)))
+    assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_without_a_usable_pair_nothing_can_be_understood() -> None:
@@ -84,20 +88,10 @@ def test_classes_have_names_by_default(values: tuple[int, ...], classes: tuple[s
     assert (found.classes, found.n_classes) == (classes, len(classes))
 
 
-def test_classes_may_be_named() -> None:
-    assert facts(scanned(), classes=("skin", "lesion")).classes == ("skin", "lesion")
-
-
 @pytest.mark.parametrize("names", [("one",), ("a", "b", "c"), ("a", "a")])
 def test_names_that_do_not_fit_the_classes_are_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="must name each of the 2 classes once, background first"):
         facts(scanned(), classes=names)
-
-
-def test_a_given_map_is_taken_whatever_the_masks_hold() -> None:
-    found = facts(scanned(values=(0, 77, 90)), mask_values={0: 0, 77: 1, 90: 255})
-
-    assert (found.mask_values, found.n_classes) == (((0, 0), (77, 1), (90, 255)), 2)
 
 
 @pytest.mark.parametrize("values", [{0: 0, 255: 2}, {255: 1}, {-1: 0, 1: 1}, {0: 0, 1: -1}, {0: 0, 1: 300}])
@@ -157,10 +151,6 @@ def test_volumes_keep_their_modalities_and_one_that_lacks_some_is_refused() -> N
     assert (found.channels, found.volumes) == (4, True)
     assert [result.problem for result in checked][:2] == [None, None]
     assert "has 3 channel(s), most images have 4" in (checked[2].problem or "")
-
-
-def test_pictures_keep_their_values() -> None:
-    assert facts(scanned()).intensity == Intensity()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A dataset is never finished from other sources or options than it was begun with, nor put over other files."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,21 +18,6 @@ def change_a_pixel(source: Path) -> None:
     Pillow.fromarray(image).save(path)
 
 
-def add_a_pair(source: Path) -> None:
-    for kind in ("images", "masks"):
-        shutil.copy(source / kind / "case_02.png", source / kind / "case_99.png")
-    change_a_pixel(source)
-    shutil.move(source / "images" / "case_03.png", source / "images" / "case_99.png")
-    shutil.copy(source / "images" / "case_02.png", source / "images" / "case_03.png")
-    with (source / "splits" / "train.txt").open("a") as lists:
-        lists.write("case_99\n")
-
-
-def remove_a_pair(source: Path) -> None:
-    for kind in ("images", "masks"):
-        (source / kind / "case_01.png").unlink()
-
-
 def keep(source: Path) -> None:
     """Change nothing."""
 
@@ -44,8 +28,6 @@ CHANGES: tuple[tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ..
     ("regions", keep, ("--regions", "7", "20"), ("superpixels.regions was 6 20, is 7 20",)),
     ("name", keep, ("-o", "output.name=other"), ("output.name was hsmix, is other",)),
     ("pixel", change_a_pixel, (), ("1 changed (case_03)",)),
-    ("added", add_a_pair, (), ("1 added (case_99)",)),
-    ("removed", remove_a_pair, (), ("1 missing (case_01)",)),
 )
 
 
