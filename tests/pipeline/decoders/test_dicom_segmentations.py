@@ -1,18 +1,14 @@
 """DICOM segmentations laid onto images: by place in space, whatever the order, orientation and extent of frames."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import highdicom
 import numpy as np
 import numpy.typing as npt
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.utils import set_pixel_data
-from pydicom.sr.codedict import codes
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import RLELossless
 
 from hsmix_gen.pipeline.decoders.dicom_images import open_image
 from hsmix_gen.pipeline.decoders.dicom_segmentations import open_mask, segment_labels
@@ -20,6 +16,7 @@ from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, SourceItem
+from tests.pipeline.jobs.twins.volume_twins import write_segmentation, write_series
 
 HOW = ReadOptions()
 SHAPE = (5, 10, 14)
@@ -27,41 +24,8 @@ SHAPE = (5, 10, 14)
 
 def write_image(folder: Path, *, step: float = 5.0) -> Content:
     """An axial series whose planes rise by `step` mm; each voxel has a value of its own."""
-    folder.mkdir(exist_ok=True)
     volume = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
-    study, series, frame = (generate_uid() for _ in range(3))
-    paths = []
-    for number, plane in enumerate(volume):
-        dataset = Dataset()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, generate_uid()
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
-        dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = "7", "A^B", "", "O"
-        dataset.StudyDate = dataset.StudyTime = dataset.AccessionNumber = dataset.StudyID = ""
-        dataset.ReferringPhysicianName, dataset.Modality = "", "CT"
-        dataset.SeriesNumber, dataset.InstanceNumber = 1, number + 1
-        dataset.ImagePositionPatient = [-50.0, -40.0, 30.0 + step * number]
-        dataset.ImageOrientationPatient, dataset.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.5, 0.75]
-        dataset.SliceThickness = abs(step)
-        set_pixel_data(dataset, plane, "MONOCHROME2", 16)
-        paths.append(folder / f"{number}.dcm")
-        dataset.save_as(paths[-1], enforce_file_format=True)
-    return Content("dicom", tuple(map(str, paths)))
-
-
-def describe(number: int, label: str) -> Any:
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=label,
-        segmented_property_category=codes.SCT.Organ,
-        segmented_property_type=codes.SCT.Liver,
-        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
-    )
-
-
-def leave(dataset: Dataset) -> None:
-    """Change nothing."""
+    return Content("dicom", tuple(map(str, write_series(folder, volume, "P7", step=step))))
 
 
 def write_mask(
@@ -71,27 +35,10 @@ def write_mask(
     kind: str = "BINARY",
     *,
     labels: tuple[str, ...] = ("liver", "tumour"),
-    change: Callable[[Dataset], object] = leave,
     **options: Any,
 ) -> Content:
     """Write masks, (Z, H, W) or (Z, H, W, segments), of planes in the order of the image's files."""
-    segmentation = highdicom.seg.Segmentation(
-        source_images=[dcmread(name) for name in image.paths],
-        pixel_array=masks,
-        segmentation_type=kind,
-        segment_descriptions=[describe(number, label) for number, label in enumerate(labels, 1)],
-        series_instance_uid=generate_uid(),
-        series_number=9,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="none",
-        manufacturer_model_name="none",
-        software_versions="1",
-        device_serial_number="1",
-        **options,
-    )
-    change(segmentation)
-    segmentation.save_as(path)
+    write_segmentation(path, [Path(name) for name in image.paths], masks, labels, kind, **options)
     return Content("dicomseg", (str(path),))
 
 

@@ -128,40 +128,6 @@ def descendants(pid: int) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("stage", [*(pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES[:-1]), "mix"])
-def test_killed_driver_is_finished_by_the_same_command(  # noqa: PLR0917
-    reference: Reference,
-    command: Path,
-    run_cli: Cli,
-    job: Options,
-    shard_digests: Digests,
-    snapshot: Callable[[Path], Snapshot],
-    leftovers: Leftovers,
-    tmp_path: Path,
-    stage: str,
-) -> None:
-    """SIGKILL leaves no time to tidy up; what has a record is kept, the rest is made again."""
-    output = tmp_path / "output"
-    with driver(command, "run", reference.source, output, *job) as run:
-        wait_for(lambda: len(records_of(output, stage)) > 0, run)
-        run.stop(signal.SIGKILL)
-    assert not (output / "manifest.parquet").exists()
-    records = {path for each in STAGES for path in records_of(output, each)}
-    finished = {name: found for name, found in snapshot(output).items() if output / name in records}
-    assert 0 < len(records_of(output, stage)) < (SHARDS + 2 if stage == "mix" else BLOCKS)
-
-    result = run_cli("run", reference.source, output, *job)
-
-    assert result.exit_code == 0, result.stderr
-    assert shard_digests(output) == reference.digests
-    after = snapshot(output)
-    assert {name: after[name] for name in finished} == finished, "something finished was done again"
-    assert leftovers(output) == []
-    if stage == "mix":
-        assert "saliency: nothing to do" in result.stderr
-        assert "done before" in re.findall(r"mix: .*", result.stderr)[0]
-
-
 @pytest.mark.parametrize(
     ("number", "status", "word"),
     [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],

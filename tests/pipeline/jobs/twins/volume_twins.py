@@ -314,10 +314,10 @@ def write_list(root: Path) -> VolumeTwin:
     return VolumeTwin("list", images, masks, ("background", "class_1", "class_2"), told, ())
 
 
-def write_series(folder: Path, stored: Numbers, patient: str) -> list[Path]:
-    """Write a CT series, HU = 2 x stored - 1024; names of files say nothing of the order."""
+def write_series(folder: Path, stored: Numbers, patient: str, *, step: float = SPACING[2]) -> list[Path]:
+    """Write a CT series, HU = 2 x stored - 1024, whose planes rise by `step` mm; names of files tell no order."""
     folder.mkdir(parents=True)
-    row, column, plane = SPACING
+    row, column, _ = SPACING
     study, series, frame = (generate_uid() for _ in range(3))
     paths = []
     for number, pixels in enumerate(stored):
@@ -332,17 +332,25 @@ def write_series(folder: Path, stored: Numbers, patient: str) -> list[Path]:
         dataset.StudyDate = dataset.StudyTime = dataset.AccessionNumber = dataset.StudyID = ""
         dataset.ReferringPhysicianName, dataset.Modality = "", "CT"
         dataset.SeriesNumber, dataset.InstanceNumber = 1, number + 1
-        dataset.ImagePositionPatient = [-50.0, -40.0, 30.0 + plane * number]
+        dataset.ImagePositionPatient = [-50.0, -40.0, 30.0 + step * number]
         dataset.ImageOrientationPatient, dataset.PixelSpacing = [1, 0, 0, 0, 1, 0], [row, column]
-        dataset.SliceThickness, dataset.RescaleSlope, dataset.RescaleIntercept = plane, 2, -1024
+        dataset.SliceThickness, dataset.RescaleSlope, dataset.RescaleIntercept = abs(step), 2, -1024
         set_pixel_data(dataset, pixels, "MONOCHROME2", 16)
         paths.append(folder / f"{(7 * number) % 11}.dcm")
         dataset.save_as(paths[-1], enforce_file_format=True)
     return paths
 
 
-def write_segmentation(path: Path, series: list[Path], labels: Numbers, names: tuple[str, ...]) -> None:
-    """Write a DICOM-SEG with a segment for each name, values 1 and up."""
+def write_segmentation(
+    path: Path,
+    series: list[Path],
+    masks: Numbers,
+    names: tuple[str, ...],
+    kind: str = "BINARY",
+    change: Callable[[Dataset], object] = lambda _dataset: None,
+    **options: Any,
+) -> None:
+    """Write a DICOM-SEG of masks, (Z, H, W) or (Z, H, W, segments), with a segment for each name."""
     segments = [
         highdicom.seg.SegmentDescription(
             segment_number=number,
@@ -353,10 +361,10 @@ def write_segmentation(path: Path, series: list[Path], labels: Numbers, names: t
         )
         for number, name in enumerate(names, start=1)
     ]
-    highdicom.seg.Segmentation(
+    segmentation = highdicom.seg.Segmentation(
         source_images=[dcmread(name) for name in series],
-        pixel_array=np.stack([labels == number for number in range(1, len(names) + 1)], axis=-1).astype(np.uint8),
-        segmentation_type="BINARY",
+        pixel_array=masks,
+        segmentation_type=kind,
         segment_descriptions=segments,
         series_instance_uid=generate_uid(),
         series_number=9,
@@ -366,7 +374,10 @@ def write_segmentation(path: Path, series: list[Path], labels: Numbers, names: t
         manufacturer_model_name="none",
         software_versions="1",
         device_serial_number="1",
-    ).save_as(path)
+        **options,
+    )
+    change(segmentation)
+    segmentation.save_as(path)
 
 
 def write_dicom_cases(root: Path, write_mask: Callable[[str, list[Path], Numbers], None]) -> list[Planes]:
@@ -399,13 +410,14 @@ def write_dicom_nifti(root: Path) -> VolumeTwin:
 
 def write_dicom_segments(root: Path) -> VolumeTwin:
     """Classes have the names of the segments."""
-    images, masks = write_dicom_cases(
-        root,
-        lambda name, series, labels: write_segmentation(root / name / "seg.dcm", series, labels, ("liver", "cyst")),
-    )
-    return VolumeTwin(
-        "dicom", images, masks, ("background", "liver", "cyst"), {**VOLUMES, "channels": 1, "dtype": "uint16"}
-    )
+
+    def write_mask(name: str, series: list[Path], labels: Numbers) -> None:
+        masks = np.stack([labels == number for number in (1, 2)], axis=-1).astype(np.uint8)
+        write_segmentation(root / name / "seg.dcm", series, masks, ("liver", "cyst"))
+
+    images, masks = write_dicom_cases(root, write_mask)
+    told = {**VOLUMES, "channels": 1, "dtype": "uint16"}
+    return VolumeTwin("dicom", images, masks, ("background", "liver", "cyst"), told)
 
 
 WRITERS: dict[str, Callable[[Path], VolumeTwin]] = {
