@@ -108,17 +108,18 @@ def test_slices_lie_across_the_axis_of_thick_voxels(
     assert (image.size, image.n_planes) == (size, count)
 
 
-def test_a_single_slice_is_cut_across_its_only_axis_and_is_no_volume(tmp_path: Path) -> None:
-    image = load(save(tmp_path / "a.nii", VALUES[:1]))
+@pytest.mark.parametrize(
+    ("values", "size", "count", "spacing"),
+    [(VALUES[:1], (4, 3), 1, (1, 1)), (VALUES[..., 0], (3, 2), 1, (1, 1))],
+    ids=["one-column", "no-third-axis"],
+)
+def test_a_single_slice_is_cut_across_its_only_axis_and_is_no_volume(
+    tmp_path: Path, values: npt.NDArray[Any], size: tuple[int, int], count: int, spacing: tuple[int, int]
+) -> None:
+    image = load(save(tmp_path / "a.nii", values))
 
-    assert (image.size, image.n_planes, image.is_volume) == ((4, 3), 1, False)
-    assert image.spacing == (1, 1)
-
-
-def test_a_plane_without_third_axis_is_a_single_slice(tmp_path: Path) -> None:
-    image = load(save(tmp_path / "a.nii", VALUES[..., 0]))
-
-    assert (image.size, image.n_planes) == ((3, 2), 1)
+    assert (image.size, image.n_planes, image.is_volume) == (size, count, False)
+    assert image.spacing == spacing
 
 
 def test_an_oblique_volume_is_read_along_its_own_axes(tmp_path: Path) -> None:
@@ -131,13 +132,43 @@ def test_an_oblique_volume_is_read_along_its_own_axes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(planes(image)[..., 0], VALUES[::-1, ::-1].transpose(2, 1, 0))
 
 
-def test_files_of_one_case_are_its_channels_in_their_order(tmp_path: Path) -> None:
-    paths = [save(tmp_path / f"{name}.nii.gz", VALUES + add) for name, add in (("b", 100), ("a", 0), ("c", 50))]
+@pytest.mark.parametrize(
+    ("files", "channels"),
+    [
+        ([VALUES + 100, VALUES, VALUES + 50], [100, 0, 50]),
+        ([np.stack([VALUES, VALUES + 100], axis=-1)], [0, 100]),
+        ([np.stack([VALUES, VALUES + 100], axis=-1)[:, :, :, None]], [0, 100]),
+    ],
+    ids=["files-in-their-order", "fourth-axis", "fifth-axis-of-a-vector"],
+)
+def test_files_and_further_axes_are_channels(
+    tmp_path: Path, files: list[npt.NDArray[Any]], channels: list[int]
+) -> None:
+    image = load(*(save(tmp_path / f"{9 - k}.nii.gz", values) for k, values in enumerate(files)))
+
+    assert image.channels == len(channels)
+    assert image.plane(0)[2, 1].tolist() == channels
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind", "dtype"),
+    [
+        *(((name,), nibabel.Nifti1Image, name) for name in ("u1", "i1", "i2", "u2", "i4")),
+        (("i2",), nibabel.Nifti2Image, "i2"),
+        (("f4",), nibabel.Nifti1Image, "f4"),
+        (("f8",), nibabel.Nifti1Image, "f4"),
+        (("i4", "f4"), nibabel.Nifti1Image, "f4"),  # one that holds all channels
+    ],
+)
+def test_integers_stay_as_they_are_stored_and_floats_become_float32(
+    tmp_path: Path, stored: tuple[str, ...], kind: type[Any], dtype: str
+) -> None:
+    paths = [save(tmp_path / f"{k}.nii.gz", VALUES.astype(name), kind=kind) for k, name in enumerate(stored)]
 
     image = load(*paths)
 
-    assert image.channels == 3
-    assert image.plane(0)[2, 1].tolist() == [100, 0, 50]
+    assert image.dtype == image.plane(1).dtype == np.dtype(dtype)
+    assert image.plane(1)[2, 1, 0] == 1
 
 
 def test_a_modality_stored_another_way_is_turned_onto_the_first(tmp_path: Path) -> None:
@@ -149,35 +180,12 @@ def test_a_modality_stored_another_way_is_turned_onto_the_first(tmp_path: Path) 
     np.testing.assert_array_equal(planes(image)[..., 0], planes(image)[..., 1])
 
 
-def test_the_fourth_axis_of_a_file_holds_channels(tmp_path: Path) -> None:
-    values = np.stack([VALUES, VALUES + 100], axis=-1)
-
-    image = load(save(tmp_path / "a.nii.gz", values))
-
-    assert image.channels == 2
-    assert image.plane(0)[2, 1].tolist() == [0, 100]
-
-
 @pytest.mark.parametrize("shape", [(2, 3, 4, 1), (2, 3, 4, 1, 1)])
 def test_axes_of_length_one_are_dropped(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = save(tmp_path / "a.nii", VALUES.reshape(shape))
 
     assert load(path).channels == 1
     assert load_mask(path).n_planes == 4
-
-
-def test_a_vector_image_has_its_channels_on_the_fifth_axis(tmp_path: Path) -> None:
-    values = np.stack([VALUES, VALUES + 100], axis=-1)[:, :, :, None]
-
-    assert load(save(tmp_path / "a.nii", values)).plane(0)[2, 1].tolist() == [0, 100]
-
-
-@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4"])
-def test_integers_stay_as_they_are_stored(tmp_path: Path, dtype: str) -> None:
-    image = load(save(tmp_path / "a.nii.gz", VALUES.astype(dtype)))
-
-    assert image.dtype == image.plane(1).dtype == np.dtype(dtype)
-    assert image.plane(1)[2, 1, 0] == 1
 
 
 def test_numbers_of_another_byte_order_are_brought_to_ours(tmp_path: Path) -> None:
@@ -189,15 +197,6 @@ def test_numbers_of_another_byte_order_are_brought_to_ours(tmp_path: Path) -> No
 
     assert image.dtype == image.plane(1).dtype == np.dtype("=i2")
     assert image.plane(1)[2, 1, 0] == 1
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_floats_become_float32(tmp_path: Path, dtype: type[Any]) -> None:
-    image = load(save(tmp_path / "a.nii", VALUES.astype(dtype) - 0.5))
-
-    assert image.dtype == np.float32
-    assert image.plane(1).dtype == np.float32
-    assert image.plane(1)[2, 1, 0] == 0.5
 
 
 def test_a_scale_makes_float32_of_the_values_it_means(tmp_path: Path) -> None:
@@ -213,20 +212,6 @@ def test_a_scale_makes_float32_of_the_values_it_means(tmp_path: Path) -> None:
 
     assert stack.dtype == np.float32
     np.testing.assert_array_equal(planes(stack)[..., 0], VALUES[::-1, ::-1].transpose(2, 1, 0) * 0.5 - 3)
-
-
-def test_channels_of_several_types_share_one_that_holds_all(tmp_path: Path) -> None:
-    ints, floats = save(tmp_path / "a.nii", VALUES.astype("i4")), save(tmp_path / "b.nii", VALUES.astype("f4"))
-
-    image = load(ints, floats)
-
-    assert image.dtype == image.plane(0).dtype == np.float32
-
-
-def test_a_file_of_nifti_2_is_read(tmp_path: Path) -> None:
-    image = load(save(tmp_path / "a.nii.gz", VALUES, kind=nibabel.Nifti2Image))
-
-    assert image.plane(1)[2, 1, 0] == 1
 
 
 @pytest.mark.parametrize("ending", [".hdr", ".img"])
@@ -265,14 +250,6 @@ def test_no_voxel_is_read_before_the_first_plane(tmp_path: Path) -> None:
         image.plane(0)
 
 
-def test_checksums_of_packed_files_are_compared(tmp_path: Path) -> None:
-    path = Path(save(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (20, 30, 40), np.int16)))
-    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
-
-    with pytest.raises(SourceError, match=r"a\.nii\.gz is damaged: CRC check failed"):
-        load(str(path)).plane(0)
-
-
 def test_planes_of_equal_content_have_equal_digests(tmp_path: Path) -> None:
     one = load(save(tmp_path / "a.nii", VALUES))
     other = load(save(tmp_path / "b.nii.gz", VALUES[::-1].astype(">i2"), np.diag([-1.0, 1, 1, 1])))
@@ -297,7 +274,9 @@ def test_the_mask_of_the_body_is_turned_like_the_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i8", "f4", "f8"])
 def test_labels_are_whole_numbers_of_the_smallest_type(tmp_path: Path, dtype: str) -> None:
-    mask = load_mask(save(tmp_path / "a.nii.gz", VALUES.astype(dtype)) if dtype != "i8" else _wide(tmp_path))
+    """Those next to whole numbers are rounded."""
+    values = VALUES.astype(dtype) - (1e-7 if dtype == "f8" else 0)
+    mask = load_mask(save(tmp_path / "a.nii.gz", values) if dtype != "i8" else _wide(tmp_path))
 
     assert mask.plane(1).dtype == mask.dtype == np.uint8
     assert mask.plane(1).tolist() == [[21, 9], [17, 5], [13, 1]]
@@ -315,12 +294,6 @@ def test_large_labels_get_room(tmp_path: Path, label: int, dtype: type[Any], sto
 
     assert mask.dtype == dtype
     assert mask.plane(1)[2, 1] == label
-
-
-def test_labels_next_to_whole_numbers_are_rounded(tmp_path: Path) -> None:
-    mask = load_mask(save(tmp_path / "a.nii", np.where(VALUES > 0, 0.99999997, 0).astype(np.float64)))
-
-    assert np.unique(planes(mask)).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])

@@ -96,29 +96,3 @@ def test_a_dataset_in_a_store_grows_to_the_bytes_of_a_local_one(
     before = snapshot(begun.folder)
     assert extended(run_cli, begun, options).exit_code == 0
     assert snapshot(begun.folder) == before
-
-
-@pytest.mark.slow
-def test_an_extension_that_a_store_broke_off_goes_on_from_there(
-    begun: Any,
-    proxy: Any,
-    expected: dict[str, str],
-    options: tuple[str, ...],
-    run_cli: Cli,
-    shard_digests: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The store takes the first new shard and then no more."""
-    monkeypatch.setenv("HSMIX_STORE_ATTEMPTS", "2")
-    refused = max(name for name in expected if name.endswith(".tar") and "train" in name)
-    proxy.script = lambda method, path: "503" if method == "PUT" and path.endswith(refused) else ""
-
-    broken_off = extended(run_cli, begun, options)
-
-    assert broken_off.exit_code == 1
-    assert f"{refused} failed 2 times" in broken_off.stderr
-    assert "Traceback" not in broken_off.stderr
-    proxy.script = lambda _method, _path: ""
-    result = extended(run_cli, begun, options)
-    assert result.exit_code == 0, result.stderr
-    assert shard_digests(begun.folder / "out") == expected
