@@ -42,7 +42,7 @@ test: $(DEV)  ## lint, types and the quick tests: what every change has to pass
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow and not faults"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not faults"
 
 test-slow: $(DEV) $(TRAINERS)  ## the tests that take minutes, and other trainers over our outputs
 	$(BIN)/pytest -m slow --ignore=tests/consumers

@@ -80,6 +80,12 @@ def test_arrays_that_are_no_pictures_are_refused(
     assert refusal(lambda: image(path, key), path).startswith(reason)
 
 
+def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
+    path = h5(tmp_path, image=h5py.Empty("f4"))
+
+    assert refusal(lambda: image(path, "image"), path).startswith("has the shape ()")
+
+
 def test_an_absent_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "none.npz"
 

@@ -154,8 +154,20 @@ def test_fitted_network_is_taken_over(
 ) -> None:
     """Fitted anew to more images it would give other maps, and samples could not be made again."""
     source = make_source(tmp_path / "few", train=4)
-    quick = ("--size", 48, 64, "--regions", 6, 20, "--variants", 1, "-o", "saliency.fit_steps=4")
-    options = (*quick, "--backend", "serial", "--progress", "none", "--copies", 1, "--shards", 2)
+    quick = ("--size", 48, 64, "--regions", 6, 20, "--variants", 1, "-o", "saliency.fit_steps=2")
+    options = (
+        *quick,
+        "-o",
+        "saliency.probe_images=2",
+        "--backend",
+        "serial",
+        "--progress",
+        "none",
+        "--copies",
+        1,
+        "--shards",
+        2,
+    )
     fitted = GrowingDataset(source, tmp_path / "fitted", run_cli, options)
     assert fitted.run().exit_code == 0
     (network,) = (fitted.output / ".hsmix" / "cache" / "networks").glob("*.pt")
