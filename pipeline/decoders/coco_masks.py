@@ -14,10 +14,8 @@ import numpy.typing as npt
 from pycocotools import mask as runs
 
 from hsmix_gen.pipeline.decoders.coco_index import MIN_NUMBERS, CocoImage, polygons_of, read_index, whole
-from hsmix_gen.pipeline.decoders.pictures import MaskStack
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
-from hsmix_gen.schemas.digests import sha256_of
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -58,7 +56,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noq
             if region is not None
         ]
         values = _painted(objects, image.size, len(places), bits=labels == "multilabel")
-    return MaskStack(values, lambda: sha256_of(f"{values.dtype.str} {values.shape}".encode() + values.tobytes()))
+    return ArrayStack(values[None])
 
 
 def _check_size(path: str, entry: CocoImage, size: tuple[int, int]) -> None:

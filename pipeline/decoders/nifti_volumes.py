@@ -43,56 +43,27 @@ class _Turned:
         return [orientation.turned(values[..., channel], self.turn) for channel in range(self.header.channels)]
 
 
-@dataclass(frozen=True)
-class NiftiImage:
-    """Volumes of one case, one for each channel; a Stack.
+class NiftiImage(Stack):
+    """Volumes of one case, one for each channel; voxels are read with the first plane.
 
-    Attributes
+    Parameters
     ----------
     files : tuple of _Turned
         All of one shape and frame.
     mask_of_body : _Turned or None
     """
 
-    files: tuple[_Turned, ...]
-    mask_of_body: _Turned | None = None
-    is_picture = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of each plane."""
-        return self.files[0].shape[1:]
-
-    @property
-    def n_planes(self) -> int:
-        """Number of planes."""
-        return self.files[0].shape[0]
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return sum(file.header.channels for file in self.files)
-
-    @property
-    def is_volume(self) -> bool:
-        """Whether there are several planes."""
-        return self.n_planes > 1
-
-    @cached_property
-    def dtype(self) -> np.dtype[Any]:
-        """Type that holds the values of all channels."""
-        dtype = np.result_type(*(file.header.dtype for file in self.files))
-        return np.dtype(np.float32) if dtype.kind == "f" else dtype
-
-    @cached_property
-    def spacing(self) -> tuple[float, ...] | None:
-        """Millimetres between rows, columns and planes."""
-        return orientation.frame_spacing(self.files[0].frame, self.n_planes)
-
-    @cached_property
-    def frame(self) -> npt.NDArray[np.float64] | None:
-        """From (column, row, plane) to millimetres: right, front and up are positive."""
-        return self.files[0].frame
+    def __init__(self, files: tuple[_Turned, ...], mask_of_body: _Turned | None = None) -> None:
+        self._files, self._mask_of_body = files, mask_of_body
+        self.n_planes, *size = files[0].shape
+        self.size = size[0], size[1]
+        self.channels = sum(file.header.channels for file in files)
+        self.is_volume = self.n_planes > 1
+        # The type that holds the values of all channels.
+        dtype = np.result_type(*(file.header.dtype for file in files))
+        self.dtype = np.dtype(np.float32) if dtype.kind == "f" else dtype
+        self.frame = files[0].frame
+        self.spacing = orientation.frame_spacing(self.frame, self.n_planes)
 
     def plane(self, index: int) -> npt.NDArray[Any]:
         """Return one plane, (H, W, C)."""
@@ -109,7 +80,7 @@ class NiftiImage:
     @cached_property
     def _volumes(self) -> list[npt.NDArray[Any]]:
         volumes: list[npt.NDArray[Any]] = []
-        for file in self.files:
+        for file in self._files:
             found = file.volumes()
             _check_finite(found, file.header.path)
             volumes += found
@@ -117,10 +88,10 @@ class NiftiImage:
 
     @cached_property
     def _bodies(self) -> npt.NDArray[np.bool_] | None:
-        if self.mask_of_body is None:
+        if self._mask_of_body is None:
             return None
         # A mask of 0 and 1 that was stored with a scale reads as 0.99999997.
-        return self.mask_of_body.volumes()[0] > 0.5
+        return self._mask_of_body.volumes()[0] > 0.5
 
 
 def open_image(content: Content, how: ReadOptions) -> Stack:

@@ -25,10 +25,9 @@ import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.decoders import picture_codec
-from hsmix_gen.pipeline.decoders.pictures import MaskStack, PictureStack, colours_of, mask_of
+from hsmix_gen.pipeline.decoders.pictures import PictureStack, colours_of, mask_of, mask_of_file
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
-from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -111,14 +110,13 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noq
             return colours_of(data, content.uri, how) if is_coloured else mask_of(data, content.uri, how)
         values = _array(data, how)
         if is_coloured:
-            return MaskStack(_colours(values), lambda: sha256_of(data))
+            return mask_of_file(_colours(values), data)
         if values.ndim == 3 and values.shape[2] != 1:
             raise SourceError(
                 f"has the shape {values.shape}, expected one number a pixel; save class ids as (H, W), "
                 "or name its colours with --colours"
             )
-        labels = whole_numbers(values.reshape(values.shape[:2]), content.uri)
-        return MaskStack(labels, lambda: sha256_of(data))
+        return mask_of_file(whole_numbers(values.reshape(values.shape[:2]), content.uri), data)
 
 
 def has_colours(content: Content, how: ReadOptions) -> bool:

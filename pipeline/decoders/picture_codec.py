@@ -54,9 +54,9 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_header(data: bytes, *, max_pixels: int, any_type: bool = False) -> Header:
+def read_header(data: bytes, *, max_pixels: int) -> Header:
     """Return size and form of an image file from its header; parameters and errors as `open_picture`."""
-    return open_picture(data, max_pixels=max_pixels, any_type=any_type)[0]
+    return open_picture(data, max_pixels=max_pixels)[0]
 
 
 def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tuple[Header, Pillow.Image | None]:

@@ -1,7 +1,9 @@
 """What a decoder delivers: the planes of an image or a mask, opened; one picture is a stack of one plane."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +31,8 @@ class ReadOptions:
     axis: str = "auto"
 
 
-class Stack(Protocol):
-    """The planes of an image or of a mask.
+class Stack(ABC):
+    """The planes of an image or of a mask, opened; a picture, unless a decoder says more, is one plane.
 
     Attributes
     ----------
@@ -50,61 +52,30 @@ class Stack(Protocol):
         Affine from (column, row, plane) to millimetres, to compare image and mask.
     """
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of each plane."""
-        ...
+    size: tuple[int, int]
+    n_planes: int = 1
+    channels: int = 1
+    dtype: np.dtype[Any]
+    is_volume: bool = False
+    is_picture: bool = False
+    spacing: tuple[float, ...] | None = None
+    frame: npt.NDArray[np.float64] | None = None
 
-    @property
-    def n_planes(self) -> int:
-        """Number of planes."""
-        ...
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        ...
-
-    @property
-    def is_volume(self) -> bool:
-        """Whether planes follow each other in space."""
-        ...
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether pixels are ready to be looked at."""
-        ...
-
-    @property
-    def spacing(self) -> tuple[float, ...] | None:
-        """Millimetres between rows, columns and planes."""
-        ...
-
-    @property
-    def frame(self) -> npt.NDArray[np.float64] | None:
-        """Affine to millimetres."""
-        ...
-
+    @abstractmethod
     def plane(self, index: int) -> npt.NDArray[Any]:
         """Return one plane: (H, W, C) of an image, (H, W) whole numbers of a mask."""
-        ...
 
-    def body(self, index: int) -> npt.NDArray[np.bool_] | None:
-        """Return where the body is in one plane, (H, W), if a file tells."""
-        ...
-
+    @abstractmethod
     def digest(self, index: int) -> str:
         """Return a sha256 that is equal for equal content."""
-        ...
+
+    def body(self, index: int) -> npt.NDArray[np.bool_] | None:  # noqa: ARG002 - most files tell of none
+        """Return where the body is in one plane, (H, W), if a file tells."""
+        return None
 
 
-@dataclass(frozen=True)
-class ArrayStack:
+@dataclass(eq=False)
+class ArrayStack(Stack):
     """Planes that lie in memory (or in a mapped file).
 
     Attributes
@@ -112,6 +83,8 @@ class ArrayStack:
     planes : (Z, H, W, C) or (Z, H, W)
         Of an image or of a mask.
     bodies : (Z, H, W) bool or None
+    of_files : callable or None
+        Returns the digest of the files that a picture comes from; None: values and form are digested.
     """
 
     planes: npt.NDArray[Any]
@@ -120,28 +93,13 @@ class ArrayStack:
     frame: npt.NDArray[np.float64] | None = None
     bodies: npt.NDArray[np.bool_] | None = None
     is_picture: bool = False
+    of_files: Callable[[], str] | None = None
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of each plane."""
-        return self.planes.shape[1], self.planes.shape[2]
-
-    @property
-    def n_planes(self) -> int:
-        """Number of planes."""
-        n_planes: int = self.planes.shape[0]
-        return n_planes
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        n_channels: int = self.planes.shape[3] if self.planes.ndim == 4 else 1
-        return n_channels
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.planes.dtype
+    def __post_init__(self) -> None:
+        self.n_planes, height, width = self.planes.shape[:3]
+        self.size = height, width
+        self.channels = self.planes.shape[3] if self.planes.ndim == 4 else 1
+        self.dtype = self.planes.dtype
 
     def plane(self, index: int) -> npt.NDArray[Any]:
         """Return one plane."""
@@ -153,7 +111,9 @@ class ArrayStack:
         return None if self.bodies is None else self.bodies[index]
 
     def digest(self, index: int) -> str:
-        """Return the sha256 of form and values of a plane."""
+        """Return the sha256 of the files, or of form and values of a plane."""
+        if self.of_files is not None:
+            return self.of_files()
         values = np.ascontiguousarray(self.planes[index])
         form = f"{values.dtype.str} {values.shape}".encode()
         return sha256_of(form + values.tobytes())

@@ -72,11 +72,6 @@ def test_a_picture_is_decoded_when_it_is_asked_for() -> None:
         stack.plane(0)
 
 
-def test_a_picture_has_no_second_plane() -> None:
-    with pytest.raises(ValueError, match="plane 0 only, got 1"):
-        PictureStack(png(COLOUR), "a.png", HOW).plane(1)
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
