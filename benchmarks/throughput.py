@@ -107,7 +107,7 @@ class Workshop:
 
     def gradcam(self, images: Pixels) -> Pixels:
         """Return the maps of the default backend, (N, H, W) uint8."""
-        return quantised(self._gradcam.maps(images).maps)
+        return quantised(self._gradcam.maps(images))
 
     @staticmethod
     def fine_grained(images: Pixels) -> Pixels:

@@ -70,11 +70,6 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> ArrayStack:  
     return ArrayStack(draw_regions(regions, image.size)[None])
 
 
-def count_regions(path: Path) -> int:
-    """Return the number of objects that an annotation file outlines: all regions but holes, degenerate ones too."""
-    return sum(not region.is_hole for region in read_regions(path))
-
-
 def read_regions(path: Path) -> tuple[Region, ...]:
     """Return all regions of an Aperio annotation file (``Annotations/Annotation/Regions/Region/Vertices/Vertex``).
 

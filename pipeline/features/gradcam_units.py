@@ -159,7 +159,7 @@ class GradCamWorker:
         usable = [i for i, _ in reused.computed(sources, only)]
         if usable:
             images, masks = _read(cache, layers, [rows[i] for i in usable])
-            maps[usable] = quantised(self._saliency.maps(images, masks).maps)
+            maps[usable] = quantised(self._saliency.maps(images, masks))
         reused.fill("saliency", {"saliency": maps})
         files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
         return BlockRecord(layers.saliency, block, files)

@@ -207,9 +207,3 @@ def resize_plane(
 ) -> npt.NDArray[np.float32]:
     """Stretch an (H, W) float32 plane to `size`, antialiased."""
     return np.asarray(Pillow.fromarray(plane).resize(size[::-1], how), dtype=np.float32)
-
-
-def class_counts(mask: arrays.Mask, n_classes: int) -> npt.NDArray[np.int64]:
-    """Return the pixels of each class, an (n_classes,) int64 array; ignored pixels are not counted."""
-    counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-    return counts[:n_classes].astype(np.int64)

@@ -40,6 +40,7 @@ CamMethod = Literal["gradcam", "gradcam++", "layercam", "hirescam"]
 CamTarget = Literal["predicted", "truth", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+_Maps = npt.NDArray[np.float32]
 _REDUCED: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -68,20 +69,6 @@ class CamOptions:
         for name in ("batch", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True, slots=True)
-class SaliencyMaps:
-    """Maps of N images and what has to be known about each."""
-
-    maps: npt.NDArray[np.float32]
-    """(N, H, W) float32 in [0, 1]; 0 to 1 are both reached unless the map is flat."""
-    fell_back: npt.NDArray[np.bool_]
-    """(N,) True where the target named no foreground pixel, so that all pixels were taken."""
-    flat: npt.NDArray[np.bool_]
-    """(N,) True where the map tells nothing and is 0 everywhere."""
-    non_finite: npt.NDArray[np.bool_]
-    """(N,) True where it is flat because the network overflowed to NaN or infinity."""
 
 
 class GradCamSaliency:
@@ -123,7 +110,7 @@ class GradCamSaliency:
         self._device = torch.device(device)
         self._batch = options.batch
 
-    def maps(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None = None) -> SaliencyMaps:
+    def maps(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None = None) -> _Maps:
         """Compute the saliency of images, in batches; a batch gives what its images give one by one.
 
         Parameters
@@ -136,8 +123,9 @@ class GradCamSaliency:
 
         Returns
         -------
-        SaliencyMaps
-            Maps of the images' size.
+        (N, H, W) float32
+            In [0, 1]; 0 and 1 are both reached, unless a map tells nothing, or the network overflowed: then it is 0
+            everywhere. Where the target names no foreground pixel of an image, all of its pixels are taken.
 
         Raises
         ------
@@ -148,7 +136,7 @@ class GradCamSaliency:
             If masks are missing, differ from the images in size, or lack the channels of multi-label.
         """
         truth = self._truth(images, masks)
-        parts: list[SaliencyMaps] = []
+        parts = [np.zeros((0, *images.shape[1:3]), np.float32)]
         start = 0
         with torch_threads(self._options.threads):
             while start < len(images):
@@ -156,8 +144,8 @@ class GradCamSaliency:
                 part = self._try(images[rows], None if truth is None else truth[rows])
                 if part is not None:
                     parts.append(part)
-                    start += len(part.maps)
-        return _join(parts, images.shape[1:3])
+                    start += len(part)
+        return np.concatenate(parts)
 
     def _truth(
         self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None
@@ -175,7 +163,7 @@ class GradCamSaliency:
             raise ValueError(f"masks of a multi-label network must be (N, H, W, K), got {masks.shape}")
         return masks
 
-    def _try(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> SaliencyMaps | None:
+    def _try(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> _Maps | None:
         """Return the maps of one batch, or halve the batch and return None if the GPU's memory is short."""
         try:
             return self._batch_maps(images, masks)
@@ -191,33 +179,31 @@ class GradCamSaliency:
             torch.cuda.empty_cache()
         return None
 
-    def _batch_maps(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> SaliencyMaps:
+    def _batch_maps(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> _Maps:
         """Return the maps of images that fit into memory together."""
         height, width = images.shape[1:3]
         tensor = to_input(images, side=self._options.side)
         targets = [_PixelSum(self._options, None if masks is None else masks[row]) for row in range(len(images))]
         raw = torch.from_numpy(self._raw_maps(tensor.to(self._device), targets))  # (N, h, w)
-        non_finite = ~torch.isfinite(raw).all(dim=2).all(dim=1)
-        raw[non_finite] = 0
-        maps = resize_bilinear(raw[:, None], (height, width))[:, 0].numpy()
-        maps, flat = _stretch(maps)
-        return SaliencyMaps(maps, np.array([target.fell_back for target in targets]), flat, non_finite.numpy())
+        # What overflowed to NaN or infinity tells nothing.
+        raw[~torch.isfinite(raw).all(dim=2).all(dim=1)] = 0
+        return _stretch(resize_bilinear(raw[:, None], (height, width))[:, 0].numpy())
 
-    def _raw_maps(self, tensor: torch.Tensor, targets: list["_PixelSum"]) -> npt.NDArray[np.float32]:
+    def _raw_maps(self, tensor: torch.Tensor, targets: list["_PixelSum"]) -> _Maps:
         """Return the library's (N, h, w) maps at the size of the network's input."""
         adapter = _FromLayer(self._network, self._layer, self._layer_name, self._options.output_key)
         cam = _cam_class(self._options.method)(
             model=adapter, target_layers=[self._layer], reshape_transform=_detached_float
         )
         try:
-            # Overflow is reported by the flag non_finite, not by numpy's warnings.
+            # Maps that overflow become 0 afterwards, numpy need not warn.
             with (
                 _frozen(self._network),
                 torch.enable_grad(),
                 self._autocast(),
                 np.errstate(over="ignore", invalid="ignore", divide="ignore"),
             ):
-                maps: npt.NDArray[np.float32] = cam(input_tensor=tensor, targets=targets)
+                maps: _Maps = cam(input_tensor=tensor, targets=targets)
                 return maps
         finally:
             cam.activations_and_grads.release()
@@ -237,7 +223,6 @@ class _PixelSum:
         self._target = options.target
         self._multilabel = options.multilabel
         self._mask = mask
-        self.fell_back = False
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the sum over (K, h, w) logits as a scalar."""
@@ -245,8 +230,7 @@ class _PixelSum:
         if self._target == "all":
             return scores.sum()
         pixels = self._pixels(logits)  # (F, h, w)
-        self.fell_back = not bool(pixels.any())
-        return scores.sum() if self.fell_back else scores[pixels].sum()
+        return scores[pixels].sum() if bool(pixels.any()) else scores.sum()
 
     def _pixels(self, logits: torch.Tensor) -> torch.Tensor:
         """Return where each score counts, (F, h, w) bool."""
@@ -358,25 +342,9 @@ def _cam_class(method: CamMethod) -> Any:
     return {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM, "hirescam": HiResCAM}[method]
 
 
-def _stretch(
-    maps: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return (N, h, w) maps with least value 0 and greatest 1, and which are flat, which become 0."""
+def _stretch(maps: _Maps) -> _Maps:
+    """Return (N, h, w) maps with least value 0 and greatest 1; flat ones become 0."""
     least = maps.min(axis=(1, 2), keepdims=True)
     extent = maps.max(axis=(1, 2), keepdims=True) - least
-    flat = extent <= 0
-    stretched = (maps - least) / np.where(flat, np.float32(1), extent)
-    return stretched.astype(np.float32), flat[:, 0, 0]
-
-
-def _join(parts: list[SaliencyMaps], size: tuple[int, ...]) -> SaliencyMaps:
-    """Return the maps of all batches in order."""
-    if not parts:
-        none = np.zeros(0, np.bool_)
-        return SaliencyMaps(np.zeros((0, *size), np.float32), none, none, none)
-    return SaliencyMaps(
-        np.concatenate([part.maps for part in parts]),
-        np.concatenate([part.fell_back for part in parts]),
-        np.concatenate([part.flat for part in parts]),
-        np.concatenate([part.non_finite for part in parts]),
-    )
+    stretched: _Maps = ((maps - least) / np.where(extent <= 0, np.float32(1), extent)).astype(np.float32)
+    return stretched

@@ -78,7 +78,7 @@ def _rank(measured: tuple[LayerInfo, float]) -> float:
 
 def _mean_auc(saliency: GradCamSaliency, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer]) -> float:
     """Return the mean AUC over the images for which it is defined."""
-    maps = saliency.maps(images, masks).maps
+    maps = saliency.maps(images, masks)
     aucs = [saliency_auc(one, mask) for one, mask in zip(maps, masks, strict=True)]
     defined = [auc for auc in aucs if not math.isnan(auc)]
     return float(np.mean(defined)) if defined else math.nan

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from hsmix_gen.stages.imaging.standardise import (
     Fit,
-    class_counts,
     fit_image,
     fit_mask,
     resize_channels,
@@ -193,10 +192,6 @@ def test_a_whole_factor_is_the_exact_majority_of_areas(factor: int) -> None:
     ids = np.random.default_rng(factor).choice(np.array([0, 1, 2], np.uint8), (4 * factor, 5 * factor))
 
     assert resize_mask(ids, (4, 5)).tolist() == majority(ids, (4, 5))
-
-
-def test_classes_are_counted_and_ignored_pixels_are_not() -> None:
-    assert class_counts(mask([0, 1, 1], [255, 0, 0]), 3).tolist() == [3, 2, 0]
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5])
