@@ -1,15 +1,19 @@
 """Records that travel between the stages of a run; each is plain, frozen and small."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from hsmix_gen.schemas.errors import one_line
 
 Split = Literal["train", "val", "test"]
 Mode = Literal["none", "hard", "soft"]
+_Record = TypeVar("_Record")
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 MODES: tuple[Mode, ...] = ("none", "hard", "soft")
@@ -239,12 +243,6 @@ class ManifestRow:
     """Millimetres between rows and columns of parent A as it is stored, before its turn; None where unknown."""
     spacing_b: tuple[float, ...] | None = None
 
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "ManifestRow":
-        """Return the row of plain values, as tables and JSON hold them: lists become tuples."""
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
-        return cls(**values)
-
     def provenance(self) -> dict[str, Any]:
         """Return what is stored inside the sample: all but its place and checksum, which are known later."""
         row = asdict(self)
@@ -283,6 +281,11 @@ class BlockRecord:
     block: int
     files: tuple[FileRecord, ...]
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Where its record lies."""
+        return f"{self.layer}/{self.block:06d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,3 +335,23 @@ class DatasetFacts:
     def n_classes(self) -> int:
         """Channels of the soft label: the classes with background, or in multi-label without."""
         return len(self.classes)
+
+
+def record_of(kind: type[_Record], value: Any) -> _Record:
+    """Return a record, or a list of them, of plain values, as tables and JSON hold them: lists become tuples.
+
+    Raises
+    ------
+    ValueError
+        Naming the first field that is missing or of another type.
+    """
+    try:
+        return _adapter(kind).validate_python(value)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

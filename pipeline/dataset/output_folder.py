@@ -1,6 +1,5 @@
 """The output folder: its state, its identity and the records of finished shards."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +9,12 @@ from typing import Any
 
 from hsmix_gen.pipeline.dataset.run_history import Bindings
 from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.commit_records import CommitRecords
 from hsmix_gen.pipeline.files.state_names import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import FileRecord, ManifestRow, Refusal, ShardRecord
+from hsmix_gen.schemas.records import FileRecord, ShardRecord, record_of
 
 MANIFEST = "manifest.parquet"
 FORMS = ("webdataset", "parquet", "folder")
@@ -45,6 +45,7 @@ class Output:
         self.root = root
         self.state = root / STATE
         self._home = home or root
+        self._records = CommitRecords(self.state / SHARD_RECORDS, root, ShardRecord, OutputError)
         self.bindings = Bindings(root, self.state)
         """What its runs were made of."""
         self.guard: Callable[[], None] = _unguarded
@@ -59,9 +60,8 @@ class Output:
     def is_complete(self) -> bool:
         """Whether all that describes the dataset is there, and the manifest and its like are as they were written."""
         try:
-            described = atomic_files.read_json(self._described)
-            records = [FileRecord(**record) for record in described]
-        except (FileNotFoundError, ValueError, TypeError):
+            records = record_of(list[FileRecord], atomic_files.read_json(self._described))
+        except (FileNotFoundError, ValueError):
             return False
         return all(atomic_files.matches(record, self.root) for record in records) and all(
             (self.root / name).is_file() for name in FOR_PEOPLE
@@ -153,23 +153,12 @@ class Output:
 
     def records(self) -> dict[str, ShardRecord]:
         """Return the finished shards whose files match their record, without rows; others are forgotten."""
-        found: dict[str, ShardRecord] = {}
-        paths = self._record_files()
-        records = [_record(data) for data in atomic_files.read_all(paths)]
-        files = [file for record in records if record is not None for file in record.files]
-        sound = {file for file, right in zip(files, atomic_files.all_match(files, self.root), strict=True) if right}
-        for path, record in zip(paths, records, strict=True):
-            # A record that was copied about would count its samples twice.
-            if record is not None and record.name == path.stem and sound.issuperset(record.files):
-                found[record.name] = replace(record, rows=())
-            else:
-                path.unlink()
-        return found
+        return {record.name: replace(record, rows=()) for record in self._records.sound()}
 
     def rows(self) -> Iterator[ShardRecord]:
         """Yield the records of finished shards with the rows of their samples, one at a time."""
-        for path in self._record_files():
-            record = _record(path.read_bytes())
+        for path in self._records.paths():
+            record = self._records.parsed(path.read_bytes())
             if record is None:
                 raise OutputError(f"{path} is damaged; run the same command again")
             yield record
@@ -177,17 +166,12 @@ class Output:
     def commit(self, record: ShardRecord) -> None:
         """Write the record that makes a shard count, after checking its files; the driver alone calls this."""
         self.guard()
-        wrong = [file.path for file in record.files if not atomic_files.matches(file, self.root)]
-        if wrong:
-            raise OutputError(
-                f"{self.root / wrong[0]} does not match what its worker wrote; is the disk shared and sound?"
-            )
-        atomic_files.write_json(self.state / SHARD_RECORDS / f"{record.name}.json", asdict(record))
+        self._records.commit(record)
 
     def forget(self, is_wanted: Callable[[ShardRecord], bool]) -> None:
         """Withdraw shards, all but the wanted ones, with their files, which loaders would take for data."""
-        for path in self._record_files():
-            record = _record(path.read_bytes())
+        for path in self._records.paths():
+            record = self._records.parsed(path.read_bytes())
             if record is not None and is_wanted(record):
                 continue
             self.uncomplete()
@@ -208,9 +192,6 @@ class Output:
         except FileNotFoundError:
             return []
 
-    def _record_files(self) -> list[Path]:
-        return atomic_files.finished_files(self.state / SHARD_RECORDS, ".json")
-
 
 def _unguarded() -> None:
     """Raise nothing: nobody else can be at work."""
@@ -228,20 +209,6 @@ def fold_outputs(root: Path) -> list[Path]:
     """Return the folders of the folds in an output, in order; none where it is a dataset itself."""
     found = [path for path in root.glob("fold-*") if FOLD.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("fold-")))
-
-
-def _record(data: bytes) -> ShardRecord | None:
-    try:
-        raw = json.loads(data)
-        return ShardRecord(
-            name=raw["name"],
-            split=raw["split"],
-            files=tuple(FileRecord(**file) for file in raw["files"]),
-            rows=tuple(ManifestRow.of(row) for row in raw["rows"]),
-            refusals=tuple(Refusal(**refusal) for refusal in raw.get("refusals", ())),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def read_run(root: Path) -> dict[str, Any]:

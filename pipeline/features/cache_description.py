@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, per_fold, refusals_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError
-from hsmix_gen.schemas.records import DatasetFacts, Intensity, Refusal, SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, Refusal, SourceRecord, record_of
 
 FEATURES_FILE = "features.json"
 
@@ -93,8 +93,8 @@ def load(root: Path) -> tuple[list[Prepared], RunConfig]:
         raw = atomic_files.read_json(root / FEATURES_FILE)
         records = read_sources(root / SOURCES_FILE)
         config = RunConfig.model_validate(raw["config"])
-        facts = _facts(raw["facts"])
-        unpaired = tuple(Refusal(**refusal) for refusal in raw["unpaired"])
+        facts = record_of(DatasetFacts, raw["facts"])
+        unpaired = record_of(tuple[Refusal, ...], raw["unpaired"])
         prepared = [
             Prepared(
                 Layers(root, **fold["layers"], facts=facts, n_rows=len(records), variants=config.superpixels.variants),
@@ -112,13 +112,6 @@ def load(root: Path) -> tuple[list[Prepared], RunConfig]:
     except (KeyError, TypeError, ValueError) as error:
         raise CacheError(f"{root / FEATURES_FILE} is damaged ({error}); run prepare again") from None
     return prepared, config
-
-
-def _facts(raw: dict[str, Any]) -> DatasetFacts:
-    intensity = Intensity(**{**raw["intensity"], "bounds": tuple(raw["intensity"]["bounds"])})
-    lists = {name: tuple(raw[name]) for name in ("size", "classes")}
-    values = tuple((value, class_id) for value, class_id in raw["mask_values"])
-    return DatasetFacts(**{**raw, **lists, "mask_values": values, "intensity": intensity})
 
 
 def _homes(records: Sequence[SourceRecord]) -> list[tuple[str, str, int | None]]:

@@ -1,11 +1,10 @@
 """The feature cache in Zarr v3: arrays with one row per source, written in blocks, each with a commit record."""
 
-import json
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from zarr.codecs import ZstdCodec
 from zarr.storage import FsspecStore
 
 from hsmix_gen.pipeline.files import atomic_files, object_stores, upload_folder
+from hsmix_gen.pipeline.files.commit_records import CommitRecords
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.errors import CacheError
-from hsmix_gen.schemas.records import BlockRecord, FileRecord, Refusal
+from hsmix_gen.schemas.records import BlockRecord, FileRecord
 
 BLOCK_IMAGES = 16
 BLOCK_BYTES = 64 * 2**20
@@ -65,6 +65,7 @@ class FeatureCache:
 
     def __init__(self, root: Path, *, kept_bytes: int = 0) -> None:
         self.root = root
+        self._records = CommitRecords(root / RECORDS, root, BlockRecord, CacheError)
         self._open: dict[tuple[str, str], Any] = {}
         self._kept: OrderedDict[tuple[str | int, ...], npt.NDArray[Any]] = OrderedDict()
         self._kept_bytes = self._room = kept_bytes
@@ -164,19 +165,7 @@ class FeatureCache:
 
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""
-        paths = atomic_files.finished_files(self.root / RECORDS / layer, ".json")
-        records = [_record(data) for data in atomic_files.read_all(paths)]
-        files = [file for record in records if record is not None for file in record.files]
-        sound = {file for file, right in zip(files, atomic_files.all_match(files, self.root), strict=True) if right}
-        found: dict[int, BlockRecord] = {}
-        for path, record in zip(paths, records, strict=True):
-            # A record that was copied about tells of files that are sound, but of another block.
-            is_its_own = record is not None and (record.layer, f"{record.block:06d}") == (layer, path.stem)
-            if record is not None and is_its_own and sound.issuperset(record.files):
-                found[record.block] = record
-            else:
-                path.unlink()
-        return found
+        return {record.block: record for record in self._records.sound(layer)}
 
     def check_whole(self, layer: str, n_blocks: int) -> None:
         """Refuse a layer of which blocks are missing or damaged, where they cannot be made again.
@@ -201,13 +190,7 @@ class FeatureCache:
         CacheError
             If a file does not match.
         """
-        wrong = [file.path for file in record.files if not atomic_files.matches(file, self.root)]
-        if wrong:
-            raise CacheError(
-                f"{self.root / wrong[0]} does not match what its worker wrote; is the disk shared and sound?"
-            )
-        path = self.root / RECORDS / record.layer / f"{record.block:06d}.json"
-        atomic_files.write_json(path, asdict(record))
+        self._records.commit(record)
 
     def _store(self, layer: str) -> Any:
         path = self._layer_path(layer)
@@ -247,16 +230,3 @@ def _scratch() -> Iterator[Path]:
     """Give a local folder in which a layer can be written before it is sent."""
     with tempfile.TemporaryDirectory(dir=upload_folder.folder()) as folder:
         yield Path(folder)
-
-
-def _record(data: bytes) -> BlockRecord | None:
-    try:
-        raw = json.loads(data)
-        return BlockRecord(
-            layer=raw["layer"],
-            block=raw["block"],
-            files=tuple(FileRecord(**file) for file in raw["files"]),
-            refusals=tuple(Refusal(**refusal) for refusal in raw["refusals"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None

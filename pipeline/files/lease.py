@@ -7,13 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.errors import HsmixError, OutputError
+from hsmix_gen.schemas.records import record_of
 
 LEASE_FILE = "lease.json"
 HEARTBEAT_S = 5.0
@@ -130,7 +130,7 @@ class Lease:
                     self._lost = True
                     return
                 beat += 1
-                self._write(Holder(**{**asdict(self._mine), "beat": beat}))
+                self._write(replace(self._mine, beat=beat))
             except (OSError, HsmixError):
                 continue  # a full disk or a store that is away for a moment: the next beat may pass
 
@@ -159,9 +159,8 @@ class Lease:
     def _read(self) -> Holder | None:
         """Return who holds the lease; one that cannot be read was torn by what killed its driver."""
         try:
-            raw: dict[str, Any] = atomic_files.read_json(self._path)
-            return Holder(**raw)
-        except (FileNotFoundError, ValueError, TypeError):
+            return record_of(Holder, atomic_files.read_json(self._path))
+        except (FileNotFoundError, ValueError):
             return None
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord, record_of
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
 
 
@@ -37,13 +37,10 @@ def read_sources(path: Path) -> list[SourceRecord]:
         If the file is damaged.
     """
     try:
-        return [
-            SourceRecord(**{**row, "spacing": None if row["spacing"] is None else tuple(row["spacing"])})
-            for row in read_table(path).to_pylist()
-        ]
+        return record_of(list[SourceRecord], read_table(path).to_pylist())
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(
             f"{path} is damaged ({reason}), so that changed sources cannot be told; choose another folder, or start "
@@ -70,9 +67,8 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         If the file is damaged.
     """
     try:
-        rows = read_table(path).to_pylist()
-        return [ManifestRow.of(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return record_of(list[ManifestRow], read_table(path).to_pylist())
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 import pytest
 
-from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord, record_of
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA, shard_schema
 
 PROMISED = [
@@ -48,7 +48,7 @@ def test_provenance_is_the_row_without_its_place_and_checksum() -> None:
 
 
 def test_a_row_comes_back_from_plain_values() -> None:
-    assert ManifestRow.of(json.loads(json.dumps(asdict(ROW)))) == ROW
+    assert record_of(ManifestRow, json.loads(json.dumps(asdict(ROW)))) == ROW
 
 
 def test_provenance_is_json_as_it_stands() -> None:
