@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import BACKENDS, METHODS, READERS
+from hsmix_gen.schemas.families import BACKENDS, FORMATS, METHODS, READERS
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     Layout = str
     Backend = str
     MethodName = str
+    Form = str
     Profile = str
     Control = str
 else:
     Layout = Literal[("auto", *READERS.names)]
     Backend = Literal[BACKENDS.names]
     MethodName = Literal[METHODS.names]
+    Form = Literal[FORMATS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
 
@@ -239,7 +241,7 @@ class OutputConfig(Section):
 
     title = "Output"
     # fmt: off
-    formats: tuple[Literal["webdataset", "parquet", "folder"], ...] = option(("webdataset",), "webdataset, parquet or folder (files with an MSD datalist); repeat it for several.", "NAME", name="format", repeats=True)
+    formats: tuple[Form, ...] = option(("webdataset",), f"{FORMATS.listed} (files with an MSD datalist); repeat it for several.", "NAME", name="format", repeats=True)
     soft_encoding: SoftEncoding = option("npz", "Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit).")
     shards: PositiveInt | None = option(None, "Training shards.", otherwise="at least 32 if there are as many samples, none above 256 MiB")
     ranks: PositiveInt = option(1, "Processes that will train: equal shards, a multiple of R times W.", "R")

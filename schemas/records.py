@@ -1,11 +1,11 @@
 """Records that travel between the stages of a run; each is plain, frozen and small."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import PurePath
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -346,12 +346,12 @@ def record_of(kind: type[_Record], value: Any) -> _Record:
         Naming the first field that is missing or of another type.
     """
     try:
-        return _adapter(kind).validate_python(value)  # type: ignore[no-any-return]
+        return cast(_Record, _adapter(cast(Hashable, kind)).validate_python(value))
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(Any, kind))

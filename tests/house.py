@@ -30,6 +30,7 @@ ROOMS = (
     "pipeline/sources",
     "pipeline/features",
     "pipeline/dataset",
+    "pipeline/dataset/formats",
     "pipeline/mixing",
     "pipeline/loading",
     "pipeline/exports",

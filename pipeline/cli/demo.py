@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage import color, data
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_png
+from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.arrays import Mask
 

@@ -1,6 +1,7 @@
-"""Arrays as the bytes of PNG, npy and npz files that are equal for equal arrays."""
+"""Arrays as the bytes of PNG, npy and npz files that are equal for equal arrays, and back by the fastest ways."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +9,18 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy_format
+
+from hsmix_gen.schemas.errors import OutputError
 
 _NPZ_LEVEL = 1
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_ENTRY = struct.Struct("<4s5H3I2H")
+_ENTRY_MARK = b"PK\x03\x04"
+_DEFLATED = 8
+_SIZE_FOLLOWS = 0x08
+_DEFLATE_MOST = 1032
+"""Times a packed size that its content can have."""
 
 
 def encode_png(picture: npt.NDArray[Any]) -> bytes:
@@ -48,3 +58,38 @@ def encode_npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, encode_npy(array), compresslevel=_NPZ_LEVEL)
     return buffer.getvalue()
+
+
+def read_npz(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an npz file that was written in one go, as ours are; its checksums are compared.
+
+    ``numpy.load`` opens it as an archive and inflates by zlib: five times slower with few classes, twenty with many.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    at = 0
+    while data[at : at + 4] == _ENTRY_MARK:
+        _, _, flags, method, _, _, crc, packed_size, size, n_name, n_extra = _ZIP_ENTRY.unpack_from(data, at)
+        if method != _DEFLATED or flags & _SIZE_FOLLOWS or size == 0xFFFFFFFF:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                return dict(archive)
+        if size > _DEFLATE_MOST * (packed_size + 1):
+            raise OutputError(f"has a soft label that cannot become {size} bytes from {packed_size}")
+        begin = at + _ZIP_ENTRY.size + n_name + n_extra
+        at = begin + packed_size
+        body = imagecodecs.deflate_decode(data[begin:at], raw=True, out=bytearray(size))
+        if imagecodecs.deflate_crc32(body) != crc:
+            raise OutputError("has a soft label whose checksum differs")
+        name = data[begin - n_name - n_extra : begin - n_extra].decode()
+        arrays[name.removesuffix(".npy")] = read_npy(body)
+    return arrays
+
+
+def read_npy(data: bytes | bytearray) -> npt.NDArray[Any]:
+    """Return the array of an npy file, without a copy where `data` can be written to."""
+    file = io.BytesIO(data)
+    npy_format.read_magic(file)
+    shape, is_fortran, dtype = npy_format.read_array_header_1_0(file)
+    if is_fortran or dtype.hasobject:
+        raise OutputError(f"has an array of {dtype} in an order that is not ours")
+    array = np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
+    return array if array.flags.writeable else array.copy()

@@ -14,13 +14,12 @@ from hsmix_gen.pipeline.files.state_names import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.families import FORMATS
 from hsmix_gen.schemas.records import FileRecord, ShardRecord, record_of
 
 MANIFEST = "manifest.parquet"
-FORMS = ("webdataset", "parquet", "folder")
-"""Folders of the formats, in which loaders read all that they find."""
 OWN_NAMES = (
-    *FORMS, MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
+    *FORMATS.names, MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
     STATE,
 )  # fmt: skip
 """Everything that a run may leave in its output."""
@@ -178,7 +177,7 @@ class Output:
             path.unlink()
             for file in record.files if record else ():
                 parts = PurePosixPath(file.path).parts
-                if parts[0] in FORMS and ".." not in parts:
+                if parts[0] in FORMATS.names and ".." not in parts:
                     (self.root / file.path).unlink(missing_ok=True)
 
     def uncomplete(self) -> None:

@@ -1,18 +1,23 @@
-"""Samples as bytes, the same for equal samples."""
+"""Samples as bytes, the same for equal samples, and their parts as arrays again, as fast as decoders can."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
-from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_column, encode_soft, soft_member
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png, read_npy
+from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft, soft_encoding_of, soft_member
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.config import SoftEncoding
 from hsmix_gen.schemas.digests import canonical_json
+from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.mixing.mixing import Mixed
 
-__all__ = [
-    "decode_soft", "encode_column", "encode_image", "encode_members", "encode_npy", "encode_png", "encode_soft",
-    "image_is_png", "image_member", "member_names", "soft_member",
-]  # fmt: skip
+PARTS = ("image", "mask", "soft")
+"""What a sample shows."""
+_WORDS = {"image": "image", "mask": "mask", "soft": "soft label"}
 
 
 def image_is_png(channels: int, dtype: str) -> bool:
@@ -46,3 +51,77 @@ def encode_members(mixed: Mixed, provenance: dict[str, Any], soft_encoding: Soft
         "mask.png": encode_png(mixed.mask),
         soft_member(soft_encoding): encode_soft(mixed.soft, soft_encoding),
     }
+
+
+def decoded(part: str, members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return a part of a stored sample, in its stored type.
+
+    Errors do not name the sample: who knows its file and key puts them before the text (`formats.base.telling_of`).
+
+    Parameters
+    ----------
+    part : str
+        ``image`` (C, H, W), ``mask`` (H, W) or ``soft`` (C, H, W).
+    members : mapping
+        Encoded members by name.
+    described : mapping
+        ``dataset.json``: how parts are stored.
+
+    Raises
+    ------
+    OutputError
+        If the part is missing, or of another shape or type; what a library finds wrong is raised as it is.
+    """
+    array = _DECODERS[part](members, described)
+    height, width = described["size"]
+    shape, dtype = {
+        "image": ((described["channels"], height, width), described["dtype"]),
+        "mask": ((height, width), "uint8"),
+        "soft": (tuple(described["soft"]["shape"]), "float16"),
+    }[part]
+    if (array.shape, array.dtype.name) != (shape, dtype):
+        got = f"{array.shape} {array.dtype}"
+        raise OutputError(f"has its {word_of(part)} as {got}, expected {shape} {dtype}")
+    return array
+
+
+def word_of(part: str) -> str:
+    """Return how messages name a part."""
+    return _WORDS[part]
+
+
+def decode_image(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:  # noqa: ARG001
+    """Return the image, (C, H, W)."""
+    if "image.npy" in members:
+        return np.ascontiguousarray(read_npy(members["image.npy"]).transpose(2, 0, 1))
+    picture: npt.NDArray[Any] = imagecodecs.png_decode(member_of(members, "image.png"))
+    return picture[None] if picture.ndim == 2 else np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+
+def decode_mask(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:  # noqa: ARG001
+    """Return the mask, (H, W) uint8 class ids."""
+    mask: npt.NDArray[Any] = imagecodecs.png_decode(member_of(members, "mask.png"))
+    return mask
+
+
+def decode_soft_of(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return the soft label, (C, H, W) float16."""
+    stored = described["soft"]
+    encoding, member = soft_encoding_of(described), stored.get("member", "soft.npz")
+    if member not in members and "soft.npy" in members:
+        encoding, member = "npy", "soft.npy"
+    return decode_soft(member_of(members, member), encoding, tuple(stored["shape"]))
+
+
+def member_of(members: Mapping[str, bytes], name: str) -> bytes:
+    """Return a member, which has to be there."""
+    if name not in members:
+        raise OutputError(f"has no member {name}")
+    return members[name]
+
+
+_DECODERS: dict[str, Callable[[Mapping[str, bytes], Mapping[str, Any]], npt.NDArray[Any]]] = {
+    "image": decode_image,
+    "mask": decode_mask,
+    "soft": decode_soft_of,
+}

@@ -1,18 +1,16 @@
 """Soft labels as bytes, in four forms that hold the same labels; ``benchmarks/soft_encodings.py`` tells their cost."""
 
-import io
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_npz, encode_png
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_npz, encode_png, read_npy, read_npz
 from hsmix_gen.schemas.config import SoftEncoding
-from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.errors import ConfigError, OutputError
 from hsmix_gen.schemas.records import IGNORE, DatasetFacts
 from hsmix_gen.stages.labels.labels import SoftLabel, soft_label
 from hsmix_gen.stages.labels.soft_pairs import label_pair, pair_shares, shares_of
@@ -74,28 +72,11 @@ def encode_column(soft: SoftLabel, encoding: SoftEncoding, member: bytes) -> byt
 
 
 def decode_soft(data: bytes, encoding: SoftEncoding, shape: tuple[int, ...]) -> SoftLabel:
-    """Return the soft label of a member or column.
+    """Return the (C, H, W) float16 soft label of a member or column, as `encode_soft` or `encode_column` gives it.
 
-    Parameters
-    ----------
-    data : bytes
-        As `encode_soft` or `encode_column` gives it.
-    encoding : str
-    shape : (C, H, W)
-        What the label has to be.
-
-    Raises
-    ------
-    ValueError
-        If the bytes are not this.
+    Whatever the bytes are not is raised by whoever finds it; the shape is the caller's to check.
     """
-    try:
-        soft = _FORMS[encoding].decode(data, shape)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, Pillow.DecompressionBombError) as error:
-        raise ValueError(f"soft label is no {encoding} ({error})") from None
-    if soft.shape != tuple(shape) or soft.dtype != np.float16:
-        raise ValueError(f"soft label is {soft.shape} {soft.dtype}, expected {tuple(shape)} float16")
-    return soft
+    return _FORMS[encoding].decode(data, shape)
 
 
 def describe_soft(encoding: SoftEncoding, facts: DatasetFacts) -> dict[str, Any]:
@@ -138,35 +119,40 @@ def _encode_planes(soft: SoftLabel) -> bytes:
     return encode_png(shares_of(soft).reshape(-1, soft.shape[-1]))
 
 
-def _decode_arrays(data: bytes, _shape: tuple[int, ...]) -> SoftLabel:
-    loaded = np.load(io.BytesIO(data), allow_pickle=False)
-    if isinstance(loaded, np.lib.npyio.NpzFile):
-        loaded = loaded[SOFT_NAME]
-    soft: SoftLabel = loaded
-    return soft
+def _decode_npz(data: bytes, _shape: tuple[int, ...]) -> SoftLabel:
+    return _named(read_npz(data), SOFT_NAME)
+
+
+def _decode_npy(data: bytes, _shape: tuple[int, ...]) -> SoftLabel:
+    return read_npy(data)
 
 
 def _decode_pair(data: bytes, shape: tuple[int, ...]) -> SoftLabel:
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        class_a, class_b, weight_b = (_plane(archive[name], shape[1:]) for name in PAIR_NAMES)
-    return soft_label(pair_shares(class_a, class_b, weight_b, n_classes=shape[0]))
+    stored = read_npz(data)
+    planes = (_plane(_named(stored, name), shape[1:]) for name in PAIR_NAMES)
+    return soft_label(pair_shares(*planes, n_classes=shape[0]))
 
 
 def _decode_planes(data: bytes, shape: tuple[int, ...]) -> SoftLabel:
     n_classes, height, width = shape
-    with Pillow.open(io.BytesIO(data), formats=["PNG"]) as picture:
-        return soft_label(_plane(np.asarray(picture), (n_classes * height, width)).reshape(shape))
+    return soft_label(_plane(imagecodecs.png_decode(data), (n_classes * height, width)).reshape(shape))
+
+
+def _named(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+    if name not in arrays:
+        raise OutputError(f"has a soft label without the array {name}")
+    return arrays[name]
 
 
 def _plane(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     if array.shape != tuple(shape) or array.dtype != np.uint8:
-        raise ValueError(f"it is stored as {array.shape} {array.dtype}, expected {tuple(shape)} uint8")
+        raise OutputError(f"has a soft label stored as {array.shape} {array.dtype}, expected {tuple(shape)} uint8")
     return array
 
 
 _FORMS: dict[SoftEncoding, SoftForm] = {
-    "npz": SoftForm("soft.npz", _encode_npz, _decode_arrays, "as stored"),
-    "npy": SoftForm("soft.npy", encode_npy, _decode_arrays, "as stored"),
+    "npz": SoftForm("soft.npz", _encode_npz, _decode_npz, "as stored"),
+    "npy": SoftForm("soft.npy", encode_npy, _decode_npy, "as stored"),
     "pair": SoftForm(
         "pair.npz",
         _encode_pair,

@@ -1,6 +1,5 @@
 """What exporters are given: a finished dataset, its samples checked and decoded, and bytes that come out equal."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,12 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pillow
 
+from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, telling_of
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
 from hsmix_gen.pipeline.dataset.run_history import last_sources
-from hsmix_gen.pipeline.dataset.shard_readers import Stored, read_samples
-from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, soft_encoding_of
+from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded
 from hsmix_gen.pipeline.files.atomic_files import matches
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.tables import read_manifest, read_sources
@@ -25,8 +23,6 @@ from hsmix_gen.schemas.records import FileRecord, ManifestRow, SourceRecord
 from hsmix_gen.stages.imaging.intensity import ZSCORE_LIMIT
 from hsmix_gen.stages.labels.labels import SoftLabel
 
-FORMATS = ("webdataset", "parquet", "folder")
-"""Formats of an output, the one that is read fastest first."""
 _WHITE = {"uint8": 255, "uint16": 65535}
 
 
@@ -196,37 +192,22 @@ def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]
     OutputError
         If a file or an image does not match its checksum, or a sample is missing or there twice.
     """
-    form = next(form for form in FORMATS if form in dataset.described["formats"])
+    form = best_format(dataset.described["formats"])
     files = dataset.described["formats"][form]
     left = dict(dataset.rows)
     for file in files:
         path = dataset.root / file["path"]
         if not matches(FileRecord(file["path"], file["bytes"], file["sha256"]), dataset.root):
             raise OutputError(f"{path} is missing or does not match its size and checksum; run the same command again")
-        for stored in read_samples(path, form, dataset.described["members"]):
+        for stored in format_of(form).in_order(dataset.root, file["path"], dataset.described):
             row = left.pop(stored.key, None)
             if row is None or sha256_of(stored.image) != row.sha256:
                 raise OutputError(f"{path}: image of sample {stored.key} is not in {MANIFEST}; see hsmix-gen verify")
-            try:
-                image, mask, soft = decoded(stored, dataset)
-            except (ValueError, OSError) as error:
-                raise OutputError(f"{path}: sample {stored.key} cannot be decoded ({error}); make it again") from None
-            yield Sample(stored.key, fold, row, stored.image, image, mask, soft)
+            with telling_of(path, stored.key):
+                image, mask, soft = (decoded(part, stored.members, dataset.described) for part in PARTS)
+            yield Sample(stored.key, fold, row, stored.image, image.transpose(1, 2, 0), mask, soft)
     if left:
         raise OutputError(f"{dataset.root} lacks {len(left)} samples of {MANIFEST}, first {min(left)}; run it again")
-
-
-def decoded(stored: Stored, dataset: Dataset) -> tuple[arrays.Image, arrays.Mask, SoftLabel]:
-    """Return image (H, W, C), mask (H, W) and soft label (C, H, W) of a stored sample, however it is encoded."""
-    image = _picture(stored.image) if dataset.has_png else np.load(io.BytesIO(stored.image), allow_pickle=False)
-    encoding, shape = soft_encoding_of(dataset.described), tuple(dataset.described["soft"]["shape"])
-    soft = decode_soft(stored.soft, encoding, shape)
-    return image.reshape(*dataset.size, dataset.channels), _picture(stored.mask), soft
-
-
-def _picture(data: bytes) -> npt.NDArray[Any]:
-    with Pillow.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture)
 
 
 def unit_image(image: arrays.Image, dataset: Dataset) -> npt.NDArray[np.float32]:

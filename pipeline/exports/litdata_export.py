@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_png, encode_soft
+from hsmix_gen.pipeline.dataset.array_bytes import encode_png
+from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
 from hsmix_gen.schemas.extras import load

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_soft
+from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
 from hsmix_gen.schemas.extras import load
 

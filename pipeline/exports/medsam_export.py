@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_npy
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_has_unit, unit_image, write
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE

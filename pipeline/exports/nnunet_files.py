@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_png
+from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.exports.base import write
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE

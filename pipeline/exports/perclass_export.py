@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_png
+from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, write
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.labels.soft_pairs import shares_of

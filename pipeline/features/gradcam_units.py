@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.layers import Layers, ReusedRows, quantised
+from hsmix_gen.pipeline.features.layers import BlockTask, Layers, quantised
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
@@ -140,29 +140,16 @@ class GradCamWorker:
                 f"the weights of {record['network']} differ from those that {record_path(layers)} was made with; "
                 "bring them back, or remove that file to choose the layer again"
             )
-        self._layers = layers
         options = cam_options(config, record["side"], multilabel=layers.facts.multilabel)
         self._saliency = GradCamSaliency(network, record["layer"], options, device=networks.best_device())
 
-    def process(
-        self,
-        layers: Layers,
-        block: int,
-        sources: Sequence[SourceRecord],
-        reused: ReusedRows,
-        only: int | None = None,
-    ) -> BlockRecord:
-        """Map one block; a trial is of one of its images and writes nothing."""
-        cache = FeatureCache(layers.root)
-        rows = layers.rows(block)
-        maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
-        usable = [i for i, _ in reused.computed(sources, only)]
-        if usable:
-            images, masks = _read(cache, layers, [rows[i] for i in usable])
-            maps[usable] = quantised(self._saliency.maps(images, masks))
-        reused.fill("saliency", {"saliency": maps})
-        files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
-        return BlockRecord(layers.saliency, block, files)
+    def process(self, task: BlockTask) -> BlockRecord:
+        """Map one block."""
+        maps: dict[int, Any] = {}
+        if places := task.places:
+            images, masks = _read(FeatureCache(task.layers.root), task.layers, [task.rows[i] for i in places])
+            maps = dict(zip(places, quantised(self._saliency.maps(images, masks)), strict=True))
+        return task.fill(lambda place: {"saliency": maps[place]})
 
 
 def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:

@@ -10,46 +10,29 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
-from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.layers import Layers, ReusedRows
+from hsmix_gen.pipeline.features.layers import BlockTask
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
 from hsmix_gen.pipeline.sources.scan import cut, mask_values_of, part_digest
 from hsmix_gen.schemas.arrays import Image, Mask
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Intensity, Part, Refusal, SourceItem, SourceRecord
+from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Intensity, Part, SourceItem, SourceRecord
 from hsmix_gen.stages.imaging import intensity as intensities
 from hsmix_gen.stages.imaging import standardise
 from hsmix_gen.stages.labels.mask_values import to_channels, to_class_ids
 
 
-def make_images(
-    layers: Layers,
-    block: int,
-    sources: Sequence[SourceRecord],
-    reused: ReusedRows,
-    places: Sequence[ImageOrigin],
-    how: ReadOptions,
-    only: int | None = None,
-) -> BlockRecord:
-    """Read and standardise one block of pairs; what cannot be decoded becomes a refusal and a row of zeros.
+def make_images(task: BlockTask, origins: Sequence[ImageOrigin], how: ReadOptions) -> BlockRecord:
+    """Read and standardise one block of pairs; what cannot be decoded becomes a refusal and a row of zeros."""
 
-    A trial is of one of them and writes nothing.
-    """
-    facts = layers.facts
-    rows = layers.rows(block)
-    image = np.zeros((len(rows), *facts.size, facts.channels), dtype=facts.dtype)
-    mask = np.zeros((len(rows), *layers.mask_shape), dtype=np.uint8)
-    refusals = []
-    for i, source in reused.computed(sources, only):
+    def compute(place: int) -> dict[str, Any]:
         try:
-            image[i], mask[i] = _standardised(source, places[i], facts, how)
+            image, mask = _standardised(task.sources[place], origins[place], task.layers.facts, how)
         except SourceError as error:
-            refusals.append(Refusal(source.id, source.image, "images", places[i].item.told(str(error))))
-    values = {"image": image, "mask": mask}
-    reused.fill("images", values)
-    files = FeatureCache(layers.root).write_block(layers.images, block, rows, values) if only is None else ()
-    return BlockRecord(layers.images, block, files, tuple(refusals))
+            raise SourceError(origins[place].item.told(str(error))) from None
+        return {"image": image, "mask": mask}
+
+    return task.fill(compute)
 
 
 def _standardised(

@@ -1,6 +1,6 @@
 """Layers of the cache and the units of work that fill two of them: a block of superpixels or of static saliency."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from hsmix_gen.stages.randomness import generator_for
 from hsmix_gen.stages.saliency.backend import Subject, backend_of
 from hsmix_gen.stages.superpixels import body_of, segment, square_grid, stratified_counts
 
+Kind = Literal["images", "superpixels", "saliency"]
 COLOUR_COMPACTNESS = 10.0
 GREY_COMPACTNESS = 0.1
 
@@ -37,7 +38,7 @@ class Layers:
     variants: int
 
     @property
-    def names(self) -> dict[str, str]:
+    def names(self) -> dict[Kind, str]:
         """The layers by kind."""
         return {"images": self.images, "superpixels": self.superpixels, "saliency": self.saliency}
 
@@ -95,7 +96,7 @@ class ReusedRows:
     layers: Layers | None = None
     rows: Mapping[int, int] = field(default_factory=dict)
 
-    def fill(self, kind: Literal["images", "superpixels", "saliency"], values: Mapping[str, npt.NDArray[Any]]) -> None:
+    def fill(self, kind: Kind, values: Mapping[str, npt.NDArray[Any]]) -> None:
         """Copy the rows of one layer into arrays of a block, by the names of its arrays."""
         if self.layers is None:
             return
@@ -104,71 +105,93 @@ class ReusedRows:
             for place, row in self.rows.items():
                 array[place] = cache.read(self.layers.names[kind], name, row)
 
-    def computed(self, sources: Sequence[SourceRecord], only: int | None) -> list[tuple[int, SourceRecord]]:
-        """Return the sources of a block that are to be computed, with their places in it; of a trial, the one it is of.
 
-        Refused ones are left out.
+@dataclass(frozen=True)
+class BlockTask:
+    """One block of a layer to fill; small, as it travels between processes.
+
+    Attributes
+    ----------
+    sources : sequence of SourceRecord
+        Those of the block; refused ones are rows of zeros.
+    reused : ReusedRows
+        The rows that are known already.
+    only : int or None
+        Of a trial the place of the only row that is computed; nothing is written.
+    """
+
+    layers: Layers
+    kind: Kind
+    number: int
+    sources: Sequence[SourceRecord]
+    reused: ReusedRows = field(default_factory=ReusedRows)
+    only: int | None = None
+
+    @property
+    def rows(self) -> range:
+        """Rows of the layer."""
+        return self.layers.rows(self.number)
+
+    @property
+    def places(self) -> list[int]:
+        """Places in the block that are to be computed."""
+        usable = [i for i, source in enumerate(self.sources) if source.refusal is None and i not in self.reused.rows]
+        return usable if self.only is None else [i for i in usable if i == self.only]
+
+    def fill(self, compute: Callable[[int], Mapping[str, Any]]) -> BlockRecord:
+        """Compute the block and write it.
+
+        Parameters
+        ----------
+        compute : callable
+            From a place to its row of each array, by name; a ``SourceError`` refuses the source.
         """
-        return [
-            (i, source)
-            for i, source in enumerate(sources)
-            if source.refusal is None and i not in self.rows and (only is None or only == i)
-        ]
+        layer = self.layers.names[self.kind]
+        specs = self.layers.arrays(layer)
+        values = {spec.name: np.zeros((len(self.sources), *spec.row), spec.dtype) for spec in specs}
+        refusals = []
+        for place in self.places:
+            try:
+                for name, row in compute(place).items():
+                    values[name][place] = row
+            except SourceError as error:
+                source = self.sources[place]
+                refusals.append(Refusal(source.id, source.image, self.kind, str(error)))
+        self.reused.fill(self.kind, values)
+        cache = FeatureCache(self.layers.root)
+        files = cache.write_block(layer, self.number, self.rows, values) if self.only is None else ()
+        return BlockRecord(layer, self.number, files, tuple(refusals))
 
 
-def make_superpixels(
-    layers: Layers,
-    block: int,
-    sources: Sequence[SourceRecord],
-    reused: ReusedRows,
-    config: SuperpixelsConfig,
-    only: int | None = None,
-) -> BlockRecord:
-    """Segment one block of cached images in every granularity; a trial is of one of them and writes nothing."""
-    cache = FeatureCache(layers.root)
-    rows = layers.rows(block)
-    labels = np.zeros((len(rows), layers.variants, *layers.facts.size), dtype=np.uint16)
-    count = np.zeros((len(rows), layers.variants), dtype=np.uint16)
-    for i, source in reused.computed(sources, only):
-        image = cache.read(layers.images, "image", rows[i])
+def make_superpixels(task: BlockTask, config: SuperpixelsConfig) -> BlockRecord:
+    """Segment one block of cached images in every granularity."""
+    layers, cache = task.layers, FeatureCache(task.layers.root)
+
+    def compute(place: int) -> dict[str, Any]:
+        image = cache.read(layers.images, "image", task.rows[place])
         body = body_of(image) if config.body == "auto" and layers.facts.intensity.background else None
         # Keyed by the image alone: a new seed of the run keeps the superpixels.
-        rng = generator_for(0, "regions", source.id)
-        for g, wanted in enumerate(stratified_counts(*config.regions, layers.variants, rng)):
-            labels[i, g] = _segmented(image, wanted, config, body)
-            count[i, g] = int(labels[i, g].max()) + 1
-    values = {"labels": labels, "count": count}
-    reused.fill("superpixels", values)
-    files = cache.write_block(layers.superpixels, block, rows, values) if only is None else ()
-    return BlockRecord(layers.superpixels, block, files)
+        rng = generator_for(0, "regions", task.sources[place].id)
+        wanted = stratified_counts(*config.regions, layers.variants, rng)
+        labels = np.stack([_segmented(image, count, config, body) for count in wanted])
+        return {"labels": labels, "count": labels.max(axis=(1, 2)) + 1}
+
+    return task.fill(compute)
 
 
-def make_static_saliency(
-    layers: Layers,
-    block: int,
-    sources: Sequence[SourceRecord],
-    reused: ReusedRows,
-    config: SaliencyConfig,
-    only: int | None = None,
-) -> BlockRecord:
-    """Compute one block of saliency maps that need no network; a trial is of one of them and writes nothing."""
+def make_static_saliency(task: BlockTask, config: SaliencyConfig) -> BlockRecord:
+    """Compute one block of saliency maps that need no network."""
     map_of = backend_of(config).map_of
     assert map_of is not None
-    folder = location(config.folder or "")
-    cache = FeatureCache(layers.root)
-    rows = layers.rows(block)
-    maps = np.zeros((len(rows), *layers.facts.size), dtype=np.uint8)
-    refusals = []
-    for i, source in reused.computed(sources, only):
-        try:
-            image = partial(cache.read, layers.images, "image", rows[i])
-            brought = partial(precomputed_maps.read_map, folder, source.id)
-            maps[i] = quantised(map_of(Subject(source.id, layers.facts.size, image, brought)))
-        except SourceError as error:
-            refusals.append(Refusal(source.id, source.image, "saliency", str(error)))
-    reused.fill("saliency", {"saliency": maps})
-    files = cache.write_block(layers.saliency, block, rows, {"saliency": maps}) if only is None else ()
-    return BlockRecord(layers.saliency, block, files, tuple(refusals))
+    layers, folder, cache = task.layers, location(config.folder or ""), FeatureCache(task.layers.root)
+
+    def compute(place: int) -> dict[str, Any]:
+        name = task.sources[place].id
+        image = partial(cache.read, layers.images, "image", task.rows[place])
+        brought = partial(precomputed_maps.read_map, folder, name)
+        return {"saliency": quantised(map_of(Subject(name, layers.facts.size, image, brought)))}
+
+    return task.fill(compute)
 
 
 def _segmented(image: Image, n_regions: int, config: SuperpixelsConfig, body: npt.NDArray[np.bool_] | None) -> Labels:

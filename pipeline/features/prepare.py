@@ -1,8 +1,7 @@
 """The GPU half: from an inventory to a finished cache; what is finished already is kept."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,16 @@ from hsmix_gen.pipeline.execution.units import Runner, Unit, Worker
 from hsmix_gen.pipeline.features.cache_description import Prepared, begin, save
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.image_units import make_images
-from hsmix_gen.pipeline.features.layers import Layers, ReusedRows, make_static_saliency, make_superpixels
+from hsmix_gen.pipeline.features.layers import (
+    BlockTask,
+    Kind,
+    Layers,
+    ReusedRows,
+    make_static_saliency,
+    make_superpixels,
+)
 from hsmix_gen.pipeline.files import atomic_files
-from hsmix_gen.pipeline.sources.inventory import Inventory
+from hsmix_gen.pipeline.sources.inventory import ImageOrigin, Inventory
 from hsmix_gen.pipeline.sources.scan import read_options
 from hsmix_gen.pipeline.sources.source_records import check_same, per_fold, with_refusals
 from hsmix_gen.schemas.config import RunConfig
@@ -26,33 +32,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The features of a dataset that is extended: of images that are in it they are taken over.
+class FeatureGeneration:
+    """The features of one generation of sources.
 
     Attributes
     ----------
     layers : sequence of Layers
         One for each fold.
     records : sequence of SourceRecord
-        Their rows.
+        Their rows, each with its own fold.
+    earlier : FeatureGeneration or None
+        The features that those of the same images are taken over from.
     """
 
     layers: Sequence[Layers]
     records: Sequence[SourceRecord]
+    earlier: "FeatureGeneration | None" = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every block is there and matches its record."""
+        cache = FeatureCache(self.layers[0].root)
+        names = {name for fold in self.layers for name in fold.names.values()}
+        return all(len(cache.records(name)) == self.layers[0].n_blocks for name in names)
 
     @cached_property
     def rows(self) -> Mapping[str, int]:
         """Row of each image that was used."""
         return {record.id: row for row, record in enumerate(self.records) if record.refusal is None}
 
+    def reused(self, fold: int, sources: Sequence[SourceRecord]) -> ReusedRows:
+        """Return the rows of a block that are known from the generation before."""
+        if self.earlier is None:
+            return ReusedRows()
+        known = self.earlier.rows
+        rows = {i: known[s.id] for i, s in enumerate(sources) if s.refusal is None and s.id in known}
+        return ReusedRows(self.earlier.layers[fold], rows)
+
 
 def prepare(
-    inventory: Inventory,
-    layers: Sequence[Layers],
-    config: RunConfig,
-    runner: Runner,
-    reporter: Reporter,
-    earlier: Earlier | None = None,
+    inventory: Inventory, wanted: FeatureGeneration, config: RunConfig, runner: Runner, reporter: Reporter
 ) -> list[Prepared]:
     """Fill the cache with the features of every usable source.
 
@@ -60,14 +79,13 @@ def prepare(
     ----------
     inventory : Inventory
         What the source holds.
-    layers : sequence of Layers
-        Where the features go, for each fold; all share images and superpixels.
+    wanted : FeatureGeneration
+        Where the features go, for each fold; all share images and superpixels. What is known from an earlier
+        generation is copied.
     config : RunConfig
     runner : Runner
         Does the units.
     reporter : Reporter
-    earlier : Earlier or None
-        A finished cache of some of the sources.
 
     Returns
     -------
@@ -79,31 +97,30 @@ def prepare(
     CacheError
         If the cache belongs to other sources.
     """
+    layers, records = wanted.layers, inventory.records
     shared = layers[0]
-    check_same(shared.root, inventory.records)
+    check_same(shared.root, records)
     atomic_files.remove_temporaries(shared.root)
-    begin(layers, inventory.records)
-    filler = _Filler(shared, runner, reporter)
-    records = inventory.records
-    before: Sequence[Layers | None] = earlier.layers if earlier else [None] * len(layers)
+    begin(layers, records)
+    before: Sequence[Layers | None] = wanted.earlier.layers if wanted.earlier else [None] * len(layers)
     saliency = [_gradcam(fold, config, reporter, old) for fold, old in zip(layers, before, strict=True)]
     if saliency[0]:
         saliency[0].check(runner)
 
-    blocks = _image_blocks(shared, inventory, config, _carrying(earlier, 0))
-    records = with_refusals(records, filler.fill("images", shared.images, blocks))
-    blocks = _blocks("superpixels", shared, make_superpixels, records, _carrying(earlier, 0), config.superpixels)
+    filler = _Filler(wanted, runner, reporter)
+    records = filler.fill("images", records, make_images, read_options(config), origins=inventory.places)
     folds = per_fold(records)
     networks = [
         unit for maker, seen in zip(saliency, folds, strict=True) if maker for unit in maker.network_units(seen)
     ]
-    records = with_refusals(records, filler.fill("superpixels", shared.superpixels, blocks, first=networks))
+    records = filler.fill("superpixels", records, make_superpixels, config.superpixels, first=networks)
     distinct = {fold.saliency: number for number, fold in enumerate(layers)}
     for number in sorted(distinct.values()):
-        stage = "saliency" if len(distinct) == 1 else f"saliency of fold {number}"
-        filler = _Filler(layers[number], runner, reporter)
-        refusals = _fill_saliency(filler, stage, saliency[number], records, config, _carrying(earlier, number))
-        records = with_refusals(records, refusals)
+        filler = _Filler(wanted, runner, reporter, fold=number, is_alone=len(distinct) == 1)
+        if maker := saliency[number]:
+            records = filler.fill("saliency", records, None, make_worker=maker.worker)
+        else:
+            records = filler.fill("saliency", records, make_static_saliency, config.saliency)
     prepared = [
         Prepared(fold, seen, inventory.unpaired, _report(maker, config), config.seed)
         for fold, seen, maker in zip(layers, per_fold(records), saliency, strict=True)
@@ -119,118 +136,53 @@ class Block:
     Attributes
     ----------
     stage : str
-        For messages and refusals.
+        For messages.
+    task : BlockTask
     call : callable or None
-        Takes layers, number, sources, `reused`, `more` and, for a trial, the place of a row; None for a worker's.
+        Takes the task and `more`; None for a worker's.
     items : sequence of SourceItem
         What files are read, if any are.
-    reused : ReusedRows
-        The rows that are known already.
     """
 
     stage: str
-    layers: Layers
-    number: int
+    task: BlockTask
     call: Callable[..., BlockRecord] | None
-    sources: Sequence[SourceRecord]
     more: tuple[Any, ...] = ()
     items: Sequence[SourceItem] = ()
-    reused: ReusedRows = dataclasses.field(default_factory=ReusedRows)
 
     @property
     def name(self) -> str:
         """What is done, for messages."""
-        return f"{self.stage} of {self.sources[0].id} to {self.sources[-1].id}"
+        return f"{self.stage} of {self.task.sources[0].id} to {self.task.sources[-1].id}"
 
     @property
     def parts(self) -> Mapping[int, str]:
         """Ids of the images, by their place in the block."""
-        return {i: source.id for i, source in enumerate(self.sources) if source.refusal is None}
+        return {i: source.id for i, source in enumerate(self.task.sources) if source.refusal is None}
 
     def unit(self, left_out: Mapping[int, str]) -> Unit:
         """Return the unit that fills the block, rows that are left out with zeros."""
-        sources = [
-            dataclasses.replace(source, refusal=left_out[i]) if i in left_out else source
-            for i, source in enumerate(self.sources)
-        ]
-        arguments = (self.layers, self.number, sources, self.reused, *self.more)
-        return Unit(self.name, self.call, arguments, may_fail=True)
+        sources = [replace(s, refusal=left_out[i]) if i in left_out else s for i, s in enumerate(self.task.sources)]
+        return Unit(self.name, self.call, (replace(self.task, sources=sources), *self.more), may_fail=True)
 
     def trial(self, part: int) -> Unit:
         """Return a unit that computes one row."""
-        name = f"{self.stage} of {self.sources[part].id}"
-        arguments = (self.layers, self.number, self.sources, self.reused, *self.more, part)
-        return Unit(name, self.call, arguments, may_fail=True, is_trial=True)
+        name = f"{self.stage} of {self.task.sources[part].id}"
+        return Unit(name, self.call, (replace(self.task, only=part), *self.more), may_fail=True, is_trial=True)
 
     def finished(self, result: BlockRecord, left_out: Mapping[int, str]) -> BlockRecord:
         """Return the record of the block with all refusals."""
-        stage = self.stage.partition(" ")[0]
+        sources = self.task.sources
         refusals = [
-            Refusal(self.sources[i].id, self.sources[i].image, stage, reason) for i, reason in sorted(left_out.items())
+            Refusal(sources[i].id, sources[i].image, self.task.kind, why) for i, why in sorted(left_out.items())
         ]
-        return dataclasses.replace(result, refusals=(*result.refusals, *refusals))
+        return replace(result, refusals=(*result.refusals, *refusals))
 
     def told(self, reason: str) -> str:
         """Return a reason without names that are to be hidden."""
         for item in self.items:
             reason = item.told(reason)
         return reason
-
-
-def _carrying(earlier: Earlier | None, fold: int) -> Callable[[Sequence[SourceRecord]], ReusedRows]:
-    """Return what tells which rows of a block are known already."""
-
-    def reused(sources: Sequence[SourceRecord]) -> ReusedRows:
-        if earlier is None:
-            return ReusedRows()
-        rows = {i: earlier.rows[s.id] for i, s in enumerate(sources) if s.refusal is None and s.id in earlier.rows}
-        return ReusedRows(earlier.layers[fold], rows)
-
-    return reused
-
-
-def _blocks(
-    stage: str,
-    layers: Layers,
-    call: Callable[..., BlockRecord] | None,
-    records: Sequence[SourceRecord],
-    reused: Callable[[Sequence[SourceRecord]], ReusedRows],
-    *more: Any,
-) -> list[Block]:
-    """Return the job of each block, in order."""
-    blocks = []
-    for number in range(layers.n_blocks):
-        rows = layers.rows(number)
-        sources = records[rows.start : rows.stop]
-        blocks.append(Block(stage, layers, number, call, sources, more, reused=reused(sources)))
-    return blocks
-
-
-def _image_blocks(
-    layers: Layers, inventory: Inventory, config: RunConfig, reused: Callable[[Sequence[SourceRecord]], ReusedRows]
-) -> list[Block]:
-    blocks = []
-    for block in _blocks("images", layers, make_images, inventory.records, reused):
-        places = [inventory.places[row] for row in layers.rows(block.number)]
-        items = [place.item for place in places]
-        blocks.append(dataclasses.replace(block, more=(places, read_options(config)), items=items))
-    return blocks
-
-
-def _fill_saliency(
-    filler: "_Filler",
-    stage: str,
-    maker: "GradCam | None",
-    records: Sequence[SourceRecord],
-    config: RunConfig,
-    reused: Callable[[Sequence[SourceRecord]], ReusedRows],
-) -> list[Refusal]:
-    layers = filler.layers
-    if maker:
-        blocks = _blocks(stage, layers, None, records, reused)
-        return filler.fill(stage, layers.saliency, blocks, make_worker=maker.worker)
-    blocks = _blocks(stage, layers, make_static_saliency, records, reused, config.saliency)
-    return filler.fill(stage, layers.saliency, blocks)
 
 
 def _report(maker: "GradCam | None", config: RunConfig) -> dict[str, Any]:
@@ -249,30 +201,55 @@ def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter, earlier: Lay
 class _Filler:
     """Runs the missing blocks of one layer after the other and commits what is finished."""
 
-    def __init__(self, layers: Layers, runner: Runner, reporter: Reporter) -> None:
-        self.layers, self._runner, self._reporter = layers, runner, reporter
-        self._cache = FeatureCache(layers.root)
+    def __init__(
+        self, wanted: FeatureGeneration, runner: Runner, reporter: Reporter, *, fold: int = 0, is_alone: bool = True
+    ) -> None:
+        self._wanted, self._fold, self._is_alone = wanted, fold, is_alone
+        self._layers, self._runner, self._reporter = wanted.layers[fold], runner, reporter
+        self._cache = FeatureCache(self._layers.root)
 
     def fill(
         self,
-        stage: str,
-        layer: str,
-        blocks: Sequence[Block],
-        *,
+        kind: Kind,
+        records: Sequence[SourceRecord],
+        call: Callable[..., BlockRecord] | None,
+        *more: Any,
+        origins: Sequence[ImageOrigin] = (),
         first: Sequence[Unit] = (),
         make_worker: Callable[[], Worker] | None = None,
-    ) -> list[Refusal]:
-        """Do the blocks that have no valid record, after the units of `first`, and return all refusals."""
-        self._cache.create(layer, self.layers.arrays(layer), n_rows=self.layers.n_rows, block=self.layers.block)
-        records = self._cache.records(layer)
-        missing = [block for block in blocks if block.number not in records]
-        n_done = sum(len(self.layers.rows(number)) for number in records)
+    ) -> list[SourceRecord]:
+        """Do the blocks that have no valid record, after the units of `first`; return the records with all refusals."""
+        layers, layer = self._layers, self._layers.names[kind]
+        stage = kind if self._is_alone else f"{kind} of fold {self._fold}"
+        self._cache.create(layer, layers.arrays(layer), n_rows=layers.n_rows, block=layers.block)
+        done = self._cache.records(layer)
+        blocks = [self._block(stage, kind, number, records, call, more, origins) for number in range(layers.n_blocks)]
+        missing = [block for block in blocks if block.task.number not in done]
+        n_done = sum(len(layers.rows(number)) for number in done)
         run = self._runner.run if make_worker is None else partial(self._runner.run_on_workers, make_worker)
         jobs: list[WholeUnit | Block] = [*(WholeUnit(unit) for unit in first), *missing]
-        with self._reporter.stage(stage, self.layers.n_rows, done=n_done) as progress:
+        with self._reporter.stage(stage, layers.n_rows, done=n_done) as progress:
             for _, result in finish_jobs(run, jobs, stage, self._reporter, done=n_done):
                 if isinstance(result, BlockRecord):
                     self._cache.commit(result)
-                    records[result.block] = result
-                    progress.advance(len(self.layers.rows(result.block)))
-        return [refusal for record in records.values() for refusal in record.refusals]
+                    done[result.block] = result
+                    progress.advance(len(layers.rows(result.block)))
+        return with_refusals(records, [refusal for record in done.values() for refusal in record.refusals])
+
+    def _block(
+        self,
+        stage: str,
+        kind: Kind,
+        number: int,
+        records: Sequence[SourceRecord],
+        call: Callable[..., BlockRecord] | None,
+        more: tuple[Any, ...],
+        origins: Sequence[ImageOrigin],
+    ) -> Block:
+        rows = self._layers.rows(number)
+        sources = records[rows.start : rows.stop]
+        task = BlockTask(self._layers, kind, number, sources, self._wanted.reused(self._fold, sources))
+        if not origins:
+            return Block(stage, task, call, more)
+        read = origins[rows.start : rows.stop]
+        return Block(stage, task, call, (read, *more), [origin.item for origin in read])

@@ -28,7 +28,8 @@ class CommitRecords(Generic[R]):
     """
 
     def __init__(self, folder: Path, root: Path, kind: type[R], error: type[HsmixError]) -> None:
-        self._folder, self._root, self._kind, self._error = folder, root, kind, error
+        self._folder, self._root, self._error = folder, root, error
+        self._kind: type[R] = kind
 
     def paths(self, inside: str = "") -> list[Path]:
         """Return the files of all records, or of those in one folder inside, sorted."""

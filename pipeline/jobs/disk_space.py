@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsmix_gen.pipeline.dataset.folder_format import folder_files
+from hsmix_gen.pipeline.dataset.formats.base import format_of
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.dataset.sample_members import image_is_png, member_names
 from hsmix_gen.pipeline.execution.human_units import size_text
@@ -141,8 +141,7 @@ def output_need(
     members = member_names(facts.channels, facts.dtype, config.output.soft_encoding)
     formats = config.output.formats
     one = sum(_members_bytes(facts, config, blank) for _ in formats) + _SAMPLE_BYTES
-    per_sample = len(folder_files("", members)) if "folder" in formats else 0
-    files = shards * (1 + sum(form != "folder" for form in formats)) + samples * per_sample + _DESCRIPTION_FILES
+    files = shards + sum(format_of(form).n_files(shards, samples, members) for form in formats) + _DESCRIPTION_FILES
     described = _DESCRIPTION_BYTES + int(_PREVIEW_PANELS * 3 * _PNG * facts.size[0] * facts.size[1])
     return Need(output.root, samples * one + shards * _SHARD_BYTES + described, files)
 

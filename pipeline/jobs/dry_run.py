@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.layer_keys import name_layers
-from hsmix_gen.pipeline.features.prepare import prepare
+from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.jobs.run import processors
 from hsmix_gen.pipeline.mixing.generate import generate, plan_samples
 from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows, take_inventory
@@ -86,9 +86,8 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
         for name in ("warm", "timed"):
             quiet = Reporter(SilentDisplay())
             cache = Path(folder) / name / "cache"
-            (prepared,) = prepare(
-                probe, name_layers(cache, probe.records, probe, small, gpu=False), small, runner, quiet
-            )
+            layers = name_layers(cache, probe.records, probe, small, gpu=False)
+            (prepared,) = prepare(probe, FeatureGeneration(layers, probe.records), small, runner, quiet)
             result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]

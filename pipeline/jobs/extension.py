@@ -1,49 +1,20 @@
 """The features of a dataset that is extended: those of what is added, beside those that are there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.run_history import EXTENSION, RunIdentity
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
 from hsmix_gen.pipeline.features.cache_description import Prepared
-from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layer_keys import name_layers
-from hsmix_gen.pipeline.features.layers import Layers
-from hsmix_gen.pipeline.features.prepare import Earlier, prepare
+from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry, without_fold_view
 from hsmix_gen.pipeline.sources.inventory import Inventory, of_records
 from hsmix_gen.pipeline.sources.source_records import content_digest
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
-
-
-@dataclass(frozen=True)
-class FeatureGeneration:
-    """The features of one generation of sources.
-
-    Attributes
-    ----------
-    layers : sequence of Layers
-        One for each fold.
-    records : sequence of SourceRecord
-        Their rows, each with its own fold.
-    earlier : FeatureGeneration or None
-        The features that those of the same images are taken over from.
-    """
-
-    layers: Sequence[Layers]
-    records: Sequence[SourceRecord]
-    earlier: "FeatureGeneration | None" = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every block is there and matches its record."""
-        cache = FeatureCache(self.layers[0].root)
-        names = {name for fold in self.layers for name in fold.names.values()}
-        return all(len(cache.records(name)) == self.layers[0].n_blocks for name in names)
 
 
 def link_features(
@@ -85,13 +56,10 @@ def compute_features(
     link: FeatureGeneration, inventory: Inventory, config: RunConfig, runner: Runner, reporter: Reporter
 ) -> list[Prepared]:
     """Fill the cache with the features of a source, first those that are to be taken over if they are not there."""
-    earlier = None
-    if link.earlier is not None:
-        if not link.is_whole and not link.earlier.is_whole:
-            reporter.note("the features that are to be taken over are made again")
-            compute_features(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
-        earlier = Earlier(link.earlier.layers, link.earlier.records)
-    return prepare(inventory, link.layers, config, runner, reporter, earlier)
+    if link.earlier is not None and not link.is_whole and not link.earlier.is_whole:
+        reporter.note("the features that are to be taken over are made again")
+        compute_features(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
+    return prepare(inventory, link, config, runner, reporter)
 
 
 def _next_link(

@@ -14,11 +14,11 @@ from hsmix_gen.pipeline.features.cache_description import Prepared, load
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.layers import Layers
-from hsmix_gen.pipeline.features.prepare import prepare
+from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.files.store_paths import location
-from hsmix_gen.pipeline.jobs.extension import FeatureGeneration, compute_features, known_of, link_features
+from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate, identity_of, plan_samples
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
@@ -152,7 +152,7 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory.records, inventory, config, gpu=runner.has_gpu)
         preflight.plan(layers, [], [], inventory=inventory, space=config.run.check_space)
-        return prepare(inventory, layers, config, runner, reporter)
+        return prepare(inventory, FeatureGeneration(layers, inventory.records), config, runner, reporter)
 
 
 def run_generate(

@@ -26,14 +26,12 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, telling_of
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
-from hsmix_gen.pipeline.loading.fast_decoding import decode_image, decode_mask, decode_soft, member_of
-from hsmix_gen.pipeline.loading.random_access import READERS, Members, telling_of
+from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded, member_of, word_of
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.randomness import generator_for, permutation
 
-PARTS = ("image", "mask", "soft")
-_WORDS = {"image": "image", "mask": "mask", "soft": "soft label"}
 Sample = dict[str, Any]
 
 
@@ -77,23 +75,17 @@ class HsmixDataset(Dataset[Any]):
         root = Path(root)
         self._described = read_dataset(root)
         formats = self._described["formats"]
-        form = form or next(name for name in READERS if name in formats)
+        form = form or best_format(formats)
         for name, wanted, there in (("split", split, self._described["splits"]), ("format", form, formats)):
             if wanted not in there:
                 raise OutputError(f"{root} has no {name} {wanted}; choose one of {', '.join(there)}")
         self._keys = keys = _keys_of_shards(root, split)
         files = [root / file["path"] for file in formats[form] if file["split"] == split]
-        self._reader = READERS[form](root, files, keys, self._described)
+        self._reader = format_of(form).reader(root, files, keys, self._described)
         self.counts = [len(shard) for shard in keys]
         """Samples of each shard."""
         self._ends = np.cumsum(self.counts)
         self._transform, self._parts, self._raw = transform, tuple(parts), raw
-        height, width = self._described["size"]
-        self._wanted = {
-            "image": ((self._described["channels"], height, width), self._described["dtype"]),
-            "mask": ((height, width), "uint8"),
-            "soft": (tuple(self._described["soft"]["shape"]), "float16"),
-        }
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -116,19 +108,12 @@ class HsmixDataset(Dataset[Any]):
         key, members = self._keys[shard][index], self._reader.read(shard, index)
         sample = {}
         for part in self._parts:
-            with telling_of(self._reader.file(shard, index, part), key, f"has a damaged {_WORDS[part]}"):
-                sample[part] = torch.from_numpy(self._decoded(part, members))
+            with telling_of(self._reader.file(shard, index, part), key, f"has a damaged {word_of(part)}"):
+                sample[part] = torch.from_numpy(decoded(part, members, self._described))
         with telling_of(self._reader.file(shard, index), key, "has a damaged json"):
             told = member_of(members, "json").decode()
         floats = sample if self._raw else _as_floats(sample)
         return {"key": key, **floats, "json": told}
-
-    def _decoded(self, part: str, members: Members) -> npt.NDArray[Any]:
-        array = _DECODE[part](members, self._described)
-        if (array.shape, array.dtype.name) != self._wanted[part]:
-            (shape, dtype), got = self._wanted[part], f"{array.shape} {array.dtype}"
-            raise OutputError(f"has its {_WORDS[part]} as {got}, expected {shape} {dtype}")
-        return array
 
     def transformed(self, sample: Sample) -> Any:
         """Return what the transform makes of a sample."""
@@ -292,13 +277,6 @@ class HsmixStream(IterableDataset[Any]):
         windows = [plan[first : first + self._buffer] for first in range(0, len(plan), self._buffer)]
         shuffled = [window[permutation(rng, len(window))] for window in windows]
         return np.concatenate([plan[:0], *shuffled])
-
-
-_DECODE: dict[str, Callable[[Members, Mapping[str, Any]], npt.NDArray[Any]]] = {
-    "image": decode_image,
-    "mask": decode_mask,
-    "soft": decode_soft,
-}
 
 
 def _as_floats(sample: Sample) -> Sample:

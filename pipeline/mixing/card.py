@@ -4,68 +4,13 @@ from typing import Any
 
 import yaml
 
-from hsmix_gen.pipeline.dataset.soft_encoding import PAIR_NAMES, soft_encoding_of, soft_member
-from hsmix_gen.pipeline.mixing.card_snippets import TORCH_LOOP, WEBDATASET_READER, trainer_templates
+from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of
+from hsmix_gen.pipeline.dataset.soft_encoding import soft_encoding_of, soft_member
+from hsmix_gen.pipeline.mixing.card_snippets import trainer_templates
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import MODES
 from hsmix_gen.stages.mixing.method import needs
-
-WEBDATASET_SNIPPET = f"{WEBDATASET_READER}{TORCH_LOOP}"
-
-DATASETS_SNIPPET = """\
-import io
-import datasets
-import numpy as np
-import torch
-from PIL import Image
-
-# Columns that are not named would be read and decoded as well.
-rows = datasets.load_dataset(
-    "parquet", data_files="parquet/train-*.parquet", split="train", streaming=True, columns=["image", "soft"]
-){hf_encoded}
-# Samples were shuffled when they were made; in this buffer labels are large.
-rows = rows.shuffle(seed=0, buffer_size=32)
-
-{decoder}def collate(batch):
-    images = np.stack([np.array({row_image}, np.float32){hf_axis} for row in batch])
-    soft = np.stack([{column_soft} for row in batch])
-    return torch.from_numpy(images).movedim(-1, 1){scaled}, torch.from_numpy(soft).float()
-
-loader = torch.utils.data.DataLoader(rows, batch_size=8, collate_fn=collate)
-for images, soft in loader:
-    loss = torch.nn.functional.{loss}(model(images), soft)
-    loss.backward()
-"""
-
-MONAI_SNIPPET = """\
-import io
-from pathlib import Path
-import numpy as np
-import torch
-from monai.data import DataLoader, Dataset, NumpyReader, PILReader, load_decathlon_datalist, set_track_meta
-from monai.losses import DiceLoss
-from monai.transforms import Compose, EnsureChannelFirstd, Lambdad, LoadImaged
-from PIL import Image
-
-{decoder}set_track_meta(False)                                            # plain tensors
-files = load_decathlon_datalist("folder/dataset.json", True, "training")
-pictures = PILReader(reverse_indexing=False)                     # by default it exchanges rows and columns
-load = Compose([
-    LoadImaged("image", reader={image_reader}),
-    LoadImaged("label", reader=pictures),
-    EnsureChannelFirstd("image", channel_dim={channel_dim}),
-    EnsureChannelFirstd("label", channel_dim="no_channel"),
-    {file_soft},      # (C, H, W), {soft_rule}
-])
-loader = DataLoader(Dataset(files, load), batch_size=8, shuffle=True, num_workers=2)
-dice = DiceLoss({activation}=True, soft_label=True)                # without soft_label the minimum lies elsewhere
-for batch in loader:
-    images, soft = batch["image"]{scaled}, batch["soft"].float()
-    logits = model(images)                                       # (B, C, H, W)
-    loss = dice(logits, soft) + torch.nn.functional.{loss}(logits, soft)
-    loss.backward()
-"""
 
 PAIR_DECODER = """\
 def soft_label(data):
@@ -85,8 +30,7 @@ def soft_label(data):
 
 def snippets(dataset: dict[str, Any]) -> dict[str, str]:
     """Return the loader snippet of each format in a dataset, ready to run in its folder with a ``model``."""
-    templates = {"webdataset": WEBDATASET_SNIPPET, "parquet": DATASETS_SNIPPET, "folder": MONAI_SNIPPET}
-    return _filled({form: templates[form] for form in dataset["formats"]}, dataset)
+    return _filled({form: format_of(form).snippet for form in dataset["formats"]}, dataset)
 
 
 def trainer_snippets(dataset: dict[str, Any]) -> dict[str, str]:
@@ -172,8 +116,8 @@ def _blocks(texts: dict[str, str]) -> str:
 
 
 def _header(dataset: dict[str, Any]) -> dict[str, Any]:
-    forms = {"parquet": "parquet/{}-*.parquet", "webdataset": "webdataset/{}-*.tar", "folder": "folder/images/{}-*"}
-    paths = next(path for form, path in forms.items() if form in dataset["formats"])
+    form = format_of(best_format(dataset["formats"], "hub_rank"))
+    columns = form.hub_columns(dataset)
     return {
         "pretty_name": dataset["name"],
         "task_categories": ["image-segmentation"],
@@ -184,38 +128,13 @@ def _header(dataset: dict[str, Any]) -> dict[str, Any]:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": {"val": "validation"}.get(split, split), "path": paths.format(split)}
+                    {"split": {"val": "validation"}.get(split, split), "path": form.hub_files.format(split)}
                     for split in dataset["splits"]
                 ],
             }
         ],
-        # Else columns have the types of five samples of the last split, in which second parents are null.
-        **({"dataset_info": {"features": _tar_columns(dataset)}} if paths == forms["webdataset"] else {}),
+        **({"dataset_info": {"features": columns}} if columns else {}),
     }
-
-
-def _tar_columns(dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return how HF datasets are to decode the members of a tar file; json is left out, the manifest holds the same."""
-    height, width = dataset["size"]
-    pixels = (height, width, dataset["channels"]), dataset["dtype"]
-    labels = (len(dataset["classes"]), height, width), "float16"
-    plane = (height, width), "uint8"
-    types = {
-        "image.npy": _array(*pixels),
-        "soft.npy": _array(*labels),
-        "soft.npz": _struct({"soft": _array(*labels)}),
-        "pair.npz": _struct({name: _array(*plane) for name in PAIR_NAMES}),
-    }
-    columns = [{"name": name, **types.get(name, {"dtype": "image"})} for name in dataset["members"] if name != "json"]
-    return [{"name": "__key__", "dtype": "string"}, *columns]
-
-
-def _array(shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    return {"dtype": {f"array{len(shape)}_d": {"shape": list(shape), "dtype": dtype}}}
-
-
-def _struct(arrays: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {"struct": [{"name": name, **array} for name, array in arrays.items()]}
 
 
 def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:

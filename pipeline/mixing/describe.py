@@ -5,15 +5,14 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from hsmix_gen.pipeline.dataset.folder_format import DATALIST, datalist
+from hsmix_gen.pipeline.dataset.formats.base import Written, format_of
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.dataset.sample_members import member_names
 from hsmix_gen.pipeline.dataset.soft_encoding import describe_soft
-from hsmix_gen.pipeline.dataset.wids_index import IndexedShard, index_name, wids_index
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.features.cache_description import Prepared
@@ -27,16 +26,6 @@ from hsmix_gen.schemas.records import IGNORE, FileRecord, Refusal
 from hsmix_gen.stages.planning.pairing import Plan
 
 CONTRACT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Written:
-    """A finished shard: its files in all formats and the keys of its samples in order."""
-
-    name: str
-    split: str
-    files: tuple[FileRecord, ...]
-    keys: tuple[str, ...]
 
 
 def finish(
@@ -80,20 +69,11 @@ def refusals_csv(refusals: list[Refusal]) -> bytes:
 
 def make_indexes(dataset: dict[str, Any], shards: Sequence[Written]) -> dict[str, bytes]:
     """Return the lists of samples or shards that readers of a format ask for, by their paths in the dataset."""
-    found = {}
-    if "webdataset" in dataset["formats"]:
-        for split in dataset["splits"]:
-            indexed = [
-                IndexedShard(file, len(shard.keys))
-                for shard in shards
-                for file in shard.files
-                if shard.split == split and file.path.startswith("webdataset/")
-            ]
-            found[index_name(split)] = atomic_files.json_bytes(wids_index(dataset["name"], split, indexed))
-    if "folder" in dataset["formats"]:
-        keys = {split: [key for s in shards if s.split == split for key in s.keys] for split in dataset["splits"]}
-        found[DATALIST] = atomic_files.json_bytes(datalist(dataset, keys))
-    return found
+    return {
+        path: atomic_files.json_bytes(value)
+        for form in dataset["formats"]
+        for path, value in format_of(form).indexes(dataset, shards).items()
+    }
 
 
 def asdict_of(file: FileRecord) -> dict[str, Any]:
@@ -189,8 +169,9 @@ def _readers(output: OutputConfig, shards: Sequence[Written]) -> dict[str, int]:
 
 
 def _files_of(form: str, shards: Sequence[Written]) -> list[dict[str, Any]]:
+    has_count = format_of(form).holds_shards
     return [
-        {**asdict_of(file), "split": shard.split, **({} if form == "folder" else {"samples": len(shard.keys)})}
+        {**asdict_of(file), "split": shard.split, **({"samples": len(shard.keys)} if has_count else {})}
         for shard in shards
         for file in shard.files
         if file.path.startswith(f"{form}/")

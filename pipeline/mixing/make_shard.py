@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.dataset import sample_members
-from hsmix_gen.pipeline.dataset.shard_writers import ShardWriter, open_shard, shard_path
+from hsmix_gen.pipeline.dataset.formats.base import ShardWriter, format_of
+from hsmix_gen.pipeline.dataset.soft_encoding import encode_column, soft_member
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
@@ -79,18 +80,18 @@ def make_shard(task: ShardTask) -> ShardRecord:
     writers: list[ShardWriter] = []
     try:
         for form in task.formats:
-            path = shard_path(task.root, form, task.split, task.number, task.total)
-            writers.append(open_shard(path, form, image_is_png=is_png))
+            new = format_of(form).writer(task.root, task.split, task.number, task.total, image_is_png=is_png)
+            writers.append(new)
         rows = []
         for plan in task.samples:
             made = make_one(cache, task.layers, plan, task.sources, task.mix, task.soft_encoding)
-            member = made.members[sample_members.soft_member(task.soft_encoding)]
-            soft_column = partial(sample_members.encode_column, made.sample.mixed.soft, task.soft_encoding, member)
-            with atomic_files.telling(path):
+            member = made.members[soft_member(task.soft_encoding)]
+            soft_column = partial(encode_column, made.sample.mixed.soft, task.soft_encoding, member)
+            with atomic_files.telling(task.root):
                 for writer in writers:
-                    writer.add(plan.key, made.members, soft_column, made.row.provenance())
+                    writer.add(plan.key, made.members, soft_column)
             rows.append(made.row)
-        with atomic_files.telling(path):
+        with atomic_files.telling(task.root):
             paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
     except BaseException:
         for writer in writers:

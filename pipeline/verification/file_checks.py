@@ -7,11 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline.dataset.output_folder import FOR_PEOPLE, FORMS, MANIFEST
+from hsmix_gen.pipeline.dataset.output_folder import FOR_PEOPLE, MANIFEST
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.verification.report import Report
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.families import FORMATS
 from hsmix_gen.schemas.records import FileRecord
 
 DESCRIBING = (MANIFEST, "dataset.json", "run.json", "refused.csv", *FOR_PEOPLE)
@@ -60,9 +61,9 @@ class ListedFiles:
                 {form: tuple(map(_record, files)) for form, files in dataset["formats"].items()},
                 {
                     file["path"]: int(file["samples"])
-                    for form, files in dataset["formats"].items()
-                    if form != "folder"
+                    for files in dataset["formats"].values()
                     for file in files
+                    if "samples" in file
                 },
                 tuple(map(_record, dataset.get("indexes", ()))),
                 {name: int(split["samples"]) for name, split in dataset["splits"].items()},
@@ -98,7 +99,7 @@ def check_names(root: Path, files: ListedFiles, n_rows: int, report: Report) -> 
     """
     present: set[str] = set()
     report.checked["manifest rows"] = n_rows
-    for form in dict.fromkeys((*files.shards, *FORMS)):
+    for form in dict.fromkeys((*files.shards, *FORMATS.names)):
         sizes = {f"{form}/{name}": size for name, size in atomic_files.sizes_below(root / form).items()}
         listed = files.of_form(form)
         known = {file.path for file in listed}

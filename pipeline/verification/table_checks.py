@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from hsmix_gen.pipeline.dataset.folder_format import FOLDER
+from hsmix_gen.pipeline.dataset.formats.base import format_of
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST
 from hsmix_gen.pipeline.dataset.run_history import last_sources
 from hsmix_gen.pipeline.files.state_names import STATE
@@ -43,7 +43,7 @@ def _check_counts(files: ListedFiles, rows: Sequence[ManifestRow], report: Repor
         if splits[split] != expected:
             report.problems.append(f"{MANIFEST} has {splits[split]} {split} samples, dataset.json says {expected}")
     shards = Counter(shard_of(row.shard) for row in rows)
-    for form in files.shards.keys() - {FOLDER}:
+    for form in filter(lambda form: format_of(form).holds_shards, files.shards):
         listed = {shard_of(file.path): (file.path, files.samples[file.path]) for file in files.shards[form]}
         for shard, (path, samples) in listed.items():
             if shards[shard] != samples:

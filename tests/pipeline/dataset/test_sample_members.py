@@ -10,15 +10,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from hsmix_gen.pipeline.dataset.sample_members import (
-    encode_image,
-    encode_members,
-    encode_npy,
-    encode_png,
-    encode_soft,
-    image_member,
-    member_names,
-)
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
+from hsmix_gen.pipeline.dataset.sample_members import encode_image, encode_members, image_member, member_names
+from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
 from hsmix_gen.schemas.config import SoftEncoding
 from hsmix_gen.stages.labels.labels import soft_label
 from hsmix_gen.stages.mixing.mixing import Mixed

@@ -12,9 +12,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_members, encode_npy
-from hsmix_gen.pipeline.dataset.shard_writers import GROUP_BYTES, ROW_GROUP, ShardWriter, open_shard, shard_path
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
+from hsmix_gen.pipeline.dataset.formats.base import ShardWriter, format_of
+from hsmix_gen.pipeline.dataset.formats.parquet_format import GROUP_BYTES, ROW_GROUP
+from hsmix_gen.pipeline.dataset.sample_members import encode_members
 from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.records import ManifestRow
 from hsmix_gen.stages.mixing.mixing import Mixed
 
@@ -30,6 +33,10 @@ def row(key: str) -> dict[str, Any]:
     ).provenance()  # fmt: skip
 
 
+def as_json(key: str) -> bytes:
+    return canonical_json(row(key)).encode()
+
+
 def mixed(index: int, *, channels: int = 3, dtype: str = "uint8") -> Mixed:
     rng = np.random.default_rng(index)
     image = rng.integers(0, 256, (4, 5, channels)).astype(dtype)
@@ -38,13 +45,17 @@ def mixed(index: int, *, channels: int = 3, dtype: str = "uint8") -> Mixed:
 
 def add(writer: ShardWriter, key: str, sample: Mixed) -> Mapping[str, bytes]:
     members = encode_members(sample, row(key))
-    writer.add(key, members, lambda: encode_npy(sample.soft), row(key))
+    writer.add(key, members, lambda: encode_npy(sample.soft))
     return members
 
 
-def written(path: Path, form: str, n_samples: int = 3, **image: Any) -> Path:
+def opened(root: Path, form: str, *, image_is_png: bool = True) -> ShardWriter:
+    return format_of(form).writer(root, "train", 3, 12, image_is_png=image_is_png)
+
+
+def written(root: Path, form: str, n_samples: int = 3, **image: Any) -> Path:
     sample = mixed(0, **image)
-    writer = open_shard(path, form, image_is_png=sample.image.dtype == np.uint8)
+    writer = opened(root, form, image_is_png=sample.image.dtype == np.uint8)
     for index in range(n_samples):
         add(writer, f"train-s{index}-000", mixed(index, **image))
     (finished,) = writer.finish()
@@ -53,36 +64,34 @@ def written(path: Path, form: str, n_samples: int = 3, **image: Any) -> Path:
 
 @pytest.mark.parametrize(
     ("form", "expected"),
-    [("webdataset", "webdataset/val-000003.tar"), ("parquet", "parquet/val-00003-of-00012.parquet"), ("folder", "")],
+    [("webdataset", "webdataset/train-000003.tar"), ("parquet", "parquet/train-00003-of-00012.parquet")],
 )
 def test_a_shard_has_the_promised_name(tmp_path: Path, form: str, expected: str) -> None:
-    assert shard_path(tmp_path, form, "val", 3, 12) == tmp_path / expected
+    assert written(tmp_path, form) == tmp_path / expected
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_shard_has_its_final_name_only_when_it_is_finished(tmp_path: Path, form: str) -> None:
-    path = tmp_path / "sub" / "shard"
-    writer = open_shard(path, form, image_is_png=True)
+    writer = opened(tmp_path, form)
     add(writer, "k", mixed(0))
 
-    before = path.exists()
-    finished = writer.finish()
+    before = files_under(tmp_path)
+    (finished,) = writer.finish()
 
-    assert not before
-    assert list(finished) == [path]
-    assert [p.name for p in path.parent.iterdir()] == ["shard"]
+    assert all(Path(name).name.startswith(atomic_files.TEMPORARY) for name in before)
+    assert files_under(tmp_path) == [finished.relative_to(tmp_path).as_posix()]
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n_samples", [0, 2, ROW_GROUP + 1])
 def test_an_abandoned_shard_leaves_nothing(tmp_path: Path, form: str, n_samples: int) -> None:
-    writer = open_shard(tmp_path / "shard", form, image_is_png=True)
+    writer = opened(tmp_path, form)
     for index in range(n_samples):
         add(writer, f"k{index}", mixed(0))
 
     writer.abandon()
 
-    assert list(tmp_path.iterdir()) == []
+    assert files_under(tmp_path) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -95,13 +104,13 @@ def test_equal_samples_are_equal_bytes(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_an_older_shard_is_replaced(tmp_path: Path, form: str) -> None:
     fresh = written(tmp_path / "fresh", form, 2).read_bytes()
-    written(tmp_path / "shard", form, 3)
+    written(tmp_path, form, 3)
 
-    assert written(tmp_path / "shard", form, 2).read_bytes() == fresh
+    assert written(tmp_path, form, 2).read_bytes() == fresh
 
 
 def test_a_tar_holds_the_members_of_each_sample_together_and_sorted(tmp_path: Path) -> None:
-    path = written(tmp_path / "s.tar", "webdataset")
+    path = written(tmp_path, "webdataset")
 
     with tarfile.open(path) as tar:
         names = tar.getnames()
@@ -110,7 +119,7 @@ def test_a_tar_holds_the_members_of_each_sample_together_and_sorted(tmp_path: Pa
 
 
 def test_a_tar_tells_no_time_and_no_owner(tmp_path: Path) -> None:
-    path = written(tmp_path / "s.tar", "webdataset")
+    path = written(tmp_path, "webdataset")
 
     with tarfile.open(path) as tar:
         told = {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode, m.type) for m in tar.getmembers()}
@@ -118,7 +127,7 @@ def test_a_tar_tells_no_time_and_no_owner(tmp_path: Path) -> None:
 
 
 def test_a_tar_is_a_plain_ustar_file(tmp_path: Path) -> None:
-    data = written(tmp_path / "s.tar", "webdataset").read_bytes()
+    data = written(tmp_path, "webdataset").read_bytes()
 
     assert data[257:265] == b"ustar\x0000"
     assert len(data) % tarfile.BLOCKSIZE == 0
@@ -126,11 +135,11 @@ def test_a_tar_is_a_plain_ustar_file(tmp_path: Path) -> None:
 
 
 def test_a_tar_holds_the_bytes_of_the_members(tmp_path: Path) -> None:
-    writer = open_shard(tmp_path / "s.tar", "webdataset", image_is_png=True)
+    writer = opened(tmp_path, "webdataset")
     members = add(writer, "k", mixed(0))
-    writer.finish()
+    (path,) = writer.finish()
 
-    with tarfile.open(tmp_path / "s.tar") as tar:
+    with tarfile.open(path) as tar:
         stored = {name: tar.extractfile(f"k.{name}") for name in members}
         assert {name: file.read() for name, file in stored.items() if file} == members
 
@@ -138,21 +147,21 @@ def test_a_tar_holds_the_bytes_of_the_members(tmp_path: Path) -> None:
 def test_the_longest_key_fits_into_a_tar(tmp_path: Path) -> None:
     """An id has at most 64 characters, a name in USTAR at most 100."""
     key = f"train-{'x' * 64}-9999-hard"
-    writer = open_shard(tmp_path / "s.tar", "webdataset", image_is_png=True)
+    writer = opened(tmp_path, "webdataset")
     add(writer, key, mixed(0))
-    writer.finish()
+    (path,) = writer.finish()
 
-    with tarfile.open(tmp_path / "s.tar") as tar:
+    with tarfile.open(path) as tar:
         assert tar.getnames()[0] == f"{key}.image.png"
 
 
 def test_a_parquet_row_is_a_sample_with_its_provenance(tmp_path: Path) -> None:
-    writer = open_shard(tmp_path / "s.parquet", "parquet", image_is_png=True)
+    writer = opened(tmp_path, "parquet")
     sample = mixed(0)
     members = add(writer, "k", sample)
-    writer.finish()
+    (path,) = writer.finish()
 
-    (stored,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    (stored,) = pq.read_table(path).to_pylist()
 
     assert stored.pop("image") == {"bytes": members["image.png"], "path": "k.image.png"}
     assert stored.pop("mask") == {"bytes": members["mask.png"], "path": "k.mask.png"}
@@ -161,7 +170,7 @@ def test_a_parquet_row_is_a_sample_with_its_provenance(tmp_path: Path) -> None:
 
 
 def test_an_image_that_png_cannot_hold_is_npy_in_parquet(tmp_path: Path) -> None:
-    path = written(tmp_path / "s.parquet", "parquet", 1, dtype="uint16")
+    path = written(tmp_path, "parquet", 1, dtype="uint16")
 
     (stored,) = pq.read_table(path).to_pylist()
 
@@ -171,7 +180,7 @@ def test_an_image_that_png_cannot_hold_is_npy_in_parquet(tmp_path: Path) -> None
 
 
 def test_a_parquet_shard_tells_the_hub_what_it_holds(tmp_path: Path) -> None:
-    path = written(tmp_path / "s.parquet", "parquet")
+    path = written(tmp_path, "parquet")
 
     metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
 
@@ -192,7 +201,7 @@ def row_groups(path: Path) -> list[int]:
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_pictures_are_stored_as_they_are_and_the_rest_is_compressed(tmp_path: Path, dtype: str) -> None:
     """PNG does not shrink twice, and readers can take its bytes without unpacking a page."""
-    found = columns(written(tmp_path / "s.parquet", "parquet", dtype=dtype))
+    found = columns(written(tmp_path, "parquet", dtype=dtype))
 
     plain = {name for name, column in found.items() if column.compression == "UNCOMPRESSED"}
     pictures = {"mask.bytes", "mask.path"} | ({"image.bytes", "image.path"} if dtype == "uint8" else {"image"})
@@ -201,14 +210,14 @@ def test_pictures_are_stored_as_they_are_and_the_rest_is_compressed(tmp_path: Pa
 
 
 def test_every_column_has_a_page_index(tmp_path: Path) -> None:
-    found = columns(written(tmp_path / "s.parquet", "parquet"))
+    found = columns(written(tmp_path, "parquet"))
 
     assert all(column.has_offset_index for column in found.values())
     assert found["key"].has_column_index
 
 
 def test_row_groups_are_bounded(tmp_path: Path) -> None:
-    path = written(tmp_path / "s.parquet", "parquet", ROW_GROUP + 1)
+    path = written(tmp_path, "parquet", ROW_GROUP + 1)
 
     assert row_groups(path) == [ROW_GROUP, 1]
     assert pq.read_table(path, columns=["key"])["key"].to_pylist() == [
@@ -220,8 +229,8 @@ def test_a_soft_label_is_not_encoded_for_a_tar_in_vain(tmp_path: Path) -> None:
     def never() -> bytes:
         raise AssertionError
 
-    writer = open_shard(tmp_path / "s.tar", "webdataset", image_is_png=True)
-    writer.add("k", {"image.png": b"1"}, never, {})
+    writer = opened(tmp_path, "webdataset")
+    writer.add("k", {"image.png": b"1"}, never)
 
     assert all(path.is_file() for path in writer.finish())
 
@@ -229,7 +238,7 @@ def test_a_soft_label_is_not_encoded_for_a_tar_in_vain(tmp_path: Path) -> None:
 def test_a_tar_tells_its_md5_for_the_index_and_others_none(tmp_path: Path) -> None:
     found = {}
     for form in ("webdataset", "parquet", "folder"):
-        writer = open_shard(tmp_path / form, form, image_is_png=True)
+        writer = opened(tmp_path, form)
         add(writer, "k", mixed(0))
         found[form] = writer.finish()
 
@@ -240,22 +249,23 @@ def test_a_tar_tells_its_md5_for_the_index_and_others_none(tmp_path: Path) -> No
 
 def test_row_groups_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
     """Float images of four channels would make groups of gigabytes, of which readers hold several."""
-    writer = open_shard(tmp_path / "s.parquet", "parquet", image_is_png=True)
-    members = {"image.png": bytes(GROUP_BYTES // 5), "mask.png": bytes(GROUP_BYTES // 5)}
+    writer = opened(tmp_path, "parquet")
+    pictures = {"image.png": bytes(GROUP_BYTES // 5), "mask.png": bytes(GROUP_BYTES // 5)}
     for index in range(5):
-        writer.add(f"k{index}", members, lambda: bytes(GROUP_BYTES // 10), row(f"k{index}"))
-    writer.finish()
+        writer.add(f"k{index}", {**pictures, "json": as_json(f"k{index}")}, lambda: bytes(GROUP_BYTES // 10))
+    (path,) = writer.finish()
 
-    assert row_groups(tmp_path / "s.parquet") == [2, 2, 1]
+    assert row_groups(path) == [2, 2, 1]
 
 
 def test_a_sample_larger_than_a_row_group_has_one_of_its_own(tmp_path: Path) -> None:
-    writer = open_shard(tmp_path / "s.parquet", "parquet", image_is_png=True)
+    writer = opened(tmp_path, "parquet")
     for index, size in enumerate((1, GROUP_BYTES + 1, 1)):
-        writer.add(f"k{index}", {"image.png": bytes(size), "mask.png": b"1"}, lambda: b"1", row(f"k{index}"))
-    writer.finish()
+        members = {"image.png": bytes(size), "mask.png": b"1", "json": as_json(f"k{index}")}
+        writer.add(f"k{index}", members, lambda: b"1")
+    (path,) = writer.finish()
 
-    assert row_groups(tmp_path / "s.parquet") == [1, 1, 1]
+    assert row_groups(path) == [1, 1, 1]
 
 
 def files_under(folder: Path) -> list[str]:
@@ -263,7 +273,7 @@ def files_under(folder: Path) -> list[str]:
 
 
 def test_files_of_a_folder_are_the_members_under_the_key(tmp_path: Path) -> None:
-    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    writer = opened(tmp_path, "folder")
     members = add(writer, "k", mixed(0))
     finished = writer.finish()
 
@@ -283,15 +293,15 @@ def test_files_of_a_folder_are_the_members_under_the_key(tmp_path: Path) -> None
     ],
 )  # fmt: skip
 def test_a_file_of_a_folder_has_the_ending_of_its_member(tmp_path: Path, member: str, file: str) -> None:
-    writer = open_shard(tmp_path, "folder", image_is_png=True)
-    writer.add("k", {member: b"1", "json": b"{}"}, lambda: b"", {})
+    writer = opened(tmp_path, "folder")
+    writer.add("k", {member: b"1", "json": b"{}"}, lambda: b"")
     writer.finish()
 
     assert files_under(tmp_path) == [file]
 
 
 def test_files_of_a_folder_have_their_names_only_when_the_shard_is_finished(tmp_path: Path) -> None:
-    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    writer = opened(tmp_path, "folder")
     add(writer, "k", mixed(0))
 
     assert all(Path(name).name.startswith(atomic_files.TEMPORARY) for name in files_under(tmp_path))
@@ -300,10 +310,10 @@ def test_files_of_a_folder_have_their_names_only_when_the_shard_is_finished(tmp_
 
 
 def test_abandoning_a_folder_leaves_the_files_of_another_shard(tmp_path: Path) -> None:
-    finished = open_shard(tmp_path, "folder", image_is_png=True)
+    finished = opened(tmp_path, "folder")
     add(finished, "a", mixed(0))
     finished.finish()
-    writer = open_shard(tmp_path, "folder", image_is_png=True)
+    writer = opened(tmp_path, "folder")
     add(writer, "b", mixed(1))
 
     writer.abandon()

@@ -17,8 +17,8 @@ from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.ray_runner import DEATHS, RayRunner
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner, Unit, Worker
 from hsmix_gen.pipeline.features.layer_keys import name_layers
-from hsmix_gen.pipeline.features.layers import Layers
-from hsmix_gen.pipeline.features.prepare import prepare
+from hsmix_gen.pipeline.features.layers import BlockTask
+from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate
 from hsmix_gen.pipeline.mixing.make_shard import ShardTask
@@ -71,10 +71,8 @@ def touched(unit: Unit) -> tuple[str, set[str]]:
     first, *rest = unit.arguments
     if isinstance(first, ShardTask):
         return "mix", {rest[0].key} if rest else {sample.key for sample in first.samples}
-    if isinstance(first, Layers):
-        stage, sources = unit.name.partition(" of ")[0], rest[1]
-        only = rest[-1] if unit.is_trial else None
-        return stage, {s.id for i, s in enumerate(sources) if s.refusal is None and only in {None, i}}
+    if isinstance(first, BlockTask):
+        return first.kind, {first.sources[place].id for place in first.places}
     return "scan", {item.id for item in first}
 
 
@@ -203,7 +201,7 @@ def do_job(source: Path, config: RunConfig, shard_digests: Digests, tmp_path: Pa
         reporter = Reporter(SilentDisplay())
         inventory = take_inventory(source, changed, poisoned, reporter)
         layers = name_layers(cache, inventory.records, inventory, changed, gpu=False)
-        (prepared,) = prepare(inventory, layers, changed, poisoned, reporter)
+        (prepared,) = prepare(inventory, FeatureGeneration(layers, inventory.records), changed, poisoned, reporter)
         outcome = generate(prepared, output, changed, poisoned, reporter)
         with (output.root / "refused.csv").open(newline="") as file:
             refused = list(csv.DictReader(file))

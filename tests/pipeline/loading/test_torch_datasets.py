@@ -16,8 +16,8 @@ import torch
 from PIL import Image as Pillow
 from torch.utils.data import DataLoader
 
+from hsmix_gen.pipeline.dataset.array_bytes import read_npy, read_npz
 from hsmix_gen.pipeline.loading import HsmixDataset, HsmixStream
-from hsmix_gen.pipeline.loading.fast_decoding import read_npy, read_npz
 from hsmix_gen.schemas.errors import OutputError
 from tests.fixture_types import Cli, Maker, Options
 

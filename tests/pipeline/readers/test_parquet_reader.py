@@ -10,14 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_npy, encode_png
-from hsmix_gen.pipeline.dataset.shard_writers import ParquetShard
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
+from hsmix_gen.pipeline.dataset.formats.parquet_format import ParquetShard
 from hsmix_gen.pipeline.decoders.packed_members import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.pipeline.readers.list_reader import ListReader
 from hsmix_gen.pipeline.readers.parquet_reader import ParquetReader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, SourceItem
 
@@ -100,12 +101,12 @@ def test_bytes_may_lie_in_plain_columns(tmp_path: Path) -> None:
 
 def test_our_own_output_is_a_source(tmp_path: Path) -> None:
     writer = ParquetShard(tmp_path / "val-00000-of-00001.parquet", image_is_png=False)
-    members = {"image.npy": encode_npy(IMAGE.astype(np.float32)), "mask.png": encode_png(MASK)}
     row = {
         "key": "p1", "split": "val", "mode": "hard", "source_a": "a", "group_a": "a", "transform_a": 0, "seed": 1,
         "area_b": 0.5, "flags": [],
     }  # fmt: skip
-    writer.add("p1", members, lambda: b"", row)
+    members = {"image.npy": encode_npy(IMAGE.astype(np.float32)), "mask.png": encode_png(MASK)}
+    writer.add("p1", {**members, "json": canonical_json(row).encode()}, lambda: b"")
     writer.finish()
 
     (item,) = find(tmp_path).items

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hsmix_gen.pipeline.dataset.sample_members import encode_npy, encode_png
-from hsmix_gen.pipeline.dataset.shard_writers import TarShard
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
+from hsmix_gen.pipeline.dataset.formats.webdataset_format import TarShard
 from hsmix_gen.pipeline.decoders.packed_members import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.pipeline.readers.paths.ids import Found
@@ -86,7 +86,7 @@ def test_our_own_output_is_a_source(tmp_path: Path) -> None:
         ("p2", "image.npy", encode_npy(modalities)),
     ):
         members = {name: data, "json": b"{}", "mask.png": encode_png(mask), "soft.npz": b"PK"}
-        writer.add(key, members, lambda: b"", {})
+        writer.add(key, members, lambda: b"")
     writer.finish()
 
     first, second = find(tmp_path / "webdataset").items

@@ -379,7 +379,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         "mask no picture": (
             with_members(lambda members: members.__setitem__(2, (members[2][0], b"not a picture"))),
             f"{TAR}: sample",
-            "mask cannot be decoded",
+            "has a damaged mask",
         ),
         "tar no tar": (write(TAR, b"not a tar file" * 1000), f"{TAR} cannot be read"),
         "table no table": (write(TABLE, b"not a table" * 1000), f"{TABLE} cannot be read"),

@@ -1,0 +1,1 @@
+"""Output formats: a module each for how samples are written, read, listed and shown on the card."""
