@@ -30,8 +30,8 @@ from hsmix_gen.pipeline.features.gradcam_units import cam_options, network_path,
 from hsmix_gen.pipeline.features.layers import quantised
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.jobs.run import run_prepare
-from hsmix_gen.pipeline.mixing.generate import plan_samples
 from hsmix_gen.pipeline.mixing.make_shard import ShardTask, make_one, make_shard, warm_cache
+from hsmix_gen.pipeline.mixing.output_plan import plan_samples
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import Mode, SamplePlan
 from hsmix_gen.stages.mixing.draws import draw_parent

@@ -92,7 +92,7 @@ class Output:
         """
         if is_remote(path) is not is_remote(self._home) or not path.is_relative_to(self._home):
             return str(path)
-        start, end = (place.inside if is_remote(place) else place for place in (self.root, path))
+        start, end = (place.key if is_remote(place) else place for place in (self.root, path))
         return Path(os.path.relpath(end, start)).as_posix()
 
     def check_folds(self, folds: int | None) -> None:
@@ -145,6 +145,7 @@ class Output:
         for name in self._names():
             if _is_own(name):
                 atomic_files.remove_tree(self.root / name)
+        self.bindings = Bindings(self.root, self.state)
 
     @property
     def _described(self) -> Path:

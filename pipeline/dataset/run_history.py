@@ -73,20 +73,24 @@ class Bindings:
 
     def __init__(self, root: Path, state: Path) -> None:
         self._root, self._state = root, state
+        self._read: list[RunIdentity] | None = None
 
     def read(self) -> list[RunIdentity]:
-        """Return what the output is bound to; nothing of a new one.
+        """Return what the output is bound to, read from the disk once; nothing of a new one.
 
         Raises
         ------
         OutputError
             If a file is damaged or missing, with the ways out.
         """
+        if self._read is not None:
+            return self._read
         found: list[RunIdentity] = []
         while (_folder(self._state, len(found)) / _FILE).is_file():
             found.append(self._bound(_folder(self._state, len(found))))
         if not found and any(atomic_files.finished_files(self._state / SHARD_RECORDS, ".json")):
             raise OutputError(f"{self._state / _FILE} is missing, so that changed options cannot be told; {_WAYS_OUT}")
+        self._read = found
         return found
 
     def check(
@@ -147,6 +151,7 @@ class Bindings:
         write_sources(folder / SOURCES_FILE, records)
         # Last, because it makes the binding count.
         atomic_files.write_json(folder / _FILE, identity)
+        self._read = None
 
     def pinned(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
         """Return the records with the refusals that the output was bound with, on which its plan depends.

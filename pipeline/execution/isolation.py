@@ -1,9 +1,10 @@
 """Units that fail are narrowed down: their parts are tried one by one, and what fails again is left out by name."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Failure, Unit
@@ -17,38 +18,38 @@ MANY_FAILURES = 64
 Run = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Any]]]
 
 
-class Job(Protocol):
+class Job(ABC):
     """Something to do in one unit, or in less if parts of it cannot be done."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What is done, for messages."""
-        ...
 
     @property
     def parts(self) -> Mapping[int, str]:
         """The name of each part by its position; none where the failure of the unit ends the run."""
-        ...
+        return {}
 
+    @abstractmethod
     def unit(self, left_out: Mapping[int, str]) -> Unit | None:
         """Return the unit without some parts, each with its reason; None if nothing is left to do."""
-        ...
 
     def trial(self, part: int) -> Unit:
         """Return a unit that does one part and leaves nothing behind."""
-        ...
+        raise ValueError(part)
 
-    def finished(self, result: Any, left_out: Mapping[int, str]) -> Any:
+    def finished(self, result: Any, left_out: Mapping[int, str]) -> Any:  # noqa: ARG002 - of parts alone
         """Return the result, of None where there was no unit, completed by what was left out."""
-        ...
+        return result
 
     def told(self, reason: str) -> str:
         """Return a reason as it may be told: without names that are to be hidden."""
-        ...
+        return reason
 
 
 @dataclass(frozen=True)
-class WholeUnit:
+class WholeUnit(Job):
     """A unit that has no parts: its failure ends the run."""
 
     whole: Unit
@@ -58,28 +59,9 @@ class WholeUnit:
         """What is done, for messages."""
         return self.whole.name
 
-    @property
-    def parts(self) -> Mapping[int, str]:
-        """There are none."""
-        return {}
-
-    def unit(self, left_out: Mapping[int, str]) -> Unit:
+    def unit(self, left_out: Mapping[int, str]) -> Unit:  # noqa: ARG002 - there are no parts
         """Return the unit."""
-        assert not left_out
         return self.whole
-
-    def trial(self, part: int) -> Unit:
-        """Nothing can be tried."""
-        raise ValueError(part)
-
-    def finished(self, result: Any, left_out: Mapping[int, str]) -> Any:
-        """Return the result."""
-        assert not left_out
-        return result
-
-    def told(self, reason: str) -> str:
-        """Return the reason."""
-        return reason
 
 
 J = TypeVar("J", bound=Job)

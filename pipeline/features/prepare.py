@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hsmix_gen.pipeline.execution.isolation import WholeUnit, finish_jobs
+from hsmix_gen.pipeline.execution.isolation import Job, WholeUnit, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit, Worker
 from hsmix_gen.pipeline.features.cache_description import Prepared, begin, save
@@ -130,7 +130,7 @@ def prepare(
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(Job):
     """The job of filling one block of a layer; its parts are the rows that are not refused.
 
     Attributes

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.files import object_stores
@@ -91,7 +91,7 @@ def address_of(path: str) -> StorePath | None:
     """Return where a staged file comes from; of other files None."""
     found = _STAGED.fullmatch(path)
     # Lists may name neighbours with "..", which no key has.
-    return StorePath(found[1], PurePosixPath(posixpath.normpath(f"/{found[2]}"))) if found else None
+    return StorePath(f"{found[1]}:", posixpath.normpath(f"/{found[2]}")[1:]) if found else None
 
 
 def staged_path(address: StorePath) -> Path:
@@ -140,7 +140,8 @@ def _existing(path: Path) -> Path:
 def listed(source: StorePath) -> list[Wanted]:
     """Return all objects under an address but hidden ones, markers of empty folders, and outputs of hsmix-gen."""
     found: dict[str, dict[str, Any]] = source.ask(lambda system: system.find(source.key, detail=True))
-    inner = {key: StorePath(source.protocol, PurePosixPath("/", key)).relative_to(source).parts for key in found}
+    addresses = {key: StorePath(f"{source.protocol}:", key) for key in found}
+    inner = {key: address.relative_to(source).parts for key, address in addresses.items()}
     outputs = {parts[: parts.index(STATE)] for parts in inner.values() if STATE in parts[1:]}
     wanted = []
     for key, entry in sorted(found.items()):
@@ -148,7 +149,7 @@ def listed(source: StorePath) -> list[Wanted]:
         if entry["type"] != "file" or str(key).endswith("/") or any(part.startswith(".") for part in parts):
             continue
         if outputs.isdisjoint(parts[:depth] for depth in range(1, len(parts))):
-            wanted.append(_described(StorePath(source.protocol, PurePosixPath("/", key)), entry))
+            wanted.append(_described(addresses[key], entry))
     folders = {parent for one in wanted for parent in one.path.parents}
     clash = next((one for one in wanted if one.path in folders), None)
     if clash:

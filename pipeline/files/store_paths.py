@@ -1,17 +1,16 @@
-"""Where things lie: a local path, or an address in an object store with the part of pathlib's interface we use."""
+"""Where things lie: a local path, or an address in an object store, which is a path too."""
 
 import errno
 import io
+import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from datetime import datetime
 from fnmatch import fnmatchcase
-from functools import total_ordering
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeGuard, TypeVar, cast
+from pathlib import Path, PosixPath
+from typing import Any, Self, TypeGuard, TypeVar
 
 from hsmix_gen.pipeline.files import object_stores
 from hsmix_gen.schemas.errors import ConfigError
@@ -25,16 +24,13 @@ _Result = TypeVar("_Result")
 def location(text: str | Path) -> Path:
     """Return where a text points: an address is a `StorePath`, anything else a path as it stands.
 
-    It is typed as a path, which a `StorePath` can stand for wherever a name is built, listed or read; only
-    `pipeline.files.atomic_files` and `pipeline.files.local_mirror` tell them apart.
-
     Raises
     ------
     ConfigError
         If an address is of no known store, names no bucket, or carries a password.
     """
     if not isinstance(text, str) or not is_address(text):
-        return cast(Path, text) if is_remote(text) else Path(text)
+        return Path(text) if isinstance(text, str) else text
     scheme, _, rest = text.partition("://")
     protocol = _ALIASES.get(scheme.lower(), scheme.lower())
     bucket, _, key = rest.partition("/")
@@ -50,7 +46,7 @@ def location(text: str | Path) -> Path:
     parts = [part for part in key.split("/") if part]
     if not bucket or ".." in parts or "." in parts:
         raise ConfigError(f"{text} must be {scheme}://BUCKET/KEY without . and .. in it; write it out")
-    return cast(Path, StorePath(protocol, PurePosixPath("/", bucket, *parts)))
+    return StorePath(f"{protocol}:", bucket, *parts)
 
 
 def is_address(text: str) -> bool:
@@ -63,105 +59,54 @@ def is_remote(path: object) -> TypeGuard["StorePath"]:
     return isinstance(path, StorePath)
 
 
-@dataclass(frozen=True)
-class Status:
-    """Size and time of an object, as ``Path.stat`` tells them."""
+class StorePath(PosixPath):
+    """An address in an object store: immutable, small, without credentials; its parts are ``s3:``, bucket and key.
 
-    st_size: int
-    st_mtime: float
-    st_mode: int = stat.S_IFREG | 0o644
-
-
-@total_ordering
-@dataclass(frozen=True)
-class StorePath:
-    """An address in an object store: immutable, small, without credentials.
-
-    There are no folders in a store: `mkdir` does nothing, and one "is there" while an object lies in it. An object
-    cannot be renamed, appended to or written in pieces, so there is no method for that.
-
-    Attributes
-    ----------
-    protocol : str
-        ``s3`` or ``gs``.
-    inside : PurePosixPath
-        ``/BUCKET/KEY``.
+    It is a path, as names are built and taken apart in the same way, and what we use of a path asks the store here.
+    Whatever else wants a file of this machine is refused by ``__fspath__``. There are no folders in a store: `mkdir`
+    does nothing, and one "is there" while an object lies in it. An object cannot be renamed, appended to or written
+    in pieces.
     """
 
-    protocol: str
-    inside: PurePosixPath
-
     def __str__(self) -> str:
-        return f"{self.protocol}:/{self.inside}"
+        # What is relative to an address has no protocol.
+        return f"{self.protocol}://{self.key}" if self.parts[:1] and ":" in self.parts[0] else "/".join(self.parts)
 
-    def __repr__(self) -> str:
-        return f"StorePath({str(self)!r})"
+    def __fspath__(self) -> str:
+        raise TypeError(f"{self} lies in a store, and not on a disk of this machine")
 
-    def __lt__(self, other: "StorePath") -> bool:
-        return (self.protocol, self.inside) < (other.protocol, other.inside)
-
-    def __truediv__(self, name: str | PurePosixPath) -> "StorePath":
-        joined = PurePosixPath(posixpath.normpath(self.inside / name))
-        if joined.parts[:2] != self.inside.parts[:2]:
+    def __truediv__(self, name: str | os.PathLike[str]) -> Self:
+        bucket, joined = f"/{self.parts[1]}", posixpath.normpath(posixpath.join(f"/{self.key}", str(name)))
+        if not f"{joined}/".startswith(f"{bucket}/"):
             raise ValueError(f"{name} leads out of the bucket of {self}")
-        return StorePath(self.protocol, joined)
+        return type(self)(self.parts[0], joined[1:])
 
-    def joinpath(self, *names: str) -> "StorePath":
+    def joinpath(self, *names: str | os.PathLike[str]) -> Self:
         """Return the address of a name inside."""
-        return self / "/".join(names)
+        return self / posixpath.join(*map(str, names))
+
+    @property
+    def protocol(self) -> str:
+        """``s3`` or ``gs``."""
+        return self.parts[0].rstrip(":")
 
     @property
     def key(self) -> str:
         """Bucket and key, as fsspec takes them."""
-        return str(self.inside)[1:]
+        return "/".join(self.parts[1:])
 
     @property
-    def name(self) -> str:
-        """Last part."""
-        return self.inside.name
-
-    @property
-    def stem(self) -> str:
-        """Last part without its ending."""
-        return self.inside.stem
-
-    @property
-    def suffix(self) -> str:
-        """Ending with its dot."""
-        return self.inside.suffix
-
-    @property
-    def parent(self) -> "StorePath":
+    def parent(self) -> Self:
         """What it lies in; of a bucket the bucket."""
-        return self if len(self.inside.parts) == 2 else StorePath(self.protocol, self.inside.parent)
+        return self if len(self.parts) == 2 else type(self)(*self.parts[:-1])
 
-    def as_posix(self) -> str:
-        """Return the address."""
-        return str(self)
-
-    def resolve(self) -> "StorePath":
+    def resolve(self, strict: bool = False) -> Self:  # noqa: ARG002 - as of any path
         """Return itself: an address is absolute, and there are no links."""
         return self
 
-    absolute = resolve
-
-    def with_name(self, name: str) -> "StorePath":
-        """Return the address of a neighbour."""
-        return StorePath(self.protocol, self.inside.with_name(name))
-
-    def with_suffix(self, suffix: str) -> "StorePath":
-        """Return the address with another ending."""
-        return StorePath(self.protocol, self.inside.with_suffix(suffix))
-
-    def relative_to(self, other: object) -> PurePosixPath:
-        """Return the path from another address to this one."""
-        if not is_remote(other) or other.protocol != self.protocol:
-            raise ValueError(f"{self} does not lie in {other}")
-        return self.inside.relative_to(other.inside)
-
-    def is_relative_to(self, other: object) -> bool:
-        """Return whether it lies in another address."""
-        return is_remote(other) and other.protocol == self.protocol and self.inside.is_relative_to(other.inside)
+    def absolute(self) -> Self:
+        """Return itself."""
+        return self
 
     def exists(self) -> bool:
         """Return whether there is an object here, or one inside."""
@@ -179,18 +124,18 @@ class StorePath:
         """Return false: stores have no links."""
         return False
 
-    def stat(self) -> Status:
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002 - there are none
         """Return size and time."""
         return status_of(self.ask(lambda system: system.info(self.key)))
 
-    def iterdir(self) -> Iterator["StorePath"]:
+    def iterdir(self) -> Generator[Self]:
         """Yield what lies directly inside."""
         for entry in self.ask(lambda system: system.ls(self.key, detail=False)):
             path = self._at(entry)
             if path != self:
                 yield path
 
-    def glob(self, pattern: str) -> Iterator["StorePath"]:
+    def glob(self, pattern: str) -> Generator[Self]:
         """Yield what lies directly inside and fits a pattern of one name."""
         assert "/" not in pattern
         assert "**" not in pattern
@@ -200,7 +145,7 @@ class StorePath:
             return
         yield from (path for path in found if fnmatchcase(path.name, pattern))
 
-    def rglob(self, pattern: str) -> Iterator["StorePath"]:
+    def rglob(self, pattern: str) -> Generator[Self]:
         """Yield all objects inside, at any depth, whose name fits a pattern."""
         found = (self._at(key) for key in self.ask(lambda system: system.find(self.key)))
         yield from (path for path in found if fnmatchcase(path.name, pattern))
@@ -210,31 +155,37 @@ class StorePath:
         data: bytes = self.ask(lambda system: system.cat_file(self.key))
         return data
 
-    def read_text(self, encoding: str = "utf-8") -> str:
-        """Return the whole object as text."""
-        return self.read_bytes().decode(encoding)
-
-    def write_bytes(self, data: bytes | bytearray | memoryview) -> int:
+    def write_bytes(self, data: Any) -> int:
         """Write the whole object in one request and return its size."""
         content = bytes(data)
         self.ask(lambda system: system.pipe_file(self.key, content))
         return len(content)
 
-    def write_text(self, text: str, encoding: str = "utf-8") -> int:
+    def write_text(
+        self, data: str, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> int:
         """Write a text as the whole object."""
-        return self.write_bytes(text.encode(encoding))
+        assert newline is None
+        return self.write_bytes(data.encode(encoding or "utf-8", errors or "strict"))
 
-    def open(self, mode: str = "r", *, encoding: str = "utf-8", newline: str | None = None) -> IO[Any]:
+    def open(
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
         """Open the object for reading; it is fetched in pieces of some megabytes when they are read."""
         if mode not in ("r", "rb", "rt"):
             raise ValueError(f"{self} can be opened for reading alone, got mode {mode}; write it whole")
-        raw = io.BufferedReader(_Pieces(self), _PIECE)
-        return raw if mode == "rb" else io.TextIOWrapper(raw, encoding=encoding, newline=newline)
+        raw = io.BufferedReader(_Pieces(self), _PIECE if buffering < 1 else buffering)
+        return raw if mode == "rb" else io.TextIOWrapper(raw, encoding or "utf-8", errors, newline)
 
-    def mkdir(self, *, parents: bool = True, exist_ok: bool = True) -> None:
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: there are no folders."""
 
-    def unlink(self, *, missing_ok: bool = False) -> None:
+    def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object."""
         if not missing_ok:
             self.stat()
@@ -254,16 +205,17 @@ class StorePath:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _at(self, key: str) -> "StorePath":
-        return StorePath(self.protocol, PurePosixPath("/", key))
+    def _at(self, key: str) -> Self:
+        return type(self)(self.parts[0], key)
 
 
-def status_of(entry: dict[str, Any]) -> Status:
+def status_of(entry: dict[str, Any]) -> os.stat_result:
     """Return size and time of an entry of fsspec."""
     changed = entry.get("LastModified") or entry.get("mtime") or entry.get("updated")
     if isinstance(changed, str):
         changed = datetime.fromisoformat(changed)
-    return Status(int(entry.get("size") or 0), changed.timestamp() if changed else 0.0)
+    time = changed.timestamp() if changed else 0.0
+    return os.stat_result((stat.S_IFREG | 0o644, 0, 0, 1, 0, 0, int(entry.get("size") or 0), time, time, time))
 
 
 class _Pieces(io.RawIOBase):

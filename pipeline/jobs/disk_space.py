@@ -1,8 +1,6 @@
-"""Room for a run: what is still to be written, from counts alone, against what file systems have free."""
+"""Room for a run: what is still to be written, from plans alone, against what file systems have free."""
 
-import itertools
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.formats.base import format_of
-from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.dataset.sample_members import image_is_png, member_names
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.features.feature_cache import RECORDS, ArraySpec
@@ -18,11 +15,10 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
 from hsmix_gen.pipeline.files.store_paths import is_remote
-from hsmix_gen.pipeline.mixing.generate import sample_bytes
+from hsmix_gen.pipeline.mixing.output_plan import OutputPlan
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import SPLITS, DatasetFacts, ScanResult, SourceRecord
-from hsmix_gen.stages.planning.cutting import more_shards, pass_through_shards, shard_count, training_samples
+from hsmix_gen.schemas.records import DatasetFacts, ScanResult
 
 # Stored bytes per raw byte, at the upper end of what real data of nine kinds took (dermoscopy, histology, blood
 # cells, CT, MRI): images 0.60 to 1.00 and as PNG 0.43 to 0.80, without blank background, which is counted apart;
@@ -107,40 +103,25 @@ def missing_in(layers: Layers, layer: str) -> tuple[int, int]:
     return layers.n_blocks - sum(map(bool, there)), layers.n_rows - sum(there)
 
 
-def output_need(
-    output: Output, records: Sequence[SourceRecord], facts: DatasetFacts, config: RunConfig, *, blank: float = 0.0
-) -> Need:
+def output_need(planned: OutputPlan, facts: DatasetFacts, config: RunConfig, *, blank: float = 0.0) -> Need:
     """Return what is missing in the output of one fold, or of a dataset without folds.
 
     Parameters
     ----------
-    output : Output
-    records : sequence of SourceRecord
-        As the fold sees them.
+    planned : OutputPlan
     facts : DatasetFacts
     config : RunConfig
     blank : float
         Share of the images that is background.
     """
-    generations = [(_images(bound.records), bound.copies) for bound in output.bindings.read()]
-    wanted = _images(records), config.mix.copies
-    if generations[-1:] == [wanted]:
-        if output.is_complete:
-            return Need(output.root, 0, 0)
-    else:
-        generations.append(wanted)
+    output, formats = planned.output, config.output.formats
+    if planned.is_bound and output.is_complete:
+        return Need(output.root, 0, 0)
     done = _finished(output.state / SHARD_RECORDS)
-    samples = shards = 0
-    for split in SPLITS:
-        finished = sum(name.startswith(f"{split}-") for name in done)
-        counts = [(images[split], copies) for images, copies in generations]
-        n_samples, n_shards = _planned(counts, facts, config) if split == "train" else _passed_through(counts, config)
-        if n_shards:
-            samples += n_samples - n_samples * min(finished, n_shards) // n_shards
-            shards += n_shards - min(finished, n_shards)
+    missing = [part.size(number) for name, (part, number) in planned.shards.items() if name not in done]
+    samples, shards = sum(missing), len(missing)
     members = member_names(facts.channels, facts.dtype, config.output.soft_encoding)
-    formats = config.output.formats
-    one = sum(_members_bytes(facts, config, blank) for _ in formats) + _SAMPLE_BYTES
+    one = len(formats) * _members_bytes(facts, config, blank) + _SAMPLE_BYTES
     files = shards + sum(format_of(form).n_files(shards, samples, members) for form in formats) + _DESCRIPTION_FILES
     described = _DESCRIPTION_BYTES + int(_PREVIEW_PANELS * 3 * _PNG * facts.size[0] * facts.size[1])
     return Need(output.root, samples * one + shards * _SHARD_BYTES + described, files)
@@ -219,41 +200,6 @@ def _ways_out(has_both: bool, config: RunConfig) -> list[str]:
 def _allocated(need: Need) -> int:
     """Return bytes with what file systems add: the last block of each file is half empty."""
     return need.bytes + need.files * _ALLOCATED_BYTES // 2
-
-
-def _images(records: Sequence[SourceRecord]) -> Counter[str]:
-    """Return how many usable images each split has."""
-    return Counter(record.split for record in records if record.refusal is None)
-
-
-def _planned(counts: Sequence[tuple[int, int]], facts: DatasetFacts, config: RunConfig) -> tuple[int, int]:
-    """Return training samples and shards without making the plan, which costs seconds for a million samples.
-
-    Parameters
-    ----------
-    counts : sequence of (int, int)
-        Images and copies of each generation.
-    facts : DatasetFacts
-    config : RunConfig
-    """
-    readers = config.output.readers
-    held = [training_samples(n, config.mix.model_copy(update={"copies": copies})) for n, copies in counts]
-    if not held[0]:
-        return 0, 0
-    size = sample_bytes(facts, config.output.soft_encoding)
-    first = shard_count(held[0], config.mix, shards=config.output.shards, sample_bytes=size, readers=readers)
-    further = [
-        more_shards(now - before, config.mix, per_shard=held[0] / first, readers=readers)
-        for before, now in itertools.pairwise(held)
-    ]
-    return held[-1], first + sum(further)
-
-
-def _passed_through(counts: Sequence[tuple[int, int]], config: RunConfig) -> tuple[int, int]:
-    """Return samples and shards of a split that is not mixed; parameters as above."""
-    held = [0, *(n for n, _ in counts)]
-    shards = [pass_through_shards(now - before, config.output.readers) for before, now in itertools.pairwise(held)]
-    return held[-1], sum(shards)
 
 
 def _members_bytes(facts: DatasetFacts, config: RunConfig, blank: float) -> int:

@@ -12,7 +12,8 @@ from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.jobs.run import processors
-from hsmix_gen.pipeline.mixing.generate import generate, plan_samples
+from hsmix_gen.pipeline.mixing.generate import generate
+from hsmix_gen.pipeline.mixing.output_plan import plan_samples
 from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
 from hsmix_gen.schemas.config import RunConfig

@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.ray_nodes import on_each_node
@@ -25,10 +24,10 @@ from hsmix_gen.pipeline.jobs.disk_space import (
     output_need,
 )
 from hsmix_gen.pipeline.jobs.node_checks import Ask, check_nodes, ends_of, files_of, given_files
+from hsmix_gen.pipeline.mixing.output_plan import OutputPlan
 from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
 
 PROBE_BYTES = 2**20
@@ -116,8 +115,7 @@ class Preflight:
     def plan(
         self,
         layers: Sequence[Layers],
-        outputs: Sequence[Output],
-        records: Sequence[Sequence[SourceRecord]],
+        plans: Sequence[OutputPlan],
         *,
         inventory: Inventory | None = None,
         space: bool = True,
@@ -128,10 +126,8 @@ class Preflight:
         ----------
         layers : sequence of Layers
             One for each fold.
-        outputs : sequence of Output
-            One for each fold; empty if none is written.
-        records : sequence of sequence of SourceRecord
-            The sources as each fold sees them.
+        plans : sequence of OutputPlan
+            One for each fold; empty if no output is written.
         inventory : Inventory or None
             What the source holds, if it is read.
         space : bool
@@ -147,10 +143,7 @@ class Preflight:
         if space:
             blank = blank_share(inventory.scans) if inventory is not None else 0.0
             needs = [cache_need(layers, blank=blank)]
-            needs += [
-                output_need(output, seen, layers[0].facts, self._config, blank=blank)
-                for output, seen in zip(outputs, records, strict=bool(outputs))
-            ]
+            needs += [output_need(planned, layers[0].facts, self._config, blank=blank) for planned in plans]
             told.append(_room_text(check_space(needs, self._config, self._room_of)))
         self._try_network(layers)
         if self._n_nodes:

@@ -13,20 +13,19 @@ from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, load
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layer_keys import name_layers
-from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight
-from hsmix_gen.pipeline.mixing.generate import Outcome, generate, identity_of, plan_samples
+from hsmix_gen.pipeline.mixing.generate import Outcome, generate
+from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
 from hsmix_gen.pipeline.sources.inventory import take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
 from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import SourceRecord
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,13 @@ def run_all(
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
     with _whole_job(source, output, config, reporter, fresh=fresh) as job:
-        return job.run("mended" if extend else "nothing")
+        return job.extend() if extend else job.run()
 
 
 def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
     """Try again what a dataset refused: its sources, and its samples with their shards; all else is kept."""
     with _whole_job(source, output, config, reporter, fresh=False) as job:
-        return job.run("all")
+        return job.retry()
 
 
 @contextlib.contextmanager
@@ -116,32 +115,53 @@ class _WholeJob:
     reporter: Reporter
     preflight: Preflight
 
-    def run(self, retry: Retry) -> Finished:
+    def run(self) -> Finished:
+        """Do what is missing."""
+        return self._mixed(self._prepared("nothing"))
+
+    def extend(self) -> Finished:
+        """Add copies, sources, and sources whose scan finds no problem any more."""
+        return self._mixed(self._prepared("mended"))
+
+    def retry(self) -> Finished:
+        """Look again at all sources that were refused, and make refused samples again with their shards."""
+        ready = self._prepared("all")
+        _forget_refused(ready.plans)
+        if ready.known is None or _used(ready.features) - ready.known.used:
+            return self._mixed(ready)
+        if any(record.refusal is not None for record in ready.known.records):
+            self.reporter.note("none of the sources that were refused can be used")
+        if ready.wanted.earlier is not None and not _is_bound(ready):
+            atomic_files.remove_tree(ready.wanted.layers[0].root)
+        return self.run()
+
+    def _prepared(self, retry: Retry) -> "_Ready":
+        """Look at the sources, check and plan the outputs, and fill the cache."""
         outputs = _outputs(self.output, self.config)
         folds = [part.bindings.read() for part in outputs]
         known = known_of(folds, retry)
         inventory = take_inventory(self.source, self.config, self.runner, self.reporter, known)
-        link = link_features(self.cache, folds, inventory, self.config, gpu=self.runner.has_gpu)
-        seen = per_fold(inventory.records)
-        for layers, part, records in zip(link.layers, outputs, seen, strict=True):
-            _check(part, layers, records, self.config, extend=retry != "nothing")
-            _check_plan(part, layers, records, self.config)
-        self.preflight.plan(link.layers, outputs, seen, inventory=inventory, space=self.config.run.check_space)
-        prepared = compute_features(link, inventory, self.config, self.runner, self.reporter)
-        if retry == "all":
-            if known is not None and not _used(prepared) - known.used:
-                return self._without_new_sources(link, known)
-            _forget_refused(outputs)
-        return _generated(prepared, self.output, outputs, self.config, self.runner, self.reporter)
+        wanted = link_features(self.cache, folds, inventory, self.config, gpu=self.runner.has_gpu)
+        plans = [
+            check_output(part, layers, records, self.config, extend=retry != "nothing")
+            for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
+        ]
+        self.preflight.plan(wanted.layers, plans, inventory=inventory, space=self.config.run.check_space)
+        features = compute_features(wanted, inventory, self.config, self.runner, self.reporter)
+        return _Ready(known, wanted, plans, features)
 
-    def _without_new_sources(self, link: FeatureGeneration, known: Known) -> Finished:
-        """Make refused samples again where all sources that were refused are so still."""
-        if any(record.refusal is not None for record in known.records):
-            self.reporter.note("none of the sources that were refused can be used")
-        if link.earlier is not None and not _is_bound(link, self.output, self.config):
-            atomic_files.remove_tree(link.layers[0].root)
-        _forget_refused(_outputs(self.output, self.config))
-        return self.run("nothing")
+    def _mixed(self, ready: "_Ready") -> Finished:
+        return _generated(ready.features, self.output, ready.plans, self.config, self.runner, self.reporter)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """All that mixing needs: what was known of the sources, where features lie, plans and features of each fold."""
+
+    known: Known | None
+    wanted: FeatureGeneration
+    plans: list[OutputPlan]
+    features: list[Prepared]
 
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
@@ -151,7 +171,7 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory.records, inventory, config, gpu=runner.has_gpu)
-        preflight.plan(layers, [], [], inventory=inventory, space=config.run.check_space)
+        preflight.plan(layers, [], inventory=inventory, space=config.run.check_space)
         return prepare(inventory, FeatureGeneration(layers, inventory.records), config, runner, reporter)
 
 
@@ -163,42 +183,30 @@ def run_generate(
         prepared, _ = load(cache)
         for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
             FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)
-        outputs = _outputs(output, config)
-        for fold, part in zip(prepared, outputs, strict=True):
-            _check(part, fold.layers, fold.records, config, extend=extend)
+        plans = [
+            check_output(part, fold.layers, fold.records, config, extend=extend)
+            for fold, part in zip(prepared, _outputs(output, config), strict=True)
+        ]
         with running(config.run) as runner:
             preflight = Preflight(config, runner, reporter)
             preflight.places(None, [output.state, cache])
-            layers, records = [fold.layers for fold in prepared], [fold.records for fold in prepared]
-            preflight.plan(layers, outputs, records, space=config.run.check_space)
-            return _generated(prepared, output, outputs, config, runner, reporter)
-
-
-def _check(part: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig, *, extend: bool) -> None:
-    """Refuse an output that was begun with something else."""
-    identity = identity_of(layers, records, config)
-    part.bindings.check(identity, records, extend=extend, is_complete=lambda: part.is_complete)
-
-
-def _check_plan(part: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> None:
-    """Refuse what could not be mixed once all features were made."""
-    if not part.bindings.hold(identity_of(layers, records, config), records):
-        plan_samples(layers.facts, records, config, part.bindings.read())
+            preflight.plan([fold.layers for fold in prepared], plans, space=config.run.check_space)
+            return _generated(prepared, output, plans, config, runner, reporter)
 
 
 def _used(prepared: Sequence[Prepared]) -> set[str]:
     return {record.id for record in prepared[0].records if record.refusal is None}
 
 
-def _is_bound(link: FeatureGeneration, output: Output, config: RunConfig) -> bool:
-    folder = link.layers[0].root.name
-    return any(bound.features == folder for part in _outputs(output, config) for bound in part.bindings.read())
+def _is_bound(ready: _Ready) -> bool:
+    folder = ready.wanted.layers[0].root.name
+    return any(bound.features == folder for plan in ready.plans for bound in plan.output.bindings.read())
 
 
-def _forget_refused(outputs: Sequence[Output]) -> None:
+def _forget_refused(plans: Sequence[OutputPlan]) -> None:
     """Withdraw the records of shards that lack samples."""
-    for part in outputs:
-        part.forget(lambda record: not record.refusals)
+    for planned in plans:
+        planned.output.forget(lambda record: not record.refusals)
 
 
 @contextlib.contextmanager
@@ -233,16 +241,17 @@ def _outputs(output: Output, config: RunConfig) -> list[Output]:
 def _generated(
     prepared: list[Prepared],
     output: Output,
-    outputs: list[Output],
+    plans: list[OutputPlan],
     config: RunConfig,
     runner: Runner,
     reporter: Reporter,
 ) -> Finished:
     outcomes = []
-    for fold, part in zip(prepared, outputs, strict=True):
+    for fold, planned in zip(prepared, plans, strict=True):
+        part = planned.output
         if fold.fold is not None:
             reporter.note(f"fold {fold.fold}: {part.root}")
-        outcomes.append((part, generate(fold, part, config, runner, reporter)))
+        outcomes.append((part, generate(fold, part, config, runner, reporter, planned)))
     check_errors(config, outcomes[0][1])
     return Finished(output, prepared[0].layers.root, outcomes)
 

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hsmix_gen.pipeline.execution.isolation import Job
 from hsmix_gen.pipeline.execution.units import Unit
 from hsmix_gen.pipeline.mixing.make_shard import ShardTask, make_shard
 from hsmix_gen.schemas.records import Refusal, SamplePlan, ShardRecord
 
 
 @dataclass(frozen=True)
-class ShardJob:
+class ShardJob(Job):
     """One shard; its parts are its samples."""
 
     task: ShardTask
@@ -45,10 +46,6 @@ class ShardJob:
         record = result or ShardRecord(self.name, self.task.split, (), ())
         out = self._with_twins(left_out)
         return replace(record, refusals=tuple(self._refusal(i, reason) for i, reason in sorted(out.items())))
-
-    def told(self, reason: str) -> str:
-        """Return the reason: samples are made from the cache, which knows no names of files."""
-        return reason
 
     def _with_twins(self, left_out: Mapping[int, str]) -> dict[int, str]:
         """Return what is left out; of a hard and soft pair both are, as trainers read them together."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline.execution.isolation import finish_jobs
+from hsmix_gen.pipeline.execution.isolation import Job, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.files.local_mirror import telling_addresses, with_addresses
@@ -163,7 +163,7 @@ def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Piece(Job):
     """The job of looking at some items; its parts are the items."""
 
     number: int

@@ -9,8 +9,9 @@ from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_address, location
 from hsmix_gen.pipeline.files.tables import read_manifest
-from hsmix_gen.pipeline.mixing.generate import plan_samples, written_plan
+from hsmix_gen.pipeline.mixing.generate import written_plan
 from hsmix_gen.pipeline.mixing.make_shard import Made, make_one
+from hsmix_gen.pipeline.mixing.output_plan import plan_samples
 from hsmix_gen.pipeline.mixing.preview import draw_preview
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError, OutputError

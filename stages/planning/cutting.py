@@ -15,11 +15,6 @@ PASSED_THROUGH_PER_SHARD = 256
 _Ints = npt.NDArray[np.int64]
 
 
-def training_samples(n_images: int, mix: MixConfig) -> int:
-    """Return the number of training samples that `n_images` give."""
-    return n_images * mix.copies * (2 if mix.policy == "paired" else 1)
-
-
 def group_size(mix: MixConfig) -> int:
     """Return how many neighbouring samples stay in one shard."""
     return {"per-sample": 1, "per-batch": mix.batch_size, "paired": 2}[mix.policy]

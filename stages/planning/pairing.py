@@ -70,6 +70,10 @@ class SplitPlan:
         """Number of shards."""
         return len(self.starts) - 1
 
+    def size(self, number: int) -> int:
+        """Return how many samples a shard holds."""
+        return int(self.starts[number + 1] - self.starts[number])
+
     def shard_name(self, number: int) -> str:
         """Return the name of a shard, for example ``train-000003``; formats add their ending."""
         return f"{self.split}-{number:06d}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.execution.isolation import LEAST_PARTS, WholeUnit, finish_jobs
+from hsmix_gen.pipeline.execution.isolation import LEAST_PARTS, Job, WholeUnit, finish_jobs
 from hsmix_gen.pipeline.execution.progress import LineDisplay, Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import Failure, SerialRunner, Unit, attempt
 from hsmix_gen.schemas.errors import CacheError, OutputError, SourceError
@@ -22,7 +22,7 @@ def halve(numbers: tuple[int, ...]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Halving:
+class Halving(Job):
     """The job of halving some numbers."""
 
     numbers: tuple[int, ...]

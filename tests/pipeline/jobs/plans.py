@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.dataset.run_history import RunIdentity
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.jobs.node_checks import Answer
+from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, plan_samples
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 
@@ -36,6 +39,18 @@ def records_of(**counts: int) -> list[SourceRecord]:
 def configured(**sections: dict[str, Any]) -> RunConfig:
     """Return the configuration with other values in some sections."""
     return RunConfig.model_validate(sections)
+
+
+def planned(
+    output: Output,
+    records: list[SourceRecord],
+    config: RunConfig,
+    *earlier: RunIdentity,
+    facts: DatasetFacts = FACTS,
+    is_bound: bool = False,
+) -> OutputPlan:
+    """Return the plan of an output, after what earlier runs bound it to."""
+    return OutputPlan(output, records, plan_samples(facts, records, config, earlier), {}, is_bound)
 
 
 def same_machine(*names: str) -> Callable[..., list[tuple[str, Any]]]:

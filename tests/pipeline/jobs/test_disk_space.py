@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
-from hsmix_gen.pipeline.dataset.run_history import Bindings
+from hsmix_gen.pipeline.dataset.run_history import RunIdentity
 from hsmix_gen.pipeline.features.cache_description import load
 from hsmix_gen.pipeline.features.feature_cache import RECORDS
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.jobs.disk_space import Need, Room, blank_share, cache_need, check_space, output_need, room_left
+from hsmix_gen.pipeline.mixing.output_plan import check_output
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import ScanResult
 from tests.fixture_types import Cli, Maker, Options
-from tests.pipeline.jobs.plans import CONFIG, FACTS, GB, configured, layers_in, record, records_of
+from tests.pipeline.jobs.plans import CONFIG, FACTS, GB, configured, layers_in, planned, record, records_of
 
 DESCRIBED = 65_536 + 24 * 2000 * 3 * 85 // 100
 """Bytes of what describes a dataset of `FACTS`, its preview above all, in 10 files."""
@@ -53,11 +54,11 @@ def test_the_output_needs_every_sample_in_every_format(tmp_path: Path) -> None:
     both = configured(mix={"copies": 3}, output={"shards": 2, "formats": ("webdataset", "folder")})
     output = Output(tmp_path)
 
-    assert output_need(output, records, FACTS, config) == Need(
+    assert output_need(planned(output, records, config), FACTS, config) == Need(
         tmp_path, 14 * (5620 + 6144) + 3 * 20_480 + DESCRIBED, 3 * 2 + 10
     )
     # The folder format has files for image, mask and soft label of each sample.
-    assert output_need(output, records, FACTS, both) == Need(
+    assert output_need(planned(output, records, both), FACTS, both) == Need(
         tmp_path, 14 * (11240 + 6144) + 3 * 20_480 + DESCRIBED, 6 + 14 * 3 + 10
     )
 
@@ -67,20 +68,19 @@ def test_uncompressed_images_and_labels_count_in_full(tmp_path: Path) -> None:
     facts = dataclasses.replace(FACTS, dtype="float32")
     config = configured(mix={"copies": 1}, output={"shards": 1, "soft_encoding": "npy"})
 
-    need = output_need(Output(tmp_path), records_of(train=1), facts, config)
+    need = output_need(planned(Output(tmp_path), records_of(train=2), config, facts=facts), facts, config)
 
-    assert need.bytes == 2000 * 3 * 4 + 120 + 2000 * 2 * 2 + 6144 + 20_480 + DESCRIBED
+    assert need.bytes == 2 * (2000 * 3 * 4 + 120 + 2000 * 2 * 2 + 6144) + 20_480 + DESCRIBED
 
 
 def test_finished_shards_and_refused_sources_need_nothing_more(tmp_path: Path) -> None:
     records = records_of(train=4, val=2)
     refused = dataclasses.replace(record(9, "train"), refusal="scan: is damaged")
     config = configured(mix={"copies": 3}, output={"shards": 2})
-    Bindings(tmp_path, tmp_path / ".hsmix").bind({"mix.copies": 3}, [*records, refused])
     for name in ("train-000001", "val-000000"):
         atomic_files.write_json(tmp_path / ".hsmix" / "shards" / f"{name}.json", {})
 
-    need = output_need(Output(tmp_path), [*records, refused], FACTS, config)
+    need = output_need(planned(Output(tmp_path), [*records, refused], config, is_bound=True), FACTS, config)
 
     assert need == Need(tmp_path, 6 * (5620 + 6144) + 20_480 + DESCRIBED, 2 + 10)
 
@@ -88,15 +88,14 @@ def test_finished_shards_and_refused_sources_need_nothing_more(tmp_path: Path) -
 def test_an_extension_needs_what_it_adds(tmp_path: Path) -> None:
     """Of 4 images in 3 copies and 2 shards there are to be 5 in 4 copies, in 1 more shard of about 6 samples."""
     records = records_of(train=4, val=2)
-    Bindings(tmp_path, tmp_path / ".hsmix").bind({"mix.copies": 3}, records)
     for name in ("train-000000", "train-000001", "val-000000"):
         atomic_files.write_json(tmp_path / ".hsmix" / "shards" / f"{name}.json", {})
     config = configured(mix={"copies": 4}, output={"shards": 2})
 
-    need = output_need(Output(tmp_path), [*records, record(9, "train")], FACTS, config)
+    before = RunIdentity({"mix.copies": 3}, records)
+    need = output_need(planned(Output(tmp_path), [*records, record(9, "train")], config, before), FACTS, config)
 
-    # A third of the samples, as one of three shards is missing.
-    assert need == Need(tmp_path, 7 * (5620 + 6144) + 20_480 + DESCRIBED, 2 + 10)
+    assert need == Need(tmp_path, 8 * (5620 + 6144) + 20_480 + DESCRIBED, 2 + 10)
 
 
 def test_needs_on_one_file_system_are_added_and_refused_in_one_line(tmp_path: Path) -> None:
@@ -164,10 +163,14 @@ def test_the_need_is_above_what_a_run_writes_but_not_far(
     written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
     bare = dataclasses.replace(prepared.layers, root=tmp_path / "bare")
-    needs = [cache_need([bare]), output_need(Output(tmp_path / "new"), prepared.records, bare.facts, config)]
+    needs = [
+        cache_need([bare]),
+        output_need(planned(Output(tmp_path / "new"), prepared.records, config, facts=bare.facts), bare.facts, config),
+    ]
 
     assert written <= sum(need.bytes for need in needs) <= 2 * written
-    assert output_need(Output(out), prepared.records, bare.facts, config) == Need(out, 0, 0)
+    again = check_output(Output(out), prepared.layers, prepared.records, config, extend=False)
+    assert output_need(again, bare.facts, config) == Need(out, 0, 0)
     assert cache_need([prepared.layers]) == Need(out / ".hsmix" / "cache", 0, 0)
 
 
@@ -179,5 +182,7 @@ def test_background_takes_no_room(tmp_path: Path) -> None:
     assert blank_share(scans) == pytest.approx(0.6)
     assert blank_share([]) == 0
     assert cache_need([layers]).bytes - cache_need([layers], blank=0.6).bytes == 20 * (6000 - 3300)
-    whole, less = (output_need(Output(tmp_path), records_of(train=10), FACTS, config, blank=b) for b in (0, 0.6))
+    whole, less = (
+        output_need(planned(Output(tmp_path), records_of(train=10), config), FACTS, config, blank=b) for b in (0, 0.6)
+    )
     assert whole.bytes - less.bytes == 10 * (5100 - 2805)

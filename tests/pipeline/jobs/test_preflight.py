@@ -18,7 +18,17 @@ from hsmix_gen.pipeline.sources.discovery import Discovery
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin, Inventory
 from hsmix_gen.schemas.errors import OutputError, SourceError
 from hsmix_gen.schemas.records import Part, SourceItem, picture
-from tests.pipeline.jobs.plans import CONFIG, FACTS, GB, configured, layers_in, machine, records_of, same_machine
+from tests.pipeline.jobs.plans import (
+    CONFIG,
+    FACTS,
+    GB,
+    configured,
+    layers_in,
+    machine,
+    planned,
+    records_of,
+    same_machine,
+)
 
 
 def inventory_of(places: list[ImageOrigin]) -> Inventory:
@@ -94,7 +104,8 @@ def test_what_was_checked_is_told_in_one_line(tmp_path: Path) -> None:
     )
 
     preflight.places(source, [tmp_path / "out" / ".hsmix", tmp_path / "cache"])
-    preflight.plan([layers], [Output(tmp_path / "out")], [records_of(train=4)], inventory=inventory_of([place]))
+    plan = planned(Output(tmp_path / "out"), records_of(train=4), config)
+    preflight.plan([layers], [plan], inventory=inventory_of([place]))
 
     assert display.notes == ["checked: 672.8 kB needed, 80.0 GB free; 2 nodes share the folders and versions"]
     assert list(tmp_path.rglob(".hsmix-tmp-*")) == []
@@ -114,7 +125,7 @@ def test_items_that_a_machine_lacks_are_refused_once_they_are_known(tmp_path: Pa
     with pytest.raises(
         SourceError, match=r"elsewhere\.png has 1 bytes for the driver, but node gpu-2 .* does not see it"
     ):
-        preflight.plan([layers_in(tmp_path)], [], [], inventory=inventory_of([place]))
+        preflight.plan([layers_in(tmp_path)], [], inventory=inventory_of([place]))
 
 
 def test_without_a_cluster_nobody_is_asked(tmp_path: Path) -> None:
@@ -122,7 +133,7 @@ def test_without_a_cluster_nobody_is_asked(tmp_path: Path) -> None:
     preflight = Preflight(CONFIG, SerialRunner(has_gpu=False), Reporter(display), ask=None)
 
     preflight.places(tmp_path, [tmp_path / "out"])
-    preflight.plan([layers_in(tmp_path / "cache")], [], [], space=False)
+    preflight.plan([layers_in(tmp_path / "cache")], [], space=False)
 
     assert display.notes == []
     assert on_each_node(SerialRunner(has_gpu=False), look_around, [], [], ()) == []
@@ -131,6 +142,6 @@ def test_without_a_cluster_nobody_is_asked(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_ends_the_plan_unless_it_is_told_to_go_on(tmp_path: Path) -> None:
     preflight = Preflight(CONFIG, SerialRunner(has_gpu=False), Reporter(Notes()), room_of=lambda _: Room(1, 1000, None))
 
-    preflight.plan([layers_in(tmp_path)], [], [], space=False)
+    preflight.plan([layers_in(tmp_path)], [], space=False)
     with pytest.raises(OutputError, match=r"has 1\.0 kB free"):
-        preflight.plan([layers_in(tmp_path)], [], [])
+        preflight.plan([layers_in(tmp_path)], [])

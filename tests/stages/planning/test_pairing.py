@@ -291,6 +291,10 @@ def test_a_batch_has_one_mode_and_stays_in_one_shard() -> None:
     assert len({s.mode for s in found}) == 3
 
 
+def n_training(n_images: int, mix: MixConfig) -> int:
+    return n_images * mix.copies * (2 if mix.policy == "paired" else 1)
+
+
 policies = st.sampled_from(["per-sample", "per-batch", "paired"])
 
 
@@ -299,12 +303,12 @@ policies = st.sampled_from(["per-sample", "per-batch", "paired"])
 def test_shards_partition_the_plan(policy: str, n_images: int, copies: int, shards: int | None, batch: int) -> None:
     records = sources(n_images, val=2)
     mix = MixConfig(policy=cast("Any", policy), copies=copies, batch_size=batch)
-    hypothesis.assume((shards or 1) * cutting.group_size(mix) <= cutting.training_samples(n_images, mix))
+    hypothesis.assume((shards or 1) * cutting.group_size(mix) <= n_training(n_images, mix))
 
     plan = make_plan(records, mix, seed=1, shards=shards, sample_bytes=1)
     found = samples(plan, records)
 
-    assert len(found) == plan.n_samples == cutting.training_samples(n_images, mix) + 2
+    assert len(found) == plan.n_samples == n_training(n_images, mix) + 2
     assert len({s.key for s in found}) == len(found)
     sizes = np.diff(plan.splits[0].starts)
     assert sizes.min() > 0
@@ -398,13 +402,13 @@ def test_fewer_samples_than_readers_are_refused() -> None:
 def test_shards_for_readers_hold_every_sample_once(policy: str, n_images: int, readers: int) -> None:
     records = sources(n_images, val=20)
     mix = MixConfig(policy=cast("Any", policy), copies=4, batch_size=3)
-    hypothesis.assume(-(-cutting.training_samples(n_images, mix) // cutting.group_size(mix)) >= readers)
+    hypothesis.assume(-(-n_training(n_images, mix) // cutting.group_size(mix)) >= readers)
 
     plan = make_plan(records, mix, seed=1, shards=None, sample_bytes=1, readers=readers)
     keys = [sample.key for sample in samples(plan, records)]
     sizes = np.diff(plan.splits[0].starts)
 
-    assert len(keys) == len(set(keys)) == cutting.training_samples(n_images, mix) + 20
+    assert len(keys) == len(set(keys)) == n_training(n_images, mix) + 20
     assert len(sizes) % readers == 0
     assert sizes.min() > 0
     assert sizes.max() - sizes.min() <= 2 * cutting.group_size(mix) - 1

@@ -1,0 +1,125 @@
+"""What an output is going to hold: bound to its options and sources, planned once, before any work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.dataset.run_history import EXTENSION, FEATURES, LAYER, SPLITS_AND_GROUPS, RunIdentity
+from hsmix_gen.pipeline.dataset.soft_encoding import check_soft_encoding
+from hsmix_gen.pipeline.execution import versions
+from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.schemas.config import RunConfig, SoftEncoding
+from hsmix_gen.schemas.digests import digest_of
+from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.stages.planning.pairing import Plan, SplitPlan, make_plan
+
+# Named sets are spelled out in the other keys; files are known by the layers that came of them.
+_NO_BYTES = ("preset", "profile", "control", "source.id_key", "saliency.weights", "saliency.folder")
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """What an output, or one fold of it, is going to hold.
+
+    Attributes
+    ----------
+    records : sequence of SourceRecord
+        The sources that are planned with; of an output that is bound with the refusals of when it was.
+    identity : dict
+        What decides its bytes besides the sources.
+    is_bound : bool
+        Whether its last run bound it to just this.
+    """
+
+    output: Output
+    records: Sequence[SourceRecord]
+    plan: Plan
+    identity: dict[str, Any]
+    is_bound: bool
+
+    @property
+    def shards(self) -> dict[str, tuple[SplitPlan, int]]:
+        """Split and number of each shard by its name, in order."""
+        return {part.shard_name(number): (part, number) for part in self.plan.splits for number in range(part.n_shards)}
+
+
+def check_output(
+    output: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig, *, extend: bool
+) -> OutputPlan:
+    """Refuse an output that was begun with something else, or what cannot be mixed; return its plan.
+
+    Raises
+    ------
+    OutputError, SourceError, ConfigError
+    """
+    identity = identity_of(layers, records, config)
+    output.bindings.check(identity, records, extend=extend, is_complete=lambda: output.is_complete)
+    return plan_output(output, layers, records, config)
+
+
+def plan_output(output: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> OutputPlan:
+    """Return the plan of an output; one that is bound is planned as it was."""
+    identity, earlier = identity_of(layers, records, config), output.bindings.read()
+    is_bound = output.bindings.hold(identity, records)
+    if is_bound:
+        records, earlier = output.bindings.pinned(records), earlier[:-1]
+    return OutputPlan(output, records, plan_samples(layers.facts, records, config, earlier), identity, is_bound)
+
+
+def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> dict[str, Any]:
+    """Return what decides the bytes of a dataset besides its sources: configuration, homes, features and versions.
+
+    The names of the layers stand for the contents of weights and maps, wherever those files lie.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration cannot hold the labels of the sources.
+    """
+    check_soft_encoding(config.output.soft_encoding, layers.facts)
+    options = {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
+    features = {LAYER + kind: name for kind, name in layers.names.items()}
+    features[FEATURES] = layers.root.name if layers.root.name.startswith(EXTENSION) else ""
+    features[SPLITS_AND_GROUPS] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
+    found = versions.versions_of(versions.SHARDS)
+    return {**options, **features, **{f"version of {name}": value for name, value in found.items()}}
+
+
+def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> int:
+    """Return a rough size of one encoded sample: half of the raw image, a tenth of the raw soft label or all of it."""
+    height, width = facts.size
+    depth = np.dtype(facts.dtype).itemsize
+    soft = 2 * facts.n_classes if soft_encoding == "npy" else facts.n_classes // 5
+    return height * width * (facts.channels * depth // 2 + 1 + soft) + 2048
+
+
+def plan_samples(
+    facts: DatasetFacts, records: Sequence[SourceRecord], config: RunConfig, earlier: Sequence[RunIdentity] = ()
+) -> Plan:
+    """Return the plan of all samples, those first that a dataset held before it was extended.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing to mix an image with, or there are more shards or readers than samples.
+    """
+    return make_plan(
+        records,
+        config.mix,
+        seed=config.seed,
+        shards=config.output.shards,
+        sample_bytes=sample_bytes(facts, config.output.soft_encoding),
+        other_group=needs_other_group(facts, config),
+        readers=config.output.readers,
+        earlier=[bound.generation(records) for bound in earlier],
+    )
+
+
+def needs_other_group(facts: DatasetFacts, config: RunConfig) -> bool:
+    """Return whether partners have to be of another group: slices of a patient and tiles of a slide look alike."""
+    if config.mix.partners == "auto":
+        return facts.volumes or config.image.tiles is not None
+    return config.mix.partners == "other-group"
