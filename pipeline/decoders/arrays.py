@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.array_containers import ArrayForm, OpenArray, open_array
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -223,11 +223,7 @@ def _check_bounds(shape: _Shape, step: int, axes: str, how: ReadOptions) -> None
     sides = dict(zip(axes, shape, strict=True))
     if sides.get("c", 1) > MAX_CHANNELS:
         raise SourceError(f"has {sides['c']} channels, at most {MAX_CHANNELS} are read; leave some out")
-    if sides["y"] * sides["x"] > how.max_pixels:
-        raise SourceError(
-            f"has {sides['x']} x {sides['y']} pixels, more than source.max_pixels = {how.max_pixels}; "
-            "raise it if the file is genuine"
-        )
+    check_plane(sides["x"], sides["y"], how.max_pixels)
     voxels = max(math.prod(shape), step)
     if voxels > how.max_voxels:
         raise SourceError(

@@ -19,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 from hsmix_gen.pipeline.decoders.dicom_codecs import PLUGIN, coded_size, is_available
 from hsmix_gen.pipeline.decoders.dicom_geometry import PlanePosition
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
-from hsmix_gen.pipeline.decoders.stack import ReadOptions
+from hsmix_gen.pipeline.decoders.stack import ReadOptions, check_plane
 from hsmix_gen.schemas.errors import SourceError
 
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
@@ -125,12 +125,7 @@ def check_size(dataset: Dataset, how: ReadOptions) -> None:
         raise SourceError(
             f"holds no pixels ({kind.name if kind else 'unknown kind'}); give the files of an image series"
         )
-    height, width = int(dataset.Rows), int(dataset.Columns)
-    if height * width > how.max_pixels:
-        raise SourceError(
-            f"has {width} x {height} pixels, more than source.max_pixels = {how.max_pixels}; "
-            "raise it if the file is genuine"
-        )
+    check_plane(int(dataset.Columns), int(dataset.Rows), how.max_pixels)
 
 
 def thickness_of(dataset: Dataset) -> float:

@@ -27,7 +27,7 @@ from PIL import Image as Pillow
 from hsmix_gen.pipeline.decoders import picture_codec
 from hsmix_gen.pipeline.decoders.pictures import PictureStack, colours_of, mask_of, mask_of_file
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -261,11 +261,7 @@ def _array(data: bytes, how: ReadOptions) -> npt.NDArray[Any]:
         raise SourceError(f"holds {dtype}, expected numbers; Python objects are never unpickled")
     if len(shape) not in (2, 3) or 0 in shape:
         raise SourceError(f"has the shape {shape}, expected (H, W, C) or (H, W)")
-    if shape[0] * shape[1] > how.max_pixels:
-        raise SourceError(
-            f"has {shape[1]} x {shape[0]} pixels, more than source.max_pixels = {how.max_pixels}; "
-            "raise it if the file is genuine"
-        )
+    check_plane(shape[1], shape[0], how.max_pixels)
     count = math.prod(shape)
     if len(data) - file.tell() != count * dtype.itemsize:
         raise SourceError(f"is damaged: {len(data) - file.tell()} bytes of numbers, not {count * dtype.itemsize}")

@@ -15,6 +15,7 @@ from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from hsmix_gen.pipeline.decoders import tiff_codec
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
+from hsmix_gen.pipeline.decoders.stack import check_plane
 from hsmix_gen.schemas.errors import SourceError
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
@@ -81,11 +82,7 @@ def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tup
     with refusing("", told=_UNKNOWN):
         opened = None if tiff_codec.is_tiff(data) else Pillow.open(io.BytesIO(data))
         header = _tiff_header(data, any_type) if opened is None else _picture_header(data, opened)
-    if header.height * header.width > max_pixels:
-        raise SourceError(
-            f"has {header.width} x {header.height} pixels, more than source.max_pixels = {max_pixels}; "
-            "raise it if the file is genuine"
-        )
+    check_plane(header.width, header.height, max_pixels)
     return header, opened
 
 

@@ -119,6 +119,15 @@ class ArrayStack(Stack):
         return sha256_of(form + values.tobytes())
 
 
+def check_plane(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a plane of too many pixels; the text lacks the file."""
+    if width * height > max_pixels:
+        raise SourceError(
+            f"has {width} x {height} pixels, more than source.max_pixels = {max_pixels}; "
+            "raise it if the file is genuine"
+        )
+
+
 def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """Return mask values as integers; floats that are whole (labels saved as float32) are taken.
 

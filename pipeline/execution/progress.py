@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -19,28 +19,28 @@ from rich.progress import (
 _PLAIN_EVERY_S = 5.0
 
 
-class Display(Protocol):
-    """Shows how far each stage is."""
+class Display:
+    """Shows how far each stage is; this one shows warnings alone."""
 
     def start(self, stage: str, total: int, done: int) -> None:
         """Begin a stage of `total` things, `done` of which were there before."""
-        ...
 
     def advance(self, stage: str, done: int, total: int, rate: float) -> None:
         """Show that `done` of `total` are finished, at `rate` things a second."""
-        ...
 
     def note(self, text: str) -> None:
-        """Tell something worth knowing."""
-        ...
+        """Show something worth knowing."""
 
     def warn(self, text: str) -> None:
-        """Tell something that the user should look at."""
-        ...
+        """Show something that the user should look at."""
+        sys.stderr.write(f"warning: {text}\n")
 
     def close(self) -> None:
         """Leave the screen tidy."""
-        ...
+
+
+class SilentDisplay(Display):
+    """Warnings only."""
 
 
 class Reporter:
@@ -100,7 +100,7 @@ class Stage:
         self._reporter.seconds[self._name] = self._reporter.seconds.get(self._name, 0.0) + passed
 
 
-class BarDisplay:
+class BarDisplay(Display):
     """Bars of rich on a terminal."""
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class BarDisplay:
         self._progress.stop()
 
 
-class LineDisplay:
+class LineDisplay(Display):
     """Plain lines, one at the start and end of a stage and one every few seconds between."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -167,15 +167,12 @@ class LineDisplay:
         """Print a line."""
         self._print(f"warning: {text}")
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     def _print(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
 
 
-class JsonDisplay:
+class JsonDisplay(Display):
     """One JSON object a line, for programs that watch a run."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -197,32 +194,9 @@ class JsonDisplay:
         """Write a warning event."""
         self._write("warning", text=text)
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     def _write(self, event: str, **values: Any) -> None:
         self._stream.write(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
         self._stream.flush()
-
-
-class SilentDisplay:
-    """Warnings only."""
-
-    def start(self, stage: str, total: int, done: int) -> None:
-        """Show nothing."""
-
-    def advance(self, stage: str, done: int, total: int, rate: float) -> None:
-        """Show nothing."""
-
-    def note(self, text: str) -> None:
-        """Show nothing."""
-
-    def warn(self, text: str) -> None:
-        """Print a line."""
-        sys.stderr.write(f"warning: {text}\n")
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def make_reporter(progress: Literal["auto", "plain", "none"], log_format: Literal["text", "json"]) -> Reporter:

@@ -1,7 +1,5 @@
 """What an image looks like, in 64 bits: a perceptual hash that survives re-encoding, resizing and brightness."""
 
-import io
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
@@ -10,22 +8,13 @@ from scipy import fft
 from hsmix_gen.pipeline.decoders.stack import Stack
 from hsmix_gen.schemas.records import Part
 
-# The hash sees 32 x 32 pixels, so that a JPEG may be decoded at an eighth of its size.
-_DRAFT = (64, 64)
-_JPEG = b"\xff\xd8\xff"
 _FLAT = 2.0
 _SIDE, _WAVES = 32, 8
 
 
 def look_of(image: Stack, part: Part) -> int | None:
     """Return the perceptual hash of a part of an image, or None where it is too flat to look like anything."""
-    data: bytes = getattr(image, "data", b"")
-    if data.startswith(_JPEG) and part.tile is None:
-        picture = Pillow.open(io.BytesIO(data))
-        picture.draft("L", _DRAFT)
-        grey = picture.convert("L")
-    else:
-        grey = _grey(image, part)
+    grey = _grey(image, part)
     if np.asarray(grey).std() < _FLAT:
         return None
     return hash_of(grey)

@@ -8,6 +8,7 @@ import pytest
 
 from hsmix_gen.pipeline.execution.progress import (
     BarDisplay,
+    Display,
     JsonDisplay,
     LineDisplay,
     Reporter,
@@ -16,7 +17,7 @@ from hsmix_gen.pipeline.execution.progress import (
 )
 
 
-class Recorder:
+class Recorder(Display):
     """A display that keeps what it is told."""
 
     def __init__(self) -> None:
