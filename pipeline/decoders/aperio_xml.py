@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 from xml.etree.ElementTree import fromstring as parse_plainly
 
 import numpy as np
@@ -16,6 +16,7 @@ from defusedxml import DefusedXmlException
 from defusedxml import ElementTree as SafeTree
 from skimage.draw import polygon
 
+from hsmix_gen.pipeline.decoders.refusal_errors import Told, first_bytes, refusing
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
@@ -28,6 +29,9 @@ _MAX_STEPS = 10**10
 # Pixels whose centre lies on a left or upper edge belong to a region, those on a right or lower edge do not. With
 # both, regions drawn in whole pixels gain half of their outline (a tenth of a nucleus), and neighbours grow together.
 _OPEN_EDGE = 1e-4
+_STRANGE: Told = {
+    DefusedXmlException: "declares a document type or entities, which can reach other files; remove the declaration"
+}
 # A document type can stand before the root only: where nothing does, the parser of the standard library is as safe as
 # that of defusedxml, and twice as fast.
 _ROOT_AT_ONCE = re.compile(rb"(\xef\xbb\xbf)?\s*<Annotations[\s>]")
@@ -141,26 +145,16 @@ def _steps(vertices: npt.NDArray[np.float64], size: tuple[int, int]) -> float:
 
 
 def _parsed(path: Path) -> Element:
-    try:
+    with refusing(path, told=_STRANGE):
+        first_bytes(path, 1)
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
-            raise SourceError(f"{path} has {n_bytes} bytes, expected at most {MAX_BYTES}; split the annotations")
+            raise SourceError(f"has {n_bytes} bytes, expected at most {MAX_BYTES}; split the annotations")
         data = path.read_bytes()
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror}); check that it exists and its permissions"
-        raise SourceError(f"{path} {reason}") from None
-    if not data:
-        raise SourceError(f"{path} is empty (0 bytes); copy it again")
-    try:
         if _ROOT_AT_ONCE.match(data):
             return parse_plainly(data)  # noqa: S314
         root: Element = SafeTree.fromstring(data, forbid_dtd=True)
-    except DefusedXmlException:
-        reason = "declares a document type or entities, which can reach other files; remove the declaration"
-        raise SourceError(f"{path} {reason}") from None
-    except (ParseError, ValueError, LookupError) as error:  # the latter: encodings that are not what they say
-        raise SourceError(f"{path} is damaged: {error}; copy it again") from None
-    return root
+        return root
 
 
 def _vertices(path: Path, region: Element) -> npt.NDArray[np.float64]:

@@ -6,7 +6,6 @@ are refused.
 
 import io
 import math
-import stat
 import struct
 import warnings
 import zipfile
@@ -22,7 +21,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.decoders.refusal_errors import refusing
+from hsmix_gen.pipeline.decoders.refusal_errors import first_bytes, refusing
 from hsmix_gen.schemas.errors import SourceError
 
 ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
@@ -141,13 +140,7 @@ def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
 
 
 def _kind_of(path: Path) -> str:
-    # A pipe would be waited for without end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise SourceError("cannot be read (it is no file); remove it")
-    with path.open("rb") as file:
-        start = file.read(8)
-    if not start:
-        raise SourceError("is empty (0 bytes); copy it again")
+    start = first_bytes(path, 8)
     for kind, signature in _SIGNATURES.items():
         if start.startswith(signature):
             return kind

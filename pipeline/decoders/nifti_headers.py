@@ -2,7 +2,6 @@
 
 import logging
 import math
-import stat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
 from hsmix_gen.pipeline.decoders.orientation import check_affine
-from hsmix_gen.pipeline.decoders.refusal_errors import refusing
+from hsmix_gen.pipeline.decoders.refusal_errors import first_bytes, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.schemas.errors import SourceError
 
@@ -125,13 +124,7 @@ def _header_file(path: Path) -> Path:
 
 def _first_bytes(path: Path) -> tuple[bytes, bool]:
     """Return the bytes that a header may take, unpacked, and whether they were packed, whatever the name says."""
-    # A pipe would be waited for without end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise SourceError("cannot be read (it is no file); remove it")
-    with path.open("rb") as plain:
-        start = plain.read(_FIRST_BYTES)
-    if not start:
-        raise SourceError("is empty (0 bytes); copy it again")
+    start = first_bytes(path, _FIRST_BYTES)
     if not start.startswith(_GZIP):
         return start, False
     return zlib.decompressobj(wbits=31).decompress(start, _HEADER_BYTES), True

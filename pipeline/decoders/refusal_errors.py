@@ -1,5 +1,6 @@
 """One line for whatever a library raises for a damaged file: its name, what is wrong, and the way out."""
 
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,21 @@ def _said(error: Exception, way_out: str) -> str:
     lines = str(error).strip().splitlines()
     reason = " ".join(lines[0][:_MAX_REASON].split()).rstrip(". ") if lines else ""
     return f"is damaged: {reason or type(error).__name__}; {way_out}"
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """Return how a file begins; refuse what is empty, or no file, as a pipe would be waited for without end.
+
+    Raises
+    ------
+    SourceError
+        The text lacks the file.
+    OSError
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SourceError("cannot be read (it is no file); remove it")
+    with path.open("rb") as file:
+        start = file.read(count)
+    if not start:
+        raise SourceError("is empty (0 bytes); copy it again")
+    return start

@@ -11,7 +11,7 @@ from torch import nn
 
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.features import networks
-from hsmix_gen.pipeline.features.gradcam_units import cam_options
+from hsmix_gen.pipeline.features.gradcam_units import cam_options, input_side
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
@@ -106,7 +106,7 @@ def gradcam_step(layers: Layers, config: RunConfig, folder: Path, device: torch.
     """
     facts = layers.facts
     network = _network(layers, config, folder)
-    side = config.saliency.side or (FitConfig().side if config.saliency.model is None else None)
+    side = input_side(config.saliency)
     blank = np.zeros((config.saliency.batch, *facts.size, facts.channels), dtype=facts.dtype)
     layer = config.saliency.layer
     if layer is None:

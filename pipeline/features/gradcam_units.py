@@ -175,7 +175,7 @@ def make_network(task: NetworkTask) -> None:
     else:
         network = _user_network(layers, config, task.folder)
         made = {"network": config.model, "validation_dice": None, "steps": None}
-    side = _input_side(config)
+    side = input_side(config)
     fitted_at = time.monotonic()
     ranking = _ranking(network, task, side)
     best, auc = ranking[0]
@@ -248,7 +248,7 @@ def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Mo
 def _fit(task: NetworkTask) -> Fitted:
     layers, config = task.layers, task.saliency
     cache = FeatureCache(layers.root)
-    fit = replace(FitConfig(), steps=config.fit_steps, side=_input_side(config) or FitConfig().side)
+    fit = replace(FitConfig(), steps=config.fit_steps, side=input_side(config) or FitConfig().side)
     return fit_network(
         _samples(cache, layers, task.train_rows),
         _samples(cache, layers, task.val_rows) if task.val_rows else None,
@@ -279,7 +279,7 @@ def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> list[tu
 
 def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[LayerInfo]:
     blank = np.zeros((1, *layers.facts.size, layers.facts.channels), dtype=layers.facts.dtype)
-    example = to_input(blank, side=_input_side(config)).to(next(network.parameters()).device)
+    example = to_input(blank, side=input_side(config)).to(next(network.parameters()).device)
     return candidate_layers(network, example, output_key=config.output_key)
 
 
@@ -296,7 +296,7 @@ def _read(cache: FeatureCache, layers: Layers, rows: Sequence[int]) -> tuple[npt
     return images, masks
 
 
-def _input_side(config: SaliencyConfig) -> int | None:
+def input_side(config: SaliencyConfig) -> int | None:
     """Return the longest side of the network's input; None is the size of the images."""
     return config.side or (FitConfig().side if config.model is None else None)
 

@@ -18,6 +18,7 @@ from hsmix_gen.pipeline.features.weight_files import is_torchscript, load_weight
 from hsmix_gen.pipeline.files.atomic_files import write_whole
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import ModelError
+from hsmix_gen.schemas.records import record_of
 from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, build_unet
 from hsmix_gen.stages.saliency.network_io import input_size, logits_of
 from hsmix_gen.stages.saliency.network_layers import refuse_torchscript
@@ -169,7 +170,7 @@ def load_fitted(path: Path) -> Fitted:
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ModelError(f"{path} must be of the format {_FORMAT!r}, got another; remove it to fit again")
     record: dict[str, Any] = json.loads(content["record"])
-    config = FitConfig(**{**record["config"], "features": tuple(record["config"]["features"])})
+    config = record_of(FitConfig, record["config"])
     network = build_unet(
         n_channels=record["n_channels"],
         n_classes=record["n_classes"],
@@ -177,15 +178,9 @@ def load_fitted(path: Path) -> Fitted:
         seed=record["seed"],
     )
     network.load_state_dict(content["state_dict"])
-    return Fitted(
-        network.eval(),
-        record["n_channels"],
-        record["n_classes"],
-        config,
-        record["seed"],
-        float(record["validation_dice"]),
-        tuple(record["losses"]),
-    )
+    kept = {name: record[name] for name in ("n_channels", "n_classes", "seed")}
+    dice, losses = float(record["validation_dice"]), tuple(record["losses"])
+    return Fitted(network.eval(), **kept, config=config, validation_dice=dice, losses=losses)
 
 
 def _find_callable(spec: str, folder: Path) -> Callable[[], object]:

@@ -159,6 +159,13 @@ def read_all(paths: Iterable[Path]) -> list[bytes]:
     return [path.read_bytes() for path in paths]
 
 
+def existing(path: Path) -> Path:
+    """Return a path, or the nearest folder above it that is there."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what dead attempts left under temporary names, zarr's (``*.partial``) and ours."""
     if is_remote(folder):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.files import object_stores
-from hsmix_gen.pipeline.files.atomic_files import TEMPORARY
+from hsmix_gen.pipeline.files.atomic_files import TEMPORARY, existing
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.store_paths import StorePath, is_remote, status_of
 from hsmix_gen.schemas.digests import sha256_of
@@ -110,7 +110,7 @@ def staging_folder() -> Path:
     if given:
         return Path(given).absolute() / _NAME
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - never raises
-    if cache.is_absolute() and os.access(_existing(cache), os.W_OK):
+    if cache.is_absolute() and os.access(existing(cache), os.W_OK):
         return cache / "hsmix-gen" / _NAME
     return Path(tempfile.gettempdir()) / f"hsmix-gen-{os.getuid()}" / _NAME
 
@@ -129,12 +129,6 @@ def telling_addresses() -> Iterator[None]:
         yield
     except SourceError as error:
         raise SourceError(with_addresses(str(error))) from None
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def listed(source: StorePath) -> list[Wanted]:

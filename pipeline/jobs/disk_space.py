@@ -152,7 +152,7 @@ def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Pat
     rooms: dict[int, Room] = {}
     homes: dict[int, list[Need]] = {}
     for need in local:
-        room = (room_of or room_left)(_existing(need.folder))
+        room = (room_of or room_left)(atomic_files.existing(need.folder))
         rooms[room.device] = room
         homes.setdefault(room.device, []).append(need)
     for device, together in homes.items():
@@ -224,9 +224,3 @@ def _filled(blank: float) -> float:
 def _finished(folder: Path) -> set[str]:
     """Return the names of the records in a folder; whether their files match is looked at where they are used."""
     return {path.stem for path in atomic_files.finished_files(folder, ".json")}
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
