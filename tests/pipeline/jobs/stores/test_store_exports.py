@@ -62,7 +62,8 @@ def test_a_sample_without_a_file_in_a_store_is_told_in_one_line(
     result = run_cli("export", f"{bucket.address}/out", tmp_path / "export", "--to", "nnunet")
 
     assert result.exit_code == 1
-    assert f"error: sample {mask.stem} has no file {bucket.address}/out/folder/masks/{mask.name}; " in result.stderr
+    path = f"{bucket.address}/out/folder/masks/{mask.name}"
+    assert f"error: {path}: sample {mask.stem} cannot be read (404 NoSuchKey); copy the file again" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "export").exists()
 
