@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.features.layer_keys import name_layers
+from hsmix_gen.pipeline.sources.discovery import Discovery
+from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 from tests.pipeline.jobs.plans import FACTS, configured, records_of
 
@@ -17,9 +19,14 @@ STATIC = {"saliency": {"backend": "fine_grained"}}
 
 
 def names(
-    sections: dict[str, Any], *, facts: DatasetFacts = FACTS, records: list[SourceRecord] = RECORDS, gpu: bool = False
+    sections: dict[str, Any],
+    *,
+    facts: DatasetFacts = FACTS,
+    records: list[SourceRecord] = RECORDS,
+    gpu: bool = False,
 ) -> dict[str, str]:
-    (layers,) = name_layers(Path("cache"), records, facts, configured(**sections), gpu=gpu)
+    inventory = Inventory(Discovery("folder", (), ()), [], [], facts, records, [], ())
+    (layers,) = name_layers(Path("cache"), records, inventory, configured(**sections), gpu=gpu)
     return {layer: getattr(layers, layer) for layer in ALL}
 
 

@@ -127,7 +127,7 @@ def test_numbered_masks_of_one_image_are_joined(tmp_path: Path, folder: str) -> 
     assert list(masks(tmp_path, found).values()) == [("union", of_x), ("union", (f"{folder}y (1)_mask.png",))]
 
 
-TABLE = "name,r,g,b\nbackground,0,0,0\npolyp,255,0,0\n"
+COLOUR_TABLE = "name,r,g,b\nbackground,0,0,0\npolyp,255,0,0\n"
 
 
 def test_given_colours_make_masks_coloured(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_given_colours_make_masks_coloured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "P"])
 def test_a_colour_table_in_the_source_is_taken_where_masks_have_colours(tmp_path: Path, mode: str) -> None:
     picture(tmp_path / "masks/a.png", mode)
-    (tmp_path / "class_dict.csv").write_text(TABLE)
+    (tmp_path / "class_dict.csv").write_text(COLOUR_TABLE)
 
     found = find(tmp_path, "images/a.png")
 
@@ -151,7 +151,7 @@ def test_a_colour_table_in_the_source_is_taken_where_masks_have_colours(tmp_path
 
 def test_a_colour_table_beside_grey_masks_is_left_alone(tmp_path: Path) -> None:
     picture(tmp_path / "masks/a.png", "L")
-    (tmp_path / "class_dict.csv").write_text(TABLE)
+    (tmp_path / "class_dict.csv").write_text(COLOUR_TABLE)
 
     found = find(tmp_path, "images/a.png")
 

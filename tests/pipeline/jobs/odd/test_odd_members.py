@@ -138,9 +138,10 @@ def tar(source: Path) -> Path:
 def table(source: Path) -> Path:
     """Rows of Parquet, whose cells may be empty or damaged."""
     names = [*GOOD, "null", "cut"]
-    columns = {"id": names, "image": [png(image_of(name)) for name in names], "mask": [png(labels())] * len(names)}
-    columns["image"][3], columns["mask"][4] = None, columns["mask"][4][:60]  # type: ignore[call-overload]
-    pq.write_table(pa.table(columns), source / "table.parquet")
+    images: list[bytes | None] = [png(image_of(name)) for name in names]
+    masks = [png(labels())] * len(names)
+    images[3], masks[4] = None, masks[4][:60]
+    pq.write_table(pa.table({"id": names, "image": images, "mask": masks}), source / "table.parquet")
     return source / "table.parquet"
 
 

@@ -336,7 +336,7 @@ def write_webdataset(root: Path) -> PictureTwin:
     """A tar file for each split; a class of the whole image beside its mask is no mask."""
     images, masks = {}, {}
     for split, numbers in {"train": (0, 1, 2), "val": (3,), "test": (4,)}.items():
-        members = {}
+        members: dict[str, bytes] = {}
         for number in numbers:
             name = f"s{number}"
             images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
