@@ -77,7 +77,7 @@ class SourceConfig(Section):
     ids: Literal["auto", "names", "hashed"] = option("auto", "Ids are names of files, hashed, or auto: hashed for DICOM.")
     id_key: str | None = option(None, "A secret that keys hashed ids, so that nobody without it can try guesses.", "FILE", path="local")
     split: str = option("auto", "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.", "FILE|RATIO", otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1")
-    group_by: str | None = option(None, "Names the patient or slide in the id; groups are never torn between splits.", "REGEX")
+    group_by: str | None = option(None, "Names the patient or slide in the id, or none: each image its own group; groups are never torn between splits.", "REGEX|none", otherwise="as the layout has it, else as names such as p1_slice_02 or folders tell")
     folds: Annotated[int, Field(ge=2, le=100)] | None = option(None, "Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold.", "K")
     limit: PositiveInt | None = option(None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run).")
     max_pixels: PositiveInt = key(200_000_000, "Larger images are refused before they are decoded (decompression bombs).")
@@ -206,7 +206,7 @@ class MixConfig(Section):
     title = "Mixing"
     # fmt: off
     copies: PositiveInt = option(5, "Mixed samples per training image (pairs under --policy paired).", "K")
-    partners: Literal["auto", "any", "other-group"] = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes and tiles.")
+    partners: Literal["auto", "any", "other-group"] = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group.")
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
     method: Annotated[MethodName, BeforeValidator(_name_now)] = option("hsmix", f"Mixing method: {METHODS.listed}.")
     probabilities: tuple[Probability, Probability, Probability] = option((1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each")

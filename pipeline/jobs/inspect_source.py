@@ -58,6 +58,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "alike": [
             {"a": inventory.records[i].id, "b": inventory.records[j].id, "bits": bits} for i, j, bits in inventory.twins
         ],
+        "warnings": list(inventory.discovery.warnings),
         "notes": list(inventory.notes),
         "problems": [{"id": p.id, "path": p.path, "stage": p.stage, "reason": p.reason} for p in problems],
     }
@@ -83,6 +84,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         "  splits   " + ", ".join(f"{name} {count}" for name, count in found["splits"].items()),
         *(["  folds    " + ", ".join(f"{count}" for count in found["folds"])] if found["folds"] else []),
         f"  objects  {_object_text(found['small_objects'])}",
+        *(f"  warning  {warning}" for warning in found["warnings"]),
         *(f"  note     {note}" for note in found["notes"]),
     ]
     problems = found["problems"]

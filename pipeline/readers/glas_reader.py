@@ -70,7 +70,13 @@ class GlasReader:
         notes = [f"{n_others} pictures belong to no layout of GlaS and were left aside"] if n_others else []
         items, patient_notes = _with_patients(without_lone_training(items), source, tables)
         items, parted_notes = part_patients(items, source, config)
-        return Found(tuple(items), tuple(refusals), (*notes, *patient_notes, *parted_notes, *walked.notes), _LABELLING)
+        return Found(
+            tuple(items),
+            tuple(refusals),
+            (*notes, *patient_notes, *parted_notes, *walked.notes),
+            _LABELLING,
+            free_names=False,
+        )
 
 
 def read_patients(table: Path) -> dict[str, str]:

@@ -65,7 +65,13 @@ class IsicReader:
             split = split_of_path(images[0]) or split_of_path(masks[0])
             image, mask = (picture(str(source / path)) for path in (images[0], masks[0]))
             items.append(SourceItem(safe_id(name), image, mask, split=split))
-        return Found(tuple(without_lone_training(items)), tuple(refusals), (*_notes(files), *walked.notes), _LABELLING)
+        return Found(
+            tuple(without_lone_training(items)),
+            tuple(refusals),
+            (*_notes(files), *walked.notes),
+            _LABELLING,
+            free_names=False,
+        )
 
 
 def _sorted_out(paths: tuple[str, ...], mask_suffix: str) -> _Files:

@@ -1,7 +1,6 @@
 """What lies in a source: items with unique ids, groups and splits, and a word for everything left out."""
 
 import dataclasses
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +8,11 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.registry import check_options, reader_for
+from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
-from hsmix_gen.pipeline.sources.splits import assign_splits
+from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split
 
 
@@ -25,6 +25,10 @@ class Discovery:
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...] = ()
     labelling: Labelling = field(default_factory=Labelling)
+    warnings: tuple[str, ...] = ()
+    """What the user should look at before anything is made."""
+    has_slices: bool = False
+    """Whether names tell that several images are of one patient or slide."""
 
 
 def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None = None) -> Discovery:
@@ -53,17 +57,32 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     if not items:
         raise SourceError(_nothing_found(source, found, clashes))
     there = {item.id for item in items}
-    items = sorted(_limited(items, config.source.limit), key=lambda item: item.id)
-    items = [_with_group(item, config.source.group_by) for item in items]
     is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and found.names_persons)
     if known and is_private:
-        known = _unhidden(known, items, config)
+        known = _unhidden(known, possible_groups(items, source), config)
+    grouping = assign_groups(
+        items,
+        source,
+        config.source.group_by,
+        may_guess=found.free_names and config.source.stacks == "volumes",
+        known=known or (),
+        private=is_private,
+    )
+    items = sorted(_limited(list(grouping.items), config.source.limit), key=lambda item: item.id)
     pooled = config.source.folds is not None
     assigned, split_notes = assign_splits(
         items, source, config.source.split, seed=config.seed, known=known, pooled=pooled, aside=there
     )
-    notes = (*found.notes, *split_notes)
-    discovery = Discovery(reader.name, tuple(assigned), (*found.refusals, *clashes), notes, found.labelling)
+    assigned, torn_notes = part_guessed(assigned, grouping.guessed)
+    discovery = Discovery(
+        reader.name,
+        tuple(assigned),
+        (*found.refusals, *clashes),
+        (*found.notes, *grouping.notes, *split_notes, *torn_notes),
+        found.labelling,
+        warnings=tuple(empty_splits(assigned, config.source.split, pooled=pooled)),
+        has_slices=bool(grouping.guessed),
+    )
     return _hidden(discovery, config) if is_private else discovery
 
 
@@ -115,18 +134,6 @@ def _limited(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
         return items
     ordered = sorted(items, key=lambda item: item.id)
     return [ordered[i * len(ordered) // limit] for i in range(limit)]
-
-
-def _with_group(item: SourceItem, pattern: str | None) -> SourceItem:
-    if pattern is None:
-        return item if item.group is not None else dataclasses.replace(item, group=item.id)
-    try:
-        match = re.search(pattern, item.id)
-    except re.error as error:
-        raise ConfigError(f"group_by must be a regular expression, got {pattern}: {error}") from None
-    if match is None:
-        raise ConfigError(f"group_by {pattern} does not match the id {item.id}; widen it, for example with '|.*'")
-    return dataclasses.replace(item, group=match.group(1) if match.groups() else match.group())
 
 
 def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> str:

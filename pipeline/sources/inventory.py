@@ -89,6 +89,8 @@ def _take_inventory(
     discovery = discover(source, config, known.splits if known else None)
     for note in discovery.notes:
         reporter.note(with_addresses(note))
+    for warning in discovery.warnings:
+        reporter.warn(warning)
     options = scan_options(config, discovery.labelling)
     scans, places = _scanned(discovery.items, options, runner, reporter)
     facts, notes = understand(_first_seen(scans, known), config, discovery.labelling)
@@ -99,7 +101,7 @@ def _take_inventory(
         bits=discovery.labelling.bits and not facts.multilabel,
     )
     records = make_records([place.item for place in places], scans, known.used if known else frozenset())
-    facts = _with_slices(facts, records, scans, known)
+    facts = _with_slices(facts, records, scans, known, of_pictures=discovery.has_slices)
     if config.source.folds is not None:
         dealt = known.folds if known else None
         records = with_folds(records, scans, config.source.folds, seed=config.seed, known=dealt)
@@ -206,14 +208,22 @@ class Piece(Job):
 
 
 def _with_slices(
-    facts: DatasetFacts, records: Sequence[SourceRecord], scans: Sequence[ScanResult], known: Known | None
+    facts: DatasetFacts,
+    records: Sequence[SourceRecord],
+    scans: Sequence[ScanResult],
+    known: Known | None,
+    *,
+    of_pictures: bool,
 ) -> DatasetFacts:
-    """Return the facts with `volumes` set where several arrays are of one case: slices in files of their own."""
+    """Return the facts with `volumes` set where several arrays are of one case: slices in files of their own.
+
+    With `of_pictures`, names tell the same of pictures.
+    """
     first = {scan.id for scan in _first_seen(scans, known)}
     cases = [
         record.group
         for record, scan in zip(records, scans, strict=True)
-        if record.refusal is None and not scan.picture and record.id in first
+        if record.refusal is None and (of_pictures or not scan.picture) and record.id in first
     ]
     return dataclasses.replace(facts, volumes=facts.volumes or len(set(cases)) < len(cases))
 

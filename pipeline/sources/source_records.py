@@ -11,6 +11,7 @@ from hsmix_gen.pipeline.files.tables import read_sources
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, SourceError
 from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord
+from hsmix_gen.stages.planning.partners import merged_groups
 from hsmix_gen.stages.planning.splitting import deal_folds, deal_further
 
 SOURCES_FILE = "sources.parquet"
@@ -67,7 +68,7 @@ def with_folds(
         If there are fewer groups than folds, or an image equals images of two folds.
     """
     pooled = [i for i, record in enumerate(records) if record.split != "test" and record.refusal is None]
-    groups = _merged_groups([records[i] for i in pooled])
+    groups = merged_groups([records[i].group for i in pooled], [records[i].image_sha256 for i in pooled])
     if known:
         folds = deal_further(groups, _merged_folds([records[i] for i in pooled], groups, known), count)
     else:
@@ -162,21 +163,6 @@ def _uri(content: Content, part: Part) -> str:
         return content.uri
     tile = "" if part.tile is None else ",tile=" + ",".join(str(number) for number in part.tile)
     return f"{content.uri}#plane={part.plane}{tile}"
-
-
-def _merged_groups(records: Sequence[SourceRecord]) -> list[str]:
-    """Return the group of each record, groups that share an image of equal content being one."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            name = parent[name]
-        return name
-
-    for record in records:
-        one, other = sorted((root(f"group {record.group}"), root(f"image {record.image_sha256}")))
-        parent[other] = one
-    return [root(f"group {record.group}") for record in records]
 
 
 def _merged_folds(records: Sequence[SourceRecord], merged: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Train, validation and test: from files, from the source itself, or by a seeded draw over groups."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +10,8 @@ from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SPLITS, SourceItem, Split
 from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, parse_ratio, split_groups
+
+_WORDS = {"val": "validation", "test": "testing"}
 
 
 def assign_splits(
@@ -67,6 +70,20 @@ def assign_splits(
             f"{moved[0].split} now; put it back, choose another folder, or start anew with --fresh"
         )
     return assigned, notes
+
+
+def empty_splits(items: Sequence[SourceItem], split: str, *, pooled: bool) -> list[str]:
+    """Return a warning where a split that was not asked to be empty has no image; folds make their own validation."""
+    counts = Counter(item.split for item in items)
+    ratio = dict(zip(SPLITS, (parse_ratio(split) if split != "auto" else None) or DEFAULT_RATIO, strict=True))
+    empty = [name for name in SPLITS[1:] if not counts[name] and ratio[name] > 0 and not (pooled and name == "val")]
+    if not empty:
+        return []
+    n_groups = len({item.group or item.id for item in items})
+    return [
+        f"no image is for {' or '.join(_WORDS[name] for name in empty)} ({len(items)} files are {n_groups} groups); "
+        "choose shares or lists with --split, or add groups"
+    ]
 
 
 def _told(

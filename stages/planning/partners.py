@@ -13,13 +13,38 @@ _Ints = npt.NDArray[np.int64]
 
 
 def all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
-    """Return the partners of all copies, copy after copy."""
+    """Return the partners of all copies, copy after copy.
+
+    Exact copies of an image are the same image, so they are never partners.
+    """
     if len(rows) < 2:
         raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
-    if not other_group:
+    contents = [sources[row].image_sha256 or sources[row].id for row in rows]
+    is_copied = len(set(contents)) < len(rows)
+    if not other_group and not is_copied:
         return np.concatenate([partners(rows, copy, seed=seed) for copy in range(copies)])
-    groups, ids = [sources[row].group for row in rows], [sources[row].id for row in rows]
+    groups = [sources[row].group for row in rows] if other_group else contents
+    if len(set(contents)) < 2:
+        raise SourceError(f"all {len(rows)} training images have the same content; add others, or change --split")
+    if other_group and is_copied:
+        groups = merged_groups(groups, contents)
+    ids = [sources[row].id for row in rows]
     return np.concatenate([partners_of_other_groups(rows, groups, ids, c, seed=seed) for c in range(copies)])
+
+
+def merged_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
+    """Return the group of each image, groups that share an image of equal content being one."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for group, content in zip(groups, contents, strict=True):
+        one, other = sorted((root(f"group {group}"), root(f"image {content}")))
+        parent[other] = one
+    return [root(f"group {group}") for group in groups]
 
 
 def partners(rows: _Ints, copy: int, *, seed: int) -> _Ints:

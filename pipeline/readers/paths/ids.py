@@ -21,6 +21,9 @@ class Found:
     labelling: Labelling = field(default_factory=Labelling)
     names_persons: bool = False
     """Whether names may be those of persons, so that ids are hashed unless somebody says otherwise."""
+    free_names: bool = True
+    """Whether names are the user's own, so that they may tell which images are of one patient; a challenge that gave
+    its names says otherwise."""
 
 
 def safe_id(name: str) -> str:

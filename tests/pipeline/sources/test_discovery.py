@@ -195,3 +195,7 @@ def test_an_expression_goes_before_the_groups_of_a_list(tmp_path: Path) -> None:
 
 def test_what_was_found_is_noted(tmp_path: Path) -> None:
     assert discovered(laid_out(tmp_path, "a"), seed=4).notes == ("splits were drawn 0.8/0.1/0.1 by group with seed 4",)
+    assert discovered(laid_out(tmp_path, "a", "b"), seed=4).notes == (
+        "each image is its own group; where several are of one patient, name it in the id with --group-by REGEX",
+        "splits were drawn 0.8/0.1/0.1 by group with seed 4",
+    )

@@ -520,3 +520,44 @@ def test_shards_of_an_extension_are_as_large_as_those_before() -> None:
     assert np.diff(part.starts).tolist() == [10] * 20
     assert part.totals.tolist() == [10] * 10 + [12] * 2 + [20] * 8
     assert part.shard_name(19) == "train-000019"
+
+
+def test_exact_copies_are_never_partners() -> None:
+    """Under another name, a copy is the same image."""
+    records = [replace(record, image_sha256=f"sha{i // 2}") for i, record in enumerate(sources(8))]
+
+    for other_group in (False, True):
+        plan = make_plan(
+            records, MixConfig(copies=9, probabilities=(0, 1, 1)), seed=0, shards=None, sample_bytes=1,
+            other_group=other_group,
+        )  # fmt: skip
+        pairs = [(records[s.row_a], records[cast("int", s.row_b)]) for s in samples(plan, records)]
+        assert len(pairs) == 72
+        assert all(a.image_sha256 != b.image_sha256 for a, b in pairs)
+
+
+def test_a_copy_joins_groups_for_the_pairing() -> None:
+    """What is mixed with a copy of a patient's slice is mixed with that patient."""
+    records = [replace(record, group=f"p{i // 2}", image_sha256=f"sha{i}") for i, record in enumerate(sources(8))]
+    records[2] = replace(records[2], image_sha256="sha0")
+
+    plan = make_plan(
+        records, MixConfig(copies=9, probabilities=(0, 1, 1)), seed=0, shards=None, sample_bytes=1, other_group=True
+    )
+    pairs = [{records[s.row_a].group, records[cast("int", s.row_b)].group} for s in samples(plan, records)]
+
+    assert {"p0", "p1"} not in pairs
+    assert all(len(pair) == 2 for pair in pairs)
+
+
+def test_images_of_one_content_cannot_be_mixed() -> None:
+    records = [replace(record, image_sha256="same") for record in sources(3)]
+
+    with pytest.raises(SourceError, match="all 3 training images have the same content; add others"):
+        planned(records)
+
+
+def test_images_without_copies_are_paired_as_ever() -> None:
+    records = [replace(record, image_sha256=f"sha{i}") for i, record in enumerate(sources(6))]
+
+    assert samples(planned(records), records) == samples(planned(sources(6)), sources(6))
