@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.files.state_names import STATE
+from hsmix_gen.pipeline.readers.paths.folder_links import FolderLinks
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.schemas.records import Refusal
 
@@ -33,7 +34,7 @@ class Walked:
 
 
 def walk(source: Path, endings: Collection[str] = ()) -> Walked:
-    """Return the files below `source`, hidden ones left out; links to folders are not followed (loops).
+    """Return the files below `source`, hidden ones left out; links to folders are followed once, see `FolderLinks`.
 
     Parameters
     ----------
@@ -53,18 +54,21 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
 
     wanted = tuple(endings)
     written: list[str] = []
-    for folder, _, names in visible(source, refuse, written.append):
+    links = FolderLinks(source)
+    for folder, _, names in visible(source, refuse, written.append, links):
         relative = PurePosixPath(Path(folder).relative_to(source).as_posix())
         found += [(relative / name).as_posix() for name in names if not wanted or name.lower().endswith(wanted)]
     nameless = [name for name in found if not _is_text(name)]
     refusals += [_nameless(source, name) for name in nameless]
-    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), _notes(sorted(written)))
+    notes = (*_notes(sorted(written)), *links.notes())
+    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), notes)
 
 
 def visible(
     source: Path,
     refuse: Callable[[OSError], object] | None = None,
     leave: Callable[[str], object] | None = None,
+    links: FolderLinks | None = None,
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield folders with the names of folders, which may be cut down, and files in them, as `os.walk` does.
 
@@ -77,15 +81,24 @@ def visible(
         Is told of folders that cannot be read.
     leave : callable, optional
         Is told the relative path of what hsmix-gen wrote.
+    links : FolderLinks, optional
+        Decides on links to folders, and keeps what became of them.
     """
-    for folder, folders, names in os.walk(source, onerror=refuse):
+    links = links or FolderLinks(source)
+    for folder, folders, names in os.walk(source, onerror=refuse, followlinks=True):
         if Path(folder) != source and _is_written({*folders, *names}):
             folders.clear()
             if leave is not None:
                 leave(Path(folder).relative_to(source).as_posix())
             continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield folder, folders, [name for name in names if not name.startswith(".")]
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if links.follows(Path(folder, name))]
+        files = [name for name in names if not name.startswith(".")]
+        for name in files:
+            # What has an ending is a file to somebody, who says that it cannot be read.
+            if "." not in name and (path := Path(folder, name)).is_symlink() and not path.exists():
+                links.leads_nowhere(path)
+        yield folder, folders, files
 
 
 def is_written(folder: Path) -> bool:
@@ -132,7 +145,7 @@ def _listed(folder: Path) -> tuple[frozenset[str], list[str]]:
     try:
         with os.scandir(folder) as scanned:
             entries = [entry for entry in scanned if not entry.name.startswith(".")]
-        below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        below = sorted(entry.name for entry in entries if entry.is_dir())
         folders = [name for name in below if not is_written(folder / name)]
     except OSError:
         return frozenset(), []
