@@ -1,4 +1,4 @@
-"""BraTS of 2015 to 2021: a folder a case, a NIfTI file a modality."""
+"""BraTS of 2015 to 2024: a folder a case, a NIfTI file a modality."""
 
 import re
 from collections import defaultdict
@@ -11,6 +11,7 @@ from hsmix_gen.pipeline.readers.paths.case_ids import case_ids, common_channels
 from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
 MODALITIES = ("flair", "t1", "t1ce", "t2")
@@ -22,17 +23,39 @@ LABELS = Labelling(
     regions=(("WT", (1, 2, 4)), ("TC", (1, 4)), ("ET", (4,))),
 )
 """Labels since 2017: the non-enhancing core is one with the necrotic, 3 is not used."""
+LABELS_2023 = Labelling(
+    classes=("background", "necrotic core", "oedema", "enhancing tumour"),
+    values=((0, 0), (1, 1), (2, 2), (3, 3)),
+    regions=(("WT", (1, 2, 3)), ("TC", (1, 3)), ("ET", (3,))),
+)
+"""Since 2023 the enhancing tumour is 3, and 4 is not used before treatment."""
+LABELS_TREATED = Labelling(
+    classes=(*LABELS_2023.classes, "resection cavity"),
+    values=(*LABELS_2023.values, (4, 4)),
+    regions=(*LABELS_2023.regions, ("RC", (4,))),
+)
+"""Gliomas after treatment, 2024: 4 is the cavity."""
 LABELS_2015 = Labelling(
     classes=("background", "necrosis", "oedema", "non-enhancing tumour", "enhancing tumour"),
     values=((0, 0), (1, 1), (2, 2), (3, 3), (4, 4)),
     regions=(("WT", (1, 2, 3, 4)), ("TC", (1, 3, 4)), ("ET", (4,))),
 )
 
-# ``CASE_t1ce`` as the challenge has it, or ``T1c_subtrMeanDivStd`` of whoever preprocessed it.
-_AT_END = re.compile(r"(?:(?P<case>.*)[_.\- ])?(?P<kind>flair|t1ce|t1c|t1gd|t1|t2|segm?|brain_?mask)", re.I)
+# ``CASE_t1ce`` as the challenge has it, ``CASE-t1c`` since 2023, or ``T1c_subtrMeanDivStd`` of whoever preprocessed it.
+_AT_END = re.compile(
+    r"(?:(?P<case>.*)[_.\- ])?(?P<kind>flair|t1ce|t1c|t1gd|t1n|t1|t2f|t2w|t2|segm?|gtv|brain_?mask)", re.I
+)
 _AT_START = re.compile(r"(?P<kind>flair|t1ce|t1c|t1gd|t1|t2)[_.\-].*|(?P<label>otmulticlass)", re.I)
-_KINDS = {"t1c": "t1ce", "t1gd": "t1ce", "segm": "label", "seg": "label"}
+_KINDS = {
+    "t1c": "t1ce", "t1gd": "t1ce", "t1n": "t1", "t2w": "t2", "t2f": "flair", "segm": "label", "seg": "label",
+    "gtv": "label",
+}  # fmt: skip
+_NAMES_2023 = {"flair": "t2f", "t1": "t1n", "t1ce": "t1c", "t2": "t2w"}
 _CASE_2015 = re.compile(r"brats_(2012|2013|tcia)_", re.I)
+# ``BraTS-GLI-00005-101``: tumour, patient and time point, which is 100 or more after treatment.
+_CASE_2023 = re.compile(r"(?P<patient>BraTS-(?P<tumour>[A-Z]+(?:-RT)?)-\d+)-(?P<time>\d+)", re.I)
+# Their numbers mean other things from year to year, and no name says which year it is.
+_OPEN_LABELS = ("PED", "MEN-RT")
 _DEPTH = 4
 
 
@@ -53,6 +76,8 @@ class _Case:
         """Whether names leave no doubt: all modalities and a label, or some and the name of the challenge."""
         if len(self.modalities) == len(MODALITIES) and "label" in self.files:
             return True
+        if self.of_2023 and self.modalities and "label" in self.files:
+            return True
         told = self.is_of_2015 or any("brats" in path.lower() for paths in self.files.values() for path in paths)
         return told and len(self.modalities) > 1
 
@@ -60,6 +85,16 @@ class _Case:
     def is_of_2015(self) -> bool:
         labels = [PurePosixPath(path).name.lower() for path in self.files.get("label", [])]
         return bool(_CASE_2015.match(self.name)) or any(name.startswith("otm") for name in labels)
+
+    @property
+    def of_2023(self) -> re.Match[str] | None:
+        """What a name of 2023 or later says."""
+        return _CASE_2023.fullmatch(self.name)
+
+    @property
+    def patient(self) -> str:
+        """Whom the case is of: since 2023 a patient may have several."""
+        return self.of_2023["patient"] if self.of_2023 else self.name
 
 
 class BratsReader:
@@ -71,8 +106,8 @@ class BratsReader:
     name = "brats"
     options = frozenset[str]()
     tried = 90
-    reads = "BraTS 2015 to 2021: case folders with a NIfTI file a modality, below `HGG/`, `LGG/` or flat"
-    recognised_by = "`_flair`, `_t1`, `_t1ce`, `_t2`, `_seg`"
+    reads = "BraTS 2015 to 2024: case folders with a NIfTI file a modality, below `HGG/`, `LGG/` or flat"
+    recognised_by = "`_flair`, `_t1`, `_t1ce`, `_t2`, `_seg`, or `-t2f`, `-t1n`, `-t1c`, `-t2w`, `-seg`"
     refuses = "a case that lacks a modality or its labels"
 
     def recognises(self, source: Path) -> bool:
@@ -94,8 +129,8 @@ class BratsReader:
                 refusals.append(Refusal(case_id, str(source / case.folder), "discover", reason))
             else:
                 items.append(_item(case, case_id, wanted, source))
-        labelling = LABELS_2015 if any(case.is_of_2015 for case in cases) else LABELS
-        return Found(tuple(items), tuple(refusals), (*_notes(wanted, whole), *walked.notes), labelling)
+        labelling, notes = _labelling(cases)
+        return Found(tuple(items), tuple(refusals), (*_notes(wanted, whole), *notes, *walked.notes), labelling)
 
 
 def _folders(source: Path) -> Iterable[list[str]]:
@@ -142,6 +177,29 @@ def _kind(name: str) -> tuple[str, str]:
     return "", ""
 
 
+def _labelling(cases: Sequence[_Case]) -> tuple[Labelling, tuple[str, ...]]:
+    """Return what the numbers in labels mean, by the year that names tell, and a note where they do not tell it."""
+    if any(case.is_of_2015 for case in cases):
+        return LABELS_2015, ()
+    named = [case.of_2023 for case in cases]
+    told = [name for name in named if name]
+    if not told:
+        return LABELS, ()
+    tumours = {name["tumour"].upper() for name in told}
+    unclear = sorted(tumours.intersection(_OPEN_LABELS))
+    if unclear:
+        return Labelling(), (
+            f"labels of BraTS-{unclear[0]} changed their meaning from year to year; name them with --classes",
+        )
+    if None in named:
+        raise SourceError(
+            "the source holds cases of BraTS before 2023, where 4 is the enhancing tumour, and since 2023, where it "
+            "is 3; give each a run of its own"
+        )
+    is_treated = any(name["tumour"].upper() == "GLI" and int(name["time"]) >= 100 for name in told)
+    return LABELS_TREATED if is_treated else LABELS_2023, ()
+
+
 def _problem(case: _Case, wanted: Sequence[str]) -> str:
     if "label" not in case.files:
         return "has no segmentation (_seg); cases without one, as those for validation, cannot be mixed, leave them out"
@@ -150,7 +208,8 @@ def _problem(case: _Case, wanted: Sequence[str]) -> str:
         return f"has {' and '.join(PurePosixPath(path).name for path in twice)} for one thing; keep one of them"
     absent = [name for name in wanted if name not in case.files]
     if absent or not wanted:
-        return f"has no {', '.join(absent or MODALITIES)}, which most cases have; add it or remove the case"
+        names = [_NAMES_2023[name] if case.of_2023 else name for name in absent or MODALITIES]
+        return f"has no {', '.join(names)}, which most cases have; add it or remove the case"
     return ""
 
 
@@ -160,7 +219,7 @@ def _item(case: _Case, item_id: str, wanted: Sequence[str], source: Path) -> Sou
 
     body = path("body") if "body" in case.files else ""
     image = Content("nifti", tuple(path(name) for name in wanted), body=body)
-    return SourceItem(item_id, image, Content("nifti", (path("label"),)), group=safe_id(case.name))
+    return SourceItem(item_id, image, Content("nifti", (path("label"),)), group=safe_id(case.patient))
 
 
 def _notes(wanted: Sequence[str], cases: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 from hsmix_gen.pipeline.readers.brats_reader import BratsReader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.errors import SourceError
 from tests.pipeline.readers.layouts import lay, reasons
 
 KINDS = ("flair", "t1", "t1ce", "t2", "seg")
@@ -105,6 +106,78 @@ def test_label_4_becomes_class_3_since_2017(tmp_path: Path) -> None:
     assert labelling.values == ((0, 0), (1, 1), (2, 2), (4, 3))
     assert labelling.classes == ("background", "necrotic core", "oedema", "enhancing tumour")
     assert labelling.regions == (("WT", (1, 2, 4)), ("TC", (1, 4)), ("ET", (4,)))
+
+
+NAMES_2023 = ("t2f", "t1n", "t1c", "t2w", "seg")
+
+
+def case_2023(name: str, *kinds: str) -> list[str]:
+    """Return the files of a case with names of 2023."""
+    return [f"{name}/{name}-{kind}.nii.gz" for kind in kinds or NAMES_2023]
+
+
+def test_cases_of_2023_are_found(tmp_path: Path) -> None:
+    name = "BraTS-GLI-00005-000"
+
+    found = find(tmp_path, *case_2023(name))
+
+    assert BratsReader().recognises(tmp_path)
+    assert images(found) == {name: [f"{name}-{kind}.nii.gz" for kind in NAMES_2023[:4]]}
+    assert found.items[0].mask.paths == (str(tmp_path / name / f"{name}-seg.nii.gz"),)
+
+
+def test_label_3_is_the_enhancing_tumour_since_2023(tmp_path: Path) -> None:
+    labelling = find(tmp_path, *case_2023("BraTS-MET-00005-000")).labelling
+
+    assert labelling.values == ((0, 0), (1, 1), (2, 2), (3, 3))
+    assert labelling.classes == ("background", "necrotic core", "oedema", "enhancing tumour")
+    assert labelling.regions == (("WT", (1, 2, 3)), ("TC", (1, 3)), ("ET", (3,)))
+
+
+def test_label_4_is_the_cavity_after_treatment(tmp_path: Path) -> None:
+    labelling = find(tmp_path, *case_2023("BraTS-GLI-00005-100")).labelling
+
+    assert labelling.values[-1] == (4, 4)
+    assert labelling.classes[-1] == "resection cavity"
+    assert labelling.regions[-1] == ("RC", (4,))
+
+
+def test_labels_that_changed_from_year_to_year_are_left_open(tmp_path: Path) -> None:
+    found = find(tmp_path, *case_2023("BraTS-PED-00005-000"))
+
+    assert found.labelling.values == ()
+    assert any("labels of BraTS-PED changed" in note for note in found.notes)
+
+
+def test_the_target_of_a_meningioma_is_a_label(tmp_path: Path) -> None:
+    found = find(tmp_path, *(f"BraTS-MEN-RT-0004-1/BraTS-MEN-RT-0004-1_{kind}.nii.gz" for kind in ("t1c", "gtv")))
+
+    assert BratsReader().recognises(tmp_path)
+    assert images(found) == {"BraTS-MEN-RT-0004-1": ["BraTS-MEN-RT-0004-1_t1c.nii.gz"]}
+
+
+def test_time_points_of_a_patient_are_one_group(tmp_path: Path) -> None:
+    found = find(tmp_path, *case_2023("BraTS-GLI-00005-000"), *case_2023("BraTS-GLI-00005-001"))
+
+    assert [(item.id, item.group) for item in found.items] == [
+        ("BraTS-GLI-00005-000", "BraTS-GLI-00005"),
+        ("BraTS-GLI-00005-001", "BraTS-GLI-00005"),
+    ]
+
+
+def test_a_case_of_2023_that_lacks_modalities_is_refused_by_their_names(tmp_path: Path) -> None:
+    whole = [path for number in range(2) for path in case_2023(f"BraTS-GLI-0000{number}-000")]
+
+    found = find(tmp_path, *whole, *case_2023("BraTS-GLI-00009-000", "t1c", "t2f", "seg"))
+
+    assert reasons(found) == {
+        "BraTS-GLI-00009-000": "has no t1n, t2w, which most cases have; add it or remove the case"
+    }
+
+
+def test_years_with_other_labels_are_not_mixed(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="before 2023, where 4 is the enhancing tumour, and since 2023"):
+        find(tmp_path, *case("Brats18_2013_10_1"), *case_2023("BraTS-GLI-00005-000"))
 
 
 def test_other_files_are_ignored(tmp_path: Path) -> None:
