@@ -163,6 +163,10 @@ class ScanResult:
     """Whether a file tells where the body is."""
     spacing: tuple[float, ...] | None = None
     """Millimetres between rows, columns and planes."""
+    axis: str = ""
+    """Axis across which a volume was cut, ``axial``, ``coronal`` or ``sagittal``; empty where nothing says it."""
+    unturned: int = 1
+    """Orientation, 1 to 8 as in EXIF, by which the image was turned upright and its mask was not."""
     mask_counts: tuple[tuple[int, int], ...] = ()
     """(value in the mask file, pixels) in rising order of value."""
     object_share: float | None = None

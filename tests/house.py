@@ -24,6 +24,8 @@ ROOMS = (
     "stages/mixing/methods",
     "pipeline/files",
     "pipeline/execution",
+    "pipeline/decoders/codecs",
+    "pipeline/decoders/geometry",
     "pipeline/decoders",
     "pipeline/readers/paths",
     "pipeline/readers",

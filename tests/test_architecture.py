@@ -36,11 +36,11 @@ LIBRARY_HOMES = {
     "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse_export.py"},
     "monai": {"stages/saliency/fitting.py"},
     "nibabel": {
-        "pipeline/decoders/dicom_geometry.py",
+        "pipeline/decoders/geometry/dicom_geometry.py",
         "pipeline/exports/nnunet_files.py",
         "pipeline/decoders/nifti_volumes.py",
         "pipeline/decoders/nifti_headers.py",
-        "pipeline/decoders/orientation.py",
+        "pipeline/decoders/geometry/orientation.py",
     },
     "pyarrow": {
         "pipeline/loading/torch_datasets.py",

@@ -17,7 +17,7 @@ from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from hsmix_gen.pipeline.decoders.dicom_codecs import PLUGIN, coded_size, is_available
-from hsmix_gen.pipeline.decoders.dicom_geometry import PlanePosition
+from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import PlanePosition
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, check_plane
 from hsmix_gen.schemas.errors import SourceError

@@ -15,7 +15,6 @@ from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
-from hsmix_gen.pipeline.decoders.dicom_geometry import PlanePosition, axis_of, frame_of, order_planes, turn_planes
 from hsmix_gen.pipeline.decoders.dicom_headers import (
     PIXELS,
     check_size,
@@ -29,7 +28,15 @@ from hsmix_gen.pipeline.decoders.dicom_headers import (
     stored_frames,
     thickness_of,
 )
-from hsmix_gen.pipeline.decoders.orientation import Affine, Turn, display_turn, frame_spacing, turn_onto
+from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import PlanePosition, frame_of, order_planes, turn_planes
+from hsmix_gen.pipeline.decoders.geometry.orientation import (
+    Affine,
+    Turn,
+    display_turn,
+    frame_spacing,
+    plane_axis,
+    turn_onto,
+)
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
@@ -80,7 +87,7 @@ def _turn(series: _Series, how: ReadOptions, path: str) -> Turn | None:
         if depth > 1 and how.axis != "auto":
             raise SourceError(f"{path} and its series have no positions, so no {how.axis} planes; use --axis auto")
         return None
-    axis = axis_of(series.frame) if how.axis == "auto" or depth == 1 else how.axis
+    axis = plane_axis(series.frame) if how.axis == "auto" or depth == 1 else how.axis
     return display_turn(series.frame, (width, height, depth), axis)
 
 

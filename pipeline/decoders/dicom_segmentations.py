@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from hsmix_gen.pipeline.decoders.dicom_geometry import LPS_TO_RAS
 from hsmix_gen.pipeline.decoders.dicom_headers import (
     check_size,
     frame_count,
@@ -24,6 +23,7 @@ from hsmix_gen.pipeline.decoders.dicom_headers import (
     spacing_of,
     stored_frames,
 )
+from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import LPS_TO_RAS
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content

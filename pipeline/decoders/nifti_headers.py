@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
-from hsmix_gen.pipeline.decoders.orientation import check_affine
+from hsmix_gen.pipeline.decoders.geometry.orientation import check_affine
 from hsmix_gen.pipeline.decoders.refusal_errors import first_bytes, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.schemas.errors import SourceError

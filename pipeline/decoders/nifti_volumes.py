@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.arrayproxy import ArrayProxy
 
-from hsmix_gen.pipeline.decoders import orientation
+from hsmix_gen.pipeline.decoders.geometry import orientation
 from hsmix_gen.pipeline.decoders.nifti_headers import NiftiHeader, read_header
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
@@ -54,7 +54,7 @@ class NiftiImage(Stack):
     """
 
     def __init__(self, files: tuple[_Turned, ...], mask_of_body: _Turned | None = None) -> None:
-        self._files, self._mask_of_body = files, mask_of_body
+        self.files, self._mask_of_body = files, mask_of_body
         self.n_planes, *size = files[0].shape
         self.size = size[0], size[1]
         self.channels = sum(file.header.channels for file in files)
@@ -80,7 +80,7 @@ class NiftiImage(Stack):
     @cached_property
     def _volumes(self) -> list[npt.NDArray[Any]]:
         volumes: list[npt.NDArray[Any]] = []
-        for file in self._files:
+        for file in self.files:
             found = file.volumes()
             _check_finite(found, file.header.path)
             volumes += found
@@ -116,12 +116,12 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
             _check_single(header, "the file of one channel")
     first = _Turned(headers[0], orientation.display_turn(headers[0].affine, headers[0].shape, how.axis))
     _check_sizes(first, headers, how)
-    others = [_fitted(first, header) for header in headers[1:]]
+    others = [_fitted(first, header, how) for header in headers[1:]]
     body = None
     if content.body:
         header = read_header(content.body, how)
         _check_single(header, "a mask of the body")
-        body = _fitted(first, header)
+        body = _fitted(first, header, how)
     return NiftiImage((first, *others), body)
 
 
@@ -136,11 +136,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     (path,) = content.paths
     header = read_header(path, how)
     _check_single(header, "a mask")
-    if image.frame is None:
-        turn = orientation.display_turn(header.affine, header.shape, how.axis)
-    else:
-        turn = orientation.turn_onto(header.affine, image.frame)
-    mask = _Turned(header, turn)
+    mask = _mask_turned(header, image, how)
     _check_sizes(mask, [header], how)
     frame = mask.frame
     return ArrayStack(
@@ -191,8 +187,46 @@ def _voxels_of(header: NiftiHeader) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, file)
 
 
-def _fitted(first: _Turned, header: NiftiHeader) -> _Turned:
+def _mask_turned(header: NiftiHeader, image: Stack, how: ReadOptions) -> _Turned:
+    """Return a mask turned onto its image; refuse one whose affine alone lies elsewhere."""
+    if image.frame is None:
+        return _Turned(header, orientation.display_turn(header.affine, header.shape, how.axis))
+    mask = _Turned(header, orientation.turn_onto(header.affine, image.frame))
+    first = image.files[0] if isinstance(image, NiftiImage) else None
+    if first is None or header.shape != first.header.shape:
+        return mask
+    if how.trust_voxels:
+        return _on_voxels_of(first, header)
+    alike = mask.shape == first.shape
+    apart = orientation.frames_apart(first.frame, mask.frame, first.shape) if alike else 0.0
+    if apart or not alike:
+        lies = f"lies {apart:.3g} mm beside its image in space" if alike else "lies across its image in space"
+        raise SourceError(
+            f"{header.path} {lies}{_why_apart(header)}, yet both have {_stored_text(header)} voxels; if it was drawn "
+            "on these voxels, take them as they are with --trust-voxels, else resample the mask onto the image"
+        )
+    return mask
+
+
+def _why_apart(header: NiftiHeader) -> str:
+    if np.array_equal(np.abs(header.affine), np.eye(4)):
+        return ", as its affine is the identity, which places nothing"
+    return ", as its affine is another"
+
+
+def _stored_text(header: NiftiHeader) -> str:
+    return " x ".join(map(str, header.shape))
+
+
+def _on_voxels_of(first: _Turned, header: NiftiHeader) -> _Turned:
+    """Return a file of the shape of another with the place of the other."""
+    return _Turned(replace(header, affine=first.header.affine), first.turn)
+
+
+def _fitted(first: _Turned, header: NiftiHeader, how: ReadOptions) -> _Turned:
     """Return another file of a case, turned as the first; refuse one of another size or frame."""
+    if how.trust_voxels and header.shape == first.header.shape:
+        return _on_voxels_of(first, header)
     other = _Turned(header, orientation.turn_onto(header.affine, first.frame))
     if other.shape != first.shape:
         raise SourceError(

@@ -1,6 +1,7 @@
 """Image and mask files as arrays: faithful values whatever the format, problems told in words."""
 
 import io
+import re
 import stat
 import warnings
 from dataclasses import dataclass
@@ -13,18 +14,33 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
-from hsmix_gen.pipeline.decoders import tiff_codec
+from hsmix_gen.pipeline.decoders.codecs import jpeg2000, tiff_codec
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
 from hsmix_gen.pipeline.decoders.stack import check_plane
 from hsmix_gen.schemas.errors import SourceError
 
-IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
+IMAGE_ENDINGS = jpeg2000.ENDINGS | {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".lsm", ".gif", ".webp", ".avif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi", ".qoi",
+}  # fmt: skip
+UNREAD_ENDINGS = {
+    **dict.fromkeys((".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vms", ".vsi"), "export regions of the slide as TIFF"),
+    **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".ims", ".zvi", ".dm3", ".dm4"), "export it as TIFF"),
+    **dict.fromkeys((".jxl", ".jxr", ".jls", ".heic", ".heif", ".hdr", ".exr", ".dds"), "convert it to PNG or TIFF"),
+    **dict.fromkeys((".psd", ".psb", ".xcf", ".svg", ".eps", ".pdf", ".ai"), "export it as PNG"),
+    **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"), "develop it to TIFF or PNG"),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".wmv", ".mpg"), "export its frames as PNG"),
+    ".mat": "save its arrays as npz",
+}
+"""Endings of images that are not read, in lower case, and the way out."""
 # Pillow's own limit is lower and says nothing of ours; every file passes `read_header` before it is decoded.
 Pillow.MAX_IMAGE_PIXELS = None
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 274
 _SWAPPED = range(5, 9)
 _PNG_GREY_ALPHA = 4
+_AVIF = (b"ftypavif", b"ftypavis")
+_WIDE_PPM = re.compile(rb"P[36](?:\s+#[^\n]*|\s)+\d+(?:\s+#[^\n]*|\s)+\d+(?:\s+#[^\n]*|\s)+(\d+)")
 _JPEG = b"\xff\xd8\xff"
 # Lossy files are masks of two values: how far their channels may differ, and the share of pixels in between.
 _LOSSY_TINT = 32
@@ -33,12 +49,16 @@ _LOSSY_BETWEEN = 0.05
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture before it is decoded; size after EXIF orientation."""
+    """What a file says of its picture before it is decoded; size after its orientation (EXIF or TIFF, 1 to 8).
+
+    Channels are 1 for grey, 3 for RGB, or any other number of channels that a TIFF has beside each other.
+    """
 
     height: int
     width: int
     channels: int
     bits: int
+    orientation: int = 1
 
 
 def read_bytes(path: Path) -> bytes:
@@ -87,9 +107,9 @@ def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tup
 
 
 def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
-    """Return an image file as (H, W, 1 or 3) uint8 or uint16, turned upright by its EXIF orientation.
+    """Return an image file as (H, W, C) uint8 or uint16, turned upright by its orientation; C as in its header.
 
-    Palettes become RGB, CMYK becomes RGB, alpha is dropped.
+    Palettes, inks and CIELAB become RGB, alpha is dropped.
 
     Raises
     ------
@@ -101,19 +121,9 @@ def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray
             return tiff_codec.decode_picture(data)
         if _is_wide_png(data):
             return _decode_wide_png(data)
-        picture = _upright(data, opened)
-        if picture.mode.startswith("I"):
-            return _as_uint16(np.asarray(picture))[..., None]
-        if picture.mode == "F":
-            raise SourceError("holds floating-point pixels; export it as 8 or 16 bit")
-        if picture.mode in _GREY_MODES:
-            return np.asarray(picture if picture.mode == "L" else picture.convert("L"))[..., None]
-        if picture.mode == "RGB":
-            return np.asarray(picture)
-        # Pillow warns when a palette carries transparency; alpha is dropped on purpose.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return np.asarray(picture.convert("RGB"))
+        if _is_wide_jpeg2000(data):
+            return jpeg2000.decode_wide(data)
+        return _pixels(_upright(data, opened))
 
 
 def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
@@ -175,7 +185,7 @@ _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 def _tiff_header(data: bytes, any_type: bool) -> Header:
     form = tiff_codec.read_form(data, any_type=any_type)
-    return Header(form.height, form.width, form.channels, form.bits)
+    return Header(form.height, form.width, form.channels, form.bits, form.orientation)
 
 
 def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
@@ -186,11 +196,34 @@ def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
         raise SourceError(f"holds {frames} frames, expected one picture; export the one that is meant")
     # For a PNG without EXIF the look-up would decode all pixels.
     has_exif = not data.startswith(_PNG) or b"eXIf" in data
-    if has_exif and picture.getexif().get(_ORIENTATION_TAG) in _SWAPPED:
+    orientation = _valid_orientation(picture.getexif().get(_ORIENTATION_TAG)) if has_exif else 1
+    if orientation in _SWAPPED:
         width, height = height, width
-    wide = _is_wide_png(data)
-    grey = picture.mode in _GREY_MODES or (wide and data[25] == _PNG_GREY_ALPHA)
-    return Header(height, width, 1 if grey else 3, 16 if wide or picture.mode.startswith("I") else 8)
+    ppm = _WIDE_PPM.match(data)
+    if ppm and int(ppm[1]) > 255:
+        raise SourceError("is a PPM of 16 bits a channel, which is not read; convert it to PNG or TIFF")
+    wide = _is_wide_png(data) or _is_wide_jpeg2000(data)
+    grey = picture.mode in _GREY_MODES or (_is_wide_png(data) and data[25] == _PNG_GREY_ALPHA)
+    return Header(height, width, 1 if grey else 3, 16 if wide or picture.mode.startswith("I") else 8, orientation)
+
+
+def _valid_orientation(value: Any) -> int:
+    return value if isinstance(value, int) and value in range(1, 9) else 1
+
+
+def _pixels(picture: Pillow.Image) -> npt.NDArray[Any]:
+    if picture.mode.startswith("I"):
+        return _as_uint16(np.asarray(picture))[..., None]
+    if picture.mode == "F":
+        raise SourceError("holds floating-point pixels; export it as 8 or 16 bit")
+    if picture.mode in _GREY_MODES:
+        return np.asarray(picture if picture.mode == "L" else picture.convert("L"))[..., None]
+    if picture.mode == "RGB":
+        return np.asarray(picture)
+    # Pillow warns when a palette carries transparency; alpha is dropped on purpose.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return np.asarray(picture.convert("RGB"))
 
 
 def _upright(data: bytes, opened: Pillow.Image | None = None, *, draft: str | None = None) -> Pillow.Image:
@@ -250,13 +283,19 @@ def _two_values(picture: Pillow.Image) -> npt.NDArray[np.uint8]:
 
 
 def _is_lossy(data: bytes) -> bool:
-    """Return whether a file is a JPEG or a lossy WebP."""
-    return data.startswith(_JPEG) or (data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8 ")
+    """Return whether a file is a JPEG, an AVIF, or a lossy WebP or JPEG 2000."""
+    if jpeg2000.is_jpeg2000(data):
+        return not jpeg2000.coded_form(data).reversible
+    return data.startswith(_JPEG) or data[4:12] in _AVIF or (data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8 ")
 
 
 def _is_wide_png(data: bytes) -> bool:
     """Return whether a PNG has 16 bits and several channels, which Pillow would cut to 8 bits in silence."""
     return data.startswith(_PNG) and len(data) > 25 and data[24] == 16 and data[25] in (2, _PNG_GREY_ALPHA, 6)
+
+
+def _is_wide_jpeg2000(data: bytes) -> bool:
+    return jpeg2000.is_jpeg2000(data) and jpeg2000.coded_form(data).bits > 8
 
 
 def _decode_wide_png(data: bytes) -> npt.NDArray[Any]:

@@ -45,8 +45,6 @@ class PictureStack(Stack):
         If its header cannot be read or tells of too many pixels.
     """
 
-    is_picture = True
-
     def __init__(self, data: bytes, name: str, how: ReadOptions) -> None:
         self._data = data
         self._name = name
@@ -54,10 +52,13 @@ class PictureStack(Stack):
             header, self._opened = picture_codec.open_picture(data, max_pixels=how.max_pixels)
         self.size = header.height, header.width  # upright
         self.channels = header.channels
+        # Other channels of a TIFF are numbers with a meaning.
+        self.is_picture = header.channels in (1, 3)
+        self.orientation = header.orientation
         self.dtype = np.dtype(np.uint16 if header.bits > 8 else np.uint8)
 
     def plane(self, index: int) -> npt.NDArray[Any]:
-        """Return the pixels, (H, W, 1 or 3) uint8 or uint16."""
+        """Return the pixels, (H, W, C) uint8 or uint16."""
         assert index == 0
         with refusing(self._name):
             opened, self._opened = self._opened, None
@@ -112,19 +113,23 @@ def mask_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
     SourceError
         If it is damaged, coloured, holds no whole numbers, or is lossy and not of two values.
     """
-    return mask_of_file(_values(data, name, how), data)
+    values, orientation = _values(data, name, how)
+    return mask_of_file(values, data, orientation)
 
 
 def colours_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
     """Return the colours in a picture file as numbers, red * 65536 + green * 256 + blue; parameters as `mask_of`."""
     with refusing(name):
-        picture_codec.read_header(data, max_pixels=how.max_pixels)
-        return mask_of_file(picture_codec.decode_colours(data), data)
+        header = picture_codec.read_header(data, max_pixels=how.max_pixels)
+        return mask_of_file(picture_codec.decode_colours(data), data, header.orientation)
 
 
-def mask_of_file(values: npt.NDArray[Any], data: bytes) -> ArrayStack:
-    """Return the (H, W) values of a mask file, which is digested only when that is asked for, as it takes time."""
-    return ArrayStack(values[None], of_files=lambda: sha256_of(data))
+def mask_of_file(values: npt.NDArray[Any], data: bytes, orientation: int = 1) -> ArrayStack:
+    """Return the (H, W) values of a mask file, which is digested only when that is asked for, as it takes time.
+
+    `orientation` is that by which they were turned upright, 1 to 8 as in EXIF.
+    """
+    return ArrayStack(values[None], of_files=lambda: sha256_of(data), orientation=orientation)
 
 
 def _joined(content: Content, how: ReadOptions) -> ArrayStack:
@@ -142,13 +147,14 @@ def _joined(content: Content, how: ReadOptions) -> ArrayStack:
         digests.append(sha256_of(data))
         if not path:
             continue
-        covered = _values(data, path, how) != 0
+        values, orientation = _values(data, path, how)
+        covered = values != 0
         if mask is None:
             mask = np.zeros(covered.shape, dtype)
         _check_size(path, covered, mask)
         mask |= covered.astype(dtype) << dtype(number if has_bits else 0)
     assert mask is not None
-    return ArrayStack(mask[None], of_files=lambda: _joint_digest(digests))
+    return ArrayStack(mask[None], of_files=lambda: _joint_digest(digests), orientation=orientation)
 
 
 def _bits_type(paths: Sequence[str]) -> type[np.unsignedinteger[Any]]:
@@ -160,11 +166,12 @@ def _bits_type(paths: Sequence[str]) -> type[np.unsignedinteger[Any]]:
     raise SourceError(f"{first} is one of {len(paths)} masks of one image, at most {MAX_CLASSES} are taken")
 
 
-def _values(data: bytes, name: str, how: ReadOptions) -> npt.NDArray[Any]:
+def _values(data: bytes, name: str, how: ReadOptions) -> tuple[npt.NDArray[Any], int]:
+    """Return the values of a mask file, and the orientation by which they were turned upright."""
     with refusing(name):
-        _, opened = picture_codec.open_picture(data, max_pixels=how.max_pixels, any_type=True)
+        header, opened = picture_codec.open_picture(data, max_pixels=how.max_pixels, any_type=True)
         stored = picture_codec.decode_mask(data, opened)
-    return whole_numbers(stored, name)
+    return whole_numbers(stored, name), header.orientation
 
 
 def _file(path: str) -> bytes:

@@ -4,6 +4,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from hsmix_gen.pipeline.decoders.mask_fit import fitted, is_close, is_unturned
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
 from hsmix_gen.schemas.errors import SourceError
@@ -61,7 +62,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     SourceError
         If it cannot be decoded or does not fit the image.
     """
-    mask = _decoder(content).open_mask(content, image, how)
+    mask = fitted(_decoder(content).open_mask(content, image, how), image, how)
     _check_match(content, image, mask)
     return mask
 
@@ -79,10 +80,7 @@ def _decoder(content: Content) -> Decoder:
 
 def _check_match(content: Content, image: Stack, mask: Stack) -> None:
     if (*mask.size, mask.n_planes) != (*image.size, image.n_planes):
-        raise SourceError(
-            f"{content.uri} is {_size_text(mask)}, its image {_size_text(image)}; "
-            "export the mask at the size of the image"
-        )
+        raise SourceError(f"{content.uri} is {_size_text(mask)}, its image {_size_text(image)}{_way_out(image, mask)}")
     if image.frame is None or mask.frame is None:
         return
     voxel = np.linalg.norm(image.frame[:3, :3], axis=0).min()
@@ -93,6 +91,16 @@ def _check_match(content: Content, image: Stack, mask: Stack) -> None:
         raise SourceError(
             f"{content.uri} lies {apart:.3g} mm beside its image in space; resample the mask onto the image"
         )
+
+
+def _way_out(image: Stack, mask: Stack) -> str:
+    export = "export the mask at the size of the image"
+    if is_unturned(mask, image) and mask.size == image.size[::-1]:
+        return (
+            f", turned by its EXIF orientation {image.orientation}, which the mask lacks; "
+            "turn masks alike with --turn-masks"
+        )
+    return f"; {export}, or have masks fitted with --resize-masks" if is_close(mask, image) else f"; {export}"
 
 
 def _size_text(stack: Stack) -> str:

@@ -24,11 +24,20 @@ class ReadOptions:
         Larger planes and volumes are refused before they are decoded (decompression bombs).
     axis : str
         Slicing axis of volumes: ``axial``, ``coronal``, ``sagittal``, or ``auto`` for the coarsest.
+    turn_masks : bool
+        Masks that say nothing of their orientation were drawn on the stored pixels: they are turned as their images.
+    resize_masks : bool
+        Masks of almost the size of their image are brought to it.
+    trust_voxels : bool
+        Labels of as many voxels as their image lie on these voxels, whatever their affine says.
     """
 
     max_pixels: int = 200_000_000
     max_voxels: int = 1_000_000_000
     axis: str = "auto"
+    turn_masks: bool = False
+    resize_masks: bool = False
+    trust_voxels: bool = False
 
 
 class Stack(ABC):
@@ -50,6 +59,8 @@ class Stack(ABC):
         Millimetres between rows and columns, and between planes of a volume.
     frame : (4, 4) float64 or None
         Affine from (column, row, plane) to millimetres, to compare image and mask.
+    orientation : int
+        How a picture file says that its pixels lie, 1 to 8 as in EXIF; planes are given upright. 1: as stored.
     """
 
     size: tuple[int, int]
@@ -60,6 +71,7 @@ class Stack(ABC):
     is_picture: bool = False
     spacing: tuple[float, ...] | None = None
     frame: npt.NDArray[np.float64] | None = None
+    orientation: int = 1
 
     @abstractmethod
     def plane(self, index: int) -> npt.NDArray[Any]:
@@ -94,6 +106,7 @@ class ArrayStack(Stack):
     bodies: npt.NDArray[np.bool_] | None = None
     is_picture: bool = False
     of_files: Callable[[], str] | None = None
+    orientation: int = 1
 
     def __post_init__(self) -> None:
         self.n_planes, height, width = self.planes.shape[:3]

@@ -9,6 +9,7 @@ from typing import Any
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
+from hsmix_gen.pipeline.sources.scan_notes import axes_of
 from hsmix_gen.pipeline.sources.source_records import refusals_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import IGNORE, SPLITS, SourceRecord
@@ -44,6 +45,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         },
         "volumes": facts.volumes,
         "spacing": _spacings(usable),
+        "axes": axes_of(inventory.scans, [place.item for place in inventory.places]),
         "channels": facts.channels,
         "dtype": facts.dtype,
         "intensity": asdict(facts.intensity),
@@ -74,6 +76,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
         f"most: {common}",
         f"  images   {found['channels']} channel(s), stored as {found['dtype']}{_intensity_text(found)}",
+        *([f"  slices   {_axes_text(found['axes'])}"] if found["axes"] else []),
         *([f"  spacing  {_spacing_text(found['spacing'])} mm (row, column, plane)"] if found["spacing"] else []),
         f"  masks    {_mask_text(found)}",
         *(
@@ -103,6 +106,10 @@ def _intensity_text(found: dict[str, Any]) -> str:
     # Where no image can be used, nothing is known of their numbers.
     numbers = f", from numbers {found['values'][0]:g} to {found['values'][1]:g}" if found["values"] else ""
     return f" by {how['kind']}{ends}{numbers}"
+
+
+def _axes_text(axes: dict[str, int]) -> str:
+    return ", ".join(f"{axis} of {count} volumes" for axis, count in axes.items())
 
 
 def _spacing_text(spacing: list[list[float]]) -> str:

@@ -15,6 +15,7 @@ from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
 from hsmix_gen.pipeline.sources.discovery import Discovery, discover
 from hsmix_gen.pipeline.sources.earlier_sources import Known
 from hsmix_gen.pipeline.sources.scan import SCAN_BLOCK, ScanOptions, scan, scan_options
+from hsmix_gen.pipeline.sources.scan_notes import scan_notes
 from hsmix_gen.pipeline.sources.source_records import make_records, with_folds
 from hsmix_gen.pipeline.sources.staging import stage
 from hsmix_gen.schemas.config import RunConfig
@@ -89,10 +90,12 @@ def _take_inventory(
     discovery = discover(source, config, known.splits if known else None)
     for note in discovery.notes:
         reporter.note(with_addresses(note))
-    for warning in discovery.warnings:
-        reporter.warn(warning)
     options = scan_options(config, discovery.labelling)
     scans, places = _scanned(discovery.items, options, runner, reporter)
+    seen = scan_notes(scans, [place.item for place in places], config)
+    discovery = dataclasses.replace(discovery, warnings=(*discovery.warnings, *seen))
+    for warning in discovery.warnings:
+        reporter.warn(warning)
     facts, notes = understand(_first_seen(scans, known), config, discovery.labelling)
     scans = with_problems(
         scans,

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.pipeline.decoders.geometry.orientation import plane_axis
+from hsmix_gen.pipeline.decoders.mask_fit import is_unturned
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
@@ -71,7 +73,11 @@ def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
 
 def read_options(config: RunConfig) -> ReadOptions:
     """Return how files are opened."""
-    return ReadOptions(config.source.max_pixels, config.source.max_voxels, config.volume.axis)
+    source = config.source
+    return ReadOptions(
+        source.max_pixels, source.max_voxels, config.volume.axis,
+        turn_masks=source.turn_masks, resize_masks=source.resize_masks, trust_voxels=source.trust_voxels,
+    )  # fmt: skip
 
 
 def has_instances(config: RunConfig, labelling: Labelling) -> bool:
@@ -151,6 +157,8 @@ def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options:
         zeros=zeros,
         body=image.body(part.plane) is not None,
         spacing=image.spacing,
+        axis=plane_axis(image.frame) if image.is_volume and image.frame is not None else "",
+        unturned=image.orientation if is_unturned(mask, image) else 1,
         mask_counts=value_counts(values),
         object_share=median_object_share(~np.isin(values, options.background)),
         look=look_of(image, part),

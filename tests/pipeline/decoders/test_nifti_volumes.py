@@ -32,7 +32,7 @@ def save(
     return str(path)
 
 
-def load(*paths: str, axis: str = "auto", body: str = "", **limits: int) -> Stack:
+def load(*paths: str, axis: str = "auto", body: str = "", **limits: Any) -> Stack:
     return open_image(Content("nifti", paths, body=body), ReadOptions(axis=axis, **limits))
 
 
@@ -313,6 +313,63 @@ def test_a_mask_beside_its_image_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match="lies 9 mm beside its image"):
         registry.open_mask(Content("nifti", (beside,)), image, ReadOptions())
+
+
+IDENTITY = np.eye(4)
+PLACED = np.array([[-1.0, 0, 0, 20], [0, -1, 0, 22], [0, 0, 3, -10], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("affine", "reason"),
+    [
+        (IDENTITY, "mm beside its image in space, as its affine is the identity, which places nothing, yet both have"),
+        (PLACED + np.outer([0.3, 0.2, 0, 0], [0, 0, 0, 1]), "lies 0.361 mm beside its image in space, as its affine"),
+    ],
+    ids=["identity", "third of a millimetre"],
+)
+def test_labels_on_the_voxels_of_their_image_are_trusted_if_asked_for(
+    tmp_path: Path, affine: npt.NDArray[np.float64], reason: str
+) -> None:
+    """Labels that went through numpy have lost their place; resampled onto the image they would be empty."""
+    image = load(save(tmp_path / "a.nii", VALUES, PLACED))
+    content = Content("nifti", (save(tmp_path / "m.nii", VALUES, affine),))
+
+    with pytest.raises(SourceError, match=f"{reason}.*take them as they are with --trust-voxels"):
+        registry.open_mask(content, image, ReadOptions())
+    mask = registry.open_mask(content, image, ReadOptions(trust_voxels=True))
+
+    np.testing.assert_array_equal(planes(mask), planes(image)[..., 0])
+
+
+def test_an_identity_across_the_axes_of_the_image_is_refused_as_that(tmp_path: Path) -> None:
+    sagittal = PLACED[:, [1, 2, 0, 3]]
+    image = load(save(tmp_path / "a.nii", VALUES, sagittal))
+    content = Content("nifti", (save(tmp_path / "m.nii", VALUES, IDENTITY),))
+
+    with pytest.raises(SourceError, match="lies across its image in space, as its affine is the identity"):
+        registry.open_mask(content, image, ReadOptions())
+    mask = registry.open_mask(content, image, ReadOptions(trust_voxels=True))
+
+    np.testing.assert_array_equal(planes(mask), planes(image)[..., 0])
+
+
+def test_channels_and_bodies_are_trusted_alike(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{name}.nii", VALUES, affine) for name, affine in (("a", PLACED), ("b", IDENTITY))]
+    content = Content("nifti", tuple(paths), body=paths[1])
+
+    with pytest.raises(SourceError, match="of the same case"):
+        open_image(content, ReadOptions())
+    image = open_image(content, ReadOptions(trust_voxels=True))
+
+    np.testing.assert_array_equal(planes(image)[..., 0], planes(image)[..., 1])
+
+
+def test_labels_of_other_voxels_cannot_be_trusted(tmp_path: Path) -> None:
+    image = load(save(tmp_path / "a.nii", VALUES, PLACED))
+    content = Content("nifti", (save(tmp_path / "m.nii", VALUES[:-1], PLACED),))
+
+    with pytest.raises(SourceError, match="export the mask at the size of the image"):
+        registry.open_mask(content, image, ReadOptions(trust_voxels=True))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def groups(found: Discovery) -> set[str | None]:
 
 
 def splits_by_group(found: Discovery) -> dict[str | None, set[str | None]]:
-    splits = defaultdict(set)
+    splits: dict[str | None, set[str | None]] = defaultdict(set)
     for item in found.items:
         splits[item.group].add(item.split)
     return splits
@@ -65,7 +65,7 @@ def test_hashed_ids_hide_the_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [{}, {"group_by": "none"}, {"group_by": ".*"}])
-def test_groups_of_one_are_stated_once(tmp_path: Path, config: dict[str, str]) -> None:
+def test_groups_of_one_are_stated_once(tmp_path: Path, config: dict[str, Any]) -> None:
     found = found_in(tmp_path, ["a", "b", "c"], **config)
 
     assert sum("each image is its own group" in note for note in found.notes) == 1
@@ -81,7 +81,7 @@ def test_few_groups_leave_a_split_empty_with_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("config", "warned"), [({"split": "1/0/0"}, 0), ({"split": "0.5/0.5/0"}, 0), ({}, 1)])
-def test_a_split_that_was_asked_to_be_empty_is_no_warning(tmp_path: Path, config: dict[str, str], warned: int) -> None:
+def test_a_split_that_was_asked_to_be_empty_is_no_warning(tmp_path: Path, config: dict[str, Any], warned: int) -> None:
     assert len(found_in(tmp_path, ["a", "b"], **config).warnings) == warned
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nibabel.orientations import apply_orientation, io_orientation
+from nibabel.orientations import apply_orientation
 
-from hsmix_gen.pipeline.decoders.orientation import Affine, Turn, turned_frame
+from hsmix_gen.pipeline.decoders.geometry.orientation import Affine, Turn, turned_frame
 from hsmix_gen.schemas.errors import SourceError
 
-AXES = ("sagittal", "coronal", "axial")
 """Name of the planes that follow each other along x, y and z."""
 
 # Share by which a gap between planes, and of a gap or pixel by which a plane's place, may differ.
@@ -97,11 +96,6 @@ def frame_of(places: Sequence[PlanePosition], spacing: tuple[float, float] | Non
     frame = np.eye(4)
     frame[:3] = LPS_TO_RAS @ np.stack([along_row * spacing[1], along_column * spacing[0], step, positions[0]], axis=1)
     return frame
-
-
-def axis_of(frame: Affine) -> str:
-    """Return the name of planes with this affine: ``axial``, ``coronal`` or ``sagittal``."""
-    return AXES[int(io_orientation(frame)[2, 0])]  # type: ignore[no-untyped-call]
 
 
 def turn_planes(volume: npt.NDArray[Any], frame: Affine, turn: Turn) -> tuple[npt.NDArray[Any], Affine]:

@@ -10,12 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image as Pillow
+from PIL import ImageCms
 
 from hsmix_gen.schemas.errors import SourceError
 
 _SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _ORIENTATION = "Orientation"
 _SWAPPED = range(5, 9)
+_KINDS = tifffile.PHOTOMETRIC
+_LAB = (_KINDS.CIELAB, _KINDS.ICCLAB)
+_KNOWN_KINDS = (
+    *_LAB, _KINDS.MINISWHITE, _KINDS.MINISBLACK, _KINDS.RGB, _KINDS.PALETTE, _KINDS.SEPARATED, _KINDS.YCBCR,
+    _KINDS.MASK,
+)  # fmt: skip
+# tifffile gives what these hold as RGB.
+_JPEG = (6, 7, 33003, 33005, 34712)
+_ALPHA = (1, 2)
+_MOST_CHANNELS = 4
 # What it logs of damaged files is told by the refusal.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -28,6 +39,7 @@ class TiffForm:
     width: int
     channels: int
     bits: int
+    orientation: int
 
 
 def is_tiff(data: bytes) -> bool:
@@ -40,29 +52,37 @@ def read_form(data: bytes, *, any_type: bool = False) -> TiffForm:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         series = _single_picture(tiff, any_type=any_type)
         axes = dict(zip(series.axes, series.shape, strict=True))
-        channels = 3 if _has_colour(tiff, axes.get("S", axes.get("C", 1))) else 1
-        size = (axes["Y"], axes["X"])
-        if _orientation(tiff) in _SWAPPED:
+        channels = _channels(tiff, axes.get("S", axes.get("C", 1)))
+        size, orientation = (axes["Y"], axes["X"]), _orientation(tiff)
+        if orientation in _SWAPPED:
             size = size[::-1]
-        return TiffForm(*size, channels, 16 if series.dtype.itemsize > 1 else 8)
+        return TiffForm(*size, channels, 16 if series.dtype.itemsize > 1 else 8, orientation)
 
 
 def decode_picture(data: bytes) -> npt.NDArray[Any]:
-    """Return a TIFF file as an (H, W, 1 or 3) uint8 or uint16 picture: palettes and inks become RGB."""
+    """Return a TIFF file as an (H, W, C) uint8 or uint16 picture: palettes, inks and CIELAB become RGB.
+
+    Channels that are no colours are all kept, alpha is dropped.
+    """
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         array = _values(tiff, any_type=False)
         page = tiff.pages.first
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        channels = _channels(tiff, array.shape[-1])
+        if page.photometric == _KINDS.PALETTE:
             colours = np.asarray(page.colormap).T >> 8
             array = colours.astype(np.uint8)[array[..., 0]]
-        elif page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+        elif page.photometric == _KINDS.SEPARATED:
             array = np.asarray(Pillow.fromarray(np.ascontiguousarray(array[..., :4]), "CMYK").convert("RGB"))
+        elif page.photometric in _LAB:
+            array = _rgb_of_lab(array[..., :3], is_offset=page.photometric == _KINDS.ICCLAB)
         elif array.dtype == np.bool_:
             array = array * np.uint8(255)
-        elif array.shape[-1] > 4:
-            raise SourceError(f"is a TIFF of {array.shape[-1]} channels, expected grey or RGB; export these channels")
-        colour = array[..., :3] if _has_colour(tiff, array.shape[-1]) else array[..., :1]
-        return np.ascontiguousarray(colour)
+        elif channels > _MOST_CHANNELS:
+            raise SourceError(
+                f"is a TIFF of {channels} channels, expected at most {_MOST_CHANNELS}; export those that matter, "
+                "or save them all as npy"
+            )
+        return np.ascontiguousarray(array[..., :channels])
 
 
 def decode_values(data: bytes) -> npt.NDArray[Any]:
@@ -81,7 +101,7 @@ def _values(tiff: tifffile.TiffFile, *, any_type: bool) -> npt.NDArray[Any]:
     array = array if array.ndim == 3 else array[..., None]
     if tiff.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind in "ub":
         array = ~array
-    return np.ascontiguousarray(_upright(array, _orientation(tiff)))
+    return np.ascontiguousarray(upright(array, _orientation(tiff)))
 
 
 def _single_picture(tiff: tifffile.TiffFile, *, any_type: bool) -> tifffile.TiffPageSeries:
@@ -105,16 +125,50 @@ def _single_picture(tiff: tifffile.TiffFile, *, any_type: bool) -> tifffile.Tiff
     return series
 
 
-def _has_colour(tiff: tifffile.TiffFile, channels: int) -> bool:
-    return channels >= 3 or tiff.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
+def _channels(tiff: tifffile.TiffFile, samples: int) -> int:
+    """Return how many channels an image has: 3 for colours of any kind, else all samples but alpha.
+
+    Raises
+    ------
+    SourceError
+        If colours are stored in a way that is not read, or the number of samples does not fit them.
+    """
+    page = tiff.pages.first
+    kind = _KINDS(page.photometric)
+    if kind == _KINDS.PALETTE:
+        return 3
+    if kind not in _KNOWN_KINDS or (kind == _KINDS.YCBCR and page.compression not in _JPEG):
+        raise SourceError(f"is a TIFF whose colours are {kind.name}, which is not read; export it as RGB")
+    if kind == _KINDS.SEPARATED or kind in _LAB:
+        inks = 4 if kind == _KINDS.SEPARATED else 3
+        if samples < inks or page.dtype != np.uint8:
+            raise SourceError(f"is a TIFF of {samples} {page.dtype} samples as {kind.name}; export it as 8-bit RGB")
+        return 3
+    extra = tuple(int(value) for value in page.extrasamples)
+    if kind != _KINDS.RGB or extra:
+        return samples - sum(value in _ALPHA for value in extra)
+    # Some programs leave it out that the fourth sample of a colour is alpha.
+    return 3 if samples == 4 else samples
+
+
+def _rgb_of_lab(array: npt.NDArray[Any], *, is_offset: bool) -> npt.NDArray[np.uint8]:
+    """Return (H, W, 3) CIELAB of 8 bits as sRGB; `is_offset` = a and b are stored 128 higher, not signed."""
+    if is_offset:
+        array = array ^ np.array([0, 128, 128], np.uint8)
+    stored = np.ascontiguousarray(array)
+    height, width, _ = stored.shape
+    picture = Pillow.frombytes("LAB", (width, height), stored.tobytes(), "raw", "LAB")
+    lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+    converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+    return np.asarray(converted)
 
 
 def _orientation(tiff: tifffile.TiffFile) -> int:
     tag = tiff.pages.first.tags.get(_ORIENTATION)
-    return int(tag.value) if tag is not None else 1
+    return int(tag.value) if tag is not None and int(tag.value) in range(1, 9) else 1
 
 
-def _upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+def upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Return an array with row 0 at the top and column 0 at the left, from the TIFF 6.0 orientation 1 to 8."""
     if orientation in _SWAPPED:
         array = array.swapaxes(0, 1)

@@ -112,6 +112,11 @@ def frame_spacing(frame: Affine, planes: int) -> tuple[float, ...]:
     return (row, column, plane) if planes > 1 else (row, column)
 
 
+def plane_axis(frame: Affine) -> str:
+    """Return across which axis of the patient planes with this frame were cut: axial, coronal or sagittal."""
+    return _ALONG[int(_orientations.io_orientation(frame)[2, 0])]
+
+
 def frames_apart(first: Affine, second: Affine, shape: tuple[int, int, int]) -> float:
     """Return by how many millimetres the corners of a (plane, row, column) volume differ, 0 if by next to nothing."""
     ends = np.meshgrid(*([0, n - 1] for n in reversed(shape)))

@@ -1,0 +1,1 @@
+"""How planes and volumes lie in the patient."""
