@@ -140,13 +140,25 @@ def thickness_of(dataset: Dataset) -> float:
 
 def numbers_of(dataset: Dataset, name: str, count: int) -> npt.NDArray[np.float64] | None:
     """Return finite numbers of a header; None if absent or empty."""
-    value = dataset.get(name)
-    if value is None or value == "" or (hasattr(value, "__len__") and not len(value)):
-        return None
-    numbers = np.atleast_1d(np.array(value, np.float64))
+    try:
+        value = dataset.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()) or (hasattr(value, "__len__") and not value):
+            return None
+        numbers = np.atleast_1d(np.array(value, np.float64))
+    except (TypeError, ValueError, OverflowError):
+        stored = dataset.get_item(name)
+        raise SourceError(f"has the {name} {_text(stored):.60}, expected {count} number(s); correct it") from None
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
         raise SourceError(f"has the {name} {numbers.tolist()}, expected {count} finite numbers; export it again")
     return numbers
+
+
+def _text(stored: Any) -> str:
+    """Return the value of an element as its file has it."""
+    value = getattr(stored, "value", "")
+    if isinstance(value, bytes):
+        return value.decode(errors="replace").strip()
+    return str(value) if isinstance(value, str) else "\\".join(map(str, value))
 
 
 def _check_codestreams(dataset: Dataset, frames: int) -> None:

@@ -146,13 +146,22 @@ def _check_voxels(dataset: Dataset, planes: int, how: ReadOptions) -> None:
 
 
 def _scale_of(dataset: Dataset, frame: int) -> Dataset:
-    """Return the part of a header that holds slope and intercept of a frame."""
+    """Return what holds the table, or slope and intercept, of a frame.
+
+    Of slope and intercept one that is absent, or was emptied with the names of a patient, is 1 or 0.
+    """
     scale = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
-    slope = numbers_of(scale, "RescaleSlope", 1)
-    numbers_of(scale, "RescaleIntercept", 1)
+    if "ModalityLUTSequence" in scale:
+        return scale
+    slope, intercept = (numbers_of(scale, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    whole = Dataset()
+    if slope is None and intercept is None:
+        return whole
     if slope is not None and slope[0] == 0:
         raise SourceError("has the RescaleSlope 0, which leaves nothing of the image; export it again")
-    return scale
+    whole.RescaleSlope = 1.0 if slope is None else float(slope[0])
+    whole.RescaleIntercept = 0.0 if intercept is None else float(intercept[0])
+    return whole
 
 
 def _values(stored: npt.NDArray[Any], dataset: Dataset, scale: Dataset, *, as_mask: bool) -> npt.NDArray[Any]:

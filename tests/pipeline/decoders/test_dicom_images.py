@@ -164,6 +164,51 @@ def test_slope_and_intercept_give_hounsfield_units(tmp_path: Path) -> None:
     assert stack.plane(0)[0, :3, 0].tolist() == [-1024, -1022, -1020]
 
 
+@pytest.mark.parametrize(
+    ("tags", "slope", "intercept"),
+    [
+        ({"RescaleSlope": None, "RescaleIntercept": None}, 1, 0),
+        ({"RescaleSlope": "", "RescaleIntercept": -1024}, 1, -1024),
+        ({"RescaleSlope": 2, "RescaleIntercept": None}, 2, 0),
+        ({"RescaleSlope": 2}, 2, 0),
+        ({"RescaleIntercept": -1024}, 1, -1024),
+        ({"RescaleSlope": 0.0001220703125, "RescaleIntercept": 0}, 0.0001220703125, 0),
+    ],
+)
+def test_slope_and_intercept_that_are_empty_or_absent_are_1_and_0(
+    tmp_path: Path, tags: dict[str, Any], slope: float, intercept: float
+) -> None:
+    """Programs that take names out of files empty these too."""
+    content = write_series(tmp_path, stored_volume(), **tags)
+
+    expected = stored_volume()[..., None].astype(float) * slope + intercept
+    np.testing.assert_allclose(planes_of(open_image(content, HOW)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "words"),
+    [
+        ("RescaleSlope", b"1,5 ", "has the RescaleSlope 1,5, expected 1 number(s); correct it"),
+        ("RescaleIntercept", b"none", "has the RescaleIntercept none, expected 1 number(s); correct it"),
+        ("PixelSpacing", b"a\\b ", "has the PixelSpacing a\\b, expected 2 number(s); correct it"),
+        ("RescaleSlope", b"1\\1 ", "has the RescaleSlope [1.0, 1.0], expected 1 finite numbers"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_by_its_tag(tmp_path: Path, name: str, stored: bytes, words: str) -> None:
+    value = ("12", "4") if name == "PixelSpacing" else "1234"
+    content = write_series(tmp_path, stored_volume(1), **{name: value})
+    path = Path(content.paths[0])
+    written = b"12\\4" if name == "PixelSpacing" else b"1234"
+    data = path.read_bytes()
+    assert data.count(written) == 1
+    path.write_bytes(data.replace(written, stored))
+
+    with pytest.raises(SourceError) as caught:
+        open_image(content, HOW)
+
+    assert str(caught.value).startswith(f"{path} {words}")
+
+
 def test_slope_and_intercept_may_differ_between_files_and_be_fractions(tmp_path: Path) -> None:
     """PET has a slope a plane."""
 
