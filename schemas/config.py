@@ -69,7 +69,7 @@ class SourceConfig(Section):
     mask_suffix: str = option("", "End of the stem of mask files, such as _mask.", otherwise="the usual ones")
     mask_values: dict[int, int] | None = option(None, "Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.", "V=C,…", otherwise="understood from the files")
     classes: tuple[str, ...] | None = option(None, "Names of the classes by id, background first (of the channels with --labels multilabel).", "NAME,…")
-    colours: str | None = option(None, "Colour table of coloured masks, background first.", "FILE|#RRGGBB=NAME,…", otherwise="class_dict.csv or labelmap.txt in SOURCE")
+    colours: str | None = option(None, "Colour table of coloured masks, background first.", "FILE|#RRGGBB=NAME,…", otherwise="class_dict.csv, labelmap.txt or label_colors.txt in SOURCE")
     instances: bool | None = option(None, "Mask values are numbers of objects, all of class 1.", otherwise="as the layout has it")
     ignore: Annotated[int, Field(ge=0)] | None = option(None, "Mask value of pixels that belong to no class.", "V")
     labels: Literal["auto", "exclusive", "multilabel"] = option("auto", "exclusive: a pixel has one class; multilabel: each class has a channel of its own; auto: as the layout has it.")

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.decoders.refusal_errors import first_bytes, refusing
 from hsmix_gen.schemas.errors import SourceError
 
@@ -87,6 +88,7 @@ def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
         If it is damaged or of another kind; the text begins with the path.
     """
     with refusing(path):
+        refuse_pointer(str(path))
         kind = _kind_of(path)
         if kind == "npy":
             with path.open("rb") as file:

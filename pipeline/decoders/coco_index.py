@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.decoders.picture_codec import read_bytes
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.schemas.errors import SourceError
@@ -69,6 +70,7 @@ def read_index(path: str) -> CocoIndex:
         If the file cannot be read or is no COCO file; the text begins with its path.
     """
     with refusing(path):
+        refuse_pointer(path)
         state = Path(path).stat()
         return _index(path, state.st_mtime_ns, state.st_size)
 

@@ -4,6 +4,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.decoders.mask_fit import fitted, is_close, is_unturned
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
@@ -69,7 +70,10 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
 
 def open_pair(item: SourceItem, how: ReadOptions) -> tuple[Stack, Stack]:
     """Open both sides of an item; files of a source in a store are fetched where this machine lacks them."""
-    ensure_local([*item.image.paths, *item.mask.paths, item.image.body])
+    paths = [path for path in (*item.image.paths, *item.mask.paths, item.image.body) if path]
+    ensure_local(paths)
+    for path in paths:
+        refuse_pointer(path)
     image = open_image(item.image, how)
     return image, open_mask(item.mask, image, how)
 

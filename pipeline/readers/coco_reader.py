@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from hsmix_gen.pipeline.decoders.coco_index import CocoImage, CocoIndex, read_index
 from hsmix_gen.pipeline.readers.paths.confined_root import Root
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.label_tools import is_coco
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_told
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -20,6 +21,8 @@ MAX_CLASSES = 254
 MAX_BITS = 62
 """Most classes of multi-label masks: their bits have to fit an integer of 64 bits."""
 _FILES = re.compile(r"(_?annotations?(\.coco)?|instances.*|.*coco.*)\.json", re.IGNORECASE)
+# As Label Studio calls it; others may call anything so.
+_RESULT = "result.json"
 _SPLIT_FILES = re.compile(r"(train|val|valid|test).*\.json", re.IGNORECASE)
 
 
@@ -33,7 +36,7 @@ class CocoReader:
     options = frozenset({"root"})
     tried = 10
     reads = "polygons and run lengths of every category"
-    recognised_by = "its JSON files"
+    recognised_by = "its JSON files, also `result.json` of Label Studio"
     refuses = "sizes that differ from the picture, names that leave the folder"
 
     def recognises(self, source: Path) -> bool:
@@ -79,6 +82,9 @@ class CocoReader:
 def _annotation_files(folder: Path) -> list[Path]:
     """Return the files of instances (no captions, no key points) of a folder, its annotations and its splits."""
     found = _matching(folder, _FILES)
+    result = folder / _RESULT
+    if is_coco(result):
+        found.append(result)
     for below in sorted(path for path in folder.iterdir() if path.is_dir()):
         if below.name.lower().startswith("annotation"):
             found += _matching(below, _FILES) or _matching(below, _SPLIT_FILES)

@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import IGNORE, Labelling
 
-TABLE_NAMES = ("class_dict.csv", "labelmap.txt")
+TABLE_NAMES = ("class_dict.csv", "labelmap.txt", "label_colors.txt")
 """Files that are taken for a colour table wherever they lie in a source."""
 _IGNORED = frozenset({"ignore", "ignored", "void", "unlabelled", "unlabeled"})
 _BACKGROUND = "background"
 _HEX = re.compile(r"#?([0-9A-Fa-f]{6})$")
+_NUMBERS_FIRST = re.compile(r"(?P<numbers>\d+\s+\d+\s+\d+)\s+(?P<name>[^\d\s,:][^,:]*)")
 _MAX_BYTES = 1_000_000
 _Row = tuple[str, int]
 
@@ -35,7 +36,9 @@ def read_colours(given: str, source: Path) -> Labelling:
 
 
 def read_table(path: Path) -> Labelling:
-    """Return the classes of a file with lines ``name,r,g,b`` (class_dict.csv) or ``name:r,g,b::`` (labelmap.txt).
+    """Return the classes of a file with lines ``name,r,g,b``, ``name:r,g,b::`` or ``r g b name``.
+
+    They are those of class_dict.csv, labelmap.txt and CamVid's label_colors.txt.
 
     Raises
     ------
@@ -86,7 +89,10 @@ def _file_rows(path: Path, text: str) -> Iterator[_Row]:
 
 
 def _file_row(line: str) -> _Row | None:
-    if ":" in line:
+    numbered = _NUMBERS_FIRST.fullmatch(line.strip())
+    if numbered:
+        name, numbers = numbered["name"], numbered["numbers"].split()
+    elif ":" in line:
         name, _, rest = line.strip().partition(":")
         numbers = rest.partition(":")[0].split(",")
     else:

@@ -8,35 +8,47 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
+from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
+from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS, UNREAD_ENDINGS
 from hsmix_gen.pipeline.readers import colour_tables
-from hsmix_gen.pipeline.readers.paths import kind_words
+from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
+    VOC_LABELS,
+    VOC_LISTS,
+    VocLists,
+    is_pascal,
+    is_voc,
+    read_voc_lists,
+    renamed,
+    without_extras,
+)
 from hsmix_gen.pipeline.readers.paths.folder_walk import walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.kind_words import MASK_SUFFIXES
+from hsmix_gen.pipeline.readers.paths.label_tools import label_tool_hints
+from hsmix_gen.pipeline.readers.paths.lone_files import LoneFiles
 from hsmix_gen.pipeline.readers.paths.name_pairing import Candidate, NamedFile, name_files, pair
 from hsmix_gen.pipeline.readers.paths.official_splits import without_lone_training
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_path
+from hsmix_gen.pipeline.readers.paths.stems import ending_of
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, picture
+from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
 __all__ = ["MASK_SUFFIXES", "FolderReader"]
 
 _NOT_IMAGES = ("_superpixels",)
 _MAX_CLASSES = 62
 _PEEKED_AT = 8
-# What is not opened here, and the way out.
-_VOLUMES = "try --layout nnunet, msd or brats"
-_NO_READER = "convert them to NIfTI"
-_OTHERS = {
-    ".nii.gz": _VOLUMES, ".nii": _VOLUMES, ".mha": _NO_READER, ".mhd": _NO_READER, ".nrrd": _NO_READER,
-    ".npz": "try --layout synapse or arrays", ".npy": "try --layout arrays", ".h5": "try --layout synapse or arrays",
-    ".hdf5": "try --layout arrays", ".dcm": "try --layout dicom", ".xml": "try --layout monuseg",
-    ".parquet": "try --layout parquet", ".tar": "try --layout webdataset",
-}  # fmt: skip
+# What is not opened here.
+_OTHERS = (
+    *UNREAD_ENDINGS, ".mha", ".mhd", ".nrrd", *NIFTI_ENDINGS, ".npz", ".npy", ".h5", ".hdf5", ".dcm", ".xml",
+    ".parquet", ".tar",
+)  # fmt: skip
 # Folders of several opinions on the same thing, which are no classes.
 _OPINION = re.compile(r"(annotator|rater|reader|expert|observer|doctor|manual)s?[\W_]*\w?\d*$", re.IGNORECASE)
-_DRIVE_ASIDE = ("mask", "2nd_manual")
+# Masks have few values and images many; so many pairs are looked at.
+_FEW_COLOURS, _MANY_COLOURS, _PAIRS_LOOKED_AT = 4, 64, 3
+_VOC_LIST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -54,9 +66,10 @@ class FolderReader:
     """Images and masks in a folder, however nested.
 
     A file is a mask if a folder above it, or the end of its stem, says so. Image and mask belong together when
-    their paths are equal without those words and without the ending. An image may have a mask for each class, in
-    folders named by the classes, or for each object, in a folder of its own or numbered. Where nothing says "mask",
-    images and masks share stems in one folder and differ in their ending: then the single-channel files are masks.
+    their paths are equal without those words and without the ending. Where no picture lies, NIfTI volumes are paired in
+    the same way. An image may have a mask for each class, in folders named by the classes, or for each object, in a
+    folder of its own or numbered. Where nothing says "mask", images and masks share stems in one folder and differ in
+    their ending: then the single-channel files are masks.
     """
 
     name = "folder"
@@ -64,11 +77,16 @@ class FolderReader:
     tried = 140
     reads = (
         "images and masks in folders of any such names, equal stems or a suffix; a mask for each class "
-        "(folders named by the classes), for each object, several for one image; palette and coloured "
-        "masks (`class_dict.csv`, `labelmap.txt` or `--colours`); JPEG masks, cut at one half"
+        "(folders named by the classes), for each object, several for one image; NIfTI volumes by the same names; "
+        "the trees of PASCAL VOC and CVAT, CamVid, DRIVE, CHASE_DB1, HRF, STARE, PH2, Montgomery and Kaggle LGG; "
+        "palette and coloured masks (`class_dict.csv`, `labelmap.txt`, `label_colors.txt` or `--colours`); JPEG "
+        "masks, cut at one half"
     )
     recognised_by = "any other folder"
-    refuses = "stems that stand twice, masks without image"
+    refuses = (
+        "stems that stand twice, masks without image (the nearest name is shown), swapped folders; files of labelme, "
+        "VIA, CVAT, YOLO or run lengths are named with the way to masks"
+    )
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a folder."""
@@ -86,49 +104,34 @@ class FolderReader:
             If a colour table cannot be read.
         """
         walked = walk(source)
-        paths, notes = _without_drive_extras([path for path in walked.files if _is_picture(path)])
-        files = _drive_numbers(name_files(paths, config))
+        pictures = [path for path in walked.files if _is_picture(path)]
+        volumes = [] if pictures else [path for path in walked.files if path.lower().endswith(NIFTI_ENDINGS)]
+        paths, notes = without_extras(pictures or volumes)
+        unread = [path for path in walked.files if ending_of(path) in UNREAD_ENDINGS]
+        files = renamed(name_files(paths, config, unread))
         if files and not any(file.is_mask for file in files):
             files, said = _classified_by_ending(source, files)
             notes += said
-        candidates = pair(files)
-        masks = _how_masks_are(source, candidates, walked.files, config)
-        found = _items(source, candidates, masks)
+        lists = _voc_lists(source, walked.files) if is_voc(paths) else VocLists()
+        candidates, said = _listed_ones(pair(files), lists)
+        masks = _Masks("nifti") if volumes else _how_masks_are(source, candidates, walked.files, config)
+        if is_voc(paths) and masks.form == "picture" and is_pascal(one.stem for one in candidates):
+            masks = replace(masks, labelling=VOC_LABELS)
+        _check_not_swapped(source, candidates, masks)
+        found = _items(source, candidates, masks, LoneFiles(candidates, walked.files), lists)
         return Found(
             tuple(without_lone_training(found.items)),
             (*walked.refusals, *found.refusals),
-            (*notes, *masks.notes, *_left_alone(walked.files), *walked.notes),
+            (*notes, *said, *masks.notes, *walked.notes),
             masks.labelling,
+            left=_left_alone(walked.files, used=bool(volumes)),
+            hints=label_tool_hints(source, walked.files),
         )
 
 
 def _is_picture(path: str) -> bool:
     pure = PurePosixPath(path)
     return pure.suffix.lower() in IMAGE_ENDINGS and not pure.stem.lower().endswith(_NOT_IMAGES)
-
-
-def _without_drive_extras(paths: list[str]) -> tuple[list[str], list[str]]:
-    """Return the paths without DRIVE's fields of view and second opinions, which stand beside the masks."""
-    beside = {
-        PurePosixPath(*parts[:depth])
-        for parts in {PurePosixPath(path).parent.parts for path in paths}
-        for depth, name in enumerate(parts)
-        if name.lower() == kind_words.DRIVE_MASKS
-    }
-    if not beside:
-        return paths, []
-    aside = {folder / name for folder in beside for name in _DRIVE_ASIDE}
-    kept = [path for path in paths if aside.isdisjoint(PurePosixPath(path).parents)]
-    left = f"{len(paths) - len(kept)} files in {' and '.join(_DRIVE_ASIDE)} were left alone"
-    return kept, [f"{kind_words.DRIVE_MASKS} holds the masks; {left}"]
-
-
-def _drive_numbers(files: list[NamedFile]) -> list[NamedFile]:
-    """Return DRIVE's files with their numbers as stems: ``21_training.tif`` belongs to ``21_manual1.gif``."""
-    if not any(kind_words.DRIVE_MASKS in file.path.lower().split("/") for file in files):
-        return files
-    numbers = [re.match(r"\d+(?=_)", PurePosixPath(file.path).stem) for file in files]
-    return [file.with_stem(number[0]) if number else file for file, number in zip(files, numbers, strict=True)]
 
 
 def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[NamedFile], list[str]]:
@@ -148,8 +151,58 @@ def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[Na
     return [replace(file, is_mask=_ending(file) in grey) for file in files], [note]
 
 
+def _voc_lists(source: Path, files: Sequence[str]) -> VocLists:
+    texts = []
+    for path in files:
+        if VOC_LISTS.fullmatch(path) and (source / path).is_file():
+            with (source / path).open("rb") as file:
+                texts.append((path, file.read(_VOC_LIST_BYTES).decode("utf-8-sig", "replace")))
+    return read_voc_lists(texts)
+
+
+def _listed_ones(candidates: list[Candidate], lists: VocLists) -> tuple[list[Candidate], list[str]]:
+    """Return the candidates without images that have no mask and stand in no list; VOC has thousands of these."""
+    if not lists.listed:
+        return candidates, []
+    kept = [one for one in candidates if one.masks or one.stem in lists.listed]
+    left = len(candidates) - len(kept)
+    return kept, [f"{left} images that ImageSets does not list have no mask and were left alone"] if left else []
+
+
+def _check_not_swapped(source: Path, candidates: Sequence[Candidate], masks: _Masks) -> None:
+    """Refuse folders of images and masks whose names are the wrong way round.
+
+    Raises
+    ------
+    SourceError
+        If files named as images have few colours, and those named as masks many.
+    """
+    pairs = [one for one in candidates if one.images and one.masks][:_PAIRS_LOOKED_AT]
+    if masks.form != "picture" or not pairs:
+        return
+    for one in pairs:
+        image, mask = source / one.images[0].path, source / one.masks[0].path
+        if _has_more_colours(image, _FEW_COLOURS) is not False or not _has_more_colours(mask, _MANY_COLOURS):
+            return
+    raise SourceError(
+        f"{source} has images and masks the wrong way round: {pairs[0].images[0].path} has at most {_FEW_COLOURS} "
+        f"colours, and {pairs[0].masks[0].path}, its mask, more than {_MANY_COLOURS}; swap the names of their folders"
+    )
+
+
+def _has_more_colours(path: Path, count: int) -> bool | None:
+    """Return whether a picture has more than so many colours; None where it cannot be read."""
+    try:
+        if not path.is_file():
+            return None
+        with Pillow.open(path) as opened:
+            return opened.getcolors(count) is None
+    except Exception:
+        return None
+
+
 def _ending(file: NamedFile) -> str:
-    return PurePosixPath(file.path).suffix.lower()
+    return ending_of(file.path)
 
 
 def _mode(path: Path) -> str:
@@ -207,19 +260,23 @@ def _coloured(source: Path, pairs: Sequence[Candidate], files: Sequence[str], co
     return _Masks("colours", labelling=labelling, notes=(f"colours of masks are those of {table}",))
 
 
-def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks) -> Found:
+def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks, lone: LoneFiles, lists: VocLists) -> Found:
+    splits = dict(lists.splits)
     items: list[SourceItem] = []
     refusals: list[Refusal] = []
     for name, one in zip(_names(candidates), candidates, strict=True):
         problem = _problem(one, masks)
+        hint = "" if one.images and one.masks else lone.hint(one)
         if problem:
+            problem = f"{problem}; {hint}" if hint else problem
             first = (one.images or one.masks)[0].path
             refusals.append(Refusal(safe_id(name), str(source / first), "discover", problem))
             continue
         image = one.images[0].path
         mask = _content(source, one, masks)
-        split = split_of_path(image) or split_of_path(one.masks[0].path)
-        items.append(SourceItem(safe_id(name), picture(str(source / image)), mask, split=split))
+        split = splits.get(one.stem) or split_of_path(image) or split_of_path(one.masks[0].path)
+        content = Content("nifti" if masks.form == "nifti" else "picture", (str(source / image),))
+        items.append(SourceItem(safe_id(name), content, mask, split=split))
     return Found(tuple(items), tuple(refusals))
 
 
@@ -265,21 +322,22 @@ def _names(candidates: Sequence[Candidate]) -> list[str]:
     stems = [one.stem for one in candidates]
     coarse = ["/".join([*one.place.folders, one.stem]) for one in candidates]
     fine = ["/".join([*(name.replace(" ", "_") for name in one.place.fine), one.stem]) for one in candidates]
-    whole = [str(PurePosixPath((one.images or one.masks)[0].path).with_suffix("")) for one in candidates]
+    paths = [(one.images or one.masks)[0].path for one in candidates]
+    whole = [path[: len(path) - len(ending_of(path))] for path in paths]
     levels = (stems, coarse, fine, whole)
     # Ids that differ only in capitals are one file on some systems.
     apart = (names for names in levels if len({name.casefold() for name in names}) == len(names))
     return next(apart, next((names for names in levels if len(set(names)) == len(names)), whole))
 
 
-def _left_alone(files: Iterable[str]) -> list[str]:
-    """Return notes on files that this reader does not open."""
+def _left_alone(files: Iterable[str], *, used: bool) -> tuple[tuple[str, int], ...]:
+    """Return how many files of each ending this reader does not open; `used` = NIfTI files were."""
     counts = Counter(
         next(ending for ending in _OTHERS if name.endswith(ending))
         for name in (path.lower() for path in files)
-        if name.endswith(tuple(_OTHERS))
+        if name.endswith(_OTHERS)
     )
-    return [f"{number} {ending} files were left alone; {_OTHERS[ending]}" for ending, number in sorted(counts.items())]
+    return tuple((ending, counts[ending]) for ending in sorted(counts) if not (used and ending in NIFTI_ENDINGS))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
+from hsmix_gen.pipeline.sources.layout_trials import notes_on_left
 from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -50,6 +52,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     """
     if not source.exists():
         raise SourceError(f"{source} does not exist; give a folder of images and masks, or a list of them")
+    refuse_pointer(str(source))
     reader = reader_for(source, config.source.layout)
     check_options(reader, source, config.source)
     found = reader.find(source, config.source)
@@ -78,7 +81,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         reader.name,
         tuple(assigned),
         (*found.refusals, *clashes),
-        (*found.notes, *grouping.notes, *split_notes, *torn_notes),
+        (*_notes(source, found), *grouping.notes, *split_notes, *torn_notes),
         found.labelling,
         warnings=tuple(empty_splits(assigned, config.source.split, pooled=pooled)),
         has_slices=bool(grouping.guessed),
@@ -136,19 +139,29 @@ def _limited(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
     return [ordered[i * len(ordered) // limit] for i in range(limit)]
 
 
+def _notes(source: Path, found: Found) -> tuple[str, ...]:
+    """Return the notes of a reader, and what is to be said of the files that it left alone."""
+    return (*found.notes, *notes_on_left(source, dict(found.left)), *found.hints)
+
+
 def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> str:
     own = next((source / form for form in ("webdataset", "parquet") if (source / form).is_dir()), None)
     if own is not None and (source / "manifest.parquet").is_file():
         return f"{source} is a dataset that hsmix-gen wrote; give {own} to read its samples"
     problems = [*found.refusals, *clashes]
-    if problems:
+    notes = _notes(source, found)
+    if problems and not found.hints:
         first = problems[0]
-        return (
-            f"{source} holds no pair of image and mask; {len(problems)} files were refused, "
-            f"first {first.path}: {first.reason}"
+        working = [note for note in notes if "--layout" in note]
+        return "; ".join(
+            [
+                f"{source} holds no pair of image and mask",
+                *working,
+                f"{len(problems)} files were refused, first {first.path}: {first.reason}",
+            ]
         )
-    # What was left alone tells which other layout is meant.
-    expected = "; ".join(found.notes) or (
+    # What was left alone tells which other layout is meant, what tools left how masks are made.
+    expected = "; ".join(found.hints or notes) or (
         "expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
         "or a list (CSV, Parquet, JSONL) with columns image and mask"
     )

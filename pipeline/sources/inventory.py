@@ -94,9 +94,9 @@ def _take_inventory(
     scans, places = _scanned(discovery.items, options, runner, reporter)
     seen = scan_notes(scans, [place.item for place in places], config)
     discovery = dataclasses.replace(discovery, warnings=(*discovery.warnings, *seen))
-    for warning in discovery.warnings:
-        reporter.warn(warning)
     facts, notes = understand(_first_seen(scans, known), config, discovery.labelling)
+    for warning in discovery.warnings:
+        reporter.warn(with_addresses(warning))
     scans = with_problems(
         scans,
         facts,

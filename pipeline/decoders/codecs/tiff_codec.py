@@ -79,8 +79,8 @@ def decode_picture(data: bytes) -> npt.NDArray[Any]:
             array = array * np.uint8(255)
         elif channels > _MOST_CHANNELS:
             raise SourceError(
-                f"is a TIFF of {channels} channels, expected at most {_MOST_CHANNELS}; export those that matter, "
-                "or save them all as npy"
+                f"is a TIFF of {channels} channels, expected at most {_MOST_CHANNELS}; export these channels "
+                "apart, or save them all as npy"
             )
         return np.ascontiguousarray(array[..., :channels])
 

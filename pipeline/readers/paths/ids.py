@@ -24,6 +24,10 @@ class Found:
     free_names: bool = True
     """Whether names are the user's own, so that they may tell which images are of one patient; a challenge that gave
     its names says otherwise."""
+    left: tuple[tuple[str, int], ...] = ()
+    """Files that the reader does not open: their number by ending."""
+    hints: tuple[str, ...] = ()
+    """What else lies there that masks can be made of; where nothing was found it says what to do."""
 
 
 def safe_id(name: str) -> str:

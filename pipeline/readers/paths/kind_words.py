@@ -9,13 +9,14 @@ from hsmix_gen.schemas.config import SourceConfig
 
 MASK_SUFFIXES = (
     "_segmentation", "_mask", "-mask", "_masks", "_seg", "_label", "_labels", "_gt", "_groundtruth", "_anno",
-    "_annotation",
+    "_annotation", "_1stho",
 )  # fmt: skip
 DRIVE_MASKS = "1st_manual"
 """Folder of DRIVE's vessels; its folder ``mask`` holds the field of view."""
 _MASK_WORDS = frozenset({
     "mask", "masks", "label", "labels", "labelcol", "gt", "gts", "groundtruth", "groundtruths", "annotation",
-    "annotations", "segmentation", "segmentations", "seg", "segs", DRIVE_MASKS,
+    "annotations", "annot", "annots", "segmentation", "segmentations", "seg", "segs", "manual1", "labeledapproved",
+    DRIVE_MASKS,
 })  # fmt: skip
 _IMAGE_WORDS = frozenset({
     "image", "images", "img", "imgs", "input", "inputs", "photo", "photos", "pictures", "data",
@@ -33,14 +34,14 @@ _EDGE = re.compile(r"[_\-. ]+")
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case: ``ISIC-2017_TrainData`` has isic, 2017, train, data."""
-    if name.lower() == DRIVE_MASKS:
-        return (DRIVE_MASKS,)
+    if name.lower() in (DRIVE_MASKS, "manual1"):
+        return (name.lower(),)
     found: list[str] = []
     for chunk in chunks_of(name):
         plain = chunk.lower()
         known = plain in _MASK_WORDS or plain in _IMAGE_WORDS or plain in SPLIT_WORDS
         whole = known or plain in _FAINT_WORDS or plain.endswith("groundtruth")
-        inside = joined_words(chunk)
+        inside = _split_and_annotations(plain) or joined_words(chunk)
         found += [plain] if whole else [part for part in inside if part not in _NOT_INSIDE or len(inside) == 1]
     return tuple(_joined(found))
 
@@ -100,6 +101,12 @@ def common_ending(stems: Collection[str], of: Collection[str]) -> str:
             if stem[:end] in of and not ending[0].isalnum() and not ending[1:].isdecimal():
                 return ending if all(other.endswith(ending) for other in stems) else ""
     return ""
+
+
+def _split_and_annotations(word: str) -> list[str]:
+    """Return the two words of ``trainannot``, as CamVid has it."""
+    split = word.removesuffix("annot")
+    return [split, "annot"] if split != word and split in SPLIT_WORDS else []
 
 
 def _says_mask(word: str) -> bool:

@@ -40,7 +40,7 @@ _NOBODY = re.compile(
     r"ch|modality|t|round|splits?|train|training|val|valid|validation|test|testing|\d+x)",
     re.IGNORECASE,
 )
-_WORD_OF_NUMBER = re.compile(r"([^\W\d_]*)[ _.-]?(\d+)(x(?![^\W\d_]))?", re.IGNORECASE)
+_WORD_OF_NUMBER = re.compile(r"(?<![^\W\d_])([^\W\d_]*)[ _.-]?(\d+)(x(?![^\W\d_]))?", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LISTED = re.compile(r"\d{1,2}[ _.-]+[^\W\d_]{3,}")
 # Numbers run if they leave out at most so many on the average, after what they all have in common as a factor.
@@ -48,6 +48,8 @@ _STRIDE = 64
 # Coordinates of tiles are multiples of their size.
 _LEAST_TILE = 16
 _MANY = 2
+# What is taken off a name stands in its last letters; the expressions take the square of their number.
+_TAIL = 32
 
 
 @dataclass(frozen=True)
@@ -171,17 +173,18 @@ def _readings(stem: str) -> list[_Reading]:
 def _all_readings(stem: str) -> Iterator[_Reading]:
     plain = 0
     while stem:
-        side, named, number = (pattern.fullmatch(stem) for pattern in (_SIDE, _NAMED, _PLAIN))
+        head, tail = stem[:-_TAIL], stem[-_TAIL:]
+        side, named, number = (pattern.fullmatch(tail) for pattern in (_SIDE, _NAMED, _PLAIN))
         if side:
-            stem = side["base"] or side["longer"]
+            stem = head + (side["base"] or side["longer"])
             reading = _Reading(stem, ord((side["letter"] or side["word"])[0].lower()))
         elif named:
-            stem = named["base"]
+            stem = head + named["base"]
             reading = _Reading(stem, int(named["number"]), clear=bool(named["plane"] or named["joined"]))
             # Planes are of something, whose own number is not to be taken off.
             plain = _MANY if reading.clear else plain
         elif number and plain < _MANY:
-            stem = number["base"]
+            stem = head + number["base"]
             reading = _Reading(stem, int(number["number"]), paired=plain > 0)
             plain += 1
         else:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths import kind_words
 from hsmix_gen.pipeline.readers.paths.split_words import split_told
+from hsmix_gen.pipeline.readers.paths.stems import stem_of
 from hsmix_gen.schemas.config import SourceConfig
 
 _OBJECTS = "/"
@@ -88,13 +89,13 @@ class Candidate:
     masks: tuple[NamedFile, ...]
 
 
-def name_files(paths: Sequence[str], config: SourceConfig) -> list[NamedFile]:
-    """Return what the names of picture files say; folders that hold all of them say nothing."""
+def name_files(paths: Sequence[str], config: SourceConfig, unread: Sequence[str] = ()) -> list[NamedFile]:
+    """Return what the names of picture files say; folders that hold all of them, and those `unread`, say nothing."""
     parents = [PurePosixPath(path).parent.parts for path in paths]
-    shared = _shared_length(parents)
+    shared = _shared_length([*parents, *(PurePosixPath(path).parent.parts for path in unread)])
     beside: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for path, parts in zip(paths, parents, strict=True):
-        beside[parts].add(PurePosixPath(path).stem.lower())
+        beside[parts].add(stem_of(path).lower())
     return [
         _named(path, parts[shared:], beside[parts], config) for path, parts in zip(paths, parents, strict=True)
     ]  # fmt: skip
@@ -109,7 +110,7 @@ def _shared_length(parents: Sequence[tuple[str, ...]]) -> int:
 
 
 def _named(path: str, folders: tuple[str, ...], beside: set[str], config: SourceConfig) -> NamedFile:
-    stem = PurePosixPath(path).stem
+    stem = stem_of(path)
     kinds = [kind_words.kind_of(folder) for folder in folders]
     told = [depth for depth, kind in enumerate(kinds) if kind in ("image", "mask")]
     told = told or [depth for depth, kind in enumerate(kinds) if kind == "faint"]
@@ -149,11 +150,14 @@ def pair(files: Iterable[NamedFile]) -> list[Candidate]:
         (masks if file.is_mask else images)[file.place.folders, file.place.rest].append(file)
     homes = _Homes([same[0].place for same in images.values()])
     stems = {key: {file.stem for file in same} for key, same in images.items()}
+    only = next(iter(stems)) if len(stems) == 1 else None
     groups: dict[tuple[_Key, str], list[NamedFile]] = defaultdict(list)
     alone: list[NamedFile] = []
     for same in masks.values():
         home, label = _home(same[0].place, homes)
-        if home is None:
+        if home is None and only and _are_of(same, images[only]):
+            groups[only, same[0].place.rest] += [replace(file, label=same[0].place.rest) for file in same]
+        elif home is None:
             alone += same
         elif label in stems[home]:
             groups[home, ""] += [file.with_stem(label, _OBJECTS, file.stems[0][0]) for file in same]
@@ -166,6 +170,15 @@ def pair(files: Iterable[NamedFile]) -> list[Candidate]:
     found = [one for home, same in images.items() for one in _by_stem(same[0].place, same, settled[home])]
     found += _by_place(alone)
     return sorted(found, key=lambda one: (one.place.fine, one.stem))
+
+
+def _are_of(masks: Sequence[NamedFile], images: Sequence[NamedFile]) -> bool:
+    """Return whether masks are of the only images there are: their folders say nothing else, and all names agree."""
+    place, home = masks[0].place, images[0].place
+    if _silent(place.folders) or (place.splits and home.splits and place.splits != home.splits):
+        return False
+    stems = {file.stem for file in images}
+    return all(stems.intersection(stem for stem, *_ in file.stems) for file in masks)
 
 
 @dataclass

@@ -195,8 +195,8 @@ def test_slope_and_intercept_that_are_empty_or_absent_are_1_and_0(
     ],
 )
 def test_a_number_that_is_none_is_refused_by_its_tag(tmp_path: Path, name: str, stored: bytes, words: str) -> None:
-    value = ("12", "4") if name == "PixelSpacing" else "1234"
-    content = write_series(tmp_path, stored_volume(1), **{name: value})
+    tags: dict[str, Any] = {name: ("12", "4") if name == "PixelSpacing" else "1234"}
+    content = write_series(tmp_path, stored_volume(1), **tags)
     path = Path(content.paths[0])
     written = b"12\\4" if name == "PixelSpacing" else b"1234"
     data = path.read_bytes()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from hsmix_gen.pipeline.readers.folder_reader import MASK_SUFFIXES
-from hsmix_gen.pipeline.readers.paths.ids import Found
+from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.name_pairing import name_files, pair
 from hsmix_gen.schemas.config import SourceConfig
 from tests.pipeline.readers.layouts import lay, pairs, reasons, splits
@@ -288,16 +288,44 @@ def test_drive_takes_vessels_as_masks_and_leaves_the_field_of_view(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "note"),
+    ("name", "ending"), [("a.npy.h5", ".h5"), ("a.DCM", ".dcm"), ("a.nrrd", ".nrrd"), ("a.svs", ".svs")]
+)
+def test_files_of_other_layouts_are_counted(tmp_path: Path, name: str, ending: str) -> None:
+    assert find(tmp_path, name, f"deep/{name}") == Found((), left=((ending, 2),))
+
+
+def test_volumes_beside_pictures_are_counted(tmp_path: Path) -> None:
+    assert find(tmp_path, "images/a.png", "masks/a.png", "v.nii.gz").left == ((".nii.gz", 1),)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
     [
-        ("a.nii.gz", "2 .nii.gz files were left alone; try --layout nnunet, msd or brats"),
-        ("a.npy.h5", "2 .h5 files were left alone; try --layout synapse or arrays"),
-        ("a.DCM", "2 .dcm files were left alone; try --layout dicom"),
-        ("a.nrrd", "2 .nrrd files were left alone; convert them to NIfTI"),
+        ("images/p0.nii.gz", "masks/p0_mask.nii.gz"),
+        ("images/p0.nii.gz", "masks/p0.nii"),
+        ("patient001/patient001_frame01.nii.gz", "patient001/patient001_frame01_gt.nii.gz"),
+        ("p0/image.nii.gz", "p0/label.nii.gz"),
+        ("sub-01/anat/sub-01_T1w.nii", "sub-01/anat/sub-01_T1w_seg.nii"),
     ],
 )
-def test_files_of_other_layouts_are_counted(tmp_path: Path, name: str, note: str) -> None:
-    assert find(tmp_path, name, f"deep/{name}") == Found((), (), (note,))
+def test_volumes_are_paired_where_there_are_no_pictures(tmp_path: Path, image: str, mask: str) -> None:
+    found = find(tmp_path, image, mask)
+
+    (item,) = found.items
+    assert (item.image.format, item.mask.format) == ("nifti", "nifti")
+    assert list(pairs(tmp_path, found).values()) == [(image, mask)]
+    assert (found.refusals, found.left) == ((), ())
+
+
+def test_names_of_volumes_have_no_ending_of_two_parts(tmp_path: Path) -> None:
+    assert list(pairs(tmp_path, find(tmp_path, "images/p.0.nii.gz", "masks/p.0.nii.gz"))) == [safe_id("p.0")]
+
+
+@pytest.mark.parametrize("ending", [".ome.tif", ".OME.TIFF"])
+def test_pictures_with_an_ending_of_two_parts_find_their_masks(tmp_path: Path, ending: str) -> None:
+    found = find(tmp_path, f"images/a{ending}", "masks/a.png")
+
+    assert pairs(tmp_path, found) == {"a": (f"images/a{ending}", "masks/a.png")}
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:

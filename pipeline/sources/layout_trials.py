@@ -1,0 +1,71 @@
+"""Files that a reader left alone: which other layout really reads them, found by trying."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from hsmix_gen.pipeline.decoders.picture_codec import UNREAD_ENDINGS
+from hsmix_gen.pipeline.decoders.registry import open_pair
+from hsmix_gen.pipeline.decoders.stack import ReadOptions
+from hsmix_gen.pipeline.readers.registry import Reader, readers
+from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.errors import HsmixError
+
+_OTHER_VOLUMES = "convert them to NIfTI"
+# All of them are looked into, only to say a word.
+_MOST_TRIED = 2000
+_VOLUMES = ("nnunet", "msd", "brats")
+_LAYOUTS = {
+    ".nii.gz": _VOLUMES, ".nii": _VOLUMES, ".npz": ("synapse", "arrays"), ".npy": ("arrays",),
+    ".h5": ("synapse", "arrays"), ".hdf5": ("arrays",), ".dcm": ("dicom",), ".xml": ("monuseg",),
+    ".parquet": ("parquet",), ".tar": ("webdataset",), ".json": ("coco",),
+}  # fmt: skip
+"""Ending and the layouts that may read such files."""
+
+
+def notes_on_left(source: Path, left: Mapping[str, int]) -> list[str]:
+    """Return a note on each kind of file that was left alone, with a layout only where it reads a pair.
+
+    Parameters
+    ----------
+    source : Path
+    left : mapping
+        Number of files by ending.
+    """
+    tried: dict[str, int] = {}
+    return [
+        f"{number} {ending} files were left alone{_way(source, ending, number, tried)}"
+        for ending, number in sorted(left.items())
+    ]
+
+
+def _way(source: Path, ending: str, number: int, tried: dict[str, int]) -> str:
+    if ending not in _LAYOUTS:
+        return f"; {UNREAD_ENDINGS.get(ending, _OTHER_VOLUMES)}"
+    if number > _MOST_TRIED:
+        return ""
+    found = _working(source, _LAYOUTS[ending], tried)
+    if found is None:
+        return "; no layout reads them as they lie"
+    return f"; --layout {found} reads {tried[found]} pairs"
+
+
+def _working(source: Path, names: Iterable[str], tried: dict[str, int]) -> str | None:
+    """Return the layout that reads most pairs, if any reads one."""
+    known = {reader.name: reader for reader in readers()}
+    for name in names:
+        if name not in tried:
+            tried[name] = _pairs_of(known[name], source)
+    best = max(names, key=lambda name: tried[name], default=None)
+    return best if best is not None and tried[best] else None
+
+
+def _pairs_of(reader: Reader, source: Path) -> int:
+    """Return how many pairs a reader finds, 0 if the first of them cannot be opened."""
+    with suppress(HsmixError, OSError):
+        items = reader.find(source, SourceConfig()).items
+        if items:
+            image, mask = open_pair(items[0], ReadOptions())
+            image.plane(0), mask.plane(0)
+            return len(items)
+    return 0
