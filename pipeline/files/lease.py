@@ -20,6 +20,10 @@ HEARTBEAT_S = 5.0
 """Seconds between two beats."""
 TTL_BEATS = 6
 """Beats that may fail before a lease counts as stale."""
+_LAST_BEAT_S = 0.3
+_NAMESPACES = (Path("/proc/self/ns/pid"), Path("/proc/self/ns/time"))
+"""Of the numbers of processes, and of the clock by which the kernel counts their start."""
+_held: "set[Lease]" = set()
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,14 @@ class Holder:
     ----------
     token : str
         Of one run of one driver.
+    host, pid : str, int
+        For messages; both may be the same in two containers, or on two machines.
     born : str
         When the process was started, as the kernel counts, so that a process of the same number is not taken for it.
     beat : int
         Counts up while the driver lives; clocks of two machines are never compared.
+    kernel : str
+        The boot of a kernel and the namespaces in which `pid` and `born` count; empty where they are not known.
     """
 
     token: str
@@ -41,6 +49,7 @@ class Holder:
     pid: int
     born: str
     beat: int = 0
+    kernel: str = ""
 
 
 class Lease:
@@ -68,7 +77,8 @@ class Lease:
     ) -> None:
         self._path = folder / LEASE_FILE
         self._subject, self._note, self._heartbeat_s = subject, note, heartbeat_s
-        self._mine = Holder(secrets.token_hex(8), socket.gethostname(), os.getpid(), _born(os.getpid()))
+        born, kernel = _status("self")[1], _kernel()
+        self._mine = Holder(secrets.token_hex(8), socket.gethostname(), os.getpid(), born, kernel=kernel)
         self._ended = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._beat, name="hsmix-lease", daemon=True)
@@ -81,7 +91,7 @@ class Lease:
         OutputError
             If one is.
         """
-        held = self._read()
+        held = _read(self._path)
         if held is not None and not self._is_stale(held):
             raise OutputError(
                 f"{self._subject} is being written by process {held.pid} on {held.host}; "
@@ -90,22 +100,32 @@ class Lease:
 
     def __enter__(self) -> "Lease":
         self.check_free()
-        self._write(self._mine)
-        # Of two drivers that found the same stale lease only the one that wrote last reads itself.
-        time.sleep(min(0.2, self._heartbeat_s))
-        self.check()
-        self._thread.start()
+        _held.add(self)
+        try:
+            self._write(self._mine)
+            # Of two drivers that found the same stale lease only the one that wrote last reads itself.
+            time.sleep(min(0.2, self._heartbeat_s))
+            self.check()
+            self._thread.start()
+        except BaseException:
+            self.give_back()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.give_back()
+
+    def give_back(self, *, wait_s: float | None = None) -> None:
+        """Let others enter, after a beat under way; `wait_s` bounds the wait for it."""
         self._ended.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(wait_s)
+        _held.discard(self)
         # A store that is away must not hide why the job ended; without a beat the lease is stale soon.
         with contextlib.suppress(OSError, HsmixError):
-            if self._is_mine(self._read()):
+            if self._is_mine(_read(self._path)):
                 self._path.unlink(missing_ok=True)
 
     def check(self) -> None:
@@ -116,7 +136,7 @@ class Lease:
         OutputError
             If it has: this driver was taken for dead, for example while its machine slept.
         """
-        if self._lost or not self._is_mine(self._read()):
+        if self._lost or not self._is_mine(_read(self._path)):
             raise OutputError(
                 f"{self._subject} was taken over by another driver, as this one gave no sign of life; "
                 "let that one finish, then run the same command again"
@@ -126,7 +146,7 @@ class Lease:
         beat = 0
         while not self._ended.wait(self._heartbeat_s):
             try:
-                if not self._is_mine(self._read()):
+                if not self._is_mine(_read(self._path)):
                     self._lost = True
                     return
                 beat += 1
@@ -136,14 +156,15 @@ class Lease:
 
     def _is_stale(self, held: Holder) -> bool:
         """Return whether the driver of a lease is dead: known here, or silent for so many beats elsewhere."""
-        if held.host == self._mine.host:
-            return _born(held.pid) != held.born
+        # The number of a process says something only in its own namespace of its own kernel.
+        if held.kernel and held.kernel == self._mine.kernel and (is_dead := _is_dead(held)) is not None:
+            return is_dead
         wait_s = TTL_BEATS * self._heartbeat_s
         self._note(f"a driver on {held.host} was at work here; watching for {wait_s:.0f} s whether it still is")
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             time.sleep(self._heartbeat_s / 5)
-            now = self._read()
+            now = _read(self._path)
             if now is None:
                 return True
             if (now.token, now.beat) != (held.token, held.beat):
@@ -156,33 +177,58 @@ class Lease:
     def _write(self, holder: Holder) -> None:
         atomic_files.write_json(self._path, asdict(holder))
 
-    def _read(self) -> Holder | None:
-        """Return who holds the lease; one that cannot be read was torn by what killed its driver."""
-        try:
-            return record_of(Holder, atomic_files.read_json(self._path))
-        except (FileNotFoundError, ValueError):
-            return None
+
+def _read(path: Path) -> Holder | None:
+    """Return who holds a lease; one that cannot be read was torn by what killed its driver."""
+    try:
+        return record_of(Holder, atomic_files.read_json(path))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
-def _born(pid: int) -> str:
-    """Return when a process of this machine was started, in ticks since boot, or an empty text if it is dead."""
+def token_in(folder: Path) -> str | None:
+    """Return the token of the lease of a folder, which stays the same while a driver holds it; None if nobody does."""
+    held = _read(folder / LEASE_FILE)
+    return None if held is None else held.token
+
+
+def give_back_all() -> None:
+    """Give back the leases of this process, which is about to end."""
+    for lease in list(_held):
+        lease.give_back(wait_s=_LAST_BEAT_S)
+
+
+def _kernel() -> str:
+    """Return what names this boot of a kernel and this process's namespace of processes, empty if it is not known."""
+    try:
+        if Path("/proc/self").readlink().name != str(os.getpid()):
+            return ""  # the numbers in /proc are those of another namespace
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return " ".join([boot, *(str(link.readlink()) for link in _NAMESPACES if link.is_symlink())])
+    except OSError:
+        return ""
+
+
+def _is_dead(held: Holder) -> bool | None:
+    """Return whether the driver is dead, or None if nothing is known of its process."""
+    try:
+        os.kill(held.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # of another user, whose processes /proc may hide
+    state, born = _status(held.pid)
+    if not state:
+        return None
+    # A zombie holds nothing any more.
+    return state in "ZX" or born != held.born
+
+
+def _status(pid: int | str) -> tuple[str, str]:
+    """Return state and start, in ticks since boot, of a process; empty texts if it is not seen."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return "" if not _is_alive(pid) else "unknown"
+        return "", ""
     fields = status.rpartition(")")[2].split()
-    # A zombie holds nothing any more.
-    return "" if fields[0] in "ZX" else fields[19]
-
-
-def _is_alive(pid: int) -> bool:
-    """Return whether a process exists, where there is no /proc to ask."""
-    if Path("/proc/self").exists():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return fields[0], fields[19]

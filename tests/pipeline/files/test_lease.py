@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -75,10 +76,72 @@ def test_the_lease_of_a_killed_driver_is_taken_over_at_once(tmp_path: Path) -> N
 
 
 def test_a_process_that_has_the_number_of_a_dead_driver_does_not_hold_its_lease(tmp_path: Path) -> None:
-    written(tmp_path, pid=os.getpid(), born="1")
-
     with lease(tmp_path):
+        mine = read(tmp_path)
+    written(tmp_path, pid=os.getpid(), born="1", kernel=mine["kernel"])
+    notes: list[str] = []
+
+    with lease(tmp_path, notes):
         assert read(tmp_path)["token"] != "other"
+    assert notes == []
+
+
+HOLDING = (
+    "import sys, time; from pathlib import Path; from hsmix_gen.pipeline.files.lease import Lease\n"
+    "with Lease(Path(sys.argv[1]), 'out', print, heartbeat_s=0.05): print('held', flush=True); time.sleep(60)"
+)
+
+
+@pytest.mark.parametrize("options", [("--mount-proc",), ()], ids=["its own /proc", "our /proc"])
+def test_a_driver_in_another_namespace_of_processes_is_left_alone(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Two containers on one machine may have one name, one folder and equal numbers of processes."""
+    apart = ["unshare", "--pid", "--fork", *options, "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no namespaces can be made here")
+    command = [*apart, sys.executable, "-c", HOLDING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match="is being written by process 1 on"), lease(tmp_path):
+            pass
+        assert read(tmp_path)["host"] == os.uname().nodename
+        driver.kill()
+
+
+@pytest.mark.parametrize("kernel", ["", "another boot pid:[1]"])
+def test_of_a_process_of_another_kernel_or_namespace_only_the_heart_counts(tmp_path: Path, kernel: str) -> None:
+    """Its name of the machine may be ours: clones of a machine, and containers, share one."""
+    written(tmp_path, kernel=kernel)
+    notes: list[str] = []
+    started = time.monotonic()
+
+    with lease(tmp_path, notes):
+        assert time.monotonic() - started >= TTL_BEATS * BEAT_S
+    assert len(notes) == 1
+
+
+def test_a_lease_that_says_more_than_is_known_here_is_held(tmp_path: Path) -> None:
+    """A later version may write it."""
+    with lease(tmp_path) as first:
+        mine = read(tmp_path)
+        first.give_back()
+    (tmp_path / LEASE_FILE).write_text(json.dumps(mine | {"mood": "good"}))
+
+    with pytest.raises(OutputError, match="is being written"), lease(tmp_path):
+        pass
+
+
+def test_a_lease_that_was_not_entered_to_the_end_is_given_back(tmp_path: Path) -> None:
+    """A signal may arrive in between."""
+
+    class Torn(Lease):
+        def check(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Torn(tmp_path, "out", print, heartbeat_s=BEAT_S):
+        pass
+
+    assert not (tmp_path / LEASE_FILE).exists()
 
 
 def test_a_silent_driver_elsewhere_is_watched_and_then_followed(tmp_path: Path) -> None:
