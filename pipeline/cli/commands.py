@@ -23,6 +23,7 @@ from hsmix_gen.pipeline.cli.options import (
     own_option,
     reporting_options,
 )
+from hsmix_gen.pipeline.execution.signals import ending_command
 from hsmix_gen.pipeline.verification.report import DEPTHS, Depth
 from hsmix_gen.schemas.families import EXPORTS
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """Mix medical images and masks by superpixels and saliency, once, into datasets that any trainer streams.
 
     Results go to stdout, progress to stderr. Exit status: 0 complete, 1 a problem, stated in one line, 2 wrong usage,
-    130 or 143 interrupted (run the same command again to finish).
+    130 interrupted, 129, 138 or 143 terminated by SIGHUP, SIGUSR1 or SIGTERM (run the same command again to finish).
     """
 
 
@@ -322,4 +323,12 @@ def _check_extend(extend: bool, *, fresh: bool, dry_run: bool = False) -> None:
 
 def main() -> None:
     """Run the command line."""
-    cli(prog_name="hsmix-gen")
+    with ending_command(_give_back_leases):
+        cli(prog_name="hsmix-gen")
+
+
+def _give_back_leases() -> None:
+    # Nobody holds one who has not loaded the module, which takes a tenth of a second.
+    lease = sys.modules.get("hsmix_gen.pipeline.files.lease")
+    if lease is not None:
+        lease.give_back_all()

@@ -1,7 +1,6 @@
 """One call of a command: its options resolved, its job called, the end of it turned into an exit status."""
 
 import logging
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from hsmix_gen.schemas.config import RunConfig
 
 EXIT_PROBLEM = 1
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class CommandCall:
@@ -52,8 +49,12 @@ class CommandCall:
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Return what the work returns; end the process with the right status where it does not."""
+        return mended(lambda: self._closed_after(work), verbose=self._verbose)
+
+    def _closed_after(self, work: Callable[[], Any]) -> Any:
+        """Leave the screen tidy before the last line is written to it."""
         try:
-            return mended(work, verbose=self._verbose)
+            return work()
         finally:
             self.reporter.close()
 
@@ -66,25 +67,22 @@ class CommandCall:
 
 def mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
     """Return what the work returns; errors that a user can mend become one line, interrupts their status."""
-    from hsmix_gen.pipeline.execution.signals import Terminated, ended_by_sigterm
+    from hsmix_gen.pipeline.execution.signals import ended_by_signals, report_stop, signal_of
     from hsmix_gen.schemas.errors import HsmixError
 
     # An interrupt leaves tasks of Zarr and fsspec behind; asyncio would print the traceback of each that fails then.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
-        with ended_by_sigterm():
+        with ended_by_signals():
             return work()
-    except HsmixError as error:
-        if verbose:
+    except BaseException as error:
+        number = signal_of(error)
+        if number is not None:
+            sys.exit(report_stop(number))
+        if isinstance(error, OSError):
+            click.echo(f"error: {error}; mend it, then run the same command again", err=True)
+        elif isinstance(error, HsmixError) and not verbose:
+            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        else:
             raise
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(EXIT_PROBLEM)
-    except OSError as error:
-        click.echo(f"error: {error}; mend it, then run the same command again", err=True)
-        sys.exit(EXIT_PROBLEM)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to finish", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except Terminated:
-        click.echo("terminated; run the same command again to finish", err=True)
-        sys.exit(EXIT_TERMINATED)

@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 
 from hsmix_gen.pipeline.files.local_mirror import FOLDER_VARIABLE
@@ -28,7 +29,7 @@ def start(processors: int) -> None:
     """Start Ray for this process alone, out of reach for others."""
     # Ray tells at every start that tokens guard its ports, which is as it should be.
     logging.getLogger("ray").setLevel(logging.ERROR)
-    _keep_stdout_clean()
+    _keep_hands_off()
     temporary = sockets_folder()
     _give_token()
     # Workers are started in a folder of their own, from where a relative path would lead elsewhere.
@@ -130,7 +131,7 @@ def connect(address: str) -> None:
     OutputError
         If none answers.
     """
-    _keep_stdout_clean()
+    _keep_hands_off()
     try:
         # Ray adds the current folder to where workers import from; nobody but the administrator writes into this one.
         with contextlib.chdir("/"):
@@ -143,10 +144,18 @@ def connect(address: str) -> None:
         ) from None
 
 
-def _keep_stdout_clean() -> None:
-    # Ray prints the death of a worker among our results, whatever it is told of logs; it has no option for that.
+def _keep_hands_off() -> None:
+    """Keep Ray from what is ours: it has options for neither."""
+    # It prints the death of a worker among our results, whatever it is told of logs.
     if hasattr(ray_worker, "print_to_stdstream"):
         ray_worker.print_to_stdstream = _log_message  # type: ignore[assignment]
+    # It ends a process that is sent SIGTERM with status 15, in the middle of its start.
+    if hasattr(ray_utils, "set_sigterm_handler"):
+        ray_utils.set_sigterm_handler = _ignore
+
+
+def _ignore(_handler: Any) -> None:
+    """Set no handler."""
 
 
 def _log_message(data: dict[str, Any], **_ignored: Any) -> None:

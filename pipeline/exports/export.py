@@ -12,7 +12,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.progress import Reporter
-from hsmix_gen.pipeline.execution.signals import ended_by_sigterm
+from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Exporter, Options, Sample, samples_of
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_remote
@@ -126,7 +126,7 @@ def _beside(dest: Path) -> Iterator[Path]:
         shutil.rmtree(dead, ignore_errors=True)
     folder = atomic_files.temporary_beside(dest)
     try:
-        with ended_by_sigterm():
+        with ended_by_signals():
             folder.mkdir()
             yield folder
             # Thousands of files: one call syncs them all, before the name that says they are whole.

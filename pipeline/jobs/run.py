@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.progress import Reporter
-from hsmix_gen.pipeline.execution.signals import ended_by_sigterm
+from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, load
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
@@ -39,15 +39,13 @@ class Finished:
 
 @contextlib.contextmanager
 def running(config: ExecutionConfig) -> Iterator[Runner]:
-    """Start the runner of a configuration; SIGTERM ends it as an interrupt does."""
-    with ended_by_sigterm():
+    """Start the runner of a configuration; the signals of schedulers end it as an interrupt does."""
+    with ended_by_signals():
         runner = make_runner(config)
-        # Once more: Ray sets a handler of its own.
-        with ended_by_sigterm():
-            try:
-                yield runner
-            finally:
-                runner.close()
+        try:
+            yield runner
+        finally:
+            runner.close()
 
 
 def make_runner(config: ExecutionConfig) -> Runner:
