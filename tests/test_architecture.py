@@ -59,7 +59,7 @@ LIBRARY_HOMES = {
         "pipeline/readers/dicom_folder.py",
     },
     "pytorch_grad_cam": {"pipeline/cli/doctor.py", "stages/saliency/gradcam.py"},
-    "ray": {"pipeline/execution/ray_nodes.py", "pipeline/execution/ray_runner.py", "pipeline/execution/ray_session.py"},
+    "ray": {f"pipeline/execution/ray_{part}.py" for part in ("nodes", "places", "runner", "session", "worker")},
     "rich": {"pipeline/execution/progress.py"},
     "skimage": {"pipeline/cli/demo.py", "pipeline/decoders/aperio_xml.py", "stages/superpixels.py"},
     "sklearn": {"stages/planning/splitting.py"},

@@ -1,27 +1,37 @@
-"""Units on Ray: it places processes; this module gives them units, watches them and replaces those that die or hang."""
+"""Units on Ray, which starts processes, chooses them, keeps them for the next unit and replaces those that die.
 
-import contextlib
+Of ours is only what Ray 2.60 did not do when it was tried:
+
+- *Tries.* With ``max_retries`` Ray tries a unit that runs out of memory without end, and only who starts the cluster
+  may bound that; it does not report whether a process was killed or stuck; and it tries again beside everything else.
+  So each try is a task of its own, tries are counted here, and the last one has the machine for itself.
+- *Time.* Ray has no limit of time for a unit, and does not report when one has begun, after a wait in its queues. So a
+  unit is a generator: its first item says that it has begun. `ray.cancel` with ``force`` then ends its process, in
+  native code that holds the interpreter's lock, too.
+- *Memory.* Ray takes any number of tasks; here two for each processor of now are under way.
+"""
+
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, TaskUnschedulableError
 
+from hsmix_gen.pipeline.execution.ray_nodes import Guard, KeptOut, Nodes
+from hsmix_gen.pipeline.execution.ray_places import DEATHS, Actors, Tasks, Try
 from hsmix_gen.pipeline.execution.ray_session import connect, start
-from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker, attempt
-from hsmix_gen.schemas.errors import HsmixError, OutputError
+from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
+from hsmix_gen.schemas.errors import OutputError
 
-DEATHS = 3
-"""How many processes a unit may take down; the last one has the machine for itself."""
 STALLS = 2
 """How often a unit is given the full time; a trial is given it once."""
-IN_FLIGHT = 2
-"""Units handed over per worker: one at work, one waiting, so that memory does not grow with their number."""
-_LOOK_S = 5.0
-"""How often is looked for what does not tell of itself."""
+START_S = 40.0
+"""Seconds that a process is given to start on a busy machine, where a unit is given less."""
+_LOOK_S = 1.0
+"""How often is looked for what does not report itself: units that take too long."""
 
 
 class RayRunner:
@@ -32,11 +42,16 @@ class RayRunner:
     address : str or None
         Address of a running cluster; None starts Ray on this machine, reachable from this machine only.
     workers : int or None
-        Units at work at once; None takes the cluster's processors.
+        Units at work at most; None takes the cluster's processors as they come and go.
     processors : int
         Processors that an own Ray offers, when `workers` is None.
     timeout_s : float
         Seconds that one unit may take; then its process is killed and the unit tried again elsewhere.
+
+    Attributes
+    ----------
+    has_gpu : bool
+        Whether units that can use a GPU are given one.
     """
 
     def __init__(self, *, address: str | None, workers: int | None, processors: int, timeout_s: float) -> None:
@@ -44,62 +59,40 @@ class RayRunner:
             start(workers or processors)
         else:
             connect(address)
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self.n_workers = workers or max(1, int(resources.get("CPU", 1)))
-        self._n_gpus = int(resources.get("GPU", 0))
-        self.has_gpu = self._n_gpus > 0
-        self._timeout_s = timeout_s
-        self._crew: _Crew | None = None
+        self._nodes, self._workers, self._timeout_s = Nodes(), workers, timeout_s
+        self.has_gpu = self._nodes.gpus > 0
+
+    @property
+    def n_workers(self) -> int:
+        """Units at work at once, now."""
+        cpus = max(1, self._nodes.cpus)
+        return min(self._workers or cpus, cpus)
+
+    def guard(self, check: Guard, warn: Callable[[str], None]) -> None:
+        """Let each process check its machine before its first unit; a machine that fails is kept out and named."""
+        self._nodes.guard(check, warn)
 
     def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit with its result as it is finished, a bounded number in flight."""
-        if self._crew is None:
-            self._crew = _Crew(None, self.n_workers, n_gpus=self._n_gpus, timeout_s=self._timeout_s)
-        try:
-            with _signals_as_raised():
-                yield from self._crew.work(iter(units))
-        finally:
-            # The others keep what they imported for the next stage.
-            self._crew.dismiss(lambda place: bool(place.given) or place.has_gpu)
+        return self._finished(units, Tasks(self._nodes, self._workers, has_gpu=self.has_gpu))
 
     def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit as processed by what `make_worker` makes in a process: one per GPU, else per CPU."""
-        if self._crew is not None:
-            # They hold the processors and some memory.
-            self._crew.dismiss()
-        crew = _Crew(make_worker, self._n_gpus or self.n_workers, n_gpus=self._n_gpus, timeout_s=self._timeout_s)
-        try:
-            with _signals_as_raised():
-                yield from crew.work(iter(units))
-        finally:
-            crew.dismiss()
+        return self._finished(units, Actors(self._nodes, self._workers, make_worker, has_gpu=self.has_gpu))
 
     def close(self) -> None:
-        """Kill what works and disconnect; an own Ray is stopped with all of its processes."""
-        if self._crew is not None:
-            self._crew.dismiss()
+        """Disconnect; an own Ray is stopped with all of its processes."""
         ray.shutdown()
 
-
-@dataclass
-class _Place:
-    """A process and what it was given; the first unit is at work."""
-
-    actor: Any
-    has_gpu: bool
-    begun: Any
-    """Reference that is there when the process is ready; None from then on."""
-    since: float
-    """When the first unit was begun, or when the process was ordered."""
-    given: deque[tuple[Any, Unit]] = field(default_factory=deque)
-
-    @property
-    def is_ready(self) -> bool:
-        return self.begun is None
-
-    @property
-    def awaited(self) -> Any | None:
-        return self.begun if self.begun is not None else self.given[0][0] if self.given else None
+    def _finished(self, units: Iterable[Unit], places: Tasks) -> Iterator[tuple[Unit, Any]]:
+        work = _Work(places, self._nodes, self._timeout_s)
+        try:
+            yield from work.finish(iter(units))
+        except SystemError as error:
+            # Out of a wait of Ray, what a handler of signals raised comes as the cause of one.
+            raise error.__cause__ or error from None
+        finally:
+            work.give_up()
 
 
 @dataclass
@@ -110,250 +103,158 @@ class _Record:
     stalls: int = 0
     is_memory: bool = False
 
-    @property
-    def alone(self) -> bool:
-        return self.deaths == DEATHS - 1
 
-
-class _Crew:
-    """Processes that do units, each one after the other, so that it is known which one was at work and since when.
+class _Work:
+    """Units that are handed over to places, and those that fail handed over again.
 
     Parameters
     ----------
-    make_worker : callable or None
-        Makes what processes units in each process; None if units bring their calls along.
-    size : int
-        Number of processes.
-    n_gpus : int
-        GPUs of the cluster; a process that has one has it for itself.
+    places : Tasks
+        Where they are done.
+    nodes : Nodes
     timeout_s : float
         Seconds that one unit may take.
     """
 
-    def __init__(self, make_worker: Callable[[], Worker] | None, size: int, *, n_gpus: int, timeout_s: float) -> None:
-        self._make_worker, self._size = make_worker, size
-        self._n_gpus, self._timeout_s = n_gpus, timeout_s
-        self._places: list[_Place] = []
+    def __init__(self, places: Tasks, nodes: Nodes, timeout_s: float) -> None:
+        self._places, self._nodes, self._timeout_s = places, nodes, timeout_s
         self._todo: deque[Unit] = deque()
+        self._tries: dict[Any, Try] = {}
         self._records: dict[int, _Record] = {}
-        self._failed_starts = 0
+        self._moved = time.monotonic()
+        """When something was last seen to happen."""
 
-    def work(self, units: Iterator[Unit]) -> Iterator[tuple[Unit, Any]]:
+    def finish(self, units: Iterator[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield units with results as they are finished."""
-        self._todo.clear()
-        self._records.clear()
-        self._failed_starts = 0
-        while True:
-            while len(self._todo) + self._n_given < IN_FLIGHT * self._size and (unit := next(units, None)):
-                self._todo.append(unit)
-            if not self._todo and not self._n_given:
-                return
-            self._order_places()
-            self._hand_over()
-            yield from self._look()
+        self._hand_over(units)
+        while self._todo or self._tries:
+            finished = self._look()
+            # First of all, as whoever takes the results may be busy with them for a while.
+            self._hand_over(units)
+            for result in finished:
+                yield result
+                self._hand_over(units)
 
-    def dismiss(self, is_meant: Callable[[_Place], bool] = lambda _place: True) -> None:
-        """Kill processes, whatever they do."""
-        for place in [place for place in self._places if is_meant(place)]:
-            self._remove(place)
+    def give_up(self) -> None:
+        """Stop what is under way."""
+        for tried in self._tries.values():
+            self._places.stop(tried)
+        self._places.close()
 
-    @property
-    def _n_given(self) -> int:
-        return sum(len(place.given) for place in self._places)
+    def _hand_over(self, units: Iterator[Unit]) -> None:
+        """Take units as there is room for them, and hand over what can be."""
+        most = self._places.most
+        while len(self._todo) + len(self._tries) < most and (unit := next(units, None)) is not None:
+            self._todo.append(unit)
+        self._places.order(len(self._todo) + len(self._tries))
+        while (unit := self._next()) is not None:
+            tried = self._places.submit(unit)
+            self._tries[tried.end] = tried
 
-    def _order_places(self) -> None:
-        """Start the processes that what is to do needs; one with a GPU serves the units that want it."""
-        own_gpu = self._n_gpus > 0 and self._make_worker is not None
-        apart = [unit for unit in self._todo if self._needs_gpu_place(unit)]
-        if apart and not any(place.has_gpu for place in self._places):
-            self._start_place(cpus=0, gpus=1)
-        plain = sum(place.has_gpu == own_gpu for place in self._places)
-        wanted = min(self._size, len(self._todo) - len(apart) + self._n_given)
-        for _ in range(wanted - plain):
-            self._start_place(cpus=1, gpus=int(own_gpu))
+    def _next(self) -> Unit | None:
+        """Return a unit to hand over now; for its last try one waits until nothing runs."""
+        if not self._todo or not self._places.has_room(len(self._tries)):
+            return None
+        last = next((unit for unit in self._todo if self._is_last(unit)), None)
+        if last is not None and not self._tries:
+            self._todo.remove(last)
+            return last
+        is_kept_alone = last is not None or any(self._is_last(tried.unit) for tried in self._tries.values())
+        return None if is_kept_alone else self._todo.popleft()
 
-    def _needs_gpu_place(self, unit: Unit) -> bool:
-        return unit.uses_gpu and self._n_gpus > 0 and self._make_worker is None
+    def _look(self) -> list[tuple[Unit, Any]]:
+        """Wait until something happens, and return what was finished."""
+        awaited = [*self._tries, *self._places.starting]
+        finished = []
+        if not awaited:
+            time.sleep(_LOOK_S)
+        elif ray.wait(awaited, timeout=_LOOK_S)[0]:
+            self._moved = time.monotonic()
+            ready = set(ray.wait(awaited, num_returns=len(awaited), timeout=0)[0])
+            self._places.look(ready)
+            finished = [self._take(self._tries[end]) for end in awaited if end in ready and end in self._tries]
+        return [result for result in [*finished, *self._take_stalled()] if result is not None]
 
-    def _start_place(self, *, cpus: int, gpus: int) -> None:
-        actor = _Actor.options(num_cpus=cpus, num_gpus=gpus).remote()  # type: ignore[attr-defined]
-        begun = actor.begin.remote(self._make_worker)
-        self._places.append(_Place(actor, gpus > 0, begun, time.monotonic()))
-
-    def _hand_over(self) -> None:
-        """Give units to the places that have room for one; a unit that is to be alone waits until nothing runs."""
-        if any(self._record(unit).alone for place in self._places for _, unit in place.given):
-            return
-        alone = next((unit for unit in self._todo if self._record(unit).alone), None)
-        if alone is not None:
-            place = self._place_for(alone, room=1)
-            if place is not None and not self._n_given:
-                self._give(place, alone)
-            return
-        # A second unit is given where all are at work and more are to come, else it would wait for a slow first one.
-        starting = not all(place.is_ready for place in self._places)
-        for unit in list(self._todo):
-            room = 1 if starting or len(self._todo) < self._size else IN_FLIGHT
-            place = self._place_for(unit, room=room)
-            if place is not None:
-                self._give(place, unit)
-
-    def _place_for(self, unit: Unit, *, room: int) -> _Place | None:
-        """Return the ready place with the fewest units, if it has room."""
-        has_gpu = self._n_gpus > 0 and (self._make_worker is not None or unit.uses_gpu)
-        fitting = [place for place in self._places if place.is_ready and place.has_gpu == has_gpu]
-        best = min(fitting, key=lambda place: len(place.given), default=None)
-        return best if best is not None and len(best.given) < room else None
-
-    def _give(self, place: _Place, unit: Unit) -> None:
-        self._todo.remove(unit)
-        if not place.given:
-            place.since = time.monotonic()
-        reference = place.actor.do.options(name=unit.name).remote(unit.call, unit.arguments, unit.may_fail)
-        place.given.append((reference, unit))
-
-    def _look(self) -> Iterator[tuple[Unit, Any]]:
-        """Wait until something happens to a place, and yield what was finished."""
-        awaited = [place.awaited for place in self._places if place.awaited is not None]
-        told = set(ray.wait(awaited, num_returns=1, timeout=self._patience())[0]) if awaited else set()
-        for place in list(self._places):
-            if place.awaited in told:
-                yield from self._take(place)
-        for place in [place for place in self._places if place.given]:
-            if time.monotonic() - place.since > self._timeout_s:
-                yield from self._take_stalled(place)
-        self._check_starts()
-
-    def _patience(self) -> float:
-        left = [place.since + self._timeout_s - time.monotonic() for place in self._places if place.given]
-        return max(0.01, min([_LOOK_S, *left]))
-
-    def _take(self, place: _Place) -> Iterator[tuple[Unit, Any]]:
-        """Take what a place told: that it is ready, the results of units in their order, or its death."""
-        if place.begun is not None:
-            self._takestart(place)
-            return
-        while place.given and ray.wait([place.given[0][0]], timeout=0)[0]:
-            reference, unit = place.given[0]
-            try:
-                result = _result(reference)
-            except RayError as error:
-                yield from self._take_death(place, isinstance(error, OutOfMemoryError))
-                return
-            place.given.popleft()
-            place.since = time.monotonic()
-            self._records.pop(id(unit), None)
-            if isinstance(result, Failure) and self._make_worker is not None:
-                # What it holds may be spoiled, as the context of a GPU is by some errors.
-                self._take_back(place)
-            yield unit, result
-
-    def _takestart(self, place: _Place) -> None:
+    def _take(self, tried: Try) -> tuple[Unit, Any] | None:
+        """Return a unit that ended with its result, or None if it is to be done again."""
         try:
-            _result(place.begun)
-        except RayError:
-            self._remove(place)
-            self._failed_starts += 1
-            if self._failed_starts < DEATHS:
-                return
-            raise OutputError(
-                f"{self._failed_starts} workers died while they started; if memory is short lower --workers, "
-                "see hsmix-gen doctor, then run the same command again: what is finished is kept"
-            ) from None
-        place.begun = None
-        self._failed_starts = 0
+            result = tried.result()
+        except TaskUnschedulableError:  # its machine has just gone
+            self._take_back(tried)
+            return None
+        except RayError as error:
+            return self._take_death(tried, is_memory=isinstance(error, OutOfMemoryError))
+        if isinstance(result, KeptOut):
+            self._nodes.keep_out(result)
+            self._take_back(tried)
+            return None
+        del self._tries[tried.end]
+        self._records.pop(id(tried.unit), None)
+        self._places.ended(tried, is_failure=isinstance(result, Failure))
+        return tried.unit, result
 
-    def _take_death(self, place: _Place, is_memory: bool) -> Iterator[tuple[Unit, Any]]:
-        _, unit = place.given.popleft()
-        self._take_back(place)
-        record = self._record(unit)
+    def _take_death(self, tried: Try, *, is_memory: bool) -> tuple[Unit, Any] | None:
+        record = self._record(tried.unit)
         record.deaths += 1
         record.is_memory |= is_memory
         if record.deaths < DEATHS:
-            self._todo.append(unit)
-            return
-        del self._records[id(unit)]
+            self._take_back(tried)
+            return None
         how = "out of memory" if record.is_memory else "killed by the system, out of memory? or by a crash in a library"
-        reason = (
+        return self._refused(
+            tried,
             f"its worker died {DEATHS} times ({how}), at last with nothing beside it; if memory is short lower "
-            "--size or saliency.batch, or take a larger machine"
+            "--size or saliency.batch, or take a larger machine",
         )
-        yield unit, _failure(unit, reason)
 
-    def _take_stalled(self, place: _Place) -> Iterator[tuple[Unit, Any]]:
-        _, unit = place.given.popleft()
-        self._take_back(place)
-        record = self._record(unit)
-        record.stalls += 1
-        if record.stalls < (1 if unit.is_trial else STALLS):
-            self._todo.append(unit)
-            return
-        del self._records[id(unit)]
-        times = "" if unit.is_trial else ", twice"
-        way_out = "raise run.timeout_s if the work is that slow, else look at its input"
-        yield unit, _failure(unit, f"made no progress for {self._timeout_s:g} s{times}; {way_out}")
-
-    def _take_back(self, place: _Place) -> None:
-        """Kill a place; what waited for it goes to others."""
-        self._todo.extendleft(unit for _, unit in reversed(place.given))
-        place.given.clear()
-        self._remove(place)
-
-    def _remove(self, place: _Place) -> None:
-        self._places.remove(place)
-        ray.kill(place.actor)
-
-    def _check_starts(self) -> None:
-        """Refuse to wait for processes without an end."""
-        if any(place.is_ready for place in self._places):
-            return
-        last_order = max((place.since for place in self._places), default=time.monotonic())
-        if time.monotonic() - last_order > self._timeout_s:
+    def _take_stalled(self) -> list[tuple[Unit, Any] | None]:
+        """Stop units that take too long; refuse to wait without an end for one to begin."""
+        now = time.monotonic()
+        waiting = {tried.stream: tried for tried in self._tries.values() if tried.since is None}
+        begun = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)[0] if waiting else ()
+        for stream in begun:
+            waiting[stream].since = now
+        working = [tried for tried in self._tries.values() if tried.since is not None]
+        patience_s = max(self._timeout_s, START_S)
+        if working:
+            self._moved = now
+        elif now - self._moved > patience_s:
             raise OutputError(
-                f"no worker was ready within {self._timeout_s:g} s; are processors, memory and GPUs of the cluster "
-                "free? run the same command again: what is finished is kept"
+                f"no worker was ready within {patience_s:g} s; are processors, memory and GPUs of the cluster free? "
+                "run the same command again: what is finished is kept"
             )
+        return [self._take_stall(tried) for tried in working if now - (tried.since or now) > self._timeout_s]
+
+    def _take_stall(self, tried: Try) -> tuple[Unit, Any] | None:
+        record, is_trial = self._record(tried.unit), tried.unit.is_trial
+        record.stalls += 1
+        if record.stalls < (1 if is_trial else STALLS):
+            self._take_back(tried)
+            return None
+        times = "" if is_trial else ", twice"
+        way_out = "raise run.timeout_s if the work is that slow, else look at its input"
+        return self._refused(tried, f"made no progress for {self._timeout_s:g} s{times}; {way_out}")
+
+    def _take_back(self, tried: Try) -> None:
+        """Stop a try; its unit is to be done again."""
+        self._stop(tried)
+        self._todo.append(tried.unit)
+
+    def _refused(self, tried: Try, reason: str) -> tuple[Unit, Failure]:
+        """Return a unit that failed for good with the reason, or end the run if it is needed."""
+        self._stop(tried)
+        del self._records[id(tried.unit)]
+        if tried.unit.may_fail:
+            return tried.unit, Failure(reason)
+        raise OutputError(f"{tried.unit.name}: {reason}; run the same command again: what is finished is kept")
+
+    def _stop(self, tried: Try) -> None:
+        del self._tries[tried.end]
+        self._places.stop(tried)
 
     def _record(self, unit: Unit) -> _Record:
         return self._records.setdefault(id(unit), _Record())
 
-
-@ray.remote
-class _Actor:
-    _worker: Worker | None = None
-
-    def begin(self, make_worker: Callable[[], Worker] | None) -> None:
-        if make_worker is not None:
-            self._worker = make_worker()
-
-    def do(self, call: Callable[..., Any] | None, arguments: tuple[Any, ...], may_fail: bool) -> Any:
-        if call is None:
-            assert self._worker is not None
-            call = self._worker.process
-        return attempt(call, arguments, may_fail=may_fail)
-
-
-@contextlib.contextmanager
-def _signals_as_raised() -> Iterator[None]:
-    """Raise what a handler of signals raised; out of a wait of Ray it comes as the cause of a SystemError."""
-    try:
-        yield
-    except SystemError as error:
-        raise error.__cause__ or error from None
-
-
-def _failure(unit: Unit, reason: str) -> Failure:
-    if unit.may_fail:
-        return Failure(reason)
-    raise OutputError(f"{unit.name}: {reason}; run the same command again: what is finished is kept")
-
-
-def _result(reference: Any) -> Any:
-    """Return a result, or raise the error for people as it was raised; deaths are errors of Ray."""
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, (HsmixError, OSError)):
-            raise cause from None
-        raise RuntimeError(str(error)) from None
+    def _is_last(self, unit: Unit) -> bool:
+        record = self._records.get(id(unit))
+        return record is not None and record.deaths == DEATHS - 1

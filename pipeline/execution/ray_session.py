@@ -145,10 +145,12 @@ def connect(address: str) -> None:
 
 
 def _keep_hands_off() -> None:
-    """Keep Ray from what is ours: it has options for neither."""
-    # It prints the death of a worker among our results, whatever it is told of logs.
+    """Keep Ray from what is ours."""
+    # It prints the death of a worker among our results, whatever it is told of logs, and has no option for it.
     if hasattr(ray_worker, "print_to_stdstream"):
         ray_worker.print_to_stdstream = _log_message  # type: ignore[assignment]
+    # It reports errors of units that were stopped, which nobody waits for any more.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     # It ends a process that is sent SIGTERM with status 15, in the middle of its start.
     if hasattr(ray_utils, "set_sigterm_handler"):
         ray_utils.set_sigterm_handler = _ignore

@@ -58,8 +58,12 @@ class Runner(Protocol):
     Units may be an iterator that has nothing left for now and more after a result was taken.
     """
 
-    n_workers: int
     has_gpu: bool
+
+    @property
+    def n_workers(self) -> int:
+        """Units at work at once, now."""
+        ...
 
     def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit with its result as it is finished."""
@@ -67,6 +71,18 @@ class Runner(Protocol):
 
     def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit's arguments processed by one of several long-lived workers (`Unit.call` is not used)."""
+        ...
+
+    def guard(self, check: Callable[[], str | None], warn: Callable[[str], None]) -> None:
+        """Let machines check themselves before their first unit; one that fails is named and given no units.
+
+        Parameters
+        ----------
+        check : callable
+            Hashable; travels to each machine and returns what is wrong with it, or None.
+        warn : callable
+            Takes one line for each machine that is kept out.
+        """
         ...
 
     def close(self) -> None:
@@ -100,6 +116,9 @@ class SerialRunner:
             if isinstance(result, Failure):
                 worker = None
             yield unit, result
+
+    def guard(self, check: Callable[[], str | None], warn: Callable[[str], None]) -> None:
+        """No other machine works."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.execution import versions
+from hsmix_gen.pipeline.execution.ray_nodes import cannot_work
 from hsmix_gen.pipeline.execution.units import Failure
-from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files import atomic_files, lease
 from hsmix_gen.pipeline.files.local_mirror import address_of
 from hsmix_gen.pipeline.files.store_paths import is_address, is_remote
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
@@ -97,14 +98,55 @@ def check_nodes(
         answers = ask(look_around, canaries, list(sizes), relevant_versions(config, layout))
         for node, answer in answers:
             if isinstance(answer, Failure):
-                raise OutputError(
-                    f"node {node} cannot work for this run: {answer.reason}; install hsmix-gen there as it is here, "
-                    "see that the node is well, or take it out of the cluster"
-                )
+                raise OutputError(f"node {node} {cannot_work(answer.reason)}")
             _check_folders(node, answer, canaries)
             _check_files(node, answer.sizes, sizes)
     _check_versions(answers, relevant_versions(config, layout), note)
     return len(answers)
+
+
+@dataclass(frozen=True)
+class JoiningCheck:
+    """What a machine that joins later has to share with the driver; it travels there and is made by the machine itself.
+
+    Attributes
+    ----------
+    leases : tuple of Canary
+        Files of the driver in folders into which machines write.
+    sizes : tuple of (str, int)
+        Files that machines read.
+    versions : tuple of (str, str)
+        Those that decide bytes.
+    """
+
+    leases: tuple[Canary, ...]
+    sizes: tuple[tuple[str, int], ...]
+    versions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, folders: Sequence[Path], files: Sequence[str], names: tuple[str, ...]) -> "JoiningCheck":
+        """Return the check for a run whose folders the driver holds, and whose bytes named distributions decide."""
+        tokens = {folder: lease.token_in(folder) for folder in folders}
+        leases = [Canary(folder / lease.LEASE_FILE, token) for folder, token in tokens.items() if token is not None]
+        sizes = [(path, size) for path, size in file_sizes(files).items() if size is not None]
+        return cls(tuple(leases), tuple(sizes), tuple(_deciding_versions(names).items()))
+
+    def __call__(self) -> str | None:
+        """Return what is wrong with this machine, or None."""
+        here = versions_here(tuple(name for name, _ in self.versions))
+        other = _other_versions(here, dict(self.versions))
+        if other:
+            return other
+        for canary in self.leases:
+            try:
+                _try_folder(canary)
+            except OSError as error:
+                return _unshared(canary.path.parent, error.strerror or str(error))
+        sizes = file_sizes([path for path, _ in self.sizes])
+        for path, size in self.sizes:
+            if sizes[path] != size:
+                return f"sees {sizes[path] or 0} bytes of {path}, the driver {size}; {_WAY_OUT}"
+        return None
 
 
 def look_around(canaries: Sequence[Canary], files: Sequence[str], names: tuple[str, ...]) -> Answer:
@@ -133,7 +175,7 @@ def file_sizes(paths: Sequence[str]) -> dict[str, int | None]:
 
 def versions_here(names: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of this machine: those that runs record, and the named distributions."""
-    return {**versions.environment(), **versions.versions_of(names)}
+    return {**versions.versions_of(names), **versions.environment()}
 
 
 def relevant_versions(config: RunConfig, layout: str = "") -> tuple[str, ...]:
@@ -190,6 +232,21 @@ def _answered(canary: Canary) -> str:
     return path.name
 
 
+def _try_folder(canary: Canary) -> None:
+    """Read a file of the driver, and write one beside it that is removed again."""
+    deadline = time.monotonic() + PATIENCE_S
+    # It is replaced again and again, and network disks show the one before for a while.
+    while canary.token.encode() not in _seen(canary.path):
+        if time.monotonic() > deadline:
+            raise OSError(0, "another driver has written there")
+        time.sleep(_LOOK_S)
+    probe = canary.path.with_name(f"{atomic_files.TEMPORARY}probe-{secrets.token_hex(6)}")
+    try:
+        probe.write_bytes(b"")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def _seen(path: Path) -> bytes:
     """Return a file that another machine has just written."""
     deadline = time.monotonic() + PATIENCE_S
@@ -204,10 +261,7 @@ def _seen(path: Path) -> bytes:
 
 def _check_folders(node: str, answer: Answer, canaries: Sequence[Canary]) -> None:
     for index, reason in answer.unseen:
-        raise OutputError(
-            f"node {node} does not share {canaries[index].path.parent} with the driver: what was written there cannot "
-            f"be read or answered ({reason}); {_WAY_OUT}"
-        )
+        raise OutputError(f"node {node} {_unshared(canaries[index].path.parent, reason)}")
     for canary, name in zip(canaries, answer.written, strict=True):
         try:
             same = _seen(canary.path.with_name(name)) == name.encode()
@@ -226,25 +280,45 @@ def _check_files(node: str, there: Mapping[str, int | None], here: Mapping[str, 
             raise SourceError(f"{path} has {size} bytes for the driver, but node {node} {held}; {_WAY_OUT}")
 
 
-def _check_versions(
-    answers: Sequence[tuple[str, Answer]], deciding: tuple[str, ...], note: Callable[[str], None]
-) -> None:
-    # Sums of floats end differently on another kind of processor.
-    relevant = {*deciding, "machine"}
-    here = versions_here(deciding)
+def _check_versions(answers: Sequence[tuple[str, Answer]], names: tuple[str, ...], note: Callable[[str], None]) -> None:
+    deciding, here = _deciding_versions(names), versions_here(names)
     told = []
     for node, answer in answers:
+        other = _other_versions(answer.versions, deciding)
+        if other:
+            raise OutputError(f"node {node} {other}")
         differences = [name for name, value in here.items() if answer.versions.get(name) != value]
-        wrong = [name for name in differences if name in relevant]
-        if wrong:
-            listed = ", ".join(f"{name} {answer.versions.get(name)} (here {here[name]})" for name in wrong)
-            raise OutputError(
-                f"node {node} would give other bytes, as it has {listed}; install the same versions on all nodes, "
-                "or take it out of the cluster"
-            )
         told += [f"node {node} has {name} {answer.versions.get(name)}, here {here[name]}" for name in differences]
     if told:
         note(f"versions differ, which no byte depends on: {'; '.join(told)}")
+
+
+def _deciding_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of this machine that decide bytes."""
+    here = versions_here(names)
+    # Sums of floats end differently on another kind of processor.
+    return {name: here[name] for name in ("machine", *names)}
+
+
+def _other_versions(there: Mapping[str, str], here: Mapping[str, str]) -> str | None:
+    """Return what is wrong with a machine that has other versions."""
+    listed = [
+        f"{name} {there.get(name)} (here {version})" for name, version in here.items() if there.get(name) != version
+    ]
+    if not listed:
+        return None
+    return (
+        f"would give other bytes, as it has {', '.join(listed)}; install the same versions on all nodes, "
+        "or take it out of the cluster"
+    )
+
+
+def _unshared(folder: Path, reason: str) -> str:
+    """Return what is wrong with a machine that does not see a folder of the driver."""
+    return (
+        f"does not share {folder} with the driver: what was written there cannot be read or answered ({reason}); "
+        f"{_WAY_OUT}"
+    )
 
 
 def _first_file(folder: Path, *, last: bool, depth: int) -> str | None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.ray_nodes import on_each_node
 from hsmix_gen.pipeline.execution.units import Runner, Unit
+from hsmix_gen.pipeline.features.cache_description import FEATURES_FILE
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_remote
@@ -23,7 +25,15 @@ from hsmix_gen.pipeline.jobs.disk_space import (
     missing_in,
     output_need,
 )
-from hsmix_gen.pipeline.jobs.node_checks import Ask, check_nodes, ends_of, files_of, given_files
+from hsmix_gen.pipeline.jobs.node_checks import (
+    Ask,
+    JoiningCheck,
+    check_nodes,
+    ends_of,
+    files_of,
+    given_files,
+    relevant_versions,
+)
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan
 from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.schemas.config import RunConfig
@@ -85,7 +95,8 @@ class Preflight:
         room_of: Callable[[Path], Room] | None = None,
     ) -> None:
         self._config, self._runner, self._reporter = config, runner, reporter
-        self._ask = ask or partial(on_each_node, runner)
+        self._ask_all = ask or partial(on_each_node, runner)
+        self._asked: set[str] = set()
         self._room_of = room_of
         self._folders: list[Path] = []
         self._n_nodes = 0
@@ -110,7 +121,9 @@ class Preflight:
             root = self._config.source.root
             ends = [] if source is None else ends_of(source)
             ends += ends_of(Path(root)) if root else []
-            self._look_around([*ends, *given_files(self._config.saliency)])
+            # A cache without a source is finished, so that its description stays as it is.
+            finished = [str(folder / FEATURES_FILE) for folder in folders if source is None]
+            self._look_around([*ends, *given_files(self._config.saliency), *finished])
 
     def plan(
         self,
@@ -154,6 +167,14 @@ class Preflight:
 
     def _look_around(self, files: Sequence[str], layout: str = "") -> None:
         self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note, layout)
+        check = JoiningCheck.of(self._folders, files, relevant_versions(self._config, layout))
+        self._runner.guard(check, self._reporter.warn)
+
+    def _ask(self, *call: Any) -> list[tuple[str, Any]]:
+        """Ask the machines that were there from the start; those that join later check themselves."""
+        answers = self._ask_all(*call)
+        self._asked = self._asked or {node for node, _ in answers}
+        return [(node, answer) for node, answer in answers if node in self._asked]
 
     def _try_network(self, layers: Sequence[Layers]) -> None:
         """Try the network on a GPU, if one is going to make maps."""

@@ -150,6 +150,31 @@ def test_node_lost_in_a_stage_is_replaced_by_another(job: Any, command: Path, tm
 
 
 @pytest.mark.fault("F4")
+@pytest.mark.fault("F22")
+@pytest.mark.parametrize("stage", ["superpixels", "mix"])
+def test_node_that_joins_with_another_version_is_kept_out(job: Any, command: Path, tmp_path: Path, stage: str) -> None:
+    """It would give other bytes; nodes that were there from the start are asked before."""
+    output = tmp_path / "output"
+    paths = os.pathsep.join(filter(None, [str(HERE / "programs" / "workers"), os.environ.get("PYTHONPATH", "")]))
+    other = {"PYTHONPATH": paths, "HSMIX_TEST_VERSIONS": json.dumps({"scikit-image": "0.1"})}
+    with cluster_of(1) as (cluster, _):
+        on_cluster = ("--backend", "ray", "--address", cluster.address)
+        with running(command, "run", job.source, output, *job.options, *on_cluster) as run:
+            while run.stage not in {stage, STAGES[STAGES.index(stage) - 1]}:
+                assert run.process.poll() is None, "".join(run.lines)
+                time.sleep(0.005)
+            cluster.add_node(num_cpus=4, env_vars=other)
+            told = run.wait()
+        assert run.process.returncode == 0, told
+
+    kept_out = [line for line in told.splitlines() if "kept out" in line]
+    assert len(kept_out) == 1, told
+    assert re.search(r"node \S+ \(\S+\) would give other bytes, as it has scikit-image 0\.1 \(here ", kept_out[0])
+    assert job.damages(output) == {}
+    job.finish(output)
+
+
+@pytest.mark.fault("F4")
 def test_cluster_that_is_gone_ends_the_run_and_it_is_finished_elsewhere(
     job: Any, command: Path, tmp_path: Path
 ) -> None:

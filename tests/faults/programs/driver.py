@@ -112,7 +112,7 @@ def do_harm(harm: dict[str, Any]) -> None:
     if harm.get("clock"):
         _let_the_clock_jump()
     if "versions" in harm:
-        _tell_versions(harm["versions"])
+        tell_versions(harm["versions"])
     if "shuffle" in harm:
         _shuffle_units(harm["shuffle"])
 
@@ -148,7 +148,8 @@ def _let_the_clock_jump() -> None:
     time.time, time.time_ns = jumping, jumping_ns
 
 
-def _tell_versions(versions: dict[str, str]) -> None:
+def tell_versions(versions: dict[str, str]) -> None:
+    """Let the distributions of this process have other versions."""
     found = importlib.metadata.distribution
 
     class Other:

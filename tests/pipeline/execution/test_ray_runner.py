@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.execution.ray_runner import DEATHS, RayRunner
+from hsmix_gen.pipeline.execution.ray_places import DEATHS
+from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 from hsmix_gen.pipeline.execution.ray_session import sockets_folder
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError, SourceError
@@ -320,7 +321,7 @@ def test_an_unforeseen_exception_of_a_unit_that_may_fail_is_told_by_its_first_li
     ((_, result),) = runner.run([Unit("unit", fail, (1,), may_fail=True)])
 
     assert isinstance(result, Failure)
-    assert result.reason.startswith("failed with ZeroDivisionError: no half of it (test_ray_run.py line ")
+    assert result.reason.startswith("failed with ZeroDivisionError: no half of it (test_ray_runner.py line ")
 
 
 def test_a_worker_is_made_anew_after_a_failure(runner: RayRunner) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.execution.ray_runner import DEATHS, RayRunner
+from hsmix_gen.pipeline.execution.ray_places import DEATHS
+from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner, Unit, Worker
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.layers import BlockTask
@@ -157,6 +158,9 @@ class PoisonedRunner:
     def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit with its result."""
         return self._runner.run_on_workers(make_worker, units)
+
+    def guard(self, check: Callable[[], str | None], warn: Callable[[str], None]) -> None:
+        """No machine joins."""
 
     def close(self) -> None:
         """The other is closed by whoever made it."""
