@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
 from hsmix_gen.pipeline.sources.inventory import take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
-from hsmix_gen.schemas.config import ExecutionConfig, RunConfig
+from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.stages.saliency.backend import backend_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Finished:
 
 
 @contextlib.contextmanager
-def running(config: ExecutionConfig) -> Iterator[Runner]:
+def running(config: RunConfig) -> Iterator[Runner]:
     """Start the runner of a configuration; the signals of schedulers end it as an interrupt does."""
     with ended_by_signals():
         runner = make_runner(config)
@@ -48,15 +49,30 @@ def running(config: ExecutionConfig) -> Iterator[Runner]:
             runner.close()
 
 
-def make_runner(config: ExecutionConfig) -> Runner:
-    """Return the runner of a configuration."""
-    if config.backend == "serial":
-        return SerialRunner(has_gpu=_cuda_is_there())
+def make_runner(config: RunConfig, *, sees_gpu: Callable[[], bool] | None = None) -> Runner:
+    """Return the runner of a configuration.
+
+    Parameters
+    ----------
+    config : RunConfig
+    sees_gpu : callable, optional
+        Whether torch sees a GPU in this process, which may hide those of the machine; asked only if Grad-CAM is wanted.
+    """
+    sees_gpu = sees_gpu or _torch_sees_gpu
+    wants_gpu, execution = backend_of(config.saliency).map_of is None, config.run
+    if execution.backend == "serial":
+        return SerialRunner(has_gpu=wants_gpu and sees_gpu())
     from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 
-    return RayRunner(
-        address=config.address, workers=config.workers, processors=processors(), timeout_s=config.timeout_s
+    runner = RayRunner(
+        address=execution.address,
+        workers=execution.workers,
+        processors=processors(),
+        timeout_s=execution.timeout_s,
     )
+    # The machines of a cluster may have GPUs where the driver has none.
+    runner.has_gpu = runner.has_gpu and wants_gpu and (execution.address is not None or sees_gpu())
+    return runner
 
 
 def processors() -> int:
@@ -95,7 +111,7 @@ def _whole_job(
     source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
 ) -> Iterator["_WholeJob"]:
     cache = location(config.run.cache) if config.run.cache else output.default_cache
-    with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config.run) as runner:
+    with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config) as runner:
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [output.state, cache])
         yield _WholeJob(source, cache, output, config, runner, reporter, preflight)
@@ -164,7 +180,7 @@ class _Ready:
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
     """Do the GPU half."""
-    with _held_cache(cache, None, reporter), running(config.run) as runner:
+    with _held_cache(cache, None, reporter), running(config) as runner:
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
@@ -185,7 +201,7 @@ def run_generate(
             check_output(part, fold.layers, fold.records, config, extend=extend)
             for fold, part in zip(prepared, _outputs(output, config), strict=True)
         ]
-        with running(config.run) as runner:
+        with running(config) as runner:
             preflight = Preflight(config, runner, reporter)
             preflight.places(None, [output.state, cache])
             preflight.plan([fold.layers for fold in prepared], plans, space=config.run.check_space)
@@ -272,6 +288,8 @@ def check_errors(config: RunConfig, result: Outcome) -> None:
         )
 
 
-def _cuda_is_there() -> bool:
-    # Asking torch takes two seconds; the driver's device file tells as much.
-    return Path("/dev/nvidia0").exists()
+def _torch_sees_gpu() -> bool:
+    # Imports torch: two seconds.
+    from hsmix_gen.pipeline.features.networks import best_device
+
+    return best_device().type != "cpu"
