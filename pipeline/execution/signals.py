@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 TERMINATING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """What schedulers send, and terminals that are closed."""
-GRACE_S = 2.0
+GRACE_S = 1.5
 """Seconds after which a command that was stopped ends wherever it is: a scheduler kills it some seconds later."""
 
 
