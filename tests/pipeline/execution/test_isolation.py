@@ -146,7 +146,7 @@ def test_what_is_left_out_is_told() -> None:
     done(Halving((2, 3)), reporter=Reporter(LineDisplay(said)))
 
     first, second = said.getvalue().splitlines()
-    assert first.startswith("halves of (2, 3): failed with ZeroDivisionError: 3 is odd (test_narrowing.py line ")
+    assert first.startswith("halves of (2, 3): failed with ZeroDivisionError: 3 is odd (test_isolation.py line ")
     assert first.endswith("); its 2 parts are tried one by one")
     assert second.startswith("warning: halving: number 3 is refused: failed with ZeroDivisionError: 3 is odd (")
 
@@ -199,7 +199,7 @@ def test_errors_of_decoders_without_a_number_are_failures_of_a_unit() -> None:
     result = attempt(call, (), may_fail=True)
 
     assert isinstance(result, Failure)
-    assert result.reason.startswith("failed with OSError: broken data stream when reading image file (test_narrowing")
+    assert result.reason.startswith("failed with OSError: broken data stream when reading image file (test_isolation")
 
 
 def test_worker_is_made_anew_after_a_failure() -> None:
