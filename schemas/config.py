@@ -67,7 +67,8 @@ class SourceConfig(Section):
     stacks: Literal["volumes", "pictures"] = option("volumes", "Arrays of several planes are volumes, all of one patient, or stacks of pictures that have nothing in common.")
     image_suffix: str = option("", "End of the stem of image files, such as _img; it is no part of the id.")
     mask_suffix: str = option("", "End of the stem of mask files, such as _mask.", otherwise="the usual ones")
-    mask_values: dict[int, int] | None = option(None, "Mask value to class id, such as 0=0,128=1,255=2; 255 as class is ignore.", "V=C,…", otherwise="understood from the files")
+    mask_values: dict[int, int] | None = option(None, "Mask value or range to class id, such as 0=0,128=1,255=2 or 0-127=0,128-255=1; 255 as class is ignore.", "V=C,…", otherwise="understood from the files")
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(None, "Cut masks with soft edges, or probabilities: T and more is class 1, less is background.", "T")
     classes: tuple[str, ...] | None = option(None, "Names of the classes by id, background first (of the channels with --labels multilabel).", "NAME,…")
     colours: str | None = option(None, "Colour table of coloured masks, background first.", "FILE|#RRGGBB=NAME,…", otherwise="class_dict.csv, labelmap.txt or label_colors.txt in SOURCE")
     instances: bool | None = option(None, "Mask values are numbers of objects, all of class 1.", otherwise="as the layout has it")
@@ -86,6 +87,18 @@ class SourceConfig(Section):
     max_pixels: PositiveInt = key(200_000_000, "Larger images are refused before they are decoded (decompression bombs).")
     max_voxels: PositiveInt = key(1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded.")
     # fmt: on
+
+    @model_validator(mode="after")
+    def _one_way_to_classes(self) -> Self:
+        if self.threshold is None:
+            return self
+        others = ("mask_values", "colours", "instances", "ignore", "label_regions")
+        given = [name for name in others if getattr(self, name) is not None]
+        if given:
+            raise ValueError(
+                f"threshold cuts masks into two classes, so that {given[0]} has no meaning; leave one of them away"
+            )
+        return self
 
 
 class VolumeConfig(Section):

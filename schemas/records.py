@@ -139,6 +139,28 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskForm:
+    """Form of the areas of each value in a mask, where values have to be understood from the files.
+
+    Attributes
+    ----------
+    sides : tuple of int
+        For each value in rising order: sides of its pixels that touch another value or the end of the mask.
+    outline : int
+        Pixels of 255 that lie in specks and slender parts.
+    areas : int
+        Connected areas of all values above 0; 0 where not counted.
+    palette : tuple of (int, int)
+        Value and its colour (red * 65536 + green * 256 + blue) of masks with a palette.
+    """
+
+    sides: tuple[int, ...] = ()
+    outline: int = 0
+    areas: int = 0
+    palette: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ScanResult:
     """What one look at an image tells; `problem` is set if it cannot be used."""
 
@@ -169,6 +191,7 @@ class ScanResult:
     """Orientation, 1 to 8 as in EXIF, by which the image was turned upright and its mask was not."""
     mask_counts: tuple[tuple[int, int], ...] = ()
     """(value in the mask file, pixels) in rising order of value."""
+    mask_form: MaskForm = MaskForm()
     object_share: float | None = None
     """Median area of the objects in the mask as a share of the image; None without objects."""
     look: int | None = None
@@ -334,6 +357,8 @@ class DatasetFacts:
     fit: Literal["stretch", "pad", "crop"] = "stretch"
     volumes: bool = False
     """Whether images are planes of volumes."""
+    threshold: float | None = None
+    """Value in mask files from which on a pixel is class 1, where masks are cut."""
 
     @property
     def n_classes(self) -> int:

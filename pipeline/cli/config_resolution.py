@@ -1,6 +1,7 @@
 """The resolved configuration: defaults, preset, profile, control, file, ``-o`` and options, in rising order."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +24,8 @@ _NAMED: dict[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILE
 
 _PATHS = ("saliency.weights", "saliency.folder")
 """Values that workers read, which are started in another folder."""
+_VALUES = re.compile(r"\s*(?P<first>-?\d+)\s*(?:-\s*(?P<last>\d+)\s*)?=\s*(?P<class>-?\d+)\s*")
+_MOST_RANGE = 65536
 _FEATURE_SECTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 
 
@@ -91,12 +94,29 @@ def option_keys() -> dict[str, str]:
 
 
 def parse_mask_values(text: str) -> dict[int, int]:
-    """Return the map of a text such as ``0=0,255=1``."""
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        return {int(value): int(class_id) for value, class_id in pairs}
-    except ValueError:
-        raise ConfigError(f"mask_values must be VALUE=CLASS,…, got {text}; for example 0=0,255=1") from None
+    """Return the map of a text such as ``0=0,255=1`` or, with ranges, ``0-127=0,128-255=1``.
+
+    Raises
+    ------
+    ConfigError
+        If it has another form, a range is empty or longer than 65 536 values, or a value stands twice.
+    """
+    found: dict[int, int] = {}
+    for part in text.split(","):
+        match = _VALUES.fullmatch(part)
+        if match is None:
+            raise ConfigError(f"mask_values must be VALUE=CLASS,…, got {text}; for example 0=0,255=1")
+        first, last = int(match["first"]), int(match["last"] or match["first"])
+        if not first <= last < first + _MOST_RANGE:
+            raise ConfigError(
+                f"mask_values has the range {first}-{last}, expected FIRST-LAST in rising order and at most "
+                f"{_MOST_RANGE} values"
+            )
+        again = found.keys() & range(first, last + 1)
+        if again:
+            raise ConfigError(f"mask_values must name each value once, got {min(again)} twice in {text}")
+        found |= dict.fromkeys(range(first, last + 1), int(match["class"]))
+    return found
 
 
 def parse_label_regions(text: str) -> dict[str, list[int]]:
@@ -207,6 +227,8 @@ def _plain(key: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and key in _FROM_TEXT:
         return _FROM_TEXT[key](value)
+    if key == "source.mask_values" and isinstance(value, dict) and any(isinstance(name, str) for name in value):
+        return parse_mask_values(",".join(f"{values}={class_id}" for values, class_id in value.items()))
     if key == "image.channels" and value is not None:
         return str(value)
     return value

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.array_containers import ArrayForm, OpenArray, open_array
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, labels_of, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -44,7 +44,7 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
     """
     path = Path(content.paths[0])
     with refusing(path):
-        values, axes = _read(path, content.key, "--image-key", _image_axes, how, lambda array: array.read())
+        values, axes = _read(path, content.key, "--image-key", _image_axes, how, _read_whole)
         planes = _ordered(_as_pixels(values), axes, "zyxc")
     return ArrayStack(planes, is_volume="z" in axes)
 
@@ -58,11 +58,12 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         If the file is damaged, too large, has no such array, one channel per class, or values that are no labels.
     """
     path = Path(content.paths[0])
+    take = _read_labels if how.threshold is None else _read_whole
     with refusing(path):
-        values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, _read_labels)
+        values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, take)
         if "c" in axes and values.shape[axes.index("c")] > 1:
             raise SourceError(_one_hot(values.shape))
-    labels = _as_labels(values, str(path))
+    labels = _as_labels(values, str(path)) if how.threshold is None else labels_of(values, str(path), how)
     return ArrayStack(_ordered(labels, axes, "zyxc")[..., 0], is_volume="z" in axes)
 
 
@@ -245,6 +246,10 @@ def _as_pixels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
             bad = values.size - np.count_nonzero(finite)
             raise SourceError(f"has {bad} NaN or infinite pixels (as float32); replace them")
     return values
+
+
+def _read_whole(array: OpenArray) -> npt.NDArray[Any]:
+    return array.read()
 
 
 def _read_labels(array: OpenArray) -> npt.NDArray[Any]:

@@ -37,7 +37,7 @@ from hsmix_gen.pipeline.decoders.geometry.orientation import (
     plane_axis,
     turn_onto,
 )
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, labels_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -77,7 +77,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     else:
         turn = turn_onto(series.frame, image.frame)
     mask = _turned(series, turn)
-    return replace(mask, planes=whole_numbers(mask.planes[..., 0], path))
+    return replace(mask, planes=labels_of(mask.planes[..., 0], path, how))
 
 
 def _turn(series: _Series, how: ReadOptions, path: str) -> Turn | None:

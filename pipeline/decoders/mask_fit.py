@@ -36,6 +36,7 @@ class FittedMask(Stack):
     def __init__(self, mask: Stack, size: tuple[int, int], change: Callable[[Plane], Plane], what: str) -> None:
         self._mask, self._change, self._what = mask, change, what
         self.size, self.n_planes, self.dtype = size, mask.n_planes, mask.dtype
+        self.palette = mask.palette
 
     def plane(self, index: int) -> Plane:
         """Return one plane, (H, W) whole numbers."""

@@ -15,9 +15,10 @@ from nibabel.arrayproxy import ArrayProxy
 from hsmix_gen.pipeline.decoders.geometry import orientation
 from hsmix_gen.pipeline.decoders.nifti_headers import NiftiHeader, read_header
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, labels_of, whole_numbers
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
+from hsmix_gen.stages.labels.scaled_labels import unscaled_labels
 
 
 @dataclass(frozen=True)
@@ -140,22 +141,27 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     _check_sizes(mask, [header], how)
     frame = mask.frame
     return ArrayStack(
-        _labels(mask.volumes()[0], path),
+        _labels(mask.volumes()[0], header, how),
         is_volume=mask.shape[0] > 1,
         spacing=orientation.frame_spacing(frame, mask.shape[0]),
         frame=frame,
     )
 
 
-def _labels(values: npt.NDArray[Any], path: str) -> npt.NDArray[Any]:
-    """Return whole numbers in the smallest type that holds them."""
+def _labels(values: npt.NDArray[Any], header: NiftiHeader, how: ReadOptions) -> npt.NDArray[Any]:
+    """Return whole numbers in the smallest type that holds them, or the mask cut at the threshold."""
+    if how.threshold is not None:
+        return labels_of(values, str(header.path), how)
     if values.dtype.kind == "f":
         # Few labels need more than 8 bits; to look for all that may be wrong takes as long as to unpack the file.
         with np.errstate(invalid="ignore"):
             small = values.astype(np.uint8)
         if np.array_equal(small, values):
             return small
-    labels = whole_numbers(values, path)
+        if header.scaled and np.isfinite(values).all():
+            with refusing(str(header.path)):
+                values = unscaled_labels(values, header.slope)
+    labels = whole_numbers(values, str(header.path))
     return labels.astype(np.min_scalar_type(int(labels.max())), copy=False)
 
 

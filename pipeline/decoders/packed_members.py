@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.decoders import picture_codec
 from hsmix_gen.pipeline.decoders.pictures import PictureStack, colours_of, mask_of, mask_of_file
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, labels_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
+from hsmix_gen.stages.labels.grey_bands import colour_numbers
 
 COLOURED = "colourmember"
 _KEPT_TARS = 64
@@ -116,7 +116,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noq
                 f"has the shape {values.shape}, expected one number a pixel; save class ids as (H, W), "
                 "or name its colours with --colours"
             )
-        return mask_of_file(whole_numbers(values.reshape(values.shape[:2]), content.uri), data)
+        return mask_of_file(labels_of(values.reshape(values.shape[:2]), content.uri, how), data)
 
 
 def has_colours(content: Content, how: ReadOptions) -> bool:
@@ -277,4 +277,4 @@ def _colours(values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
             f"has colours as {values.shape} {values.dtype}, expected (H, W, 3) uint8; save them so, "
             "or leave --colours away where these are class ids"
         )
-    return picture_codec.colour_numbers(image)
+    return colour_numbers(image)

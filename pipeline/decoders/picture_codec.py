@@ -18,6 +18,8 @@ from hsmix_gen.pipeline.decoders.codecs import jpeg2000, tiff_codec
 from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
 from hsmix_gen.pipeline.decoders.stack import check_plane
 from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.stages.labels.grey_bands import COLOURED, check_alpha, colour_numbers, coloured_text, common_channel
+from hsmix_gen.stages.labels.lossy_levels import restore_levels
 
 IMAGE_ENDINGS = jpeg2000.ENDINGS | {
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".lsm", ".gif", ".webp", ".avif",
@@ -42,9 +44,8 @@ _PNG_GREY_ALPHA = 4
 _AVIF = (b"ftypavif", b"ftypavis")
 _WIDE_PPM = re.compile(rb"P[36](?:\s+#[^\n]*|\s)+\d+(?:\s+#[^\n]*|\s)+\d+(?:\s+#[^\n]*|\s)+(\d+)")
 _JPEG = b"\xff\xd8\xff"
-# Lossy files are masks of two values: how far their channels may differ, and the share of pixels in between.
+# How far the channels of lossy masks may differ.
 _LOSSY_TINT = 32
-_LOSSY_BETWEEN = 0.05
 
 
 @dataclass(frozen=True)
@@ -127,23 +128,55 @@ def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray
 
 
 def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
-    """Return a mask file as (H, W) values as they are stored; palettes give their indices, lossy files 0 and 255.
+    """Return a mask file as (H, W) values as they are stored; palettes give their indices, lossy files their levels.
 
     Raises
     ------
     SourceError
-        If it is damaged, has colours that differ between channels, or is lossy and not of two values.
+        If it is damaged, has colours that differ between channels, labels in its alpha channel, or is lossy and not
+        of a few levels.
     """
     with refusing("", told=_UNKNOWN):
-        if tiff_codec.is_tiff(data):
-            return _common_channel(tiff_codec.decode_values(data))
-        if _is_wide_png(data):
-            array = imagecodecs.png_decode(data)
-            return np.ascontiguousarray(array[..., 0]) if data[25] == _PNG_GREY_ALPHA else _common_channel(array)
         if _is_lossy(data):
-            return _two_values(_luma(data))
-        values = np.asarray(_grey_band(_upright(data, opened)))
+            return restore_levels(np.asarray(_luma(data)))
+        values = _stored_values(data, opened)
         return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def decode_brightness(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
+    """Return a mask file as (H, W) brightness, to be cut at a threshold: lossy files as they are, palettes as greys.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged, or has colours that differ between channels.
+    """
+    with refusing("", told=_UNKNOWN):
+        if _is_lossy(data):
+            return np.asarray(_luma(data))
+        values = _stored_values(data, opened)
+        palette = palette_of(data)
+        if not palette:
+            return values * np.uint8(255) if values.dtype == np.bool_ else values
+        colours = np.array(palette, np.int32)
+        if ((colours >> 16 != colours & 255) | (colours >> 8 & 255 != colours & 255))[np.unique(values)].any():
+            raise SourceError(COLOURED)
+        brightness: npt.NDArray[np.uint8] = (colours & 255).astype(np.uint8)[values]
+        return brightness
+
+
+def palette_of(data: bytes) -> tuple[int, ...]:
+    """Return the colours of a file with a palette, red * 65536 + green * 256 + blue by index; empty without one."""
+    if tiff_codec.is_tiff(data):
+        table = tiff_codec.read_palette(data)
+    elif data.startswith(_PNG) and data[25:26] != b"\x03":
+        return ()
+    else:
+        with Pillow.open(io.BytesIO(data)) as picture:
+            if picture.mode not in ("P", "PA"):
+                return ()
+            table = np.array(picture.getpalette("RGB") or (), np.int64).reshape(-1, 3)
+    return tuple((table @ np.array([65536, 256, 1])).tolist())
 
 
 def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
@@ -162,21 +195,6 @@ def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
     return colour_numbers(image)
 
 
-def colour_numbers(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    """Return the colours of an (H, W, C) picture as (H, W) numbers: red * 65536 + green * 256 + blue; grey as such."""
-    packed = image[..., 0].astype(np.int32)
-    if image.shape[2] == 1:
-        return packed * 0x010101
-    for channel in (1, 2):
-        packed <<= 8
-        packed |= image[..., channel]
-    return packed
-
-
-_COLOURED = (
-    "mask is coloured; store class ids or grey values, one number a pixel, or name its colours, "
-    "for example --colours '#000000=background,#FF0000=lesion'"
-)
 _UNKNOWN: Told = {
     UnidentifiedImageError: "is no image that can be read (unknown or damaged format); copy it again or remove it"
 }
@@ -245,41 +263,31 @@ def _luma(data: bytes) -> Pillow.Image:
     return picture if picture.mode == "L" else picture.convert("RGB").convert("L")
 
 
+def _stored_values(data: bytes, opened: Pillow.Image | None) -> npt.NDArray[Any]:
+    """Return the (H, W) values of a file without loss, one number a pixel."""
+    if tiff_codec.is_tiff(data):
+        array, has_alpha = tiff_codec.decode_values(data)
+        return common_channel(array, has_alpha=has_alpha)
+    if _is_wide_png(data):
+        array = imagecodecs.png_decode(data)
+        return common_channel(array, has_alpha=array.shape[-1] in (2, 4))
+    return np.asarray(_grey_band(_upright(data, opened)))
+
+
 def _grey_band(picture: Pillow.Image, *, tolerance: int = 0) -> Pillow.Image:
     """Return the one band of a mask; coloured ones are told from grey ones by the differences of their bands."""
     if picture.mode in ("LA", "PA"):
-        return picture.getchannel(0)
+        grey = picture.getchannel(0)
+        check_alpha(np.asarray(grey), np.asarray(picture.getchannel(1)), indexed=picture.mode == "PA")
+        return grey
     if len(picture.getbands()) == 1:
         return picture
     red, green, blue = (picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGB")).split()[:3]
     if any(sum(ImageChops.difference(red, other).histogram()[tolerance + 1 :]) for other in (green, blue)):
-        raise SourceError(_COLOURED)
+        raise SourceError(coloured_text(np.asarray(picture.convert("RGB"))))
+    if picture.mode == "RGBA":
+        check_alpha(np.asarray(red), np.asarray(picture.getchannel(3)))
     return red
-
-
-def _common_channel(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the first channel of (H, W, C) values if all but alpha are equal."""
-    if array.shape[2] > 4:
-        raise SourceError(f"mask has {array.shape[2]} channels, expected one; store class ids, one number a pixel")
-    colours = array[..., :3]
-    if array.shape[2] > 1 and (colours != colours[..., :1]).any():
-        raise SourceError(_COLOURED)
-    return np.ascontiguousarray(colours[..., 0])
-
-
-def _two_values(picture: Pillow.Image) -> npt.NDArray[np.uint8]:
-    """Return 0 below 128 and 255 above for a mask that a lossy format has blurred."""
-    counts = np.asarray(picture.histogram())
-    present = np.flatnonzero(counts)
-    between = counts[65:192].sum() / counts.sum()
-    # Class ids 0, 1, 2 would all turn into background.
-    faint = present[-1] < 128 and len(present) > 1
-    if between > _LOSSY_BETWEEN or faint:
-        raise SourceError(
-            f"is a lossy mask with values {present[0]} to {present[-1]}, {between:.0%} of its pixels between 64 and "
-            "192, expected black and white; export it as PNG"
-        )
-    return np.asarray(picture.point([0] * 128 + [255] * 128))
 
 
 def _is_lossy(data: bytes) -> bool:

@@ -4,6 +4,7 @@ It decodes the formats ``picture``, ``union``, ``classes`` and ``colours`` of ``
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders import picture_codec
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, labels_of
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
@@ -25,6 +26,7 @@ _WIDTHS: tuple[tuple[int, type[np.unsignedinteger[Any]]], ...] = (
     (32, np.uint32),
     (MAX_CLASSES, np.uint64),
 )
+_WHITE = 255
 
 
 class PictureStack(Stack):
@@ -97,7 +99,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noq
 
 
 def mask_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
-    """Return the mask in a picture file with its values as they are stored; of lossy files 0 and 255.
+    """Return the mask in a picture file with its values as they are stored; of lossy files their levels.
 
     Parameters
     ----------
@@ -111,10 +113,11 @@ def mask_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
     Raises
     ------
     SourceError
-        If it is damaged, coloured, holds no whole numbers, or is lossy and not of two values.
+        If it is damaged, coloured, holds no whole numbers, or is lossy and not of a few levels.
     """
     values, orientation = _values(data, name, how)
-    return mask_of_file(values, data, orientation)
+    palette = picture_codec.palette_of(data) if how.threshold is None else ()
+    return replace(mask_of_file(values, data, orientation), palette=palette)
 
 
 def colours_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
@@ -148,7 +151,7 @@ def _joined(content: Content, how: ReadOptions) -> ArrayStack:
         if not path:
             continue
         values, orientation = _values(data, path, how)
-        covered = values != 0
+        covered = _covered(values, data, path, how)
         if mask is None:
             mask = np.zeros(covered.shape, dtype)
         _check_size(path, covered, mask)
@@ -170,8 +173,23 @@ def _values(data: bytes, name: str, how: ReadOptions) -> tuple[npt.NDArray[Any],
     """Return the values of a mask file, and the orientation by which they were turned upright."""
     with refusing(name):
         header, opened = picture_codec.open_picture(data, max_pixels=how.max_pixels, any_type=True)
-        stored = picture_codec.decode_mask(data, opened)
-    return whole_numbers(stored, name), header.orientation
+        decode = picture_codec.decode_mask if how.threshold is None else picture_codec.decode_brightness
+        stored = decode(data, opened)
+    return labels_of(stored, name, how), header.orientation
+
+
+def _covered(values: npt.NDArray[Any], data: bytes, name: str, how: ReadOptions) -> npt.NDArray[np.bool_]:
+    """Return where the mask of one object or class is: not 0, or of a palette not black if black is used."""
+    palette = picture_codec.palette_of(data) if how.threshold is None else ()
+    if not palette:
+        # Soft edges would add a rim to what is covered; where most is not white, values number objects.
+        white = np.count_nonzero(values == _WHITE)
+        if white and values.max() == _WHITE and white < np.count_nonzero(values) <= 2 * white:
+            raise SourceError(f"{name} has greys between 0 and 255, expected two values; cut it with --threshold 128")
+        return values.astype(np.bool_)
+    black = [index for index in np.unique(values).tolist() if index < len(palette) and palette[index] == 0]
+    # Where several indices are black the palette says nothing.
+    return np.asarray(values != (black[0] if len(black) == 1 else 0))
 
 
 def _file(path: str) -> bytes:

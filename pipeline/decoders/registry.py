@@ -28,6 +28,8 @@ FORMATS = {
 }
 """Format of a content and the module that decodes it; modules are imported when first needed (they are heavy)."""
 
+# Formats whose masks are outlines, classes or colours.
+_DRAWN = frozenset({"polygons", "coco", "dicomseg", "colours", "colourmember"})
 # Share of a voxel by which the frames of image and mask may differ.
 _FRAME_TOLERANCE = 0.05
 
@@ -63,6 +65,8 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     SourceError
         If it cannot be decoded or does not fit the image.
     """
+    if how.threshold is not None and content.format in _DRAWN:
+        raise SourceError(f"{content.uri} holds no grey values that --threshold could cut; leave it away")
     mask = fitted(_decoder(content).open_mask(content, image, how), image, how)
     _check_match(content, image, mask)
     return mask

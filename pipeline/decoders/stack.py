@@ -30,6 +30,8 @@ class ReadOptions:
         Masks of almost the size of their image are brought to it.
     trust_voxels : bool
         Labels of as many voxels as their image lie on these voxels, whatever their affine says.
+    threshold : float or None
+        Masks are 1 from this value on and 0 below; None: their values are class numbers.
     """
 
     max_pixels: int = 200_000_000
@@ -38,6 +40,7 @@ class ReadOptions:
     turn_masks: bool = False
     resize_masks: bool = False
     trust_voxels: bool = False
+    threshold: float | None = None
 
 
 class Stack(ABC):
@@ -61,6 +64,8 @@ class Stack(ABC):
         Affine from (column, row, plane) to millimetres, to compare image and mask.
     orientation : int
         How a picture file says that its pixels lie, 1 to 8 as in EXIF; planes are given upright. 1: as stored.
+    palette : tuple of int
+        Colour of each value of a mask, red * 65536 + green * 256 + blue, if values are indices of a palette.
     """
 
     size: tuple[int, int]
@@ -72,6 +77,7 @@ class Stack(ABC):
     spacing: tuple[float, ...] | None = None
     frame: npt.NDArray[np.float64] | None = None
     orientation: int = 1
+    palette: tuple[int, ...] = ()
 
     @abstractmethod
     def plane(self, index: int) -> npt.NDArray[Any]:
@@ -107,6 +113,7 @@ class ArrayStack(Stack):
     is_picture: bool = False
     of_files: Callable[[], str] | None = None
     orientation: int = 1
+    palette: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.n_planes, height, width = self.planes.shape[:3]
@@ -139,6 +146,15 @@ def check_plane(width: int, height: int, max_pixels: int) -> None:
             f"has {width} x {height} pixels, more than source.max_pixels = {max_pixels}; "
             "raise it if the file is genuine"
         )
+
+
+def labels_of(values: npt.NDArray[Any], name: str, how: ReadOptions) -> npt.NDArray[Any]:
+    """Return mask values as integers (`whole_numbers`), or cut at the threshold as uint8 of 0 and 1."""
+    if how.threshold is None:
+        return whole_numbers(values, name)
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise SourceError(f"{name} has NaN labels, expected numbers to cut at {how.threshold:g}; replace them")
+    return (values >= how.threshold).view(np.uint8)
 
 
 def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ from hsmix_gen.pipeline.sources.scan_notes import axes_of
 from hsmix_gen.pipeline.sources.source_records import refusals_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import IGNORE, SPLITS, SourceRecord
+from hsmix_gen.stages.labels.mask_values import describe as describe_values
 from hsmix_gen.stages.labels.objects import SMALL_RATIO, object_report
 
 _SHOWN_PROBLEMS = 20
@@ -118,13 +119,14 @@ def _spacing_text(spacing: list[list[float]]) -> str:
 
 def _mask_text(found: dict[str, Any]) -> str:
     """Return the classes of mask values; of multi-label the channels are listed by their number from 0."""
-    pairs = list(found["mask_values"].items())
+    values = {int(value): class_id for value, class_id in found["mask_values"].items()}
     if found["label_mode"] == "multilabel":
-        shown = [f"{value} = {_channels_text(bits)}" for value, bits in pairs[:_SHOWN_VALUES]]
-        text = "value = channels: " + ", ".join(shown)
+        shown = [f"{value} = {_channels_text(bits)}" for value, bits in list(values.items())[:_SHOWN_VALUES]]
+        text, count = "value = channels: " + ", ".join(shown), len(values)
     else:
-        text = "value = class: " + ", ".join(f"{value} = {class_id}" for value, class_id in pairs[:_SHOWN_VALUES])
-    return text + (f", … ({len(pairs)} in all)" if len(pairs) > _SHOWN_VALUES else "")
+        parts = describe_values(values).split(",")
+        text, count = "value = class: " + ", ".join(p.replace("=", " = ") for p in parts[:_SHOWN_VALUES]), len(parts)
+    return text + (f", … ({count} in all)" if count > _SHOWN_VALUES else "")
 
 
 def _channels_text(bits: int) -> str:

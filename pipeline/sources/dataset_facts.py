@@ -3,24 +3,34 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from hsmix_gen.pipeline.sources.scan import has_instances
 from hsmix_gen.schemas.config import ImageConfig, RunConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import DatasetFacts, Intensity, Labelling, ScanResult
+from hsmix_gen.schemas.records import IGNORE, DatasetFacts, Intensity, Labelling, ScanResult
 from hsmix_gen.stages.imaging.intensity import choose_intensity
-from hsmix_gen.stages.labels.classes import understand_classes
+from hsmix_gen.stages.labels.classes import IGNORE_CHANNELS, Classes, understand_classes
+from hsmix_gen.stages.labels.conventions import MaskValues, is_grey_scale, nearest_ranges
 from hsmix_gen.stages.labels.mask_values import describe, unknown_values
 from hsmix_gen.stages.labels.objects import object_report
 
 
-def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labelling) -> tuple[DatasetFacts, list[str]]:
-    """Return what all images will have in common, from the scans that have no problem, and notes on what was chosen.
+class Understanding(NamedTuple):
+    """What all images will have in common, notes on what was chosen, and values that only edges and specks may hold."""
+
+    facts: DatasetFacts
+    notes: list[str]
+    shades: frozenset[int] = frozenset()
+
+
+def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labelling) -> Understanding:
+    """Return what all images will have in common, from the scans that have no problem.
 
     Raises
     ------
     SourceError
-        If no image can be used or the mask values follow no convention.
+        If no image can be used, the mask values follow no convention or two, or no mask has any foreground.
     ConfigError
         If the configured classes or mask values do not fit.
     """
@@ -29,7 +39,8 @@ def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labell
     if not good:
         first = next((f"; first {result.id}: {result.problem}" for result in scans), "")
         raise SourceError(f"none of {len(scans)} pairs of image and mask can be used{first}")
-    classes = understand_classes([dict(result.mask_counts) for result in good], config.source, labelling)
+    classes = understand_classes([MaskValues.of(result) for result in good], config.source, labelling)
+    _check_foreground(good, classes)
     pictures = _are_pictures(good)
     fitting = [result for result in good if result.picture == pictures]
     channels = _channels(fitting, config.image.channels, pictures=pictures)
@@ -45,12 +56,19 @@ def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labell
         instances=has_instances(config, labelling),
         intensity=intensity,
         volumes=any(result.volume for result in fitting),
+        threshold=config.source.threshold,
     )
-    return facts, [*notes, *_size_notes(fitting, config.image), *_object_notes(fitting, config)]
+    notes = [*classes.notes, *notes, *_size_notes(fitting, config.image), *_object_notes(fitting, config)]
+    return Understanding(facts, notes, classes.shades)
 
 
 def with_problems(
-    scans: Sequence[ScanResult], facts: DatasetFacts, masks: Sequence[str], *, bits: bool = False
+    scans: Sequence[ScanResult],
+    facts: DatasetFacts,
+    masks: Sequence[str],
+    *,
+    shades: frozenset[int] = frozenset(),
+    bits: bool = False,
 ) -> list[ScanResult]:
     """Return the scans, those that do not fit the others turned into problems.
 
@@ -60,6 +78,8 @@ def with_problems(
     facts : DatasetFacts
     masks : sequence of str
         Name of the mask of each scan.
+    shades : frozenset of int
+        Values that only edges, outlines and specks may hold.
     bits : bool
         Whether mask values are sums of 2**k over classes.
     """
@@ -67,7 +87,11 @@ def with_problems(
     pictures = _are_pictures(good) if good else True
     checked = []
     for result, mask in zip(scans, masks, strict=True):
-        problem = result.problem or _problem(result, facts, mask, pictures=pictures, bits=bits)
+        problem = (
+            result.problem
+            or _problem(result, facts, mask, pictures=pictures, bits=bits)
+            or _area_problem(result, facts, mask, shades)
+        )
         checked.append(dataclasses.replace(result, problem=problem))
     return checked
 
@@ -134,7 +158,49 @@ def _problem(result: ScanResult, facts: DatasetFacts, mask: str, *, pictures: bo
         return _overlap_problem(mask, unknown[0], dict(result.mask_counts)[unknown[0]], facts)
     return (
         f"{mask} has values {_shortened(unknown)} that are no class, expected {_shortened(sorted(mapping))}; "
-        f"correct the file or map them, for example --mask-values {_example(mapping)},{unknown[0]}=1"
+        f"correct the file, {_ways_out(unknown[0], facts)}"
+    )
+
+
+def _ways_out(value: int, facts: DatasetFacts) -> str:
+    """Return the options that would take a value that is no class."""
+    mapping = dict(facts.mask_values)
+    if is_grey_scale(mapping) and value < max(mapping):
+        return f"or give each value the nearest class with --mask-values {nearest_ranges(mapping)}"
+    if value == IGNORE:
+        classes = {known: class_id for known, class_id in mapping.items() if class_id != IGNORE}
+        own = describe(classes | {value: max(classes.values()) + 1})
+        both = describe(classes | {value: max(classes.values())})
+        return f"leave these pixels out with --ignore {value}, or map them with --mask-values {both} or {own}"
+    return f"leave these pixels out with --ignore {value}, or map them with --mask-values {_example(mapping)},{value}=1"
+
+
+def _area_problem(result: ScanResult, facts: DatasetFacts, mask: str, shades: frozenset[int]) -> str | None:
+    """Return what is wrong with a mask in which a value has areas that is ignore, or a shade, in others."""
+    if not shades:
+        return None
+    values, mapping = MaskValues.of(result), dict(facts.mask_values)
+    for value in sorted(shades & values.counts.keys()):
+        if not values.allows(value, mapping[value]):
+            others = {known: class_id for known, class_id in mapping.items() if known not in shades}
+            ways = _ways_out(value, dataclasses.replace(facts, mask_values=tuple(others.items())))
+            return (
+                f"{mask} has areas of {value}, {values.counts[value]} pixels, where other masks have it as edges, "
+                f"outlines or specks; correct the file, {ways}"
+            )
+    return None
+
+
+def _check_foreground(good: Sequence[ScanResult], classes: Classes) -> None:
+    """Refuse masks that are background everywhere: nothing could be learnt, and the labels are probably elsewhere."""
+    nothing = (0, IGNORE_CHANNELS if classes.multilabel else IGNORE)
+    empty = {value for value, class_id in classes.values.items() if class_id in nothing}
+    found = sorted({value for result in good for value, _ in result.mask_counts})
+    if not set(found) <= empty:
+        return
+    raise SourceError(
+        f"no mask has any foreground: all pixels of {len(good)} masks have the value {_shortened(found)}, background; "
+        "see whether these are the masks, and map their values with --mask-values"
     )
 
 

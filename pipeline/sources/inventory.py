@@ -14,6 +14,7 @@ from hsmix_gen.pipeline.files.local_mirror import telling_addresses, with_addres
 from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
 from hsmix_gen.pipeline.sources.discovery import Discovery, discover
 from hsmix_gen.pipeline.sources.earlier_sources import Known
+from hsmix_gen.pipeline.sources.palettes import by_colour, colour_classes, with_coloured_mask
 from hsmix_gen.pipeline.sources.scan import SCAN_BLOCK, ScanOptions, scan, scan_options
 from hsmix_gen.pipeline.sources.scan_notes import scan_notes
 from hsmix_gen.pipeline.sources.source_records import make_records, with_folds
@@ -94,13 +95,20 @@ def _take_inventory(
     scans, places = _scanned(discovery.items, options, runner, reporter)
     seen = scan_notes(scans, [place.item for place in places], config)
     discovery = dataclasses.replace(discovery, warnings=(*discovery.warnings, *seen))
-    facts, notes = understand(_first_seen(scans, known), config, discovery.labelling)
+    colours = colour_classes(scans, config.source) if options.has_palettes else None
+    labelling = discovery.labelling
+    if colours is not None:
+        labelling = colours[0]
+        scans = [by_colour(scan) for scan in scans]
+        places = [dataclasses.replace(place, item=with_coloured_mask(place.item)) for place in places]
+    facts, notes, shades = understand(_first_seen(scans, known), config, labelling)
     for warning in discovery.warnings:
         reporter.warn(with_addresses(warning))
     scans = with_problems(
         scans,
         facts,
         [place.item.told(place.item.mask.uri) for place in places],
+        shades=shades,
         bits=discovery.labelling.bits and not facts.multilabel,
     )
     records = make_records([place.item for place in places], scans, known.used if known else frozenset())
@@ -109,7 +117,7 @@ def _take_inventory(
         dealt = known.folds if known else None
         records = with_folds(records, scans, config.source.folds, seed=config.seed, known=dealt)
     twins = _twins(records, scans)
-    notes = [*notes, *_twin_notes(records, twins)]
+    notes = [*([colours[1]] if colours else []), *notes, *_twin_notes(records, twins)]
     for note in notes:
         reporter.note(note)
     inventory = Inventory(discovery, scans, places, facts, records, twins, (*discovery.notes, *notes))

@@ -1,7 +1,7 @@
 """First look at every item: what images it gives, their checksums, sizes, intensities and mask values."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from hsmix_gen.pipeline.sources.perceptual_hash import look_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import IGNORE, Labelling, Part, ScanResult, SourceItem
+from hsmix_gen.schemas.records import IGNORE, Labelling, MaskForm, Part, ScanResult, SourceItem
 from hsmix_gen.stages.imaging.tiling import tiles
+from hsmix_gen.stages.labels.classes import is_open
+from hsmix_gen.stages.labels.mask_areas import mask_form
 from hsmix_gen.stages.labels.mask_values import value_counts
 from hsmix_gen.stages.labels.objects import median_object_share
 
@@ -42,6 +44,10 @@ class ScanOptions:
         Whether mask values are numbers of objects, all of class 1.
     background : tuple of int
         Mask values that are no foreground.
+    is_open : bool
+        Whether mask values have to be understood from the files, for which the form of their areas counts.
+    has_palettes : bool
+        Whether mask values are class numbers, so that indices of palettes have to mean the same in all files.
     """
 
     how: ReadOptions
@@ -51,12 +57,14 @@ class ScanOptions:
     overlap: int = 0
     instances: bool = False
     background: tuple[int, ...] = (0,)
+    is_open: bool = False
+    has_palettes: bool = False
 
 
 def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
     """Return the options of a configuration, completed by what the layout tells of labels."""
     source, volume = config.source, config.volume
-    values = dict(source.mask_values or labelling.values)
+    values = dict(source.mask_values or (labelling.values if source.threshold is None else ()))
     background = {value for value, class_id in values.items() if class_id in (0, IGNORE)} or {0}
     if source.ignore is not None:
         background.add(source.ignore)
@@ -68,6 +76,8 @@ def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
         overlap=config.image.overlap,
         instances=has_instances(config, labelling),
         background=tuple(sorted(background)),
+        is_open=is_open(source, labelling),
+        has_palettes=is_open(source, labelling) or source.mask_values is not None,
     )
 
 
@@ -77,11 +87,14 @@ def read_options(config: RunConfig) -> ReadOptions:
     return ReadOptions(
         source.max_pixels, source.max_voxels, config.volume.axis,
         turn_masks=source.turn_masks, resize_masks=source.resize_masks, trust_voxels=source.trust_voxels,
+        threshold=source.threshold,
     )  # fmt: skip
 
 
 def has_instances(config: RunConfig, labelling: Labelling) -> bool:
     """Return whether mask values are numbers of objects."""
+    if config.source.threshold is not None:
+        return False
     return labelling.instances if config.source.instances is None else config.source.instances
 
 
@@ -141,6 +154,7 @@ def _parts(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[Part]:
 
 def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions) -> ScanResult:
     values = mask_values_of(mask, part, instances=options.instances)
+    counts = value_counts(values)
     low, high, zeros = _range(image, part)
     return ScanResult(
         id=_part_id(item.id, image, part),
@@ -159,10 +173,17 @@ def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options:
         spacing=image.spacing,
         axis=plane_axis(image.frame) if image.is_volume and image.frame is not None else "",
         unturned=image.orientation if is_unturned(mask, image) else 1,
-        mask_counts=value_counts(values),
+        mask_counts=counts,
+        mask_form=_form(mask, values, [value for value, _ in counts], options),
         object_share=median_object_share(~np.isin(values, options.background)),
         look=look_of(image, part),
     )
+
+
+def _form(mask: Stack, values: npt.NDArray[Any], found: Sequence[int], options: ScanOptions) -> MaskForm:
+    form = mask_form(values, found) if options.is_open else MaskForm()
+    palette = mask.palette if options.has_palettes else ()
+    return replace(form, palette=tuple((value, palette[value]) for value in found if value < len(palette)))
 
 
 def _range(image: Stack, part: Part) -> tuple[float, float, float]:

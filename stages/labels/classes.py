@@ -1,12 +1,13 @@
 """From mask values to classes: names, ids, and for multi-label channels, by configuration, layout or convention."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.records import IGNORE, Labelling
-from hsmix_gen.stages.labels.mask_values import MAX_CLASSES, describe, understand_values
+from hsmix_gen.stages.labels.conventions import MaskValues, Reading, understand_values
+from hsmix_gen.stages.labels.mask_values import MAX_CLASSES, describe, listed
 
 IGNORE_CHANNELS = -1
 """What stands for ignore where values are sums of 2**channel."""
@@ -22,20 +23,34 @@ class Classes:
         By class id, background first; in multi-label by channel, without background.
     values : dict
         Mask value to class id (255 = ignore); in multi-label to the sum of 2**channel (-1 = ignore).
+    shades : frozenset of int
+        Those values that are read so only where they are edges, outlines or specks.
+    notes : tuple of str
+        What was chosen, for the user.
     """
 
     names: tuple[str, ...]
     values: dict[int, int]
     multilabel: bool = False
+    shades: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
-def understand_classes(masks: Sequence[Mapping[int, int]], config: SourceConfig, labelling: Labelling) -> Classes:
+def is_open(config: SourceConfig, labelling: Labelling) -> bool:
+    """Return whether nobody has said what mask values mean, so that they have to be understood from the files."""
+    told = dict(labelling.values)
+    whole = told and all(value in told for _, members in labelling.regions for value in members)
+    instances = labelling.instances if config.instances is None else config.instances
+    said = config.mask_values is not None or config.threshold is not None or instances or whole or labelling.bits
+    return not said and _regions(config, labelling) is None
+
+
+def understand_classes(masks: Sequence[MaskValues], config: SourceConfig, labelling: Labelling) -> Classes:
     """Return the classes: as configured, else as the layout tells, else as most masks suggest.
 
     Parameters
     ----------
-    masks : sequence of mapping
-        Value to pixels of each mask.
+    masks : sequence of MaskValues
     config : SourceConfig
         What the user says of labels.
     labelling : Labelling
@@ -51,14 +66,13 @@ def understand_classes(masks: Sequence[Mapping[int, int]], config: SourceConfig,
     regions = _regions(config, labelling)
     if regions is not None:
         return _by_regions(regions, config, labelling)
-    found = sorted({value for mask in masks for value in mask})
+    found = sorted({value for mask in masks for value in mask.counts})
     if labelling.bits and config.mask_values is None:
         return _by_bits(found, config, labelling)
-    values = _exclusive_values([frozenset(mask) for mask in masks], config, labelling)
-    names = _names(values, config.classes, labelling.classes)
-    if config.labels == "multilabel":
-        return _as_channels(Classes(names, values))
-    return Classes(names, values)
+    reading = _exclusive_values(masks, config, labelling)
+    names = _names(reading.values, config.classes, labelling.classes, found)
+    classes = Classes(names, reading.values, shades=reading.shades, notes=reading.notes)
+    return _as_channels(classes) if config.labels == "multilabel" else classes
 
 
 def _regions(config: SourceConfig, labelling: Labelling) -> dict[str, tuple[int, ...]] | None:
@@ -92,7 +106,7 @@ def _by_bits(found: Sequence[int], config: SourceConfig, labelling: Labelling) -
         names = _channel_names(labelling.classes[1:], config.classes)
         return Classes(names, {0: 0, **{value: value for value in found}}, multilabel=True)
     values = {0: 0, **{1 << k: k + 1 for k in range(len(labelling.classes) - 1)}}
-    return Classes(_names(values, config.classes, labelling.classes), values)
+    return Classes(_names(values, config.classes, labelling.classes, found), values)
 
 
 def _as_channels(classes: Classes) -> Classes:
@@ -100,22 +114,25 @@ def _as_channels(classes: Classes) -> Classes:
         value: IGNORE_CHANNELS if class_id == IGNORE else (1 << class_id) >> 1
         for value, class_id in classes.values.items()
     }
-    return Classes(classes.names[1:], values, multilabel=True)
+    return replace(classes, names=classes.names[1:], values=values, multilabel=True)
 
 
-def _exclusive_values(masks: Sequence[frozenset[int]], config: SourceConfig, labelling: Labelling) -> dict[int, int]:
+def _exclusive_values(masks: Sequence[MaskValues], config: SourceConfig, labelling: Labelling) -> Reading:
     ignored = {} if config.ignore is None else {config.ignore: IGNORE}
     if config.mask_values is not None:
-        return _checked(config.mask_values | ignored)
+        return Reading(_checked(config.mask_values | ignored))
     instances = labelling.instances if config.instances is None else config.instances
-    if instances:
-        return {0: 0, 1: 1} | ignored
+    if instances or config.threshold is not None:
+        return Reading({0: 0, 1: 1} | ignored)
     told = dict(labelling.values)
-    if told and all(value in told for _, members in labelling.regions for value in members):
-        return told | ignored
+    if told and not is_open(config, labelling):
+        return Reading(told | ignored)
     # Regions name no classes; what is ignored is known all the same.
     ignored |= {value: class_id for value, class_id in told.items() if class_id == IGNORE}
-    return understand_values([mask - ignored.keys() for mask in masks]) | ignored
+    # Whoever names classes says that values are no numbers of objects.
+    numbered = False if config.classes or labelling.classes else config.instances
+    reading = understand_values([mask.without(ignored) for mask in masks], numbered=numbered)
+    return replace(reading, values=reading.values | ignored)
 
 
 def _checked(values: dict[int, int]) -> dict[int, int]:
@@ -128,7 +145,9 @@ def _checked(values: dict[int, int]) -> dict[int, int]:
     return values
 
 
-def _names(values: Mapping[int, int], given: tuple[str, ...] | None, told: tuple[str, ...]) -> tuple[str, ...]:
+def _names(
+    values: Mapping[int, int], given: tuple[str, ...] | None, told: tuple[str, ...], found: Sequence[int]
+) -> tuple[str, ...]:
     n_classes = max(2, len(set(values.values()) - {IGNORE}))
     if given is None:
         if len(told) == n_classes:
@@ -137,7 +156,8 @@ def _names(values: Mapping[int, int], given: tuple[str, ...] | None, told: tuple
         return ("background", *rest)
     if len(given) != n_classes or len(set(given)) != len(given):
         raise ConfigError(
-            f"classes must name each of the {n_classes} classes once, background first, got {', '.join(given)}"
+            f"classes must name each of the {n_classes} classes once, background first, got {', '.join(given)}; "
+            f"masks hold the values {listed(found)}, read as {describe(values)}"
         )
     return given
 

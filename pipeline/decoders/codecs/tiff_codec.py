@@ -85,11 +85,24 @@ def decode_picture(data: bytes) -> npt.NDArray[Any]:
         return np.ascontiguousarray(array[..., :channels])
 
 
-def decode_values(data: bytes) -> npt.NDArray[Any]:
-    """Return the values of a TIFF file as they are stored, (H, W, C) numbers; palettes give their indices."""
+def decode_values(data: bytes) -> tuple[npt.NDArray[Any], bool]:
+    """Return the values of a TIFF file as stored, (H, W, C), and whether the last channel is alpha.
+
+    Palettes give their indices.
+    """
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         array = _values(tiff, any_type=True)
-        return array.astype(np.uint8) if array.dtype == np.bool_ else array
+        has_alpha = array.shape[-1] == 4 or (array.shape[-1] == 2 and bool(tiff.pages.first.extrasamples))
+        return array.astype(np.uint8) if array.dtype == np.bool_ else array, has_alpha
+
+
+def read_palette(data: bytes) -> npt.NDArray[np.int64]:
+    """Return the colours of a TIFF file with a palette, (index, 3) of 0 to 255; none without one."""
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        page = tiff.pages.first
+        if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+            return np.empty((0, 3), np.int64)
+        return np.asarray(page.colormap).T.astype(np.int64) >> 8
 
 
 def _values(tiff: tifffile.TiffFile, *, any_type: bool) -> npt.NDArray[Any]:

@@ -264,6 +264,34 @@ def test_a_map_of_mask_values_has_one_form(text: str) -> None:
         parse_mask_values(text)
 
 
+def test_mask_values_may_be_ranges(tmp_path: Path) -> None:
+    expected = {**dict.fromkeys(range(128), 0), **dict.fromkeys(range(128, 256), 1)}
+
+    assert parse_mask_values("0-127=0,128-255=1") == expected
+    file = written(tmp_path, "source: {mask_values: {0-127: 0, 128-255: 1}}")
+    assert resolve(file=file).source.mask_values == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("9-3=1", "has the range 9-3, expected FIRST-LAST in rising order"),
+        ("0-70000=1", "has the range 0-70000, expected .* at most 65536 values"),
+        ("0-5=0,5-9=1", "must name each value once, got 5 twice"),
+    ],
+)
+def test_a_range_that_means_nothing_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"mask_values {message}"):
+        parse_mask_values(text)
+
+
+@pytest.mark.parametrize("other", [{"ignore": 9}, {"mask_values": "0=0,1=1"}, {"instances": True}])
+def test_a_threshold_and_another_way_to_classes_contradict_each_other(other: dict[str, Any]) -> None:
+    (name,) = other
+
+    assert f"so that {name} has no meaning" in refused(options={"threshold": 128, **other})
+
+
 def test_the_keys_are_those_of_a_flat_configuration() -> None:
     assert known_keys() == list(RunConfig().flat())
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from hsmix_gen.pipeline.decoders.array_containers import list_arrays
-from hsmix_gen.pipeline.decoders.arrays import array_key, pair_axes
+from hsmix_gen.pipeline.decoders.arrays import array_key, open_mask, pair_axes
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions
 from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.records import Content
 from tests.pipeline.decoders.written_arrays import PICTURE, VOLUME, every_kind, h5, image, mask, npy, npz, refusal
 
 # -- shapes
@@ -273,3 +275,21 @@ def test_the_content_decides_what_a_file_is_not_its_ending(tmp_path: Path) -> No
     path = npz(tmp_path, image=PICTURE).rename(tmp_path / "a.h5")
 
     assert image(path, "image").size == (2, 3)
+
+
+def test_probabilities_may_be_cut(tmp_path: Path) -> None:
+    path = npz(tmp_path, label=np.array([[0.1, 0.5, 0.9]], np.float32))
+    picture = ArrayStack(np.zeros((1, 1, 3, 1)))
+
+    cut = open_mask(Content("array", (str(path),), "label"), picture, ReadOptions(threshold=0.5))
+
+    assert cut.plane(0).tolist() == [[0, 1, 1]]
+
+
+def test_labels_that_are_no_numbers_are_not_cut(tmp_path: Path) -> None:
+    path = npz(tmp_path, label=np.array([[0.1, np.nan]], np.float32))
+
+    with pytest.raises(SourceError, match=r"a\.npz has NaN labels, expected numbers to cut at 0\.5"):
+        open_mask(
+            Content("array", (str(path),), "label"), ArrayStack(np.zeros((1, 1, 2, 1))), ReadOptions(threshold=0.5)
+        )

@@ -307,6 +307,31 @@ def test_a_mask_stored_another_way_is_turned_onto_its_image(tmp_path: Path, axis
     np.testing.assert_array_equal(planes(image)[..., 0], planes(mask))
 
 
+def test_labels_that_nibabel_stored_with_a_scale_are_whole(tmp_path: Path) -> None:
+    """Floats saved as uint8 read as 0, 0.996 and 2."""
+    values = np.zeros((4, 5, 3))
+    values[1], values[2] = 1, 2
+    volume: Any = nibabel.Nifti1Image(values, np.eye(4))  # type: ignore[no-untyped-call]
+    volume.set_data_dtype(np.uint8)
+    nibabel.save(volume, tmp_path / "m.nii.gz")
+
+    assert 1.0 not in volume.__class__.from_filename(tmp_path / "m.nii.gz").get_fdata()
+    mask = load_mask(str(tmp_path / "m.nii.gz"))
+    assert mask.dtype == np.uint8
+    assert np.unique(planes(mask)).tolist() == [0, 1, 2]
+
+
+def test_probabilities_may_be_cut(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 60, dtype=np.float32).reshape(3, 4, 5)
+    path = tmp_path / "m.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)  # type: ignore[no-untyped-call]
+
+    with pytest.raises(SourceError, match="whole numbers"):
+        load_mask(str(path))
+    mask = open_mask(Content("nifti", (str(path),)), ArrayStack(np.zeros((1, 1, 1))), ReadOptions(threshold=0.5))
+    assert planes(mask).sum() == 30
+
+
 def test_a_mask_beside_its_image_is_refused(tmp_path: Path) -> None:
     image = load(save(tmp_path / "a.nii", VALUES))
     beside = save(tmp_path / "b.nii", VALUES, np.array([[1.0, 0, 0, 9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))

@@ -17,9 +17,11 @@ from PIL import Image
 
 from hsmix_gen.pipeline.decoders.picture_codec import (
     Header,
+    decode_brightness,
     decode_colours,
     decode_image,
     decode_mask,
+    palette_of,
     read_bytes,
     read_header,
 )
@@ -341,6 +343,76 @@ def test_class_ids_in_a_lossy_file_are_refused() -> None:
 
     with pytest.raises(SourceError, match=r"is a lossy mask with values 0 to \d, 0% of its pixels .*export it as PNG"):
         decode_mask(saved(Image.fromarray(ids), "JPEG", quality=95))
+
+
+CUT = np.array([[0, 0, 255], [0, 255, 255]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(np.dstack([CUT * 0] * 3 + [CUT])),
+        png(np.dstack([CUT * 0 + 255] * 3 + [CUT])),
+        png(np.dstack([CUT * 0, CUT])),
+        png(np.dstack([255 - CUT] * 3 + [CUT])),
+        imagecodecs.png_encode(np.dstack([CUT.astype(np.uint16) * 0, CUT])),
+        tiff(np.dstack([CUT * 0] * 3 + [CUT]), photometric="rgb", extrasamples=["unassalpha"]),
+        tiff(np.dstack([CUT * 0, CUT]), photometric="minisblack", extrasamples=["unassalpha"], planarconfig="contig"),
+    ],
+    ids=["black", "white", "LA", "hidden-white", "16-bit", "tiff", "tiff-LA"],
+)
+def test_a_mask_whose_label_is_its_alpha_is_refused(data: bytes) -> None:
+    """Its grey says background everywhere, or the opposite of what is seen."""
+    with pytest.raises(SourceError, match=r"mask has an alpha channel of values 0 to 255.*save the alpha channel as a"):
+        decode_mask(data)
+
+
+def test_an_alpha_that_repeats_the_grey_is_dropped() -> None:
+    np.testing.assert_array_equal(decode_mask(png(np.dstack([CUT] * 3 + [CUT]))), CUT)
+
+
+def test_a_coloured_mask_is_refused_with_its_own_colours() -> None:
+    """Black is the background, then comes what covers most."""
+    mask = np.zeros((4, 6, 3), np.uint8)
+    mask[1:], mask[0, 0] = (9, 8, 7), (255, 0, 0)
+
+    with pytest.raises(SourceError, match=r"'#000000=background,#090807=class_1,#FF0000=class_2'$"):
+        decode_mask(png(mask))
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF", "BMP"])
+def test_the_colours_of_a_palette_stand_beside_its_indices(form: str) -> None:
+    assert palette_of(saved(palette(), form))[:3] == (0xFF0000, 0x00FF00, 0x0000FF)
+
+
+@pytest.mark.parametrize("data", [png(GREY), tiff(GREY), saved(Image.fromarray(GREY), "JPEG")])
+def test_a_file_without_palette_has_no_colours(data: bytes) -> None:
+    assert palette_of(data) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (png(GREY), GREY),
+        (tiff(GREY.astype(np.float32) / 255), GREY.astype(np.float32) / 255),
+        (png(GREY > 100), np.where(GREY > 100, 255, 0)),
+        (saved(Image.fromarray(GREY).quantize(6)), GREY),
+    ],
+    ids=["grey", "float", "1-bit", "grey-palette"],
+)
+def test_the_brightness_of_a_mask_is_what_is_seen(data: bytes, expected: Any) -> None:
+    np.testing.assert_array_equal(decode_brightness(data), expected)
+
+
+def test_the_brightness_of_a_lossy_mask_is_not_cut() -> None:
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
+
+    assert len(np.unique(decode_brightness(saved(Image.fromarray(ramp), "JPEG")))) > 50
+
+
+def test_colours_have_no_brightness() -> None:
+    with pytest.raises(SourceError, match="mask is coloured"):
+        decode_brightness(saved(palette()))
 
 
 COLOURS = np.array([[[0, 0, 0], [255, 0, 0], [0, 128, 1]], [[1, 2, 3], [255, 255, 255], [0, 0, 255]]], np.uint8)

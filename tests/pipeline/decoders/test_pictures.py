@@ -168,6 +168,42 @@ def test_lossy_masks_are_joined_by_their_two_values(tmp_path: Path) -> None:
     np.testing.assert_array_equal(joined, (square | square[::-1]) // 255)
 
 
+@pytest.mark.parametrize("form", ["union", "classes"])
+def test_a_mask_of_one_object_covers_what_is_not_black_whatever_its_index(tmp_path: Path, form: str) -> None:
+    indexed = Image.fromarray(np.array([[0, 1, 1], [0, 0, 1]], np.uint8), "P")
+    indexed.putpalette([255, 255, 255, 0, 0, 0])
+    indexed.save(tmp_path / "m.png")
+
+    np.testing.assert_array_equal(mask_plane(tmp_path, form, str(tmp_path / "m.png")), [[1, 0, 0], [1, 1, 0]])
+
+
+@pytest.mark.parametrize("form", ["union", "classes"])
+def test_soft_edges_of_one_object_are_refused_or_cut(tmp_path: Path, form: str) -> None:
+    """Whatever is not 0 would make it larger."""
+    path = write(tmp_path / "m.png", np.array([[0, 9, 255], [200, 255, 255]], np.uint8))
+
+    with pytest.raises(SourceError, match=r"m\.png has greys between 0 and 255.*--threshold 128"):
+        mask_plane(tmp_path, form, path)
+    cut = open_mask(Content(form, (path,)), image(tmp_path), ReadOptions(threshold=128))
+    np.testing.assert_array_equal(cut.plane(0), [[0, 0, 1], [1, 1, 1]])
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(1, [[0, 1, 1]]), (128, [[0, 1, 1]]), (200.5, [[0, 0, 1]])])
+def test_a_mask_may_be_cut(tmp_path: Path, threshold: float, expected: Any) -> None:
+    path = write(tmp_path / "m.png", np.array([[0, 128, 255]], np.uint8))
+
+    mask = open_mask(picture(path), image(tmp_path, (1, 3)), ReadOptions(threshold=threshold))
+
+    np.testing.assert_array_equal(mask.plane(0), expected)
+
+
+def test_colours_cannot_be_cut(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.png", np.zeros((2, 3, 3), np.uint8))
+
+    with pytest.raises(SourceError, match="holds no grey values that --threshold could cut"):
+        open_mask(Content("colours", (path,)), image(tmp_path), ReadOptions(threshold=9))
+
+
 def test_one_file_each_class_becomes_a_sum_of_bits(tmp_path: Path) -> None:
     first = write(tmp_path / "1.png", np.array([[0, 255, 255], [0, 0, 0]], np.uint8))
     third = write(tmp_path / "3.png", np.array([[0, 0, 1], [1, 0, 0]], np.uint8))

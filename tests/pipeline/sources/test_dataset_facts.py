@@ -8,7 +8,7 @@ import pytest
 from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import DatasetFacts, Intensity, Labelling, ScanResult
+from hsmix_gen.schemas.records import DatasetFacts, Intensity, Labelling, MaskForm, ScanResult
 
 
 def scanned(name: str = "a", values: tuple[int, ...] = (0, 255), **changes: Any) -> ScanResult:
@@ -63,7 +63,7 @@ def facts_of(results: list[ScanResult], **image: Any) -> DatasetFacts:
 def test_facts_are_those_of_most_images_or_of_the_user(
     results: list[dict[str, Any]], config: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    found, _ = understand([scanned(**result) for result in results], RunConfig.model_validate(config), Labelling())
+    found = understand([scanned(**result) for result in results], RunConfig.model_validate(config), Labelling()).facts
 
     assert {name: getattr(found, name) for name in expected} == expected
 
@@ -77,7 +77,6 @@ def test_without_a_usable_pair_nothing_can_be_understood() -> None:
     ("values", "classes"),
     [
         ((0, 255), ("background", "foreground")),
-        ((0,), ("background", "foreground")),
         ((0, 128, 255), ("background", "class_1", "class_2")),
         ((0, 1, 2, 3), ("background", "class_1", "class_2", "class_3")),
     ],
@@ -111,9 +110,39 @@ def test_one_odd_mask_is_refused_and_does_not_change_the_map(odd: tuple[int, ...
     assert found.mask_values == ((0, 0), (255, 1))
     assert [result.id for result in checked if result.problem] == ["odd"]
     unknown = [value for value in odd if value not in (0, 255)]
-    expected = f"{masks[-1]} has values {unknown[0]} that are no class, expected 0, 255; correct the file or map"
+    expected = f"{masks[-1]} has values {unknown[0]} that are no class, expected 0, 255; correct the file"
     assert expected in (checked[-1].problem or "")
-    assert f"--mask-values 0=0,255=1,{unknown[0]}=1" in (checked[-1].problem or "")
+    assert "nearest class with --mask-values 0-127=0,128-255=1" in (checked[-1].problem or "")
+
+
+def test_a_stray_id_is_refused_with_the_options_that_take_it() -> None:
+    results = [*(scanned(f"a{i}", (0, 1, 2)) for i in range(9)), scanned("odd", (0, 1, 9))]
+
+    checked = with_problems(results, facts(*results), ["m"] * 10)
+
+    assert "--ignore 9, or map them with --mask-values 0=0,1=1,2=2,9=1" in (checked[-1].problem or "")
+
+
+def test_masks_without_any_foreground_are_refused() -> None:
+    """A run would make samples of background alone and call them sound."""
+    with pytest.raises(SourceError, match=r"no mask has any foreground: all pixels of 2 masks have the value 0"):
+        facts(scanned("a", (0,)), scanned("b", (0,)))
+    with pytest.raises(SourceError, match="no mask has any foreground"):
+        facts(scanned("a", (0, 9)), mask_values={0: 0, 9: 0, 255: 1})
+
+
+def test_an_outline_of_255_is_ignored_and_an_area_of_it_in_another_mask_is_refused() -> None:
+    ring = MaskForm(sides=(9, 9, 9), outline=10)
+    results = [*(scanned(f"a{i}", (0, 1, 255), mask_form=ring) for i in range(9)), scanned("odd", (0, 1, 255))]
+
+    found, notes, shades = understand(results, RunConfig(), Labelling())
+    checked = with_problems(results, found, ["m.png"] * 10, shades=shades)
+
+    assert found.mask_values == ((0, 0), (1, 1), (255, 255))
+    assert "mask value 255 is read as ignore: it is outlines or specks, 90 pixels in 9 of 10 masks" in notes[0]
+    assert [result.id for result in checked if result.problem] == ["odd"]
+    assert "m.png has areas of 255, 10 pixels" in (checked[-1].problem or "")
+    assert "--ignore 255" in (checked[-1].problem or "")
 
 
 def test_masks_without_foreground_are_used() -> None:
@@ -177,9 +206,9 @@ def test_pictures_are_not_stored_as_floats() -> None:
 
 
 def test_images_smaller_than_the_size_are_noted() -> None:
-    _, notes = understand(
+    notes = understand(
         [scanned(height=100), scanned()], RunConfig.model_validate({"image": {"size": (224, 224)}}), Labelling()
-    )
+    ).notes
 
     assert notes == ["1 of 2 images are smaller than 224 x 224 and are enlarged"]
 
@@ -188,7 +217,7 @@ def test_small_objects_are_noted_unless_they_are_guarded() -> None:
     results = [scanned(object_share=0.001)]
     guarded = RunConfig.model_validate({"mix": {"small_object_guard": True}})
 
-    _, notes = understand(results, RunConfig(), Labelling())
+    notes = understand(results, RunConfig(), Labelling()).notes
 
     # 125 superpixels in the mean.
     assert "objects are small: the median one covers 0.12 mean superpixels" in notes[0]

@@ -7,7 +7,8 @@ import pytest
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import Labelling
-from hsmix_gen.stages.labels.classes import Classes, understand_classes
+from hsmix_gen.stages.labels.classes import Classes, is_open, understand_classes
+from hsmix_gen.stages.labels.conventions import MaskValues
 
 BRATS = Labelling(
     classes=("background", "necrotic core", "oedema", "enhancing tumour"),
@@ -18,8 +19,8 @@ BITS = Labelling(classes=("background", "liver", "tumour"), bits=True)
 
 
 def understood(*masks: tuple[int, ...], labelling: Labelling | None = None, **config: Any) -> Classes:
-    counts = [dict.fromkeys(mask, 9) for mask in masks or ((0, 1),)]
-    return understand_classes(counts, SourceConfig(**config), labelling or Labelling())
+    seen = [MaskValues(dict.fromkeys(mask, 9), {}) for mask in masks or ((0, 1),)]
+    return understand_classes(seen, SourceConfig(**config), labelling or Labelling())
 
 
 def test_without_any_word_values_follow_a_convention() -> None:
@@ -99,3 +100,32 @@ def test_what_the_user_says_goes_before_the_layout() -> None:
 def test_names_of_channels_have_to_fit(names: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="must name each of the 3 channels once"):
         understood(labelling=BRATS, labels="multilabel", classes=names)
+
+
+def test_names_that_do_not_fit_are_refused_with_the_values_that_masks_hold() -> None:
+    with pytest.raises(ConfigError, match=r"masks hold the values 0, 128, 255, read as 0=0,128=1,255=2$"):
+        understood((0, 128, 255), classes=("background", "cell"))
+
+
+def test_masks_that_are_cut_have_two_classes_whatever_the_layout_says() -> None:
+    """A BraTS folder of probabilities holds no labels 1, 2 and 4."""
+    assert understood((0, 1), threshold=0.5, labelling=BRATS).values == {0: 0, 1: 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "labelling", "expected"),
+    [
+        ({}, Labelling(), True),
+        ({"ignore": 9}, Labelling(), True),
+        ({}, BRATS, False),
+        ({}, BITS, False),
+        ({}, Labelling(instances=True), False),
+        ({"instances": False}, Labelling(instances=True), True),
+        ({"mask_values": {0: 0, 1: 1}}, Labelling(), False),
+        ({"threshold": 9}, Labelling(), False),
+    ],
+)
+def test_values_are_open_where_nobody_has_said_what_they_mean(
+    config: dict[str, Any], labelling: Labelling, expected: bool
+) -> None:
+    assert is_open(SourceConfig(**config), labelling) == expected

@@ -1,4 +1,4 @@
-"""Values of mask files become class ids by what most masks hold; the odd one is found, not followed."""
+"""Values of mask files are counted, described and translated, whatever their type."""
 
 from typing import Any
 
@@ -8,116 +8,16 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.labels.mask_values import (
     describe,
     to_channels,
     to_class_ids,
-    understand_values,
     unknown_values,
     value_counts,
 )
 
 WHOLE = ["uint8", "int16", "uint16", "int32", "int64", "uint64"]
 LARGE = 2**62
-
-
-def masks(*values: set[int], times: int = 1) -> list[frozenset[int]]:
-    return [frozenset(one) for one in values] * times
-
-
-@pytest.mark.parametrize(
-    ("held", "expected"),
-    [
-        ([{0, 255}], {0: 0, 255: 1}),
-        ([{0, 1}], {0: 0, 1: 1}),
-        ([{0, 128, 255}], {0: 0, 128: 1, 255: 2}),
-        ([{0, 127, 255}], {0: 0, 127: 1, 255: 2}),
-        ([{0, 85, 170, 255}], {0: 0, 85: 1, 170: 2, 255: 3}),
-        ([{0, 1, 2}], {0: 0, 1: 1, 2: 2}),
-        ([{0, 1}, {0, 2}, {0, 3}], {0: 0, 1: 1, 2: 2, 3: 3}),
-        ([{0, 1, 2, 3, 4, 5, 6, 7, 8}], {i: i for i in range(9)}),
-        ([{0, 128}, {0, 255}, {0}], {0: 0, 128: 1, 255: 2}),
-        ([{0}, {0, 255}, {255}], {0: 0, 255: 1}),
-        ([{0}], {0: 0}),
-        ([{0, 1, 254, 255}], {0: 0, 1: 0, 254: 1, 255: 1}),
-        ([{0, 127, 255}, {0, 128, 255}], {0: 0, 127: 1, 128: 1, 255: 2}),
-    ],
-)
-def test_a_convention_is_recognised(held: list[set[int]], expected: dict[int, int]) -> None:
-    assert understand_values(masks(*held)) == expected
-
-
-def test_255_classes_are_recognised() -> None:
-    assert understand_values(masks(set(range(255)))) == {i: i for i in range(255)}
-
-
-@pytest.mark.parametrize("odd", [{0, 77, 255}, {13}, {0, 200}])
-def test_one_odd_mask_among_many_does_not_change_the_map(odd: set[int]) -> None:
-    mapping = understand_values([*masks({0, 255}, times=20), frozenset(odd)])
-
-    assert mapping == {0: 0, 255: 1}
-    assert unknown_values(odd, mapping) == sorted(odd - {0, 255})
-
-
-def test_one_mask_of_0_and_255_among_many_of_0_and_1_does_not_make_them_background() -> None:
-    """With 1 taken for a grey next to 0, every other mask would lose its foreground in silence."""
-    mapping = understand_values([*masks({0, 1}, times=20), frozenset({0, 255})])
-
-    assert mapping == {0: 0, 1: 1}
-    assert unknown_values({0, 255}, mapping) == [255]
-
-
-def test_one_mask_of_0_and_1_among_many_of_0_and_255_does_not_become_background() -> None:
-    mapping = understand_values([*masks({0, 255}, times=20), frozenset({0, 1})])
-
-    assert mapping.get(1) != 0
-    assert unknown_values({0, 1}, mapping) == [1]
-
-
-def test_a_noisy_mask_of_background_alone_is_background_among_noisy_masks() -> None:
-    """Here others show that 1 is a shade of 0."""
-    mapping = understand_values([*masks({0, 1, 254, 255}, times=20), frozenset({0, 1})])
-
-    assert mapping == {0: 0, 1: 0, 254: 1, 255: 1}
-
-
-def test_a_mask_of_background_alone_fits_every_convention() -> None:
-    assert understand_values([*masks({0}, times=50), frozenset({0, 255})]) == {0: 0, 255: 1}
-
-
-def test_a_rare_class_is_no_oddity() -> None:
-    assert understand_values([*masks({0, 1}, times=50), frozenset({0, 2})]) == {0: 0, 1: 1, 2: 2}
-
-
-@pytest.mark.parametrize("held", [[{0, 77}, {0, 91}, {0, 255}], [{3, 4}], [{0, 2}], [{12, 200}]])
-def test_nonsense_is_refused_with_the_values_and_the_way_out(held: list[set[int]]) -> None:
-    with pytest.raises(SourceError, match="follow no known convention") as refused:
-        understand_values(masks(*held))
-
-    assert ", ".join(str(value) for value in sorted(set().union(*held))) in str(refused.value)
-    assert "--mask-values" in str(refused.value)
-
-
-def test_a_value_of_the_odd_mask_alone_is_no_class() -> None:
-    """The convention 0 to 2 explains no more masks than 0 to 1."""
-    assert understand_values([*masks({0, 1}, times=20), frozenset({2, 9})]) == {0: 0, 1: 1}
-
-
-def test_many_values_are_listed_in_part() -> None:
-    with pytest.raises(SourceError, match=r"3, 4, .*, 14, … \(60 in all\)"):
-        understand_values(masks(set(range(3, 63))))
-
-
-def test_no_mask_at_all_is_refused() -> None:
-    with pytest.raises(SourceError, match="no mask could be read"):
-        understand_values([])
-
-
-def test_the_order_of_masks_does_not_matter() -> None:
-    held = [*masks({0, 255}, times=3), frozenset({0, 128, 255}), frozenset({0, 7})]
-
-    assert understand_values(held) == understand_values(held[::-1])
 
 
 def test_unknown_values_come_in_order() -> None:
@@ -210,3 +110,8 @@ def test_values_of_any_size_are_counted(values: list[int]) -> None:
 
 def test_a_map_is_described_as_it_is_typed() -> None:
     assert describe({255: 1, 0: 0, 77: 255}) == "0=0,77=255,255=1"
+    assert describe({0: 0, 1: 1, 2: 2}) == "0=0,1=1,2=2"
+
+
+def test_a_map_of_ranges_is_described_in_ranges() -> None:
+    assert describe({0: 0, 1: 0, 2: 0, 3: 1, 5: 1, 6: 1}) == "0-2=0,3=1,5-6=1"

@@ -1,0 +1,68 @@
+"""The one band of numbers in a mask of several: equal channels, an opaque alpha; colours and cut-outs are refused."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.schemas.errors import SourceError
+
+COLOURED = (
+    "mask is coloured; store class ids or grey values, one number a pixel, or name its colours, "
+    "for example --colours '#000000=background,#FF0000=lesion'"
+)
+_MOST_COLOURS = 8
+
+
+def colour_numbers(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Return the colours of an (H, W, C) picture as (H, W) numbers: red * 65536 + green * 256 + blue; grey as such."""
+    packed = image[..., 0].astype(np.int32)
+    if image.shape[2] == 1:
+        return packed * 0x010101
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= image[..., channel]
+    return packed
+
+
+def common_channel(array: npt.NDArray[Any], *, has_alpha: bool = False) -> npt.NDArray[Any]:
+    """Return the first channel of (H, W, C) values if all but alpha, the last, are equal."""
+    if array.ndim == 2:
+        return array
+    if array.shape[2] > 4:
+        raise SourceError(f"mask has {array.shape[2]} channels, expected one; store class ids, one number a pixel")
+    colours = array[..., :-1] if has_alpha else array[..., :3]
+    if colours.shape[2] > 1 and (colours != colours[..., :1]).any():
+        raise SourceError(coloured_text(colours))
+    if has_alpha:
+        check_alpha(colours[..., 0], array[..., -1])
+    return np.ascontiguousarray(colours[..., 0])
+
+
+def check_alpha(grey: npt.NDArray[Any], alpha: npt.NDArray[Any], *, indexed: bool = False) -> None:
+    """Refuse a mask whose label is its transparency: one grey under it, or a cut-out with values that nobody sees."""
+    if alpha.min() == alpha.max():
+        return
+    hidden = np.unique(grey[alpha == 0])
+    is_cut = not indexed and ((alpha == 0) | (alpha == alpha.max())).all()
+    if grey.min() == grey.max() or (is_cut and hidden.any()):
+        what = f"of the one value {grey.min()}" if grey.min() == grey.max() else f"with the value {hidden[-1]}"
+        raise SourceError(
+            f"mask has an alpha channel of values {alpha.min()} to {alpha.max()} over pixels {what}, so that its "
+            "labels are the transparency; save the alpha channel as a grey mask"
+        )
+
+
+def coloured_text(colours: npt.NDArray[Any]) -> str:
+    """Return why a coloured mask is refused, with its own colours for `--colours` if there are few."""
+    few: list[str] = []
+    if colours.dtype == np.uint8 and colours.shape[-1] == 3:
+        found, counts = np.unique(colour_numbers(colours), return_counts=True)
+        few = [f"#{number:06X}" for number in found[np.argsort(-counts, kind="stable")][: _MOST_COLOURS + 1].tolist()]
+    if not 2 <= len(few) <= _MOST_COLOURS:
+        return COLOURED
+    # Black is the background wherever it is used, else what covers most.
+    few.sort(key=lambda colour: colour != "#000000")
+    names = ["background", *(f"class_{number}" for number in range(1, len(few)))]
+    table = ",".join(f"{colour}={name}" for colour, name in zip(few, names, strict=True))
+    return f"{COLOURED.partition(',')[0]}, one number a pixel, or name its colours, for example --colours '{table}'"
