@@ -10,6 +10,11 @@
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS wheel
+# For the kernels of superpixels; the image itself needs no compiler.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml setup.py README.md LICENSE ./
 # The requirements apart from the package: their layer, by far the largest, is kept until they change.
@@ -19,7 +24,9 @@ print(*project['dependencies'], *(text for name in names for text in extras[name
 COPY schemas schemas
 COPY stages stages
 COPY pipeline pipeline
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+# Kernels are optional when the package is built; here they have to be there.
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+    && python -m zipfile --list /wheels/*.whl | grep --quiet _native.abi3.so
 
 FROM python:${PYTHON}-slim
 LABEL org.opencontainers.image.title="hsmix-gen" \

@@ -10,6 +10,7 @@ DEMO_OUTPUT := demo-output
 BENCHMARKS := \
 	benchmarks/reading.py \
 	benchmarks/quality.py \
+	benchmarks/superpixels.py \
 	benchmarks/throughput.py \
 	benchmarks/scaling.py \
 	benchmarks/loaders.py \
@@ -27,6 +28,9 @@ CONSUMERS := .venv-consumers
 TRAINERS := $(CONSUMERS)/.ready
 # The last release with the reader wids; it cannot stand beside webdataset 1.0, so it has a folder of its own.
 WIDS := webdataset==0.2.111
+
+# What an installation has to be renewed for; Python modules are read where they stand.
+BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpixels/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -77,12 +81,12 @@ $(READY):
 	@$(PIP) install -qq --upgrade "pip>=25.1"
 	@touch $@
 
-$(PACKAGE): pyproject.toml constraints.txt | $(READY)
+$(PACKAGE): $(BUILT_FROM) | $(READY)
 	@echo "installing hsmix-gen (the first time this takes some minutes and, with torch, some 6 GB) ..."
 	@$(INSTALL) .
 	@touch $@
 
-$(DEV): pyproject.toml constraints.txt | $(READY)
+$(DEV): $(BUILT_FROM) | $(READY)
 	@echo "installing hsmix-gen and its tools (the first time this takes some minutes and, with torch, some 6 GB) ..."
 	@$(INSTALL) '.[coco,dicom,s3]' --group dev
 	@touch $(PACKAGE) $@

@@ -22,7 +22,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.jobs import run
 
 KERNELS = {
-    "superpixels": ("hsmix_gen.pipeline.features.layers:segment",),
+    "superpixels": ("hsmix_gen.pipeline.features.layers:_segmented",),
     "fitting the network, choosing its layer": (
         "hsmix_gen.pipeline.features.gradcam_units:fit_network",
         "hsmix_gen.pipeline.features.gradcam_units:rank_layers",

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.features.layers import COLOUR_COMPACTNESS, GREY_COMPACTNESS
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
 from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
-from hsmix_gen.stages.superpixels import segment
+from hsmix_gen.stages.superpixels.slic_regions import segment
 
 Pixels = npt.NDArray[Any]
 Plane = npt.NDArray[np.float64]
@@ -122,9 +121,8 @@ def looped(pair: Pair, map_saliency: MapSaliency, mix: MixConfig, *, wide: bool)
 
 
 def superpixels(origin: Origin) -> npt.NDArray[np.uint16]:
-    """Return the superpixels of an image as the product's defaults make them."""
-    compactness = COLOUR_COMPACTNESS if origin.image.shape[-1] == 3 else GREY_COMPACTNESS
-    return segment(origin.image, n_regions=origin.n_regions, compactness=compactness, sigma=SIGMA)
+    """Return the superpixels of an image by scikit-image, as anyone has them who mixes without a cache."""
+    return segment(origin.image, [origin.n_regions], sigma=SIGMA, compiled=False)[0]
 
 
 def _parent(origin: Origin, labels: Pixels, saliency: Pixels) -> Parent:

@@ -22,7 +22,7 @@ from hsmix_gen.pipeline.jobs.run import run_prepare
 from hsmix_gen.schemas.families import BACKENDS
 from hsmix_gen.stages.saliency import quality
 from hsmix_gen.stages.saliency.backend import Backend, Map, Subject
-from hsmix_gen.stages.superpixels import square_grid
+from hsmix_gen.stages.superpixels.grid_regions import square_grid
 
 SYNTHETIC_IMAGES = 96
 SYNTHETIC_SPLIT = "0.6/0.15/0.25"

@@ -33,14 +33,14 @@ PARTS = ("overhead", "workers", "memory")
 SPIN = """
 import sys, time
 import numpy as np
-from hsmix_gen.stages.superpixels import segment
+from hsmix_gen.stages.superpixels.slic_regions import segment
 image = np.random.default_rng(0).integers(0, 255, (224, 224, 3)).astype(np.uint8)
-segment(image, n_regions=100, compactness=10, sigma=1)
+segment(image, [100])
 print("ready", flush=True)
 sys.stdin.readline()
 end, count = time.perf_counter() + float(sys.argv[1]), 0
 while time.perf_counter() < end:
-    segment(image, n_regions=100, compactness=10, sigma=1)
+    segment(image, [100])
     count += 1
 print(count)
 """

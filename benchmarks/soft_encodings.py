@@ -19,7 +19,7 @@ from report import print_table
 from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft
 from hsmix_gen.schemas.config import SoftEncoding
 from hsmix_gen.stages.labels.labels import SoftLabel, class_shares, soft_label
-from hsmix_gen.stages.superpixels import segment
+from hsmix_gen.stages.superpixels.slic_regions import segment
 
 ROUNDS = 25
 REGIONS = 100
@@ -42,7 +42,7 @@ def draw_label(height: int, width: int, n_classes: int) -> SoftLabel:
     rng = np.random.default_rng(0)
     mask_a, mask_b = (draw_mask(rng, height, width, n_classes) for _ in "ab")
     picture = np.clip(80 + 90 * mask_a + rng.normal(0, 12, mask_a.shape), 0, 255).astype(np.uint8)
-    regions = segment(picture[..., None], n_regions=REGIONS, compactness=0.1, sigma=1.0)
+    (regions,) = segment(picture[..., None], [REGIONS])
     weights = rng.integers(0, 256, int(regions.max()) + 1).astype(np.uint8)
     return soft_label(class_shares(mask_a, mask_b, weights[regions], n_classes=n_classes))
 

@@ -38,7 +38,7 @@ from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.randomness import generator_for
 from hsmix_gen.stages.saliency.backends.fine_grained import fine_grained
 from hsmix_gen.stages.saliency.gradcam import GradCamSaliency
-from hsmix_gen.stages.superpixels import stratified_counts
+from hsmix_gen.stages.superpixels.label_maps import stratified_counts
 
 SYNTHETIC_IMAGES = 96
 LEAST_OVER_LOOPS = 25.0

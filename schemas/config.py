@@ -15,12 +15,13 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import BACKENDS, FORMATS, METHODS, READERS
+from hsmix_gen.schemas.families import BACKENDS, FORMATS, METHODS, READERS, SUPERPIXELS
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 
 if TYPE_CHECKING:
     Layout = str
+    RegionKind = str
     Backend = str
     MethodName = str
     Form = str
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Control = str
 else:
     Layout = Literal[("auto", *READERS.names)]
+    RegionKind = Literal[SUPERPIXELS.names]
     Backend = Literal[BACKENDS.names]
     MethodName = Literal[METHODS.names]
     Form = Literal[FORMATS.names]
@@ -155,12 +157,12 @@ class ImageConfig(Section):
 
 
 class SuperpixelsConfig(Section):
-    """SLIC in several granularities per image."""
+    """Regions in several granularities per image."""
 
     title = "Superpixels and saliency"
     # fmt: off
-    method: Literal["slic", "grid"] = key("slic", "grid is the square-grid control with the same region counts.")
-    regions: tuple[PositiveInt, PositiveInt] = option((50, 200), "Superpixels asked of SLIC, drawn evenly over the range.", "MIN MAX")
+    method: RegionKind = option("slic", f"How images are cut: {SUPERPIXELS.listed}. grid is the square-grid control.", "NAME", name="superpixels")
+    regions: tuple[PositiveInt, PositiveInt] = option((50, 200), "Superpixels asked for, drawn evenly over the range.", "MIN MAX")
     variants: PositiveInt = option(4, "Granularities kept per image, one drawn from each stratum of the range.", "G")
     compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(None, "Weight of space against colour in SLIC.", "C", otherwise="10 for RGB, 0.1 for grey")
     sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = option(1.0, "Gaussian smoothing before SLIC in pixels.", "S")

@@ -1,4 +1,4 @@
-"""Families of things that users choose by name: readers, mixing methods, saliency backends, formats, exports.
+"""Families of things that users choose by name: readers, superpixels, mixing methods, saliency backends and others.
 
 A member is a module in the folder of its family, and nothing else names it: configuration, help, cards and checks
 list what lies in the folder.
@@ -80,6 +80,7 @@ def _summary(module: str) -> str:
 
 
 READERS = Family("layout", "hsmix_gen.pipeline.readers", "_reader")
+SUPERPIXELS = Family("superpixels", "hsmix_gen.stages.superpixels", "_regions")
 METHODS = Family("mixing method", "hsmix_gen.stages.mixing.methods")
 BACKENDS = Family("saliency backend", "hsmix_gen.stages.saliency.backends", hyphens=False)
 EXPORTS = Family("export", "hsmix_gen.pipeline.exports", "_export")

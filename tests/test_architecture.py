@@ -61,7 +61,7 @@ LIBRARY_HOMES = {
     "pytorch_grad_cam": {"pipeline/cli/doctor.py", "stages/saliency/gradcam.py"},
     "ray": {f"pipeline/execution/ray_{part}.py" for part in ("nodes", "places", "runner", "session", "worker")},
     "rich": {"pipeline/execution/progress.py"},
-    "skimage": {"pipeline/cli/demo.py", "pipeline/decoders/aperio_xml.py", "stages/superpixels.py"},
+    "skimage": {"pipeline/cli/demo.py", "pipeline/decoders/aperio_xml.py", "stages/superpixels/slic.py"},
     "sklearn": {"stages/planning/splitting.py"},
     "torch": {
         "pipeline/cli/doctor.py",

@@ -10,6 +10,7 @@ from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.jobs.run import processors
 from hsmix_gen.schemas.extras import EXTRAS
+from hsmix_gen.stages.superpixels.compiled import COMPILED
 
 _LEAST_FREE = 10 * 10**9
 
@@ -25,7 +26,9 @@ class Finding:
 
 def examine() -> tuple[str, bool]:
     """Return a line for each finding, and whether a run can be expected to work."""
-    findings = [check() for check in (_versions, _extras, _processors, _torch, _gradcam, _ray, _cache, _disk)]
+    findings = [
+        check() for check in (_versions, _extras, _processors, _superpixels, _torch, _gradcam, _ray, _cache, _disk)
+    ]
     width = max(len(finding.subject) for finding in findings)
     lines = [f"{'ok ' if f.sound else 'BAD'} {f.subject:<{width}}  {f.text}" for f in findings]
     return "\n".join(lines), all(finding.sound for finding in findings)
@@ -59,6 +62,13 @@ def _extras() -> Finding:
 
 def _processors() -> Finding:
     return Finding("processors", True, f"{processors()} may be used")
+
+
+def _superpixels() -> Finding:
+    if COMPILED:
+        return Finding("superpixels", True, "the compiled loops are there")
+    way_out = "install a C compiler, then hsmix-gen again"
+    return Finding("superpixels", True, f"no compiled loops: the same regions take four times as long; {way_out}")
 
 
 def _torch() -> Finding:

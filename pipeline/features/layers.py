@@ -15,14 +15,14 @@ from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.schemas.arrays import Image, Labels, Saliency
 from hsmix_gen.schemas.config import SaliencyConfig, SuperpixelsConfig
 from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.schemas.families import SUPERPIXELS
 from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Refusal, SourceRecord
 from hsmix_gen.stages.randomness import generator_for
 from hsmix_gen.stages.saliency.backend import Subject, backend_of
-from hsmix_gen.stages.superpixels import body_of, segment, square_grid, stratified_counts
+from hsmix_gen.stages.superpixels.body import body_of
+from hsmix_gen.stages.superpixels.label_maps import stratified_counts
 
 Kind = Literal["images", "superpixels", "saliency"]
-COLOUR_COMPACTNESS = 10.0
-GREY_COMPACTNESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def make_superpixels(task: BlockTask, config: SuperpixelsConfig) -> BlockRecord:
         # Keyed by the image alone: a new seed of the run keeps the superpixels.
         rng = generator_for(0, "regions", task.sources[place].id)
         wanted = stratified_counts(*config.regions, layers.variants, rng)
-        labels = np.stack([_segmented(image, count, config, body) for count in wanted])
+        labels = np.stack(_segmented(image, wanted, config, body))
         return {"labels": labels, "count": labels.max(axis=(1, 2)) + 1}
 
     return task.fill(compute)
@@ -194,11 +194,12 @@ def make_static_saliency(task: BlockTask, config: SaliencyConfig) -> BlockRecord
     return task.fill(compute)
 
 
-def _segmented(image: Image, n_regions: int, config: SuperpixelsConfig, body: npt.NDArray[np.bool_] | None) -> Labels:
-    if config.method == "grid":
-        return square_grid(image.shape[:2], n_regions=n_regions)
-    compactness = config.compactness or (COLOUR_COMPACTNESS if image.shape[-1] == 3 else GREY_COMPACTNESS)
-    return segment(image, n_regions=n_regions, compactness=compactness, sigma=config.sigma, mask=body)
+def _segmented(
+    image: Image, counts: Sequence[int], config: SuperpixelsConfig, body: npt.NDArray[np.bool_] | None
+) -> list[Labels]:
+    """Return the superpixels of an image for each number of regions."""
+    segment: Callable[..., list[Labels]] = SUPERPIXELS.module(config.method).segment
+    return segment(image, counts, compactness=config.compactness, sigma=config.sigma, mask=body)
 
 
 def quantised(saliency: npt.NDArray[Any]) -> Saliency:

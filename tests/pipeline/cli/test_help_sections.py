@@ -27,7 +27,7 @@ def test_options_stand_below_the_title_of_their_subject() -> None:
 
     assert tuple(found) == TITLES
     firsts = [names[0].split()[0] for names in found.values()]
-    assert firsts == ["--layout", "--axis", "--regions", "--copies", "--format", "--preset", "--backend", "-h,"]
+    assert firsts == ["--layout", "--axis", "--superpixels", "--copies", "--format", "--preset", "--backend", "-h,"]
 
 
 @pytest.mark.parametrize("name", list(cli.commands))

@@ -243,7 +243,17 @@ def test_doctor_tells_a_line_for_each_part(run_command: Command) -> None:
     done = run_command("doctor")
 
     lines = {line.split()[1]: line for line in done.stdout.splitlines()}
-    assert lines.keys() == {"versions", "extras", "processors", "torch", "grad-cam", "ray", "zarr", "disk"}
+    assert lines.keys() == {
+        "versions",
+        "extras",
+        "processors",
+        "superpixels",
+        "torch",
+        "grad-cam",
+        "ray",
+        "zarr",
+        "disk",
+    }
     assert done.returncode == int(any(line.startswith("BAD") for line in lines.values()))
     assert lines["ray"].startswith("ok"), lines["ray"]
     assert lines["zarr"].startswith("ok"), lines["zarr"]

@@ -7,12 +7,19 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from hsmix_gen.stages import superpixels
-from hsmix_gen.stages.randomness import generator_for
 from hsmix_gen.stages.saliency import quality
+from hsmix_gen.stages.superpixels import slic_regions
+from hsmix_gen.stages.superpixels.body import body_of
+from hsmix_gen.stages.superpixels.grid_regions import square_grid
+from hsmix_gen.stages.superpixels.label_maps import region_count
 
 Labels = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]
+
+
+def segment(image: npt.NDArray[np.generic], *, n_regions: int, **settings: Any) -> Labels:
+    (labels,) = slic_regions.segment(image, [n_regions], **settings)
+    return labels
 
 
 def picture(shape: tuple[int, int, int], dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[np.generic]:
@@ -29,7 +36,7 @@ def stripes(shape: tuple[int, int], width: int) -> npt.NDArray[np.int64]:
 
 
 def classes_per_region(labels: Labels, classes: npt.NDArray[np.integer]) -> list[int]:
-    return [len(np.unique(classes[labels == label])) for label in range(superpixels.region_count(labels))]
+    return [len(np.unique(classes[labels == label])) for label in range(region_count(labels))]
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0])
@@ -39,7 +46,7 @@ def test_regions_stop_at_the_edge_of_two_colours(sigma: float) -> None:
     image[:, 21:] = (40, 40, 200)
     side = stripes((32, 48), 21).clip(max=1)
 
-    labels = superpixels.segment(image, n_regions=12, compactness=10, sigma=sigma)
+    labels = segment(image, n_regions=12, compactness=10, sigma=sigma)
 
     assert set(classes_per_region(labels, side)) == {1}
 
@@ -54,7 +61,7 @@ def test_regions_follow_the_stripes_of_an_image_that_is_not_square(
     stripe = stripe.T if turned else stripe
     image = np.repeat(np.where(stripe % 2, 220, 30).astype(np.uint8)[..., None], channels, axis=2)
 
-    labels = superpixels.segment(image, n_regions=24, compactness=compactness, sigma=0)
+    labels = segment(image, n_regions=24, compactness=compactness, sigma=0)
 
     assert set(classes_per_region(labels, stripe)) == {1}
 
@@ -62,23 +69,23 @@ def test_regions_follow_the_stripes_of_an_image_that_is_not_square(
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_labels_cover_the_image_without_gaps(dtype: type[np.generic], channels: int) -> None:
-    labels = superpixels.segment(picture((30, 41, channels), dtype), n_regions=20, compactness=1, sigma=1)
+    labels = segment(picture((30, 41, channels), dtype), n_regions=20, compactness=1, sigma=1)
 
     assert labels.dtype == np.uint16
     assert labels.shape == (30, 41)
-    assert np.array_equal(np.unique(labels), np.arange(superpixels.region_count(labels)))
+    assert np.array_equal(np.unique(labels), np.arange(region_count(labels)))
 
 
 def test_the_number_of_regions_is_about_the_one_asked_for() -> None:
-    labels = superpixels.segment(picture((64, 64, 3)), n_regions=40, compactness=20, sigma=1)
+    labels = segment(picture((64, 64, 3)), n_regions=40, compactness=20, sigma=1)
 
-    assert 30 <= superpixels.region_count(labels) <= 50
+    assert 30 <= region_count(labels) <= 50
 
 
 def test_every_region_is_connected() -> None:
-    labels = superpixels.segment(picture((40, 50, 3)), n_regions=25, compactness=10, sigma=1)
+    labels = segment(picture((40, 50, 3)), n_regions=25, compactness=10, sigma=1)
 
-    for label in range(superpixels.region_count(labels)):
+    for label in range(region_count(labels)):
         assert ndimage.label(labels == label)[1] == 1
 
 
@@ -87,10 +94,10 @@ def test_the_type_of_the_values_does_not_matter() -> None:
     as_float = image.astype(np.float32) / np.float32(255)
     as_words = image.astype(np.uint16) * np.uint16(257)
 
-    labels = superpixels.segment(image, n_regions=20, compactness=10, sigma=1)
+    labels = segment(image, n_regions=20, compactness=10, sigma=1)
 
-    assert np.array_equal(labels, superpixels.segment(as_words, n_regions=20, compactness=10, sigma=1))
-    assert np.mean(labels == superpixels.segment(as_float, n_regions=20, compactness=10, sigma=1)) > 0.99
+    assert np.array_equal(labels, segment(as_words, n_regions=20, compactness=10, sigma=1))
+    assert np.mean(labels == segment(as_float, n_regions=20, compactness=10, sigma=1)) > 0.99
 
 
 def test_compactness_is_a_hundred_times_weaker_for_rgb_than_for_grey() -> None:
@@ -98,8 +105,8 @@ def test_compactness_is_a_hundred_times_weaker_for_rgb_than_for_grey() -> None:
     grey = ((picture((40, 40, 1)).astype(np.float32) > 127) * 255).astype(np.uint8)
     rgb = np.repeat(grey, 3, axis=2)
 
-    from_grey = superpixels.segment(grey, n_regions=20, compactness=0.1, sigma=0)
-    from_rgb = superpixels.segment(rgb, n_regions=20, compactness=10, sigma=0)
+    from_grey = segment(grey, n_regions=20, compactness=0.1, sigma=0)
+    from_rgb = segment(rgb, n_regions=20, compactness=10, sigma=0)
 
     assert np.mean(from_grey == from_rgb) > 0.99
 
@@ -110,7 +117,7 @@ def test_colours_of_equal_brightness_are_told_apart() -> None:
     image[:, :14] = (200, 62, 33)
     image[:, 14:] = (51, 137, 38)
 
-    labels = superpixels.segment(image, n_regions=9, compactness=10, sigma=0)
+    labels = segment(image, n_regions=9, compactness=10, sigma=0)
 
     assert set(classes_per_region(labels, stripes((30, 30), 14).clip(max=1))) == {1}
 
@@ -119,16 +126,16 @@ def test_the_image_is_left_alone() -> None:
     image = picture((20, 20, 3), np.float32)
     before = image.copy()
 
-    superpixels.segment(image, n_regions=9, compactness=10, sigma=1)
+    segment(image, n_regions=9, compactness=10, sigma=1)
 
     assert np.array_equal(image, before)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_constant_image_is_cut_into_cells(channels: int) -> None:
-    labels = superpixels.segment(np.full((32, 32, channels), 77, np.uint8), n_regions=16, compactness=10, sigma=1)
+    labels = segment(np.full((32, 32, channels), 77, np.uint8), n_regions=16, compactness=10, sigma=1)
 
-    assert superpixels.region_count(labels) == 16
+    assert region_count(labels) == 16
 
 
 ZEROS = np.zeros((4, 4, 1), np.uint8)
@@ -149,11 +156,11 @@ ONE = np.arange(64).reshape(4, 4, 4) == 27
 )
 def test_wrong_calls_are_refused(image: Any, n_regions: int, mask: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        superpixels.segment(image, n_regions=n_regions, compactness=1, sigma=0, mask=mask)
+        segment(image, n_regions=n_regions, compactness=1, sigma=0, mask=mask)
 
 
 def test_an_image_of_one_pixel_is_one_region() -> None:
-    labels = superpixels.segment(np.zeros((1, 1, 3), np.uint8), n_regions=5, compactness=10, sigma=1)
+    labels = segment(np.zeros((1, 1, 3), np.uint8), n_regions=5, compactness=10, sigma=1)
 
     assert labels.tolist() == [[0]]
 
@@ -171,18 +178,18 @@ def ring() -> npt.NDArray[np.bool_]:
     ids=["ring", "all", "nothing"],
 )
 def test_with_a_mask_the_outside_is_region_0_and_the_inside_is_cut(mask: Any, outside: Any, at_least: int) -> None:
-    labels = superpixels.segment(picture((40, 44, 3)), n_regions=20, compactness=10, sigma=1, mask=mask)
+    labels = segment(picture((40, 44, 3)), n_regions=20, compactness=10, sigma=1, mask=mask)
 
     assert outside is None or np.array_equal(labels == 0, outside)
-    assert np.array_equal(np.unique(labels), np.arange(superpixels.region_count(labels)))
-    assert superpixels.region_count(labels) >= at_least
+    assert np.array_equal(np.unique(labels), np.arange(region_count(labels)))
+    assert region_count(labels) >= at_least
 
 
 def test_one_region_asked_for_inside_a_mask_is_the_mask() -> None:
     """maskSLIC finds no distance between centres then, and leaves all pixels over."""
     mask = ring()
 
-    labels = superpixels.segment(picture((40, 44, 3)), n_regions=1, compactness=10, sigma=1, mask=mask)
+    labels = segment(picture((40, 44, 3)), n_regions=1, compactness=10, sigma=1, mask=mask)
 
     assert np.array_equal(labels, mask)
 
@@ -200,79 +207,11 @@ def textured_ellipse(seed: int) -> tuple[Bytes, Bytes]:
 def test_regions_follow_an_ellipse_better_than_as_many_squares(seed: int) -> None:
     image, mask = textured_ellipse(seed)
 
-    labels = superpixels.segment(image, n_regions=50, compactness=10, sigma=1)
-    squares = superpixels.square_grid(mask.shape, n_regions=superpixels.region_count(labels))
+    labels = segment(image, n_regions=50, compactness=10, sigma=1)
+    squares = square_grid(mask.shape, n_regions=region_count(labels))
 
     assert quality.boundary_recall(labels, mask) >= 1.4 * quality.boundary_recall(squares, mask)
     assert quality.leak(labels, mask) < quality.leak(squares, mask)
-
-
-@pytest.mark.parametrize(
-    ("shape", "n_regions", "expected"),
-    [
-        ((4, 6), 6, [[0, 0, 1, 1, 2, 2]] * 2 + [[3, 3, 4, 4, 5, 5]] * 2),  # in reading order
-        ((2, 4), 2, [[0, 0, 1, 1]] * 2),  # along the longer side
-        ((2, 3), 99, [[0, 1, 2], [3, 4, 5]]),  # a pixel each at most
-    ],
-)
-def test_square_grid_cuts_a_plane_into_cells(shape: tuple[int, int], n_regions: int, expected: list[list[int]]) -> None:
-    assert superpixels.square_grid(shape, n_regions=n_regions).tolist() == expected
-
-
-def test_square_grid_refuses_more_cells_than_uint16_holds() -> None:
-    with pytest.raises(ValueError, match="at most 65535"):
-        superpixels.square_grid((300, 300), n_regions=70_000)
-
-
-@pytest.mark.parametrize("n_regions", [1, 2, 3, 47, 50, 263, 400])
-@pytest.mark.parametrize("shape", [(64, 64), (48, 96), (97, 61), (20, 20)])
-def test_square_grid_has_the_number_of_cells_asked_for(shape: tuple[int, int], n_regions: int) -> None:
-    labels = superpixels.square_grid(shape, n_regions=n_regions)
-
-    assert np.array_equal(np.unique(labels), np.arange(n_regions))
-
-
-@pytest.mark.parametrize("n_regions", [30, 47, 80])
-def test_square_grid_cells_are_near_square_and_of_near_equal_area(n_regions: int) -> None:
-    labels = superpixels.square_grid((224, 224), n_regions=n_regions)
-    areas = np.bincount(labels.ravel())
-    sides = [(rows.stop - rows.start) / (cols.stop - cols.start) for rows, cols in ndimage.find_objects(labels + 1)]
-
-    assert areas.max() < 1.15 * areas.min()
-    assert 1 / 1.5 < min(sides) <= max(sides) < 1.5
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_stratified_counts_draw_one_number_from_each_part_of_the_range(seed: int) -> None:
-    counts = superpixels.stratified_counts(30, 80, 4, generator_for(seed, "counts"))
-
-    assert len(counts) == 4
-    for count, low, high in zip(counts, (30, 42, 55, 68), (41, 54, 67, 80), strict=True):
-        assert low <= count <= high
-
-
-def test_stratified_counts_reach_every_number_of_the_range() -> None:
-    draws = {n for seed in range(60) for n in superpixels.stratified_counts(5, 11, 3, generator_for(seed, "counts"))}
-
-    assert draws == set(range(5, 12))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "variants", "expected"), [(7, 9, 6, (7, 7, 8, 8, 9, 9)), (50, 50, 3, (50, 50, 50))]
-)
-def test_more_variants_than_numbers_share_numbers(
-    low: int, high: int, variants: int, expected: tuple[int, ...]
-) -> None:
-    assert superpixels.stratified_counts(low, high, variants, generator_for(0, "counts")) == expected
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "variants", "reason"),
-    [(80, 30, 4, "got 80 and 30"), (30, 80, 0, "variants must be at least 1, got 0")],
-)
-def test_counts_of_nothing_are_refused(low: int, high: int, variants: int, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        superpixels.stratified_counts(low, high, variants, generator_for(0, "counts"))
 
 
 def brain(dtype: type[np.generic], seed: int = 0) -> tuple[npt.NDArray[np.generic], Bytes]:
@@ -296,13 +235,13 @@ def test_a_brain_of_four_modalities_is_cut_along_its_lesion(dtype: type[np.gener
     image, classes = brain(dtype)
     body = classes > 0
 
-    labels = superpixels.segment(image, n_regions=n_regions, compactness=0.1, sigma=1, mask=body)
+    labels = segment(image, n_regions=n_regions, compactness=0.1, sigma=1, mask=body)
 
-    n_found = superpixels.region_count(labels)
+    n_found = region_count(labels)
     assert np.array_equal(labels == 0, ~body)
     assert np.array_equal(np.unique(labels), np.arange(n_found))
     assert 0.8 * n_regions <= n_found <= 1.2 * n_regions
-    cells = superpixels.square_grid(body.shape, n_regions=round(n_found / body.mean()))
+    cells = square_grid(body.shape, n_regions=round(n_found / body.mean()))
     inside = np.where(body, classes, 255)  # the rim of the brain is given, not found
     recall, by_chance = (quality.boundary_recall(one, inside, tolerance=0) for one in (labels, cells))
     assert recall > max(0.75, 1.15 * by_chance)
@@ -316,7 +255,7 @@ def test_the_regions_of_a_brain_are_the_same_each_time(dtype: type[np.generic]) 
     for seed in (1, 2):
         np.random.seed(seed)  # noqa: NPY002
         before = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
-        runs.append(superpixels.segment(image, n_regions=80, compactness=0.1, sigma=1, mask=classes > 0))
+        runs.append(segment(image, n_regions=80, compactness=0.1, sigma=1, mask=classes > 0))
         after = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
         assert np.array_equal(before["key"], after["key"])
         assert before["pos"] == after["pos"]
@@ -331,9 +270,7 @@ def test_the_unit_of_a_modality_does_not_matter(masked: bool) -> None:
     # Powers of two scale floats without rounding.
     scaled = image * np.array([1, 4096, 1, 0.25], np.float32)
 
-    first, second = (
-        superpixels.segment(one, n_regions=60, compactness=0.1, sigma=1, mask=mask) for one in (image, scaled)
-    )
+    first, second = (segment(one, n_regions=60, compactness=0.1, sigma=1, mask=mask) for one in (image, scaled))
 
     assert np.array_equal(first, second)
 
@@ -345,7 +282,7 @@ def test_what_lies_outside_of_a_mask_does_not_enter_its_stretch() -> None:
     low = np.where(body[..., None], image, image[body].min(axis=0))
     far = np.where(body[..., None], image, -1000).astype(np.float32)
 
-    first, second = (superpixels.segment(one, n_regions=60, compactness=0.1, sigma=1, mask=body) for one in (low, far))
+    first, second = (segment(one, n_regions=60, compactness=0.1, sigma=1, mask=body) for one in (low, far))
 
     assert np.array_equal(first, second)
 
@@ -355,39 +292,10 @@ def test_a_modality_without_contrast_does_not_matter() -> None:
     image = np.where(classes[..., None] > 0, image, np.float32(0))
     image[..., 3] = np.where(classes > 0, 7, 900)
 
-    labels = superpixels.segment(image, n_regions=60, compactness=0.1, sigma=1, mask=classes > 0)
+    labels = segment(image, n_regions=60, compactness=0.1, sigma=1, mask=classes > 0)
 
     image[..., 3] = 0
-    assert np.array_equal(labels, superpixels.segment(image, n_regions=60, compactness=0.1, sigma=1, mask=classes > 0))
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_the_body_is_what_is_not_0_in_all_channels_without_holes(dtype: type[np.generic]) -> None:
-    """The top row shows in one channel, the others in another; the hole is closed, the bay at the right is not."""
-    shown = [
-        [1, 1, 1, 1, 0],
-        [1, 0, 1, 0, 0],
-        [1, 1, 1, 1, 0],
-        [0, 0, 0, 0, 0],
-    ]
-    image = np.zeros((4, 5, 4), dtype)
-    image[0, :, 1] = shown[0]
-    image[1:, :, 3] = np.array(shown[1:]) * (3 if dtype != np.float32 else -3)
-
-    body = superpixels.body_of(image)
-
-    assert body is not None
-    assert body.dtype == np.bool_
-    assert body.astype(int).tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
-
-
-def test_an_image_that_is_all_body_or_all_air_has_none() -> None:
-    """A frame is everything once its hole is closed."""
-    frame = np.ones((5, 6, 2), np.uint8)
-    frame[1:-1, 1:-1] = 0
-
-    for image in (np.zeros((5, 6, 2), np.uint8), np.ones((5, 6, 2), np.uint8), frame):
-        assert superpixels.body_of(image) is None
+    assert np.array_equal(labels, segment(image, n_regions=60, compactness=0.1, sigma=1, mask=classes > 0))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 3)])
@@ -395,10 +303,10 @@ def test_a_tiny_body_is_cut_into_its_pixels_at_most(shape: tuple[int, int]) -> N
     """The first and last slices of a brain; a warning would stop this test."""
     image = np.zeros((20, 23, 4), np.float32)
     image[5 : 5 + shape[0], 7 : 7 + shape[1]] = np.random.default_rng(0).normal(size=(*shape, 4))
-    body = superpixels.body_of(image)
+    body = body_of(image)
     assert body is not None
 
-    labels = superpixels.segment(image, n_regions=150, compactness=0.1, sigma=1, mask=body)
+    labels = segment(image, n_regions=150, compactness=0.1, sigma=1, mask=body)
 
     assert np.array_equal(labels == 0, ~body)
-    assert superpixels.region_count(labels) <= 1 + body.sum()
+    assert region_count(labels) <= 1 + body.sum()

@@ -1,0 +1,11 @@
+"""The loops that were compiled with the package, if they were: scikit-image and Python give the same without them."""
+
+try:
+    from hsmix_gen.stages.superpixels import _native
+except ImportError:  # there was no compiler
+    _native = None  # type: ignore[assignment]
+
+native = _native
+"""Whatever was compiled, see ``_native.pyi``; None where nothing could be."""
+COMPILED = native is not None
+"""Whether the loops were compiled."""

@@ -1,0 +1,69 @@
+"""Maps of regions: how many there are, how many to ask for, and numbers without gaps."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.stages import randomness
+
+MAX_REGIONS = np.iinfo(np.uint16).max
+
+
+def region_count(labels: npt.NDArray[np.integer]) -> int:
+    """Return how many regions an (H, W) array of contiguous labels 0 to R - 1 holds."""
+    return int(labels.max()) + 1
+
+
+def stratified_counts(minimum: int, maximum: int, variants: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw numbers of regions that cover a range: variant g is uniform on the g-th of equal parts of it.
+
+    Parameters
+    ----------
+    minimum, maximum : int
+        Range of the numbers, both included.
+    variants : int
+        Numbers to draw, at least 1; if the range holds fewer numbers, some parts share one.
+    rng : numpy.random.Generator
+        Chance; one number is drawn for each variant.
+
+    Returns
+    -------
+    tuple of int
+        Never falling, `variants` long.
+
+    Raises
+    ------
+    ValueError
+        If the range is empty or `variants` is below 1.
+    """
+    if minimum > maximum:
+        raise ValueError(f"minimum must not exceed maximum, got {minimum} and {maximum}; swap them")
+    if variants < 1:
+        raise ValueError(f"variants must be at least 1, got {variants}")
+    size = maximum - minimum + 1
+    starts = [minimum + part * size // variants for part in range(variants + 1)]
+    return tuple(randomness.integer(rng, low, max(low, end - 1)) for low, end in itertools.pairwise(starts))
+
+
+def check_counts(counts: Sequence[int]) -> None:
+    """Raise ValueError if a number of regions is below 1."""
+    for n_regions in counts:
+        if n_regions < 1:
+            raise ValueError(f"n_regions must be at least 1, got {n_regions}")
+
+
+def renumbered(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
+    """Return labels, 0 or more, as 0 to R - 1 without gaps, their order kept.
+
+    Raises
+    ------
+    ValueError
+        If there are more than 65 535 regions.
+    """
+    used = np.bincount(labels.ravel()) > 0
+    if used.sum() > MAX_REGIONS:
+        raise ValueError(f"regions must number at most {MAX_REGIONS} to fit uint16, got {used.sum()}; ask for fewer")
+    number = (np.cumsum(used) - 1).astype(np.uint16)
+    return number.take(labels)

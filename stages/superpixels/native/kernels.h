@@ -1,0 +1,53 @@
+/* What the files of this folder share. Arrays are C-contiguous; planes are (channels, height, stride) doubles.
+ *
+ * Every sum, product and comparison of doubles stands in the order of scikit-image's and SciPy's loops, and nothing
+ * is fused (-ffp-contract=off), so that results agree to the last bit. Lower bounds are computed with the same
+ * operations in the same order: rounding is monotone, so that a bound is never above what it bounds.
+ */
+#ifndef HSMIX_KERNELS_H
+#define HSMIX_KERNELS_H
+
+#include <stdint.h>
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define HAVE_X86_CLONES 1
+#endif
+
+enum { TILE = 16 }; /* side of a tile in pixels; rows of planes are padded to a multiple of it */
+
+typedef struct {
+    int32_t height, width, stride, channels;
+    const double *planes;
+    const uint8_t *mask; /* (height, width), not 0 where pixels count; NULL: everywhere */
+} Picture;
+
+typedef struct {
+    int32_t count;
+    double *y, *x;
+    double *colours; /* (count, channels) */
+} Centres;
+
+typedef struct {
+    int32_t reach_y, reach_x; /* pixels that a centre reaches in each direction */
+    double weight;            /* of squared pixels against squared colours */
+    int32_t rounds;
+    int32_t by_colour; /* 0: colours of centres are means of their pixels, but do not count in distances */
+} Search;
+
+/* k-means of pixels and colours within windows; moves the centres and writes labels from 1, 0 for none.
+ * Returns 0, or -1 if memory ran out. */
+int kmeans(const Picture *picture, Centres *centres, const Search *search, int32_t *labels);
+
+/* k-means of the points' coordinates alone, all centres in reach. Returns 0, or -1 if memory ran out. */
+int spread(const int32_t *points, int64_t n_points, double *centres, int32_t n_centres, int32_t rounds);
+
+/* One label from 1 for each connected piece of labels; pieces below `least` join a neighbour, and none grows to
+ * more than `most` pixels. Label 0 stays. Returns 0, or -1 if memory ran out. */
+int connect_pieces(const int32_t *labels, int32_t height, int32_t width, int64_t least, int64_t most, int32_t *connected);
+
+/* Correlate planes with a symmetric kernel of 2 radius + 1 weights, mirrored at the rim of the first `width` columns:
+ * along an axis of length 1, then down, then across. Returns 0, or -1 if memory ran out. */
+int smooth(double *planes, int32_t channels, int32_t height, int32_t width, int32_t stride, const double *kernel,
+           int32_t radius);
+
+#endif
