@@ -161,7 +161,7 @@ class SuperpixelsConfig(Section):
 
     title = "Superpixels and saliency"
     # fmt: off
-    method: RegionKind = option("slic", f"How images are cut: {SUPERPIXELS.listed}. grid is the square-grid control.", "NAME", name="superpixels")
+    method: RegionKind = option("slic", f"How images are cut: {SUPERPIXELS.listed}. hierarchical joins the regions of one fine SLIC step by step: nested, of exact numbers, closer to contours; grid is the square-grid control.", "NAME", name="superpixels")
     regions: tuple[PositiveInt, PositiveInt] = option((50, 200), "Superpixels asked for, drawn evenly over the range.", "MIN MAX")
     variants: PositiveInt = option(4, "Granularities kept per image, one drawn from each stratum of the range.", "G")
     compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(None, "Weight of space against colour in SLIC.", "C", otherwise="10 for RGB, 0.1 for grey")

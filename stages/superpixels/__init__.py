@@ -1,1 +1,1 @@
-"""An image becomes regions: SLIC, or a square grid as their control; a module `NAME_regions` each."""
+"""An image becomes regions: SLIC, nested ones, or a square grid as their control; a module `NAME_regions` each."""

@@ -49,3 +49,15 @@ def smooth(
 
     `shape` is (C, H, W, S); the columns from W on stay.
     """
+
+def ward(
+    sizes: npt.NDArray[np.int64],
+    sums: npt.NDArray[np.int64],
+    edges: npt.NDArray[np.int32],
+    joins: npt.NDArray[np.int32],
+    /,
+) -> int:
+    """Join the R regions with `sizes` (R,) and `sums` (R, C), both changed, along `edges` (E, 2), the cheapest first.
+
+    Writes the pairs to `joins` (R, 2) and returns how many there are.
+    """

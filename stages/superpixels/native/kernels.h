@@ -50,4 +50,11 @@ int connect_pieces(const int32_t *labels, int32_t height, int32_t width, int64_t
 int smooth(double *planes, int32_t channels, int32_t height, int32_t width, int32_t stride, const double *kernel,
            int32_t radius);
 
+/* Join neighbouring regions by Ward's criterion as long as there are neighbours; `edges` names each pair once.
+ * Changes sizes (n) and sums (n, channels), writes (first, second) of each join, `second` into `first`, and returns
+ * their number, or -1 if memory ran out. */
+enum { WARD_SCALE = 16 }; /* of fixed-point means and weights */
+int32_t ward(int64_t *sizes, int64_t *sums, int32_t n, int32_t channels, const int32_t *edges, int64_t n_edges,
+             int32_t *joins);
+
 #endif

@@ -134,10 +134,40 @@ static PyObject *py_smooth(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_ward(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer sizes, sums, edges, joins;
+    if (!PyArg_ParseTuple(args, "w*w*y*w*", &sizes, &sums, &edges, &joins))
+        return NULL;
+    const int64_t n = sizes.len / (int64_t)sizeof(int64_t), n_edges = edges.len / (2 * (int64_t)sizeof(int32_t));
+    const int64_t channels = n > 0 ? sums.len / (n * (int64_t)sizeof(int64_t)) : 0;
+    PyObject *result = NULL;
+    int inside = 1;
+    for (int64_t i = 0; i < 2 * n_edges; i++)
+        inside &= ((const int32_t *)edges.buf)[i] >= 0 && ((const int32_t *)edges.buf)[i] < n;
+    for (int64_t i = 0; i < n; i++)
+        inside &= ((const int64_t *)sizes.buf)[i] > 0;
+    if (positive("numbers of regions and channels, and sizes of regions,", n > 0 && n < INT32_MAX && channels > 0 && inside) &&
+        fits(&sums, "sums", n * channels, sizeof(int64_t)) && fits(&edges, "edges", 2 * n_edges, sizeof(int32_t)) &&
+        fits(&joins, "joins", 2 * n, sizeof(int32_t))) {
+        int32_t done;
+        Py_BEGIN_ALLOW_THREADS
+        done = ward(sizes.buf, sums.buf, (int32_t)n, (int32_t)channels, edges.buf, n_edges, joins.buf);
+        Py_END_ALLOW_THREADS
+        result = done < 0 ? PyErr_NoMemory() : PyLong_FromLong(done);
+    }
+    PyBuffer_Release(&sizes);
+    PyBuffer_Release(&sums);
+    PyBuffer_Release(&edges);
+    PyBuffer_Release(&joins);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"kmeans", py_kmeans, METH_VARARGS, NULL},   {"spread", py_spread, METH_VARARGS, NULL},
     {"connect", py_connect, METH_VARARGS, NULL}, {"smooth", py_smooth, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL},
+    {"ward", py_ward, METH_VARARGS, NULL},       {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef_Slot slots[] = {{0, NULL}};

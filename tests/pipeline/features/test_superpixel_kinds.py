@@ -9,8 +9,9 @@ import pytest
 import zarr
 
 from hsmix_gen.schemas.families import SUPERPIXELS
+from hsmix_gen.stages.randomness import generator_for
 from hsmix_gen.stages.superpixels.grid_regions import square_grid
-from hsmix_gen.stages.superpixels.label_maps import region_count
+from hsmix_gen.stages.superpixels.label_maps import region_count, stratified_counts
 
 Cli = Callable[..., click.testing.Result]
 
@@ -40,7 +41,15 @@ def maps_of(
 
 
 def test_kinds_are_the_modules_of_the_folder() -> None:
-    assert SUPERPIXELS.names == ("grid", "slic")
+    assert SUPERPIXELS.names == ("grid", "hierarchical", "slic")
+
+
+def test_nested_maps_have_the_numbers_that_were_drawn(maps_of: Callable[[str], np.ndarray]) -> None:
+    for few, many in maps_of("hierarchical"):
+        assert 6 <= region_count(few) < region_count(many) <= 20
+        assert len(np.unique(many.astype(int) * 1000 + few)) == region_count(many)
+    counts = {stratified_counts(6, 20, 2, generator_for(0, "regions", f"case_{i:02d}")) for i in range(6)}
+    assert {tuple(region_count(labels) for labels in pair) for pair in maps_of("hierarchical")} == counts
 
 
 def test_the_grid_is_that_of_the_numbers_that_were_drawn(maps_of: Callable[[str], np.ndarray]) -> None:
@@ -61,4 +70,4 @@ def test_an_unknown_kind_is_refused_with_those_there_are(source: Path, run_cli: 
     result = run_cli("run", source, tmp_path / "output", "--superpixels", "hexagons")
 
     assert result.exit_code == 1
-    assert "superpixels.method must be one of grid, slic, got hexagons" in result.stderr
+    assert "superpixels.method must be one of grid, hierarchical, slic, got hexagons" in result.stderr
