@@ -80,7 +80,7 @@ class FolderReader:
         "(folders named by the classes), for each object, several for one image; NIfTI volumes by the same names; "
         "the trees of PASCAL VOC and CVAT, CamVid, DRIVE, CHASE_DB1, HRF, STARE, PH2, Montgomery and Kaggle LGG; "
         "palette and coloured masks (`class_dict.csv`, `labelmap.txt`, `label_colors.txt` or `--colours`); JPEG "
-        "masks, cut at one half"
+        "masks of a few greys, put back to them"
     )
     recognised_by = "any other folder"
     refuses = (

@@ -75,6 +75,7 @@ def image_of(number: int) -> Array:
 CONVENTIONS: dict[str, tuple[int, ...]] = {
     "ids2": (0, 1),
     "ids3": (0, 1, 2),
+    "ids4": (0, 1, 2, 3),
     "ids5": (0, 1, 2, 3, 4),
     "bw": (0, 255),
     "greys3": (0, 128, 255),
@@ -292,27 +293,54 @@ def as_synapse(folder: Path, drawn: Drawn) -> Path:
     return folder
 
 
-def as_nnunet(scale: bool) -> Callable[[Path, Drawn], Path]:
-    """Return what writes nnU-Net's raw folders of volumes of two slices, labels stored with a scale or without."""
+def as_trees(ending: str, *, scale: bool = False) -> Callable[[Path, Drawn], Path]:
+    """Return what writes imagesTr and labelsTr as nnU-Net (ending ``_0000``) or MSD has them, in volumes of two slices.
+
+    Labels are stored as integers, or as floats with a scale.
+    """
 
     def write(folder: Path, drawn: Drawn) -> Path:
-        (folder / "imagesTr").mkdir()
-        (folder / "labelsTr").mkdir()
-        turn = np.diag([-1.0, -1.0, 3.0, 1.0])
         for number, (name, mask) in enumerate(drawn.masks.items()):
-            image = np.stack([image_of(number)[..., 0].T] * 2, axis=-1).astype(np.float32)
-            labels = np.stack([mask.T] * 2, axis=-1).astype(np.float64 if scale else np.uint8)
-            for values, path in ((image, f"imagesTr/{name}_0000.nii.gz"), (labels, f"labelsTr/{name}.nii.gz")):
-                volume: Any = nibabel.Nifti1Image(values, turn)  # type: ignore[no-untyped-call]
-                if path.startswith("labels"):
-                    volume.set_data_dtype(np.uint8)
-                nibabel.save(volume, folder / path)
+            _save_volume(image_of(number)[..., 0].astype(np.float32), folder / "imagesTr" / f"{name}{ending}.nii.gz")
+            labels = mask.astype(np.float64 if scale else np.uint8)
+            _save_volume(labels, folder / "labelsTr" / f"{name}.nii.gz", as_labels=True)
         names = {"background": 0, **{f"class {i}": i for i in range(1, drawn.n_classes)}}
         form = {"channel_names": {"0": "MRI"}, "labels": names, "numTraining": COUNT, "file_ending": ".nii.gz"}
         (folder / "dataset.json").write_text(json.dumps(form))
         return folder
 
     return write
+
+
+def as_brats(folder: Path, drawn: Drawn) -> Path:
+    """Write a folder of four modalities and labels for each case; class 3 is the label 4."""
+    for number, (name, mask) in enumerate(drawn.masks.items()):
+        for modality in ("t1", "t1ce", "t2", "flair"):
+            _save_volume(image_of(number)[..., 0].astype(np.float32), folder / name / f"{name}_{modality}.nii.gz")
+        _save_volume(np.where(mask == 3, 4, mask).astype(np.uint8), folder / name / f"{name}_seg.nii.gz")
+    return folder
+
+
+def as_glas(folder: Path, drawn: Drawn) -> Path:
+    """Write img and labelcol, with numbers of glands."""
+    for kind in ("img", "labelcol"):
+        (folder / "train" / kind).mkdir(parents=True)
+    _rename(drawn, "{}")
+    _save_images(folder / "train" / "img", drawn, "{}.png")
+    for name, mask in drawn.masks.items():
+        save_png(mask, folder / "train" / "labelcol" / f"{name}.png")
+    drawn.truth = {f"train_{name}": truth for name, truth in drawn.truth.items()}
+    return folder
+
+
+def _save_volume(plane: Array, path: Path, *, as_labels: bool = False) -> None:
+    """Write a plane (H, W) as a volume of two slices."""
+    path.parent.mkdir(exist_ok=True)
+    turn = np.diag([-1.0, -1.0, 3.0, 1.0])
+    volume: Any = nibabel.Nifti1Image(np.stack([plane.T] * 2, axis=-1), turn)  # type: ignore[no-untyped-call]
+    if as_labels:
+        volume.set_data_dtype(np.uint8)
+    nibabel.save(volume, path)
 
 
 def _save_images(folder: Path, drawn: Drawn, pattern: str) -> None:
@@ -366,8 +394,11 @@ def corpus() -> Iterator[Corpus]:
     for noise in NOISES:
         yield Corpus(f"classes-{noise}", _lazy("greys3", noise), by_class)
         yield Corpus(f"synapse-{noise}", _lazy("ids5", noise), as_synapse)
-        yield Corpus(f"nnunet-{noise}", _lazy("ids3", noise), as_nnunet(scale=False))
-    yield Corpus("nnunet-scaled", _lazy("ids3", "none"), as_nnunet(scale=True))
+        yield Corpus(f"nnunet-{noise}", _lazy("ids3", noise), as_trees("_0000"))
+        yield Corpus(f"msd-{noise}", _lazy("ids3", noise), as_trees(""))
+        yield Corpus(f"brats-{noise}", _lazy("ids4", noise), as_brats)
+    yield Corpus("nnunet-scaled", _lazy("ids3", "none"), as_trees("_0000", scale=True))
+    yield Corpus("glas-instances", _drawn_instances, as_glas)
     yield Corpus("folder-instances", _drawn_instances, in_folders(save_wide_png))
     yield Corpus("alpha", _lazy("bw", "none"), in_folders(save_alpha))
     colours = (0x000000, 0x00FF00, 0xFF0000)

@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
-from hsmix_gen.pipeline.sources.scan import read_options
+from hsmix_gen.pipeline.sources.scan import mask_values_of, read_options
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import HsmixError
 from hsmix_gen.schemas.records import IGNORE
@@ -58,7 +58,8 @@ def misread(found: Inventory, drawn: Drawn) -> str:
     for record, place in zip(found.records, found.places, strict=True):
         if record.refusal is None:
             _, mask = open_pair(place.item, read_options(CONFIG))
-            ids = to_class_ids(mask.plane(place.part.plane), dict(found.facts.mask_values))
+            values = mask_values_of(mask, place.part, instances=found.facts.instances)
+            ids = to_class_ids(values, dict(found.facts.mask_values))
             share = share_wrong(ids, drawn.truth[place.item.id])
             if share > drawn.tolerance:
                 return f"{share:.1%} of {record.id} by {found.facts.mask_values}"
@@ -100,7 +101,13 @@ def test_most_sources_are_understood_without_any_option(outcomes: dict[str, str]
 
 @pytest.mark.parametrize("noise", ["none", "empty", "lacking"])
 def test_every_source_without_strange_values_is_understood(outcomes: dict[str, str], noise: str) -> None:
-    clean = {name: text for name, text in outcomes.items() if name.endswith(f"-{noise}") and "jpeg60" not in name}
+    # Volumes without foreground are refused by the rule of slices, and JPEG of low quality has blurred what is thin.
+    volumes = ("nnunet-empty", "msd-empty", "brats-empty")
+    clean = {
+        name: text
+        for name, text in outcomes.items()
+        if name.endswith(f"-{noise}") and name not in volumes and "jpeg60" not in name
+    }
 
     assert len(clean) >= 20
     assert {name: text for name, text in clean.items() if text != "understood"} == {}
