@@ -11,7 +11,7 @@ from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
-from hsmix_gen.pipeline.sources.layout_trials import notes_on_left
+from hsmix_gen.pipeline.sources.layout_trials import note_on_forced, notes_on_left
 from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -58,7 +58,8 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     found = reader.find(source, config.source)
     items, clashes = _unique(found.items)
     if not items:
-        raise SourceError(_nothing_found(source, found, clashes))
+        forced = config.source.layout if config.source.layout != "auto" else None
+        raise SourceError(_nothing_found(source, found, clashes) + (note_on_forced(source, forced) if forced else ""))
     there = {item.id for item in items}
     is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and found.names_persons)
     if known and is_private:

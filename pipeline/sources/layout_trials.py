@@ -7,7 +7,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.decoders.picture_codec import UNREAD_ENDINGS
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.registry import Reader, readers
+from hsmix_gen.pipeline.readers.registry import Reader, reader_for, readers
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import HsmixError
 
@@ -37,6 +37,16 @@ def notes_on_left(source: Path, left: Mapping[str, int]) -> list[str]:
         f"{number} {ending} files were left alone{_way(source, ending, number, tried)}"
         for ending, number in sorted(left.items())
     ]
+
+
+def note_on_forced(source: Path, layout: str) -> str:
+    """Return that the layout which recognises a source reads it, where another was asked for and does not."""
+    with suppress(HsmixError):
+        reader = reader_for(source, "auto")
+        count = 0 if reader.name == layout else _pairs_of(reader, source)
+        if count:
+            return f"; without --layout {layout} it is read as {reader.name}, {count} pairs"
+    return ""
 
 
 def _way(source: Path, ending: str, number: int, tried: dict[str, int]) -> str:

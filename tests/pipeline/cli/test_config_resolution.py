@@ -351,6 +351,7 @@ def test_the_help_states_the_default_of_the_configuration(name: str) -> None:
         assert stated is None or re.search("[a-z]{3}|/", stated[1])
     else:
         values = default if isinstance(default, list) else [default]
-        plain = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+        flags = {"True": "yes", "False": "no"}
+        plain = " ".join(f"{v:g}" if isinstance(v, float) else flags.get(str(v), str(v)) for v in values)
         assert stated
         assert stated[1] == SPOKEN.get(name, plain)

@@ -57,6 +57,13 @@ def test_a_source_without_pairs_names_the_layout_that_reads_it(tmp_path: Path) -
     assert "1 .npz files were left alone; --layout arrays reads 1 pairs; 1 files were refused" in str(refused.value)
 
 
+def test_a_layout_that_was_asked_for_in_vain_names_the_one_that_reads(tmp_path: Path) -> None:
+    npz(tmp_path / "a.npz", image=8, mask=8)
+
+    with pytest.raises(SourceError, match=r"; without --layout folder it is read as arrays, 1 pairs$"):
+        discover(tmp_path, RunConfig.model_validate({"source": {"layout": "folder"}}))
+
+
 def test_volumes_beside_pictures_are_tried_too(tmp_path: Path) -> None:
     lay(tmp_path, "overview.png")
     for kind, dtype in (("imagesTr", np.int16), ("labelsTr", np.uint8)):
