@@ -26,7 +26,6 @@ _PATHS = ("saliency.weights", "saliency.folder")
 """Values that workers read, which are started in another folder."""
 _VALUES = re.compile(r"\s*(?P<first>-?\d+)\s*(?:-\s*(?P<last>\d+)\s*)?=\s*(?P<class>-?\d+)\s*")
 _MOST_RANGE = 65536
-_FEATURE_SECTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 
 
 def resolve(
@@ -63,23 +62,6 @@ def resolve(
         named |= _named_values(kind, given.get(kind), known)
     chosen = named | given
     return _checked({**(base or {}), **_chances(chosen), **chosen})
-
-
-def check_features_kept(config: RunConfig, made_with: Flat, cache: Path) -> None:
-    """Refuse options that would change cached features, which `generate` takes as they are.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key and both values.
-    """
-    now = config.flat()
-    for key in sorted(now):
-        if key.startswith(_FEATURE_SECTIONS) and now[key] != made_with[key]:
-            raise ConfigError(
-                f"{key} is {made_with[key]} in the cache {cache}, got {now[key]}; "
-                "generate mixes what is cached: run prepare with that value into another cache"
-            )
 
 
 def known_keys() -> list[str]:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +37,18 @@ class CommandCall:
         self.reporter = make_reporter("none" if quiet else progress, log_format)
 
     def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
-        from hsmix_gen.pipeline.cli.config_resolution import check_features_kept, resolve
-        from hsmix_gen.pipeline.features.cache_description import load
+        from hsmix_gen.pipeline.cli.config_resolution import resolve
+
+        def resolved(values: Mapping[str, Any] | None) -> "RunConfig":
+            return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=values)
 
         if cache is None:
-            return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
-        base = load(cache)[1].flat()
-        config = resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=base)
-        check_features_kept(config, base, cache)
-        return config
+            return resolved(base)
+        from hsmix_gen.pipeline.cli.feature_choice import choose_features
+        from hsmix_gen.pipeline.features.cache_description import load
+
+        found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
+        return resolved(found.inherited.flat())
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Return what the work returns; end the process with the right status where it does not."""

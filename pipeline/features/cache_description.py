@@ -1,7 +1,7 @@
-"""The description of a finished cache: written when all layers are there, read by the CPU half."""
+"""The descriptions of a cache, one for each set of features in it: written when all layers of a set are there."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,18 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, per_fold, refusals_of
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import MixConfig, RunConfig
+from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError
+from hsmix_gen.schemas.presets import CONTROLS, PRESETS
 from hsmix_gen.schemas.records import DatasetFacts, Refusal, SourceRecord, record_of
 
-FEATURES_FILE = "features.json"
+_OLD_FILE = "features.json"
+"""Description of caches that held one set of features."""
+_FEATURES, _SOURCES = "features-", "sources-"
+"""How the names of the two files of a set begin; a digest of its options follows."""
+_OPTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
+"""Sections whose keys decide features."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +46,88 @@ class Prepared:
         return next((record.fold for record in self.records if record.fold is not None), None)
 
 
-def begin(layers: Sequence[Layers], records: Sequence[SourceRecord]) -> None:
-    """Bind a new cache to its sources; withdraw the description of a cache that will hold something else."""
+@dataclass(frozen=True)
+class FeatureSet:
+    """A finished set of features.
+
+    Attributes
+    ----------
+    folds : list of Prepared
+        One for each fold.
+    config : RunConfig
+        The configuration that it was made with.
+    is_half : bool
+        Whether ``prepare`` made it, for ``generate`` to take over all of the configuration.
+    """
+
+    folds: list[Prepared]
+    config: RunConfig
+    is_half: bool
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What its features depend on besides the sources, by ``section.key``."""
+        return feature_options(self.config)
+
+    @property
+    def inherited(self) -> RunConfig:
+        """What ``generate`` takes over: all of what was prepared, of another run only features and preset."""
+        config = self.config
+        if self.is_half:
+            return config
+        named = PRESETS[config.preset].values if config.preset else {}
+        control = CONTROLS[config.control].values if config.control else {}
+        of_features = any(key.startswith(_OPTIONS) for key in control)
+        mix = {key.removeprefix("mix."): value for key, value in named.items() if key.startswith("mix.")}
+        return RunConfig(
+            preset=config.preset,
+            control=config.control if of_features else None,
+            seed=config.seed,
+            mix=MixConfig.model_validate(mix),
+            **{name: getattr(config, name) for name in (*(name.rstrip(".") for name in _OPTIONS), "run")},
+        )
+
+
+def feature_options(config: RunConfig) -> dict[str, Any]:
+    """Return what features depend on besides the sources, by ``section.key``; the seed is that of split and network."""
+    return {key: value for key, value in config.flat().items() if key.startswith(_OPTIONS) or key == "seed"}
+
+
+def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: RunConfig) -> None:
+    """Bind a new cache to its sources; withdraw the description of a set that will hold something else."""
     root = layers[0].root
-    sources, features = root / SOURCES_FILE, root / FEATURES_FILE
-    if not sources.is_file():
-        write_sources(sources, records)
+    _rename_old(root)
+    if not (root / SOURCES_FILE).is_file():
+        write_sources(root / SOURCES_FILE, records)
+    features, sources = _files(root, config)
     if features.is_file() and (
-        _named_layers(features) != [fold.names for fold in layers] or _homes(read_sources(sources)) != _homes(records)
+        not sources.is_file()
+        or _named_layers(features) != [fold.names for fold in layers]
+        or _homes(read_sources(sources)) != _homes(records)
     ):
         features.unlink()
+
+
+def _files(root: Path, config: RunConfig) -> tuple[Path, Path]:
+    """Return where the description and the sources of a set lie."""
+    digest = digest_of(feature_options(config))
+    return root / f"{_FEATURES}{digest}.json", root / f"{_SOURCES}{digest}.parquet"
+
+
+def _rename_old(root: Path) -> None:
+    """Give the description of a cache that held one set of features the name of that set; forget a damaged one."""
+    old = root / _OLD_FILE
+    if not old.is_file():
+        return
+    try:
+        found = _read(old, root / SOURCES_FILE)
+    except CacheError:
+        old.unlink()
+        return
+    features, sources = _files(root, found.config)
+    atomic_files.write_whole(sources, (root / SOURCES_FILE).read_bytes())
+    atomic_files.write_whole(features, old.read_bytes())
+    old.unlink()
 
 
 def _named_layers(features: Path) -> list[dict[str, str]]:
@@ -59,8 +138,8 @@ def _named_layers(features: Path) -> list[dict[str, str]]:
         return []
 
 
-def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: RunConfig) -> None:
-    """Write the sources and the description of a finished cache, which `load` reads.
+def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: RunConfig, *, is_half: bool) -> None:
+    """Write the sources and the description of a finished set of features, which `load` reads.
 
     Parameters
     ----------
@@ -69,35 +148,115 @@ def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: 
     records : sequence of SourceRecord
         The sources, each with its own fold.
     config : RunConfig
+    is_half : bool
+        Whether ``prepare`` makes them; a ``run`` that shares them leaves what was prepared for ``generate``.
     """
     root = prepared[0].layers.root
-    write_sources(root / SOURCES_FILE, records)
+    features, sources = _files(root, config)
+    before = None if is_half else _prepared_config(features)
     description = {
-        "config": config.to_dict(),
+        "config": before or config.to_dict(),
+        "half": is_half or before is not None,
         "facts": dataclasses.asdict(prepared[0].layers.facts),
         "folds": [{"layers": fold.layers.names, "saliency": fold.saliency} for fold in prepared],
         "unpaired": [dataclasses.asdict(refusal) for refusal in prepared[0].unpaired],
     }
-    atomic_files.write_json(root / FEATURES_FILE, description)
+    for path in (root / SOURCES_FILE, sources):
+        write_sources(path, records)
+    atomic_files.write_json(features, description)
 
 
-def load(root: Path) -> tuple[list[Prepared], RunConfig]:
-    """Return what `save` wrote: a finished cache, for each fold, and the configuration that it was made with.
+def _prepared_config(features: Path) -> dict[str, Any] | None:
+    """Return the configuration of a description that ``prepare`` wrote, if it can be read."""
+    try:
+        raw = atomic_files.read_json(features)
+        return dict(raw["config"]) if raw["half"] else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def load(root: Path, choose: Callable[[Path, list[FeatureSet]], FeatureSet] | None = None) -> FeatureSet:
+    """Return a finished set of features in a cache.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the cache.
+    choose : callable, optional
+        Takes the cache and all sets in it; without it there has to be one alone.
 
     Raises
     ------
     CacheError
-        If there is no finished cache.
+        If there is none, or a description is damaged.
     """
     try:
-        raw = atomic_files.read_json(root / FEATURES_FILE)
-        records = read_sources(root / SOURCES_FILE)
+        named = sorted(path for path in root.iterdir() if path.name.startswith(_FEATURES) and path.suffix == ".json")
+    except (FileNotFoundError, NotADirectoryError):
+        named = []
+    found = [_read(path, root / f"{_SOURCES}{path.stem.removeprefix(_FEATURES)}.parquet") for path in named]
+    if (root / _OLD_FILE).is_file():
+        found.append(_read(root / _OLD_FILE, root / SOURCES_FILE))
+    if not found:
+        raise CacheError(f"{root} holds no finished features; make them with hsmix-gen prepare SOURCE --cache {root}")
+    return (choose or _the_only_one)(root, found)
+
+
+def of_options(root: Path, sets: list[FeatureSet], config: RunConfig) -> FeatureSet:
+    """Return the set that was made with the options of a configuration, which may have another seed for the mixing.
+
+    Raises
+    ------
+    CacheError
+        If there is none, or if the seed has to say which.
+    """
+    wanted = feature_options(config)
+    fitting = [one for one in sets if {**one.options, "seed": 0} == {**wanted, "seed": 0}]
+    seeded = [one for one in fitting if one.options == wanted]
+    return (seeded or [_the_only_one(root, fitting or sets)])[0]
+
+
+def sets_text(sets: Sequence[FeatureSet], *more: str) -> str:
+    """Return in words in what the sets of a cache differ; keys of `more` are named too."""
+    keys = sorted(
+        {*more, *(key for one in sets for key, value in one.options.items() if value != sets[0].options[key])}
+    )
+    return "; ".join(
+        f"({n}) " + ", ".join(f"{key} {text_of(one.options[key])}" for key in keys) for n, one in enumerate(sets, 1)
+    )
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it is written behind an option."""
+    return " ".join(map(text_of, value)) if isinstance(value, list) else str(value)
+
+
+def _the_only_one(root: Path, sets: list[FeatureSet]) -> FeatureSet:
+    if len(sets) > 1:
+        raise CacheError(
+            f"cache {root} holds {len(sets)} sets of features: {sets_text(sets)}; "
+            "name the values of one with -o KEY=VALUE"
+        )
+    return sets[0]
+
+
+def _read(features: Path, sources: Path) -> FeatureSet:
+    """Return what `save` wrote."""
+    try:
+        raw = atomic_files.read_json(features)
+        records = read_sources(sources)
         config = RunConfig.model_validate(raw["config"])
         facts = record_of(DatasetFacts, raw["facts"])
         unpaired = record_of(tuple[Refusal, ...], raw["unpaired"])
-        prepared = [
+        folds = [
             Prepared(
-                Layers(root, **fold["layers"], facts=facts, n_rows=len(records), variants=config.superpixels.variants),
+                Layers(
+                    features.parent,
+                    **fold["layers"],
+                    facts=facts,
+                    n_rows=len(records),
+                    variants=config.superpixels.variants,
+                ),
                 seen,
                 unpaired,
                 fold["saliency"],
@@ -105,13 +264,11 @@ def load(root: Path) -> tuple[list[Prepared], RunConfig]:
             )
             for fold, seen in zip(raw["folds"], per_fold(records), strict=True)
         ]
-    except (FileNotFoundError, NotADirectoryError):
-        raise CacheError(
-            f"{root} holds no finished features; make them with hsmix-gen prepare SOURCE --cache {root}"
-        ) from None
+    except FileNotFoundError:
+        raise CacheError(f"{sources}, which belongs to {features.name}, is missing; run prepare again") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise CacheError(f"{root / FEATURES_FILE} is damaged ({error}); run prepare again") from None
-    return prepared, config
+        raise CacheError(f"{features} is damaged ({error}); run prepare again") from None
+    return FeatureSet(folds, config, raw.get("half", True))
 
 
 def _homes(records: Sequence[SourceRecord]) -> list[tuple[str, str, int | None]]:

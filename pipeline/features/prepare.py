@@ -71,7 +71,13 @@ class FeatureGeneration:
 
 
 def prepare(
-    inventory: Inventory, wanted: FeatureGeneration, config: RunConfig, runner: Runner, reporter: Reporter
+    inventory: Inventory,
+    wanted: FeatureGeneration,
+    config: RunConfig,
+    runner: Runner,
+    reporter: Reporter,
+    *,
+    is_half: bool = False,
 ) -> list[Prepared]:
     """Fill the cache with the features of every usable source.
 
@@ -86,6 +92,8 @@ def prepare(
     runner : Runner
         Does the units.
     reporter : Reporter
+    is_half : bool
+        Whether ``generate`` is to take over all options, those of mixing too.
 
     Returns
     -------
@@ -101,7 +109,7 @@ def prepare(
     shared = layers[0]
     check_same(shared.root, records)
     atomic_files.remove_temporaries(shared.root)
-    begin(layers, records)
+    begin(layers, records, config)
     before: Sequence[Layers | None] = wanted.earlier.layers if wanted.earlier else [None] * len(layers)
     saliency = [_gradcam(fold, config, reporter, old) for fold, old in zip(layers, before, strict=True)]
     if saliency[0]:
@@ -125,7 +133,7 @@ def prepare(
         Prepared(fold, seen, inventory.unpaired, _report(maker, config), config.seed)
         for fold, seen, maker in zip(layers, per_fold(records), saliency, strict=True)
     ]
-    save(prepared, records, config)
+    save(prepared, records, config, is_half=is_half)
     return prepared
 
 

@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
-from hsmix_gen.pipeline.features.cache_description import Prepared, load
+from hsmix_gen.pipeline.features.cache_description import Prepared, load, of_options
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
@@ -186,7 +186,8 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory.records, inventory, config, gpu=runner.has_gpu)
         preflight.plan(layers, [], inventory=inventory, space=config.run.check_space)
-        return prepare(inventory, FeatureGeneration(layers, inventory.records), config, runner, reporter)
+        wanted = FeatureGeneration(layers, inventory.records)
+        return prepare(inventory, wanted, config, runner, reporter, is_half=True)
 
 
 def run_generate(
@@ -194,7 +195,7 @@ def run_generate(
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
     with _held(output, reporter, fresh=fresh):
-        prepared, _ = load(cache)
+        prepared = load(cache, lambda root, sets: of_options(root, sets, config)).folds
         for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
             FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)
         plans = [

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output, fold_outputs, read_run
-from hsmix_gen.pipeline.features.cache_description import Prepared, load
+from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared, feature_options, load, of_options
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_address, location
@@ -76,16 +77,24 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     folder = cache or _cache_of(root, run["cache"])
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
-    folds, _ = load(folder)
-    prepared = next((fold for fold in folds if fold.fold == run["fold"]), folds[0])
-    now = prepared.layers.names
-    if now != run["layers"]:
-        changed = next(name for name in now if now[name] != run["layers"][name])
-        raise CacheError(
-            f"cache {folder} holds {now[changed]} now, {root} was made from {run['layers'][changed]}; "
-            "run prepare again with the options of run.json"
-        )
+    prepared = load(folder, lambda cache, sets: _made_from(root, cache, sets, run)).folds[run["fold"] or 0]
     return Reopened(root, prepared, RunConfig.model_validate(run["config"]))
+
+
+def _made_from(root: Path, cache: Path, sets: list[FeatureSet], run: dict[str, Any]) -> FeatureSet:
+    """Return the set of features that a dataset was made from."""
+    config = RunConfig.model_validate(run["config"])
+    fold = run["fold"] or 0
+    made = [one for one in sets if fold < len(one.folds) and one.folds[fold].layers.names == run["layers"]]
+    if made:
+        same = [one for one in made if one.options == feature_options(config)]
+        return (same or made)[0]
+    now = of_options(cache, sets, config).folds[0].layers.names
+    changed = next((name for name in now if now[name] != run["layers"][name]), "images")
+    raise CacheError(
+        f"cache {cache} holds {now[changed]} now, {root} was made from {run['layers'][changed]}; "
+        "run prepare again with the options of run.json"
+    )
 
 
 def config_of(root: Path) -> RunConfig:

@@ -159,7 +159,8 @@ def test_the_need_is_above_what_a_run_writes_but_not_far(
     source = make_source(tmp_path / "source", train=12, val=2, test=2)
     options = (*tiny, "--format", "webdataset", "--format", "parquet", "--shards", "2")
     assert run_cli("run", source, out, *options).exit_code == 0
-    (prepared,), config = load(out / ".hsmix" / "cache")
+    made = load(out / ".hsmix" / "cache")
+    (prepared,), config = made.folds, made.config
     written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
     bare = dataclasses.replace(prepared.layers, root=tmp_path / "bare")

@@ -1,0 +1,54 @@
+"""Which of the sets of features in a cache the options of a command mean."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.features.cache_description import FeatureSet, feature_options, sets_text, text_of
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import ConfigError
+
+
+def choose_features(
+    cache: Path, sets: list[FeatureSet], resolved: Callable[[Mapping[str, Any] | None], RunConfig]
+) -> FeatureSet:
+    """Return the set of features in a cache that options name; in what they leave open a set of defaults is taken.
+
+    Parameters
+    ----------
+    cache : Path
+    sets : list of FeatureSet
+    resolved : callable
+        Returns the configuration of the options over some values by key, or over the defaults.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key and its values, if no set or more than one is meant.
+    """
+    differing = [(one, _differing(feature_options(resolved(one.inherited.flat())), one.options)) for one in sets]
+    fitting = [one for one, keys in differing if not keys]
+    if not fitting:
+        one, (key, *_) = min(differing, key=lambda pair: len(pair[1]))
+        value = text_of(feature_options(resolved(one.inherited.flat()))[key])
+        held = f"{key} is {text_of(one.options[key])}" if len(sets) == 1 else sets_text(sets, key)
+        raise ConfigError(
+            f"no features of {key} {value} are in the cache {cache} ({held}); generate mixes what is cached: "
+            "take that option back, or run prepare with it, into the same cache if you like"
+        )
+    open_keys = {key for one in fitting for key in one.options if one.options[key] != fitting[0].options[key]}
+    if not open_keys:
+        return fitting[0]
+    defaults = feature_options(resolved(None))
+    plain = [one for one in fitting if all(one.options[key] == defaults[key] for key in open_keys)]
+    if len(plain) == 1:
+        return plain[0]
+    raise ConfigError(
+        f"cache {cache} holds {len(fitting)} sets of features that fit: {sets_text(fitting)}; "
+        f"name the values of one with -o {min(open_keys)}=VALUE"
+    )
+
+
+def _differing(wanted: dict[str, Any], made_with: dict[str, Any]) -> list[str]:
+    """Return the keys in which features differ; the mixing may have another seed than split and network."""
+    return [key for key in wanted if wanted[key] != made_with[key] and key != "seed"]

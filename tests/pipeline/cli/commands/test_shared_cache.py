@@ -1,0 +1,137 @@
+"""Several sets of features in one cache: `generate` takes those that its options name, whatever ran between."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hsmix_gen.pipeline.features.cache_description import load
+from tests.fixture_types import Cli, Options
+from tests.pipeline.cli.commands.finished import Made, error_of
+
+Layers = dict[str, str]
+QUIETLY = ("--backend", "serial", "--progress", "none")
+
+
+def layers_of(output: Path) -> Layers:
+    layers: Layers = json.loads((output / "run.json").read_text())["layers"]
+    return layers
+
+
+@pytest.fixture
+def cache(copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path) -> Path:
+    """What `prepare` made, and then a run of the grid control with other ways to mix."""
+    cache = tmp_path / "cache"
+    assert run_cli("prepare", copied.source, "--cache", cache, *tiny).exit_code == 0
+    grid = run_cli(
+        *("run", copied.source, tmp_path / "grid", *tiny, "--cache", cache, "--control", "square-grid"),
+        *("--copies", 1, "--shards", 2, "--select", 0.9),
+    )
+    assert grid.exit_code == 0, grid.stderr
+    return cache
+
+
+@pytest.mark.parametrize("control", [(), ("--control", "random-lambda")], ids=["none", "random-lambda"])
+def test_generate_takes_what_was_prepared_and_not_what_ran_between(
+    cache: Path, copied: Made, run_cli: Cli, tmp_path: Path, control: tuple[str, ...]
+) -> None:
+    made = run_cli("generate", "--cache", cache, tmp_path / "out", "--copies", 2, *control, *QUIETLY)
+
+    assert made.exit_code == 0, made.stderr
+    assert layers_of(tmp_path / "out") == layers_of(copied.output)
+    assert layers_of(tmp_path / "out") != layers_of(tmp_path / "grid")
+    config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
+    assert config["mix"]["select"] == 0.2
+    assert config["control"] == (control[1] if control else None)
+
+
+def test_generate_takes_the_features_that_its_options_name(cache: Path, run_cli: Cli, tmp_path: Path) -> None:
+    options = ("--control", "square-grid", "--copies", 2, *QUIETLY)
+    made = run_cli("generate", "--cache", cache, tmp_path / "out", *options)
+
+    assert made.exit_code == 0, made.stderr
+    assert layers_of(tmp_path / "out") == layers_of(tmp_path / "grid")
+    assert run_cli("verify", tmp_path / "out", "--replay", 2).exit_code == 0
+
+
+def test_every_dataset_of_a_shared_cache_is_made_again_from_its_own_features(
+    cache: Path, copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """The grid was the last that was written; the others are no older for it."""
+    plain = run_cli("run", copied.source, tmp_path / "plain", *tiny, "--cache", cache, "--copies", 1)
+    assert plain.exit_code == 0, plain.stderr
+
+    for name in ("grid", "plain"):
+        result = run_cli("verify", tmp_path / name, "--replay", 2)
+        assert result.exit_code == 0, result.stdout + result.stderr
+
+
+def test_features_that_are_not_there_are_refused_with_those_that_are(cache: Path, run_cli: Cli, tmp_path: Path) -> None:
+    line = error_of(
+        run_cli("generate", "--cache", cache, tmp_path / "out", "-o", "superpixels.regions=[5, 9]", *QUIETLY)
+    )
+
+    for told in ("superpixels.regions 5 9", "superpixels.regions 6 20", "method slic", "method grid", "prepare"):
+        assert told in line
+
+
+def test_sets_that_options_leave_open_are_asked_for(
+    cache: Path, copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """Neither of two is the default, so that a guess would be as often wrong as right."""
+    other = run_cli("prepare", copied.source, "--cache", cache, *tiny, "--regions", 5, 9)
+    assert other.exit_code == 0, other.stderr
+    generate = ("generate", "--cache", cache, tmp_path / "out", "--copies", 1, *QUIETLY)
+
+    line = error_of(run_cli(*generate))
+
+    assert "superpixels.regions 6 20" in line
+    assert "superpixels.regions 5 9" in line
+    named = run_cli(*generate, "-o", "superpixels.regions=[5, 9]")
+    assert named.exit_code == 0, named.stderr
+
+
+def test_a_cache_with_one_unnamed_description_is_still_read(
+    copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """Caches that were filled before sets had names; a run beside them gives the old set its name."""
+    cache = tmp_path / "cache"
+    assert run_cli("prepare", copied.source, "--cache", cache, *tiny).exit_code == 0
+    (named,) = cache.glob("features-*.json")
+    (sources,) = cache.glob("sources-*.parquet")
+    description: dict[str, Any] = json.loads(named.read_text())
+    del description["half"]
+    (cache / "features.json").write_text(json.dumps(description))
+    named.unlink()
+    sources.unlink()
+
+    def generated(name: str) -> Layers:
+        result = run_cli("generate", "--cache", cache, tmp_path / name, "--copies", 1, *QUIETLY)
+        assert result.exit_code == 0, result.stderr
+        return layers_of(tmp_path / name)
+
+    first = generated("before")
+    grid = run_cli("run", copied.source, tmp_path / "grid", *tiny, "--cache", cache, "--control", "square-grid")
+    assert grid.exit_code == 0, grid.stderr
+    assert not (cache / "features.json").exists()
+    assert generated("after") == first == layers_of(copied.output)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"{"), Path.unlink], ids=["description", "sources"])
+def test_a_damaged_set_is_made_anew_by_prepare(
+    copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    cache = tmp_path / "cache"
+    prepare = ("prepare", copied.source, "--cache", cache, *tiny)
+    assert run_cli(*prepare).exit_code == 0
+    (path,) = cache.glob("features-*.json" if spoil is not Path.unlink else "sources-*.parquet")
+    spoil(path)
+
+    line = error_of(run_cli("generate", "--cache", cache, tmp_path / "out", *QUIETLY))
+
+    assert str(path) in line
+    assert "run prepare again" in line
+    assert run_cli(*prepare).exit_code == 0
+    assert load(cache).options["superpixels.regions"] == [6, 20]
