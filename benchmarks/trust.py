@@ -41,7 +41,7 @@ TRUST = {
         "hsmix_gen.pipeline.dataset.run_history:Bindings.check",
         "hsmix_gen.pipeline.dataset.run_history:Bindings.bind",
         "hsmix_gen.pipeline.dataset.run_history:Bindings.pinned",
-        "hsmix_gen.pipeline.features.prepare:check_same",
+        "hsmix_gen.pipeline.features.cache_description:check_same",
     ),
     "what dead attempts left": ("hsmix_gen.pipeline.files.atomic_files:remove_temporaries",),
     "the lease: taking it, a beat every 5 s, giving it back": (

@@ -62,7 +62,7 @@ def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool,
     _check_extend(extend, fresh=fresh, dry_run=dry_run)
     job = CommandCall(options)
     if dry_run:
-        click.echo(job.call(lambda: estimate_text(source, job.config, job.reporter)))
+        click.echo(job.call(lambda: estimate_text(source, Output(output), job.config, job.reporter, fresh=fresh)))
         return
     job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh, extend=extend)))
 

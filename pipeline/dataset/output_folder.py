@@ -122,10 +122,25 @@ class Output:
         OutputError
             If it is a file, cannot be written, or holds other files.
         """
-        if self.root.exists() and not self.root.is_dir():
-            raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
+        self.check_own()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.state / "writable"
+            atomic_files.write_whole(probe, b"")
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
+
+    def check_own(self) -> None:
+        """Refuse a file, or a folder with other files, without writing anything.
+
+        Raises
+        ------
+        OutputError
+        """
+        try:
+            if self.root.exists() and not self.root.is_dir():
+                raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
             foreign = sorted(name for name in self._names() if not _is_own(name))
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
@@ -133,12 +148,6 @@ class Output:
             raise OutputError(
                 f"{self.root} holds other files ({', '.join(foreign[:3])}); choose an empty or new folder"
             )
-        try:
-            probe = self.state / "writable"
-            atomic_files.write_whole(probe, b"")
-            probe.unlink()
-        except OSError as error:
-            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
 
     def clear(self) -> None:
         """Remove everything that runs left here, and nothing else."""

@@ -1,7 +1,7 @@
 """What an output is bound to: options and sources of its first run, and of each run that extended it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ EXTENSION = "extension-"
 FEATURES = "features"
 """Where in the cache the features of an extension lie; not compared, as the names of the layers are."""
 _FILE = "identity.json"
+_BEGUN = "begun.json"
+"""Options of a run that makes features and has not begun to mix."""
+_LIMIT = "source.limit"
 _SHOWN = 6
 _WAYS_OUT = "choose another folder, or start anew with --fresh"
 
@@ -121,6 +124,9 @@ class Bindings:
         """
         bounds = self.read()
         if not bounds:
+            told = [text for _, text in _different(self._begun or _options(identity), _options(identity))]
+            if told:
+                raise OutputError(f"{self._root} was begun differently: {_listed(told)}; {_WAYS_OUT}")
             return
         told = _told(bounds[-1], identity, records)
         if not told:
@@ -145,12 +151,44 @@ class Bindings:
         bounds = self.read()
         return bool(bounds) and not _told(bounds[-1], identity, records)
 
+    def begin(self, identity: dict[str, Any]) -> None:
+        """Keep the options of a new output while its features are made, so that a stop is not followed by others."""
+        if not self.read():
+            atomic_files.write_json(self._state / _BEGUN, _options(identity))
+
+    def withdraw(self) -> None:
+        """Let other options follow: the run ended by itself, before anything was mixed."""
+        (self._state / _BEGUN).unlink(missing_ok=True)
+
+    def trial(self, options: Mapping[str, Any]) -> int | None:
+        """Return the limit of a trial which these options go beyond, in nothing else than their limit; None otherwise.
+
+        Parameters
+        ----------
+        options : mapping
+            Those that decide the bytes, by ``section.key``.
+        """
+        bounds = self.read()
+        before = bounds[-1].identity if bounds else self._begun or {}
+        limit, now = before.get(_LIMIT), options.get(_LIMIT)
+        same = all(before.get(key) == value for key, value in options.items() if key != _LIMIT)
+        return limit if limit is not None and (now is None or now > limit) and same else None
+
+    @property
+    def _begun(self) -> dict[str, Any] | None:
+        try:
+            begun = atomic_files.read_json(self._state / _BEGUN)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        return begun if isinstance(begun, dict) else None
+
     def bind(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> None:
         """Bind the output to what decides the bytes of its shards, before the first of them is written."""
         folder = _folder(self._state, len(self.read()))
         write_sources(folder / SOURCES_FILE, records)
         # Last, because it makes the binding count.
         atomic_files.write_json(folder / _FILE, identity)
+        self.withdraw()
         self._read = None
 
     def pinned(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
@@ -261,6 +299,13 @@ def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
         for key in keys
         if before.get(key) != now.get(key) and key != FEATURES
     ]
+
+
+def _options(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what a user chose, and versions; not what follows from the sources."""
+    return {
+        key: v for key, v in identity.items() if key not in (SPLITS_AND_GROUPS, FEATURES) and not key.startswith(LAYER)
+    }
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
-from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, per_fold, refusals_of
+from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, check_same, per_fold, refusals_of
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError
@@ -20,6 +20,8 @@ _OLD_FILE = "features.json"
 """Description of caches that held one set of features."""
 _FEATURES, _SOURCES = "features-", "sources-"
 """How the names of the two files of a set begin; a digest of its options follows."""
+_LIMIT_FILE = "limit.json"
+"""The ``--limit`` of a trial, where a trial was the last that used the cache."""
 _OPTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 """Sections whose keys decide features."""
 
@@ -94,11 +96,18 @@ def feature_options(config: RunConfig) -> dict[str, Any]:
 
 
 def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: RunConfig) -> None:
-    """Bind a new cache to its sources; withdraw the description of a set that will hold something else."""
+    """Bind a cache to its sources, all of which a trial may go before; withdraw the description of a set that changes.
+
+    Raises
+    ------
+    CacheError
+        If the cache belongs to other sources.
+    """
     root = layers[0].root
+    check_sources(root, records, config)
     _rename_old(root)
-    if not (root / SOURCES_FILE).is_file():
-        write_sources(root / SOURCES_FILE, records)
+    if not (root / SOURCES_FILE).is_file() or _beside_trial(root, records, config):
+        _write_sources(root, records, config)
     features, sources = _files(root, config)
     if features.is_file() and (
         not sources.is_file()
@@ -106,6 +115,40 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: Run
         or _homes(read_sources(sources)) != _homes(records)
     ):
         features.unlink()
+
+
+def check_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> None:
+    """Refuse a cache that was made from other sources; a trial and all sources are the same.
+
+    Raises
+    ------
+    CacheError
+    """
+    if not _beside_trial(root, records, config):
+        check_same(root, records)
+
+
+def _beside_trial(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> bool:
+    """Return whether either these sources or those of the cache are a part of the other, by ``--limit``."""
+    if not (root / SOURCES_FILE).is_file():
+        return False
+    before, now = (
+        {(r.id, r.image_sha256, r.mask_sha256) for r in some} for some in (read_sources(root / SOURCES_FILE), records)
+    )
+    try:
+        limit = atomic_files.read_json(root / _LIMIT_FILE)
+    except (FileNotFoundError, ValueError):
+        limit = None
+    return (limit is not None and before < now) or (config.source.limit is not None and now < before)
+
+
+def _write_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> None:
+    """Write the sources that were used last, after the limit that they were chosen by."""
+    if config.source.limit is not None:
+        atomic_files.write_json(root / _LIMIT_FILE, config.source.limit)
+    write_sources(root / SOURCES_FILE, records)
+    if config.source.limit is None:
+        (root / _LIMIT_FILE).unlink(missing_ok=True)
 
 
 def _files(root: Path, config: RunConfig) -> tuple[Path, Path]:
@@ -161,8 +204,8 @@ def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: 
         "folds": [{"layers": fold.layers.names, "saliency": fold.saliency} for fold in prepared],
         "unpaired": [dataclasses.asdict(refusal) for refusal in prepared[0].unpaired],
     }
-    for path in (root / SOURCES_FILE, sources):
-        write_sources(path, records)
+    _write_sources(root, records, config)
+    write_sources(sources, records)
     atomic_files.write_json(features, description)
 
 

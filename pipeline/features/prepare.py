@@ -22,7 +22,7 @@ from hsmix_gen.pipeline.features.layers import (
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin, Inventory
 from hsmix_gen.pipeline.sources.scan import read_options
-from hsmix_gen.pipeline.sources.source_records import check_same, per_fold, with_refusals
+from hsmix_gen.pipeline.sources.source_records import per_fold, with_refusals
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import BlockRecord, Refusal, SourceItem, SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
@@ -107,9 +107,8 @@ def prepare(
     """
     layers, records = wanted.layers, inventory.records
     shared = layers[0]
-    check_same(shared.root, records)
-    atomic_files.remove_temporaries(shared.root)
     begin(layers, records, config)
+    atomic_files.remove_temporaries(shared.root)
     before: Sequence[Layers | None] = wanted.earlier.layers if wanted.earlier else [None] * len(layers)
     saliency = [_gradcam(fold, config, reporter, old) for fold, old in zip(layers, before, strict=True)]
     if saliency[0]:

@@ -8,14 +8,14 @@ from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.human_units import size_text, time_text
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
-from hsmix_gen.pipeline.features.cache_description import Prepared
+from hsmix_gen.pipeline.features.cache_description import Prepared, check_sources
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
-from hsmix_gen.pipeline.jobs.run import processors
+from hsmix_gen.pipeline.files.lease import Lease
+from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access
+from hsmix_gen.pipeline.jobs.run import beyond_trial, cache_of, planned_job, processors, uses_gpu
 from hsmix_gen.pipeline.mixing.generate import generate
-from hsmix_gen.pipeline.mixing.output_plan import plan_samples
-from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows, take_inventory
-from hsmix_gen.pipeline.sources.source_records import per_fold
+from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.planning.pairing import Plan
@@ -60,9 +60,9 @@ class Scale:
     folds: int
 
 
-def estimate_text(source: Path, config: RunConfig, reporter: Reporter) -> str:
-    """Return the estimate of a run in words; nothing is written but temporary files."""
-    found = estimate(source, config, reporter)
+def estimate_text(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool) -> str:
+    """Return the estimate of a run in words, or refuse what the run would; nothing is written but temporary files."""
+    found = estimate(source, output, config, reporter, fresh=fresh)
     stages = ", ".join(f"{name} {time_text(value)}" for name, value in found.seconds.items())
     return "\n".join(
         [
@@ -74,10 +74,26 @@ def estimate_text(source: Path, config: RunConfig, reporter: Reporter) -> str:
     )
 
 
-def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
-    """Measure the whole job on a few training images and scale it to the plan."""
+def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool) -> Estimate:
+    """Measure the whole job on a few training images and scale it to the plan.
+
+    Parameters
+    ----------
+    source : Path
+    output : Output
+        Is only read.
+    config : RunConfig
+    reporter : Reporter
+    fresh : bool
+        Whether the run would remove first what an earlier one left.
+
+    Raises
+    ------
+    HsmixError
+        What the run would refuse.
+    """
+    inventory, plans = _checked(source, output, config, reporter, fresh=fresh)
     runner = SerialRunner(has_gpu=False)
-    inventory = take_inventory(source, config, runner, reporter)
     probe = _probe_inventory(inventory)
     n_probe = len(probe.records)
     reporter.note(f"timing a probe of {n_probe} images")
@@ -92,7 +108,6 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
             result = generate(prepared, Output(Path(folder) / name / "output"), small, runner, quiet)
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]
-    plans = _plans(prepared, inventory, config)
     n_samples = sum(plan.n_samples for plan in plans)
     scale = Scale(len(usable) / n_probe, n_samples / result.samples, len(plans))
     return Estimate(
@@ -105,6 +120,27 @@ def estimate(source: Path, config: RunConfig, reporter: Reporter) -> Estimate:
         seconds=_scaled(quiet.seconds, prepared, config, scale),
         workers=config.run.workers or processors(),
     )
+
+
+def _checked(
+    source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
+) -> tuple[Inventory, list[Plan]]:
+    """Look at the source and refuse what the run would refuse before its work; return the plan of each fold."""
+    output.check_own()
+    Lease(output.state, str(output.root), reporter.note).check_free()
+    cache = cache_of(output, config)
+    check_access([output.root, cache])
+    if fresh or beyond_trial(output, config, reporter):
+        # Nothing is there: a folder that is not made has the file system of the output, and no history.
+        output = Output(output.root / "new")
+        cache = cache_of(output, config)
+    runner = SerialRunner(has_gpu=uses_gpu(config))
+    _, inventory, wanted, planned = planned_job(source, cache, output, config, runner, reporter)
+    check_sources(wanted.layers[0].root, wanted.records, config)
+    Preflight(config, SerialRunner(has_gpu=False), reporter).plan(
+        wanted.layers, planned, inventory=inventory, space=config.run.check_space
+    )
+    return inventory, [part.plan for part in planned]
 
 
 def _probe_inventory(inventory: Inventory) -> Inventory:
@@ -122,11 +158,6 @@ def _probe_config(config: RunConfig) -> RunConfig:
     mix = config.mix.model_copy(update={"copies": PROBE_COPIES, "batch_size": 2, "partners": "any"})
     output = config.output.model_copy(update={"shards": 1, "ranks": 1, "workers_per_rank": 1})
     return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
-
-
-def _plans(prepared: Prepared, inventory: Inventory, config: RunConfig) -> list[Plan]:
-    """Return the plan of each fold."""
-    return [plan_samples(prepared.layers.facts, records, config) for records in per_fold(inventory.records)]
 
 
 def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:

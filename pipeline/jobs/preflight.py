@@ -1,6 +1,7 @@
 """What can be known to go wrong before work starts: folders, machines, room, and the GPU's memory."""
 
 import errno
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -68,6 +69,22 @@ def check_writable(folders: Sequence[Path]) -> None:
         finally:
             with suppress(OSError):
                 probe.unlink(missing_ok=True)
+
+
+def check_access(folders: Sequence[Path]) -> None:
+    """Refuse local folders that this user may not write, without a try.
+
+    Raises
+    ------
+    OutputError
+    """
+    for folder in folders:
+        if is_remote(folder):
+            continue
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            reason = "no permission" if there.is_dir() else f"{there} is a file"
+            raise OutputError(f"{folder} cannot be written ({reason}); choose another folder")
 
 
 class Preflight:

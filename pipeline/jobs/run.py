@@ -20,12 +20,12 @@ from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate
-from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output
+from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output, options_of
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
-from hsmix_gen.pipeline.sources.inventory import take_inventory
+from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.errors import HsmixError, OutputError
 from hsmix_gen.stages.saliency.backend import backend_of
 
 
@@ -58,10 +58,9 @@ def make_runner(config: RunConfig, *, sees_gpu: Callable[[], bool] | None = None
     sees_gpu : callable, optional
         Whether torch sees a GPU in this process, which may hide those of the machine; asked only if Grad-CAM is wanted.
     """
-    sees_gpu = sees_gpu or _torch_sees_gpu
-    wants_gpu, execution = backend_of(config.saliency).map_of is None, config.run
+    sees_gpu, execution = sees_gpu or _torch_sees_gpu, config.run
     if execution.backend == "serial":
-        return SerialRunner(has_gpu=wants_gpu and sees_gpu())
+        return SerialRunner(has_gpu=uses_gpu(config, sees_gpu))
     from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 
     runner = RayRunner(
@@ -71,8 +70,14 @@ def make_runner(config: RunConfig, *, sees_gpu: Callable[[], bool] | None = None
         timeout_s=execution.timeout_s,
     )
     # The machines of a cluster may have GPUs where the driver has none.
-    runner.has_gpu = runner.has_gpu and wants_gpu and (execution.address is not None or sees_gpu())
+    on_cluster = execution.address is not None
+    runner.has_gpu = runner.has_gpu and uses_gpu(config, (lambda: True) if on_cluster else sees_gpu)
     return runner
+
+
+def uses_gpu(config: RunConfig, sees_gpu: Callable[[], bool] | None = None) -> bool:
+    """Return whether this process computes features on a GPU: Grad-CAM is wanted, and torch sees one."""
+    return backend_of(config.saliency).map_of is None and (sees_gpu or _torch_sees_gpu)()
 
 
 def processors() -> int:
@@ -96,7 +101,9 @@ def run_all(
     extend : bool
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
-    with _whole_job(source, output, config, reporter, fresh=fresh) as job:
+    with _whole_job(
+        source, output, config, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))
+    ) as job:
         return job.extend() if extend else job.run()
 
 
@@ -110,7 +117,7 @@ def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Rep
 def _whole_job(
     source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
 ) -> Iterator["_WholeJob"]:
-    cache = location(config.run.cache) if config.run.cache else output.default_cache
+    cache = cache_of(output, config)
     with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config) as runner:
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [output.state, cache])
@@ -151,21 +158,60 @@ class _WholeJob:
 
     def _prepared(self, retry: Retry) -> "_Ready":
         """Look at the sources, check and plan the outputs, and fill the cache."""
-        outputs = _outputs(self.output, self.config)
-        folds = [part.bindings.read() for part in outputs]
-        known = known_of(folds, retry)
-        inventory = take_inventory(self.source, self.config, self.runner, self.reporter, known)
-        wanted = link_features(self.cache, folds, inventory, self.config, gpu=self.runner.has_gpu)
-        plans = [
-            check_output(part, layers, records, self.config, extend=retry != "nothing")
-            for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
-        ]
+        known, inventory, wanted, plans = planned_job(
+            self.source, self.cache, self.output, self.config, self.runner, self.reporter, retry
+        )
         self.preflight.plan(wanted.layers, plans, inventory=inventory, space=self.config.run.check_space)
-        features = compute_features(wanted, inventory, self.config, self.runner, self.reporter)
+        for planned in plans:
+            planned.output.bindings.begin(planned.identity)
+        try:
+            features = compute_features(wanted, inventory, self.config, self.runner, self.reporter)
+        except HsmixError:
+            for planned in plans:
+                planned.output.bindings.withdraw()
+            raise
         return _Ready(known, wanted, plans, features)
 
     def _mixed(self, ready: "_Ready") -> Finished:
         return _generated(ready.features, self.output, ready.plans, self.config, self.runner, self.reporter)
+
+
+def planned_job(
+    source: Path,
+    cache: Path,
+    output: Output,
+    config: RunConfig,
+    runner: Runner,
+    reporter: Reporter,
+    retry: Retry = "nothing",
+) -> tuple[Known | None, Inventory, FeatureGeneration, list[OutputPlan]]:
+    """Look at a source, and refuse what an output cannot hold; return what is known, found, wanted and planned."""
+    outputs = _outputs(output, config)
+    folds = [part.bindings.read() for part in outputs]
+    known = known_of(folds, retry)
+    inventory = take_inventory(source, config, runner, reporter, known)
+    wanted = link_features(cache, folds, inventory, config, gpu=runner.has_gpu)
+    plans = [
+        check_output(part, layers, records, config, extend=retry != "nothing")
+        for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
+    ]
+    return known, inventory, wanted, plans
+
+
+def cache_of(output: Output, config: RunConfig) -> Path:
+    """Return where the features of a run lie."""
+    return location(config.run.cache) if config.run.cache else output.default_cache
+
+
+def beyond_trial(output: Output, config: RunConfig, reporter: Reporter) -> bool:
+    """Return whether an output holds a trial (`--limit`) of just this job, which is made anew with more; say so."""
+    output.check_own()
+    part = output if config.source.folds is None else output.fold(0)
+    limit = part.bindings.trial(options_of(config))
+    if limit is not None:
+        more = "all" if config.source.limit is None else str(config.source.limit)
+        reporter.note(f"{output.root} holds a trial with --limit {limit}: it is made anew, with {more}")
+    return limit is not None
 
 
 @dataclass(frozen=True)
@@ -194,7 +240,7 @@ def run_generate(
     cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
-    with _held(output, reporter, fresh=fresh):
+    with _held(output, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))):
         prepared = load(cache, lambda root, sets: of_options(root, sets, config)).folds
         for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
             FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)

@@ -80,12 +80,16 @@ def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConf
         If the configuration cannot hold the labels of the sources.
     """
     check_soft_encoding(config.output.soft_encoding, layers.facts)
-    options = {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
     features = {LAYER + kind: name for kind, name in layers.names.items()}
     features[FEATURES] = layers.root.name if layers.root.name.startswith(EXTENSION) else ""
     features[SPLITS_AND_GROUPS] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
     found = versions.versions_of(versions.SHARDS)
-    return {**options, **features, **{f"version of {name}": value for name, value in found.items()}}
+    return {**options_of(config), **features, **{f"version of {name}": value for name, value in found.items()}}
+
+
+def options_of(config: RunConfig) -> dict[str, Any]:
+    """Return the options that decide the bytes of a dataset, as an output keeps them, by ``section.key``."""
+    return {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
 
 
 def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> int:

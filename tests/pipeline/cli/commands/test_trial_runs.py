@@ -1,0 +1,167 @@
+"""A trial before the full run, a stop while features are made, and what a dry run refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.jobs.run import run_all
+from tests.fixture_types import Cli, Maker, Options
+from tests.pipeline.cli.commands.finished import Made, Snapshot, error_of
+
+Digests = Callable[[Path], dict[str, str]]
+MIX = ("--copies", 2, "--shards", 2)
+
+
+@pytest.fixture
+def source(make_source: Maker, tmp_path: Path) -> Path:
+    return make_source(tmp_path / "source")
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own-cache", "shared-cache"])
+def test_the_full_run_after_a_trial_makes_it_anew_and_says_so(
+    source: Path, run_cli: Cli, tiny: Options, shard_digests: Digests, tmp_path: Path, shared: bool
+) -> None:
+    """The bytes are those of a run without a trial before."""
+    cache = ("--cache", tmp_path / "cache") if shared else ()
+    job = ("run", source, tmp_path / "out", *tiny, *MIX, *cache)
+    trial = run_cli(*job, "--limit", 5)
+    assert trial.exit_code == 0, trial.stderr
+
+    full = run_cli(*job)
+
+    assert full.exit_code == 0, full.stderr
+    assert "holds a trial with --limit 5: it is made anew, with all" in full.stderr
+    alone = run_cli("run", source, tmp_path / "alone", *tiny, *MIX)
+    assert alone.exit_code == 0, alone.stderr
+    assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "alone")
+    assert run_cli("verify", tmp_path / "out", "--replay", 1).exit_code == 0
+
+
+def test_a_full_dataset_never_becomes_a_trial(
+    copied: Made, run_cli: Cli, job: Options, snapshot: Callable[[Path], Snapshot]
+) -> None:
+    """The way back would throw away what took hours."""
+    before = snapshot(copied.output)
+
+    line = error_of(run_cli("run", copied.source, copied.output, *job, "--limit", 5))
+
+    assert "3 missing" in line
+    assert snapshot(copied.output) == before
+
+
+def test_a_trial_with_other_options_is_refused_with_the_difference(
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    job = ("run", source, tmp_path / "out", *tiny, "--shards", 2)
+    assert run_cli(*job, "--limit", 5, "--copies", 1).exit_code == 0
+
+    assert "mix.copies was 1, is 2" in error_of(run_cli(*job, "--copies", 2))
+
+
+def test_a_trial_may_follow_the_full_run_in_its_cache(
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """Each has features of its own, and both stay whole."""
+    cache = ("--cache", tmp_path / "cache")
+    full = run_cli("run", source, tmp_path / "full", *tiny, *MIX, *cache)
+    trial = run_cli("run", source, tmp_path / "trial", *tiny, *MIX, *cache, "--limit", 5)
+    again = run_cli("run", source, tmp_path / "full", *tiny, *MIX, *cache)
+
+    for result in (full, trial, again):
+        assert result.exit_code == 0, result.stderr
+    assert "superpixels: nothing to do" in again.stderr
+    for name in ("full", "trial"):
+        assert run_cli("verify", tmp_path / name, "--replay", 1).exit_code == 0
+
+
+class Stopping(SilentDisplay):
+    """Stops the run when a stage begins, as Ctrl-C does."""
+
+    def start(self, stage: str, total: int, done: int) -> None:  # noqa: ARG002 - as displays are called
+        if stage == "superpixels":
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def stopped(source: Path, tmp_path: Path) -> Path:
+    """The output of a run that was stopped while it made features."""
+    options = {"size": (48, 64), "regions": (6, 20), "variants": 2, "saliency": "fine_grained", "backend": "serial"}
+    config = resolve(options={**options, "copies": 2, "shards": 2})
+    with pytest.raises(KeyboardInterrupt):
+        run_all(source, Output(tmp_path / "out"), config, Reporter(Stopping()))
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--copies", 3), "mix.copies was 2, is 3"),
+        (("--regions", 5, 9), "superpixels.regions was 6 20, is 5 9"),
+    ],
+)
+def test_a_run_stopped_in_the_features_does_not_go_on_with_other_options(
+    source: Path, stopped: Path, run_cli: Cli, tiny: Options, options: tuple[object, ...], told: str
+) -> None:
+    line = error_of(run_cli("run", source, stopped, *tiny, *MIX, *options))
+
+    assert told in line
+    assert "--fresh" in line
+    same = run_cli("run", source, stopped, *tiny, *MIX)
+    assert same.exit_code == 0, same.stderr
+
+
+def test_a_run_that_ended_by_itself_leaves_its_output_free(
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """Whoever named a wrong network names another one."""
+    output = tmp_path / "out"
+    wrong = run_cli("run", source, output, *tiny, *MIX, "--saliency", "gradcam", "--model", "no.such:network")
+    assert "no" in error_of(wrong)
+
+    right = run_cli("run", source, output, *tiny, *MIX)
+
+    assert right.exit_code == 0, right.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--copies", 3), "mix.copies was 2, is 3"),
+        (("--folds", 2), "got the order for one of 2 folds"),
+        (("--limit", 5), "sources: 3 missing"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(
+    copied: Made,
+    run_cli: Cli,
+    job: Options,
+    snapshot: Callable[[Path], Snapshot],
+    options: tuple[object, ...],
+    told: str,
+) -> None:
+    """An estimate of what is refused afterwards is worth nothing."""
+    before = snapshot(copied.output)
+
+    for dry in ((), ("--dry-run",)):
+        assert told in error_of(run_cli("run", copied.source, copied.output, *job, *options, *dry))
+
+    assert snapshot(copied.output) == before
+
+
+def test_a_dry_run_refuses_outputs_that_no_run_can_take(
+    source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("x")
+
+    for name, told in (("file", "is a file"), ("other", "thesis.tex"), ("file/out", "cannot be written")):
+        line = error_of(run_cli("run", source, tmp_path / name, *tiny, *MIX, "--dry-run"))
+        assert told in line
+    new = run_cli("run", source, tmp_path / "new", *tiny, *MIX, "--dry-run")
+    assert new.exit_code == 0, new.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "other", "source"]
