@@ -80,24 +80,41 @@ class Stage:
         self._reporter = reporter
         self._name, self._total, self._done, self._before = name, total, done, done
         self._started = 0.0
+        self._has_ended = False
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
         self._reporter.display.start(self._name, self._total, self._done)
         return self
 
+    @property
+    def has_advanced(self) -> bool:
+        """Whether anything was finished since the stage began."""
+        return self._done > self._before
+
+    def restart(self) -> None:
+        """Count time from now on: what was waited for has a stage of its own."""
+        self._started = time.monotonic()
+
     def advance(self, count: int = 1) -> None:
-        """Tell that `count` more things are finished."""
+        """Tell that `count` more things are finished; with the last of them the time of the stage ends."""
         self._done += count
         passed = max(time.monotonic() - self._started, 1e-6)
         rate = (self._done - self._before) / passed
         self._reporter.display.advance(self._name, self._done, self._total, rate)
+        if self._done >= self._total:
+            self._end()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        passed = time.monotonic() - self._started
-        self._reporter.seconds[self._name] = self._reporter.seconds.get(self._name, 0.0) + passed
+        self._end()
+
+    def _end(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            passed = time.monotonic() - self._started
+            self._reporter.seconds[self._name] = self._reporter.seconds.get(self._name, 0.0) + passed
 
 
 class BarDisplay(Display):
@@ -122,7 +139,7 @@ class BarDisplay(Display):
 
     def advance(self, stage: str, done: int, total: int, rate: float) -> None:  # noqa: ARG002 - bars know their total
         """Move a bar."""
-        self._progress.update(self._tasks[stage], completed=done, rate=f"{rate:.1f}/s")
+        self._progress.update(self._tasks[stage], completed=done, rate=_pace(rate))
 
     def note(self, text: str) -> None:
         """Print above the bars."""
@@ -157,7 +174,7 @@ class LineDisplay(Display):
             return
         self._last = now
         left = f", {(total - done) / rate:.0f} s left" if done < total and rate > 0 else ""
-        self._print(f"{stage}: {done}/{total}, {rate:.1f}/s{left}")
+        self._print(f"{stage}: {done}/{total}, {_pace(rate)}{left}")
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -197,6 +214,11 @@ class JsonDisplay(Display):
     def _write(self, event: str, **values: Any) -> None:
         self._stream.write(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
         self._stream.flush()
+
+
+def _pace(rate: float) -> str:
+    """Return things a second, or seconds a thing where it takes long."""
+    return f"{1 / rate:.0f} s each" if 0 < rate < 0.1 else f"{rate:.1f}/s"
 
 
 def make_reporter(progress: Literal["auto", "plain", "none"], log_format: Literal["text", "json"]) -> Reporter:

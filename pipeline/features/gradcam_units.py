@@ -98,7 +98,12 @@ class GradCam:
             self._layers, self._config.saliency, self._config.seed, self._folder, rows["train"], rows["val"]
         )
         if self._config.saliency.model is None:
-            self._reporter.note("no --model was given: a small U-Net is fitted on the training split for Grad-CAM")
+            self._reporter.note(
+                "network: no --model was given, so a small U-Net is fitted on the training split for Grad-CAM; "
+                "then its layers are ranked"
+            )
+        else:
+            self._reporter.note(f"network: the layers of {self._config.saliency.model} are ranked")
         return [Unit("network", make_network, (task,), uses_gpu=True)]
 
     @property

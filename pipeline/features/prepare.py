@@ -1,5 +1,6 @@
 """The GPU half: from an inventory to a finished cache; what is finished already is kept."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -235,12 +236,18 @@ class _Filler:
         n_done = sum(len(layers.rows(number)) for number in done)
         run = self._runner.run if make_worker is None else partial(self._runner.run_on_workers, make_worker)
         jobs: list[WholeUnit | Block] = [*(WholeUnit(unit) for unit in first), *missing]
-        with self._reporter.stage(stage, layers.n_rows, done=n_done) as progress:
+        with contextlib.ExitStack() as stack:
+            network = stack.enter_context(self._reporter.stage("network", len(first))) if first else None
+            progress = stack.enter_context(self._reporter.stage(stage, layers.n_rows, done=n_done))
             for _, result in finish_jobs(run, jobs, stage, self._reporter, done=n_done):
                 if isinstance(result, BlockRecord):
                     self._cache.commit(result)
                     done[result.block] = result
                     progress.advance(len(layers.rows(result.block)))
+                elif network is not None:
+                    network.advance()
+                    if not progress.has_advanced:
+                        progress.restart()
         return with_refusals(records, [refusal for record in done.values() for refusal in record.refusals])
 
     def _block(

@@ -167,7 +167,7 @@ def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, sc
     networks = scale.folds if has_network else 1
     scaled = {
         "images": seconds["images"] * scale.images,
-        "superpixels": (seconds["superpixels"] - sum(network.values())) * scale.images,
+        "superpixels": seconds["superpixels"] * scale.images,
         "saliency": seconds["saliency"] * scale.images * networks,
         "mix": seconds["mix"] * scale.samples,
     }

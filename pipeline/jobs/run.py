@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.late_start import LateRunner
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
@@ -39,10 +40,18 @@ class Finished:
 
 
 @contextlib.contextmanager
-def running(config: RunConfig) -> Iterator[Runner]:
-    """Start the runner of a configuration; the signals of schedulers end it as an interrupt does."""
+def running(
+    config: RunConfig, reporter: Reporter, make: Callable[[RunConfig], Runner] | None = None
+) -> Iterator[Runner]:
+    """Give the runner of a configuration, started by its first unit; signals of schedulers end it as interrupts do."""
+
+    def start() -> Runner:
+        if config.run.backend == "ray":
+            reporter.note("starting Ray" if config.run.address is None else f"joining Ray at {config.run.address}")
+        return (make or make_runner)(config)
+
     with ended_by_signals():
-        runner = make_runner(config)
+        runner = LateRunner(start)
         try:
             yield runner
         finally:
@@ -118,7 +127,11 @@ def _whole_job(
     source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
 ) -> Iterator["_WholeJob"]:
     cache = cache_of(output, config)
-    with _held(output, reporter, fresh=fresh), _held_cache(cache, output, reporter), running(config) as runner:
+    with (
+        _held(output, reporter, fresh=fresh),
+        _held_cache(cache, output, reporter),
+        running(config, reporter) as runner,
+    ):
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [output.state, cache])
         yield _WholeJob(source, cache, output, config, runner, reporter, preflight)
@@ -226,7 +239,7 @@ class _Ready:
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
     """Do the GPU half."""
-    with _held_cache(cache, None, reporter), running(config) as runner:
+    with _held_cache(cache, None, reporter), running(config, reporter) as runner:
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
@@ -248,7 +261,7 @@ def run_generate(
             check_output(part, fold.layers, fold.records, config, extend=extend)
             for fold, part in zip(prepared, _outputs(output, config), strict=True)
         ]
-        with running(config) as runner:
+        with running(config, reporter) as runner:
             preflight = Preflight(config, runner, reporter)
             preflight.places(None, [output.state, cache])
             preflight.plan([fold.layers for fold in prepared], plans, space=config.run.check_space)

@@ -1,0 +1,79 @@
+"""Ray is started for work, not for a mistake in a path; whoever waits for it reads so at once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.progress import Display, Reporter
+from hsmix_gen.pipeline.execution.units import Runner, SerialRunner, Unit
+from hsmix_gen.pipeline.jobs.run import run_all, running
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import OutputError, SourceError
+
+
+class Log(Display):
+    """Keeps notes, and what the runner did, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+
+class Told(SerialRunner):
+    """A runner that says when it starts, works and closes."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(has_gpu=False)
+        self._told = told
+        told.append("started")
+
+    def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
+        self._told.append("ran")
+        return super().run(units)
+
+    def close(self) -> None:
+        self._told.append("closed")
+
+
+def making(log: Log) -> Callable[[RunConfig], Runner]:
+    return lambda _config: Told(log.told)
+
+
+def test_ray_is_announced_and_started_by_the_first_unit() -> None:
+    log = Log()
+
+    with running(RunConfig(), Reporter(log), making(log)) as runner:
+        assert log.told == []
+        assert [result for _, result in runner.run([Unit("one", abs, (-1,))])] == [1]
+
+    assert log.told == ["starting Ray", "started", "ran", "closed"]
+
+
+def test_a_runner_that_nothing_asked_for_is_neither_started_nor_closed() -> None:
+    log = Log()
+
+    with running(RunConfig(), Reporter(log), making(log)):
+        pass
+
+    assert log.told == []
+
+
+@pytest.mark.parametrize(("source", "error"), [("missing", SourceError), ("source", OutputError)])
+def test_wrong_paths_are_refused_before_ray_starts(
+    make_source: Callable[..., Path], tmp_path: Path, source: str, error: type[Exception]
+) -> None:
+    """Starting Ray takes seconds to a quarter of a minute; a slip of the finger should not."""
+    make_source(tmp_path / "source")
+    (tmp_path / "file").write_text("x")
+    log = Log()
+    output = Output(tmp_path / ("file" if source == "source" else "out"))
+
+    with pytest.raises(error):
+        run_all(tmp_path / source, output, RunConfig(), Reporter(log))
+
+    assert "starting Ray" not in log.told
