@@ -233,16 +233,24 @@ def load(root: Path, choose: Callable[[Path, list[FeatureSet]], FeatureSet] | No
     CacheError
         If there is none, or a description is damaged.
     """
-    try:
-        named = sorted(path for path in root.iterdir() if path.name.startswith(_FEATURES) and path.suffix == ".json")
-    except (FileNotFoundError, NotADirectoryError):
-        named = []
-    found = [_read(path, root / f"{_SOURCES}{path.stem.removeprefix(_FEATURES)}.parquet") for path in named]
-    if (root / _OLD_FILE).is_file():
-        found.append(_read(root / _OLD_FILE, root / SOURCES_FILE))
+    found = [_read(path, _sources_of(path)) for path in descriptions(root)]
     if not found:
         raise CacheError(f"{root} holds no finished features; make them with hsmix-gen prepare SOURCE --cache {root}")
     return (choose or _the_only_one)(root, found)
+
+
+def descriptions(root: Path) -> list[Path]:
+    """Return the descriptions of the sets in a cache."""
+    try:
+        found = sorted(path for path in root.iterdir() if path.name.startswith(_FEATURES) and path.suffix == ".json")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [*found, root / _OLD_FILE] if (root / _OLD_FILE).is_file() else found
+
+
+def _sources_of(features: Path) -> Path:
+    is_old = features.name == _OLD_FILE
+    return features.parent / (SOURCES_FILE if is_old else f"{_SOURCES}{features.stem.removeprefix(_FEATURES)}.parquet")
 
 
 def of_options(root: Path, sets: list[FeatureSet], config: RunConfig) -> FeatureSet:

@@ -13,7 +13,7 @@ from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.ray_nodes import on_each_node
 from hsmix_gen.pipeline.execution.units import Runner, Unit
-from hsmix_gen.pipeline.features.cache_description import FEATURES_FILE
+from hsmix_gen.pipeline.features.cache_description import descriptions
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_remote
@@ -138,8 +138,8 @@ class Preflight:
             root = self._config.source.root
             ends = [] if source is None else ends_of(source)
             ends += ends_of(Path(root)) if root else []
-            # A cache without a source is finished, so that its description stays as it is.
-            finished = [str(folder / FEATURES_FILE) for folder in folders if source is None]
+            # A cache without a source is finished, so that its descriptions stay as they are.
+            finished = [str(path) for folder in folders if source is None for path in descriptions(folder)]
             self._look_around([*ends, *given_files(self._config.saliency), *finished])
 
     def plan(
