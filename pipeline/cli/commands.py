@@ -139,7 +139,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options:
 def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     """Show what is understood of a source.
 
-    Pairs, sizes, classes, splits and every problem; no work is done.
+    Pairs, sizes, classes, splits and every problem; no work is done. Where no image can be used the status is 1.
 
     Example: hsmix-gen inspect photos/
     """
@@ -148,6 +148,8 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     job = CommandCall(options)
     found = job.call(lambda: inspect_source(source, job.config, job.reporter))
     click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
+    if not found["usable"]:
+        sys.exit(EXIT_PROBLEM)
 
 
 @cli.command()

@@ -8,6 +8,9 @@ from typing import Any
 
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import SerialRunner
+from hsmix_gen.pipeline.mixing.describe import kind_of_reason
+from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
+from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.scan_notes import axes_of
 from hsmix_gen.pipeline.sources.source_records import refusals_of
@@ -18,6 +21,7 @@ from hsmix_gen.stages.labels.objects import SMALL_RATIO, object_report
 
 _SHOWN_PROBLEMS = 20
 _SHOWN_VALUES = 12
+_SHOWN_SETS = 4
 
 
 def inspect_source(source: Path, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
@@ -61,7 +65,10 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "alike": [
             {"a": inventory.records[i].id, "b": inventory.records[j].id, "bits": bits} for i, j, bits in inventory.twins
         ],
-        "warnings": list(inventory.discovery.warnings),
+        "warnings": [
+            *inventory.discovery.warnings,
+            *_several_datasets(source, [place.item.image.uri for place in inventory.places]),
+        ],
         "notes": list(inventory.notes),
         "problems": [{"id": p.id, "path": p.path, "stage": p.stage, "reason": p.reason} for p in problems],
     }
@@ -92,10 +99,44 @@ def inspection_text(found: dict[str, Any]) -> str:
         *(f"  note     {note}" for note in found["notes"]),
     ]
     problems = found["problems"]
-    lines += [f"  problem  {p['id']}: {p['reason']}" for p in problems[:_SHOWN_PROBLEMS]]
-    if len(problems) > _SHOWN_PROBLEMS:
-        lines.append(f"  and {len(problems) - _SHOWN_PROBLEMS} more problems; --json lists all")
+    kinds = _kinds(problems)
+    lines += [f"  problem  {text}" for text in kinds[:_SHOWN_PROBLEMS]]
+    if len(kinds) > _SHOWN_PROBLEMS:
+        lines.append(f"  and {len(kinds) - _SHOWN_PROBLEMS} more kinds of problems")
+    if len(kinds) < len(problems) or len(kinds) > _SHOWN_PROBLEMS:
+        lines.append(f"  {len(problems)} problems in all; --json lists each")
     return "\n".join(lines)
+
+
+def _kinds(problems: Sequence[dict[str, str]]) -> list[str]:
+    """Return equal problems as one text each, most frequent first: paths and numbers do not make them different."""
+    kinds: dict[str, list[dict[str, str]]] = {}
+    for problem in problems:
+        kinds.setdefault(kind_of_reason(problem["reason"]), []).append(problem)
+    found = sorted(kinds.values(), key=len, reverse=True)
+    return [f"{same[0]['id']}{_more(len(same) - 1)}: {same[0]['reason']}" for same in found]
+
+
+def _more(count: int) -> str:
+    return f" and {count} more alike" if count else ""
+
+
+def _several_datasets(source: Path, uris: Sequence[str]) -> list[str]:
+    """Return a warning where folders below the source each have folders of images of their own."""
+    own: Counter[str] = Counter()
+    for uri in uris:
+        if uri.startswith(f"{source}/"):
+            first, *inner = uri.removeprefix(f"{source}/").split("/")[:-1] or [""]
+            if first and split_of_folder(first) is None and not kind_of(first) and any(map(kind_of, inner)):
+                own[first] += 1
+    sets = sorted(name for name, count in own.items() if count > 1)
+    if len(sets) < 2 or sum(own[name] for name in sets) < len(uris):
+        return []
+    shown = ", ".join(sets[:_SHOWN_SETS]) + (", …" if len(sets) > _SHOWN_SETS else "")
+    return [
+        f"{len(sets)} folders have images and masks of their own ({shown}): if they are different datasets, "
+        f"name one of them as the source, such as {source / sets[0]}"
+    ]
 
 
 def _intensity_text(found: dict[str, Any]) -> str:
@@ -139,7 +180,7 @@ def _object_text(report: dict[str, Any]) -> str:
     if report["median_superpixels"] is None:
         return "none in any mask"
     return (
-        f"the median one covers {report['median_superpixels']:.2g} mean superpixels; "
+        f"the median one covers {report['median_superpixels']:.2g} mean superpixels, the pieces that mixing moves; "
         f"in {report['images_small']} of {report['images']} images it covers less than {SMALL_RATIO:g}"
     )
 

@@ -146,7 +146,7 @@ def describe_refusals(refusals: list[Refusal], *, sources: int) -> dict[str, Any
         "total": sources,
         "samples": len(refusals) - sources,
         "by_stage": _counted(refusal.stage for refusal in refusals),
-        "by_reason": _counted(_kind_of(refusal.reason) for refusal in refusals),
+        "by_reason": _counted(kind_of_reason(refusal.reason) for refusal in refusals),
     }
 
 
@@ -182,6 +182,6 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
-def _kind_of(reason: str) -> str:
+def kind_of_reason(reason: str) -> str:
     """Return a reason without its paths and numbers, so that equal problems of different files count together."""
     return re.sub(r"\d+", "N", re.sub(r"\S*/\S*", "FILE", reason))

@@ -138,9 +138,11 @@ def _object_notes(good: Sequence[ScanResult], config: RunConfig) -> list[str]:
     report = object_report(shares, config.superpixels.regions)
     if config.mix.small_object_guard or report["images_small"] * 2 <= report["images"]:
         return []
+    low, high = (2 * count for count in config.superpixels.regions)
     return [
-        f"objects are small: the median one covers {report['median_superpixels']:.2g} mean superpixels, so that mixing "
-        "cuts most of them; raise --regions, cut --tiles, or keep them whole with --profile robust"
+        f"objects are small: the median one covers {report['median_superpixels']:.2g} mean superpixels, the pieces "
+        "that mixing moves, so that most are cut or come with much of what is around them; "
+        f"ask for smaller pieces (--regions {low} {high}), cut --tiles, or keep them whole with --profile robust"
     ]
 
 

@@ -168,7 +168,7 @@ def test_inspect_tells_of_volumes_of_which_none_can_be_used(brats: Source, run_c
     """Nothing is known of their numbers then."""
     result = run_cli("inspect", brats[0], "--mask-values", "0=0,1=1", *form)
 
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1, result.stderr
     assert "values 2, 4 that are no class, expected 0, 1" in result.stdout
 
 

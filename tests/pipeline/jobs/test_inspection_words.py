@@ -1,0 +1,84 @@
+"""What `inspect` says to somebody who sees the program for the first time."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from tests.fixture_types import Cli, Maker
+
+QUIETLY = ("--progress", "none")
+
+
+def test_a_source_of_which_nothing_can_be_used_is_a_problem(make_source: Maker, run_cli: Cli, tmp_path: Path) -> None:
+    """A script that goes on after `inspect` must not; the report is printed all the same."""
+    source = make_source(tmp_path / "source", train=3)
+
+    result = run_cli("inspect", source, "--mask-values", "7=0,9=1", *QUIETLY)
+
+    assert result.exit_code == 1
+    assert "0 usable" in result.stdout
+
+
+def test_equal_problems_are_one_line(make_source: Maker, run_cli: Cli, tmp_path: Path) -> None:
+    """Thirty truncated files hid the one that is something else."""
+    source = make_source(tmp_path / "source", train=8)
+    for number in range(4):
+        path = source / "images" / f"case_0{number}.png"
+        path.write_bytes(path.read_bytes()[:60])
+    (source / "masks" / "case_05.png").unlink()
+
+    result = run_cli("inspect", source, *QUIETLY)
+
+    lines = [line for line in result.stdout.splitlines() if line.startswith("  problem")]
+    assert result.exit_code == 0
+    assert len(lines) == 2
+    assert "case_00 and 3 more alike: " in lines[0]
+    assert "case_05: " in lines[1]
+    assert "5 problems in all; --json lists each" in result.stdout
+
+
+@pytest.fixture
+def two_sets(make_source: Maker, tmp_path: Path) -> Path:
+    for name in ("kvasir", "clinic"):
+        source = make_source(tmp_path / "sets" / name, train=3, splits=False)
+        for path in source.rglob("*.png"):
+            path.rename(path.with_name(f"{name}_{path.name}"))
+    return tmp_path / "sets"
+
+
+def test_several_datasets_under_one_folder_are_a_warning(two_sets: Path, run_cli: Cli) -> None:
+    told = run_cli("inspect", two_sets, *QUIETLY).stdout
+
+    assert "2 folders have images and masks of their own (clinic, kvasir)" in told
+    assert f"name one of them as the source, such as {two_sets / 'clinic'}" in told
+
+
+def test_folders_of_splits_are_one_dataset(two_sets: Path, run_cli: Cli) -> None:
+    for name, split in (("kvasir", "train"), ("clinic", "test")):
+        shutil.move(two_sets / name, two_sets / split)
+
+    assert "of their own" not in run_cli("inspect", two_sets, *QUIETLY).stdout
+
+
+@pytest.mark.parametrize(("side", "is_small"), [(2, True), (40, False)])
+def test_small_objects_are_told_in_plain_words_with_ways_out(
+    run_cli: Cli, tmp_path: Path, side: int, is_small: bool
+) -> None:
+    """What a superpixel is has to be said to whoever has not read the paper."""
+    rng = np.random.default_rng(4)
+    for number in range(4):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[8 : 8 + side, 9 : 9 + side] = 255
+        for kind, array in (("images", rng.integers(0, 255, (64, 64, 3), np.uint8)), ("masks", mask)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Pillow.fromarray(array).save(tmp_path / kind / f"n{number}.png")
+
+    told = run_cli("inspect", tmp_path, *QUIETLY).stdout
+
+    found = [line for line in told.splitlines() if "objects are small" in line]
+    assert bool(found) == is_small
+    for words in ("the pieces that mixing moves", "--regions 100 400", "--profile robust") if is_small else ():
+        assert words in found[0]
