@@ -79,13 +79,13 @@ class SourceConfig(Section):
     label_regions: dict[str, tuple[int, ...]] | None = option(None, "Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4.", "NAME=V+V,…")
     ids: Literal["auto", "names", "hashed"] = option("auto", "Ids are names of files, hashed, or auto: hashed for DICOM.")
     id_key: str | None = option(None, "A secret that keys hashed ids, so that nobody without it can try guesses.", "FILE", path="local")
-    split: str = option("auto", "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.", "FILE|RATIO", otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1")
-    group_by: str | None = option(None, "Names the patient or slide in the id, or none: each image its own group; groups are never torn between splits.", "REGEX|none", otherwise="as the layout has it, else as names such as p1_slice_02 or folders tell")
+    split: str = option("auto", "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.", "FILE|RATIO", otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1", common=True)
+    group_by: str | None = option(None, "Names the patient or slide in the id, or none: each image its own group; groups are never torn between splits.", "REGEX|none", otherwise="as the layout has it, else as names such as p1_slice_02 or folders tell", common=True)
     folds: Annotated[int, Field(ge=2, le=100)] | None = option(None, "Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold.", "K")
     turn_masks: bool = option(False, "Masks were drawn on the pixels as stored: turn them by the EXIF orientation of their images.")
     resize_masks: bool = option(False, "Bring masks that are off by a pixel or two, or by a factor, to the size of their images (nearest pixel).")
     trust_voxels: bool = option(False, "NIfTI labels of as many voxels as their image lie on these voxels, whatever their affine says.")
-    limit: PositiveInt | None = option(None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run).")
+    limit: PositiveInt | None = option(None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run).", common=True)
     max_pixels: PositiveInt = key(200_000_000, "Larger images are refused before they are decoded (decompression bombs).")
     max_voxels: PositiveInt = key(1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded.")
     # fmt: on
@@ -119,7 +119,7 @@ class ImageConfig(Section):
 
     title = "Images"
     # fmt: off
-    size: tuple[PositiveInt, PositiveInt] = option((224, 224), "Height and width of all images in pixels.", "H W")
+    size: tuple[PositiveInt, PositiveInt] = option((224, 224), "Height and width of all images in pixels.", "H W", common=True)
     fit: Literal["stretch", "pad", "crop"] = option("stretch", "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.")
     tiles: tuple[PositiveInt, PositiveInt] | None = option(None, "Cut images into tiles first.", "H W")
     overlap: NonNegativeInt = option(0, "Pixels that neighbouring tiles share.")
@@ -182,7 +182,7 @@ class SaliencyConfig(Section):
 
     title = "Superpixels and saliency"
     # fmt: off
-    backend: Backend = option("gradcam", f"How saliency is found: {BACKENDS.listed}.", "BACKEND", name="saliency")
+    backend: Backend = option("gradcam", f"How saliency is found: {BACKENDS.listed}.", "BACKEND", name="saliency", common=True)
     folder: str | None = option(None, "Grey maps for the precomputed backend, one per source, named by its id.", "DIR", name="saliency_dir", path="any")
     model: str | None = option(None, "Makes your network for Grad-CAM.", "MODULE:CALLABLE", otherwise="a small U-Net is fitted on the training split")
     weights: str | None = option(None, "Weights of --model; no code in them is run.", "FILE", path="any")
@@ -223,7 +223,7 @@ class MixConfig(Section):
 
     title = "Mixing"
     # fmt: off
-    copies: PositiveInt = option(5, "Mixed samples per training image (pairs under --policy paired).", "K")
+    copies: PositiveInt = option(5, "Samples per training image (pairs under --policy paired); by --probabilities a third of them stays unmixed, a third is mixed hard and a third soft.", "K", common=True)
     partners: Literal["auto", "any", "other-group"] = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group.")
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
     method: Annotated[MethodName, BeforeValidator(_name_now)] = option("hsmix", f"Mixing method: {METHODS.listed}.")
@@ -259,7 +259,7 @@ class OutputConfig(Section):
 
     title = "Output"
     # fmt: off
-    formats: tuple[Form, ...] = option(("webdataset",), f"{FORMATS.listed} (files with an MSD datalist); repeat it for several.", "NAME", name="format", repeats=True)
+    formats: tuple[Form, ...] = option(("webdataset",), f"{FORMATS.listed} (files with an MSD datalist); repeat it for several.", "NAME", name="format", repeats=True, common=True)
     soft_encoding: SoftEncoding = option("npz", "Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit).")
     shards: PositiveInt | None = option(None, "Training shards.", otherwise="at least 32 if there are as many samples, none above 256 MiB")
     ranks: PositiveInt = option(1, "Processes that will train: equal shards, a multiple of R times W.", "R")
@@ -297,7 +297,7 @@ class ExecutionConfig(Section):
     address: str | None = option(None, "A running Ray cluster.", "ADDRESS", otherwise="Ray is started here")
     workers: PositiveInt | None = option(None, "Units at work at once.", otherwise="all processors of this machine, or of the cluster")
     id_map: str | None = option(None, "Write which hashed id stands for which name; keep it apart from the dataset.", "FILE", path="local", title="Source")
-    cache: str | None = option(None, "Feature cache, shared by runs on the same source.", "DIR", path="any", title="Output", otherwise="OUTPUT/.hsmix/cache")
+    cache: str | None = option(None, "Feature cache, shared by runs on the same source.", "DIR", path="any", title="Output", otherwise="OUTPUT/.hsmix/cache", common=True)
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(1800.0, "Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere, then its parts one by one.")
     check_space: bool = key(True, "Whether a run is refused for which its disks seem too small; the need is an estimate.")
     max_errors: NonNegativeInt | None = option(None, "Exit with 1 if more sources and samples were refused.", otherwise="no limit")
@@ -308,7 +308,7 @@ class RunConfig(Section):
     """Everything that a run depends on."""
 
     # fmt: off
-    preset: str | None = option(None, "Values for a known dataset; see hsmix-gen presets.", "NAME", title="Configuration")
+    preset: str | None = option(None, "Values for a known dataset; see hsmix-gen presets.", "NAME", title="Configuration", common=True)
     profile: Profile = option("paper", "paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole.", title="Mixing")
     control: Control | None = option(None, f"For ablations: {', '.join(CONTROLS)}.", title="Mixing")
     seed: NonNegativeInt = option(0, "Seed of every draw.", title="Configuration")

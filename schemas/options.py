@@ -25,6 +25,8 @@ class Option:
         Whether the option is given once for each value.
     path : {"", "local", "any"}
         Whether it is a path: of this machine, or an address in a store as well.
+    common : bool
+        Whether the short help shows it.
     """
 
     metavar: str = ""
@@ -33,6 +35,7 @@ class Option:
     otherwise: str = ""
     repeats: bool = False
     path: Literal["", "local", "any"] = ""
+    common: bool = False
 
 
 def key(default: Any, text: str) -> Any:

@@ -125,7 +125,7 @@ source, out, dest = sys.argv[1:]
 run = ["run", source, out, "--method", "left-half", "--saliency", "brightness", "--size", "32", "32", "--copies", "2",
        "--regions", "4", "6", "--variants", "1", "--backend", "serial", "--progress", "none"]
 calls = {
-    "run help": ["run", "--help"],
+    "run help": ["run", "--help-all"],
     "export help": ["export", "--help"],
     "inspect": ["inspect", source, "--json", "--backend", "serial", "--progress", "none"],
     "run": run,

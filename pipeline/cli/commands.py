@@ -47,7 +47,13 @@ cli.command_class = ConfiguredCommand
 @fresh_option
 @extend_option
 @job_options
-@own_option("Running", "--dry-run", is_flag=True, help="Only report counts, bytes and time (measured on a few images).")
+@own_option(
+    "Running",
+    "--dry-run",
+    common=True,
+    is_flag=True,
+    help="Only report counts, bytes and time (measured on a few images).",
+)
 def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, **options: Any) -> None:
     """Do the whole job, from images to shards.
 
@@ -299,6 +305,19 @@ def presets(name: str | None) -> None:
     from hsmix_gen.pipeline.cli.preset_texts import preset_text, presets_text
 
     click.echo(presets_text() if name is None else mended(lambda: preset_text(name)))
+
+
+@cli.command()
+@click.argument("file", type=LOCAL_PATH, default=Path("hsmix.yaml"))
+def init(file: Path) -> None:
+    """Write a configuration with every option, its words and its default, all commented out.
+
+    Example: hsmix-gen init job.yaml
+    """
+    from hsmix_gen.pipeline.cli.starter_file import write_starter
+
+    mended(lambda: write_starter(file))
+    click.echo(f"wrote {file}; take the # away from what you change, then: hsmix-gen run SOURCE OUTPUT --config {file}")
 
 
 @cli.command()

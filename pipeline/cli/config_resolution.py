@@ -1,6 +1,7 @@
 """The resolved configuration: defaults, preset, profile, control, file, ``-o`` and options, in rising order."""
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -37,7 +38,8 @@ def resolve(
     Parameters
     ----------
     file : Path or None
-        A YAML file of sections, or of options by their names.
+        A YAML file of sections, or of options by their names; or the ``run.json`` of a dataset, whose values go under
+        everything else.
     overrides : iterable of str
         Texts ``section.key=value``; values are YAML.
     options : mapping
@@ -51,7 +53,9 @@ def resolve(
         Naming the key, the rule, the value and the nearest right one.
     """
     given: Flat = {}
-    if file is not None:
+    if file is not None and (written := _from_run(file)) is not None:
+        base = {**(base or {}), **written}
+    elif file is not None:
         given |= _from_file(file)
     for text in overrides:
         given |= _from_override(text)
@@ -139,6 +143,20 @@ def _chances(chosen: Flat) -> Flat:
         return {}
     unmixed, *mixed = MixConfig.model_fields["probabilities"].default
     return {"mix.probabilities": (unmixed, *(sum(mixed) * (mode in modes) for mode in ("hard", "soft")))}
+
+
+def _from_run(path: Path) -> Flat | None:
+    """Return the configuration that a run wrote, or None where a file is no ``run.json``."""
+    try:
+        loaded = json.loads(path.read_bytes())
+        if not {"config", "config_digest", "versions"} <= loaded.keys():
+            return None
+    except (OSError, ValueError, AttributeError):
+        return None
+    try:
+        return RunConfig.model_validate(loaded["config"]).flat()
+    except ValidationError as error:
+        raise ConfigError(f"configuration {path}: {_message(error.errors()[0])}") from None
 
 
 def _from_file(path: Path) -> Flat:

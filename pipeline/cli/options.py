@@ -88,6 +88,11 @@ class ConfiguredCommand(SectionCommand):
         """Return all options and arguments; the name is click's."""
         return [*self._of_schema, *super().get_params(ctx)]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the help shows the common options unless all are asked for."""
+        return bool(self._titles)
+
 
 def schema_options(titles: tuple[str, ...]) -> list[click.Option]:
     """Return the options of the configuration that stand below some titles of the help, in the order of the schema."""
@@ -111,12 +116,13 @@ def _option(name: str, field: "FieldInfo", option: "Option", title: str) -> clic
     kind = _plain_type(field.annotation)
     text = f"{field.description}{_default_text(field, option)}"
     if kind is bool:
-        return SectionOption([f"{flag}/--no-{flag[2:]}"], section=title, default=None, help=text)
+        return SectionOption([f"{flag}/--no-{flag[2:]}"], section=title, common=option.common, default=None, help=text)
     several = get_args(kind) if get_origin(kind) is tuple and not option.repeats and ... not in get_args(kind) else ()
     each = _plain_type(several[0]) if several else kind
     return SectionOption(
         [flag, plain],
         section=title,
+        common=option.common,
         type=_PATHS.get(option.path, each if each in (int, float) else str),
         nargs=len(several) or 1,
         multiple=option.repeats,
@@ -163,15 +169,15 @@ def own_option(title: str, *names: str, **attributes: Any) -> Callable[[_Command
 _progress = own_option("Running", "--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", help="Bars, lines or nothing on stderr.")
 _log_format = own_option("Running", "--log-format", type=click.Choice(["text", "json"]), default="text", help="json: one object a line on stderr.")
 _of_jobs = (
-    own_option("Configuration", "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="YAML file with the same names."),
+    own_option("Configuration", "--config", "config_file", common=True, type=click.Path(path_type=Path), metavar="FILE", help="YAML file with the same names (hsmix-gen init writes one), or the run.json of a dataset."),
     own_option("Configuration", "-o", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the configuration; repeat it for more."),
     _progress,
     _log_format,
     own_option("Running", "-q", "--quiet", is_flag=True, help="Warnings and errors only."),
     own_option("Running", "-v", "--verbose", is_flag=True, help="Show a traceback also for errors that you can mend."),
 )
-fresh_option = own_option("Output", "--fresh", is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
-extend_option = own_option("Output", "--extend", is_flag=True, help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.")
+fresh_option = own_option("Output", "--fresh", common=True, is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
+extend_option = own_option("Output", "--extend", common=True, is_flag=True, help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.")
 # fmt: on
 
 

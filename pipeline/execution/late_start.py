@@ -36,9 +36,10 @@ class LateRunner:
         """Whether there is a GPU."""
         return self._runner.has_gpu
 
-    def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
-        """Yield each unit with its result as it is finished."""
-        return self._runner.run(units)
+    @property
+    def run(self) -> Callable[[Iterable[Unit]], Iterator[tuple[Unit, Any]]]:
+        """What yields each unit with its result as it is finished; asking for it is enough to start."""
+        return self._runner.run
 
     def run_on_workers(self, make_worker: Callable[[], Worker], units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
         """Yield each unit as processed by one of several workers."""

@@ -10,9 +10,10 @@ from hsmix_gen.pipeline.cli.commands import cli
 from hsmix_gen.pipeline.cli.help_sections import TITLES
 
 
-def sections_of(command: str) -> dict[str, list[str]]:
-    """Return the longest name of each option below each title of a command's help."""
-    shown = CliRunner().invoke(cli, [command, "--help"]).stdout
+def sections_of(command: str, wanted: str = "") -> dict[str, list[str]]:
+    """Return the longest name of each option below each title of a command's help, of all options if there are more."""
+    has_more = "--help-all" in CliRunner().invoke(cli, [command, "--help"]).stdout
+    shown = CliRunner().invoke(cli, [command, wanted or ("--help-all" if has_more else "--help")]).stdout
     found: dict[str, list[str]] = {}
     for line in shown.splitlines():
         if title := re.fullmatch(r"(\w.*):", line):
@@ -27,7 +28,16 @@ def test_options_stand_below_the_title_of_their_subject() -> None:
 
     assert tuple(found) == TITLES
     firsts = [names[0].split()[0] for names in found.values()]
-    assert firsts == ["--layout", "--axis", "--superpixels", "--copies", "--format", "--preset", "--backend", "-h,"]
+    assert firsts == [
+        "--layout",
+        "--axis",
+        "--superpixels",
+        "--copies",
+        "--format",
+        "--preset",
+        "--backend",
+        "--help-all",
+    ]
 
 
 @pytest.mark.parametrize("name", list(cli.commands))
@@ -42,3 +52,24 @@ def test_no_option_is_left_out(name: str) -> None:
 
 def test_a_required_option_comes_first() -> None:
     assert sections_of("generate")["Source"] == ["--cache DIR"]
+
+
+@pytest.mark.parametrize("name", ["run", "prepare", "generate", "inspect"])
+def test_the_first_help_is_short_and_names_the_whole(name: str) -> None:
+    """Sixty options are no help in the first hour."""
+    shown = [option for options in sections_of(name, "--help").values() for option in options]
+
+    assert "--help-all" in shown
+    assert 4 <= len(shown) <= 16
+    assert len([option for options in sections_of(name).values() for option in options]) > 2 * len(shown)
+
+
+def test_the_short_help_of_run_has_what_a_first_run_needs() -> None:
+    shown = " ".join(option for options in sections_of("run", "--help").values() for option in options)
+
+    for option in ("--size", "--copies", "--split", "--limit", "--format", "--saliency", "--config", "--dry-run"):
+        assert option in shown
+
+
+def test_a_required_option_is_in_the_short_help() -> None:
+    assert sections_of("generate", "--help")["Source"] == ["--cache DIR"]

@@ -13,7 +13,8 @@ import yaml
 from tests.fixture_types import Cli, Command, Options
 from tests.pipeline.cli.commands.finished import SAMPLES, TRAIN, Made, error_of
 
-COMMANDS = ("run", "prepare", "generate", "inspect", "preview", "verify", "replay", "demo", "presets", "doctor")
+COMMANDS = ("run", "prepare", "generate", "inspect", "preview", "verify", "replay", "demo", "presets", "doctor", "init")
+LONG = ("run", "prepare", "generate", "inspect", "demo")
 HEAVY = ("torch", "ray", "zarr", "pyarrow", "skimage", "monai", "numpy")
 
 
@@ -29,7 +30,7 @@ from click.testing import CliRunner
 from hsmix_gen.pipeline.cli.commands import cli
 listed = CliRunner().invoke(cli, ["--help"])
 light = "pydantic" not in sys.modules
-asked = {{"": ["--help"], **{{name: [name, "--help"] for name in {COMMANDS!r}}}, "version": ["--version"]}}
+asked = {{"": ["--help"], **{{name: [name, "--help-all" if name in {LONG!r} else "--help"] for name in {COMMANDS!r}}}, "version": ["--version"]}}
 answers = {{name: CliRunner().invoke(cli, arguments) for name, arguments in asked.items()}}
 json.dump({{
     "texts": {{name: answer.stdout for name, answer in answers.items()}},
