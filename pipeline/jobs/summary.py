@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from hsmix_gen.pipeline.dataset.output_folder import read_run
+from hsmix_gen.pipeline.dataset.output_folder import read_dataset, read_run
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.jobs.run import Finished
+from hsmix_gen.pipeline.mixing.card import training_text
 from hsmix_gen.pipeline.mixing.generate import Outcome
 
 
@@ -26,6 +27,7 @@ def _output_lines(root: Path, outcome: Outcome) -> list[str]:
         samples = f"{outcome.samples} of {planned} samples ({outcome.refused_samples} refused, see refused.csv)"
     return [
         f"wrote {samples} in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
+        f"training: {training_text(read_dataset(root), read_run(root))}",
         _saliency_text(root),
     ]
 

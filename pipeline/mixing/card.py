@@ -146,12 +146,12 @@ def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     )
     classes = ", ".join(dataset["classes"])
     members = ", ".join(f"`{name}`" for name in dataset["members"])
-    modes = ", ".join(f"{count} {mode}" for mode, count in run["modes"].items())
     return f"""# {dataset["name"]}
 
 Images and masks mixed by `{mix.method}` with hsmix-gen {run["versions"]["hsmix-gen"]}.
 {METHODS.summary(mix.method)}.
-Training samples are mixed ({modes}); validation and test images are passed through. ![preview](preview.png)
+Training: {training_text(dataset, run)}.
+Validation and test images are passed through. ![preview](preview.png)
 
 | split | images | samples | shards |
 |---|---|---|---|
@@ -166,6 +166,15 @@ Training samples are mixed ({modes}); validation and test images are passed thro
   Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
 - {run["refused"]["total"]} of {run["sources"]} sources were refused; see `refused.csv`.
 """
+
+
+def training_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
+    """Return in words how many training samples were made of how many originals, and how they were mixed."""
+    train = dataset["splits"]["train"]
+    modes = {name: run["modes"].get(mode, 0) for mode, name in zip(MODES, ("unmixed", "hard", "soft"), strict=True)}
+    return f"{train['images']} originals, {train['samples']} samples made of them: " + ", ".join(
+        f"{count} {name}" for name, count in modes.items()
+    )
 
 
 def _features_text(mix: MixConfig, run: dict[str, Any]) -> str:

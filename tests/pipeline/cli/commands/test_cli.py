@@ -30,7 +30,8 @@ from click.testing import CliRunner
 from hsmix_gen.pipeline.cli.commands import cli
 listed = CliRunner().invoke(cli, ["--help"])
 light = "pydantic" not in sys.modules
-asked = {{"": ["--help"], **{{name: [name, "--help-all" if name in {LONG!r} else "--help"] for name in {COMMANDS!r}}}, "version": ["--version"]}}
+helps = {{name: [name, "--help-all" if name in {LONG!r} else "--help"] for name in {COMMANDS!r}}}
+asked = {{"": ["--help"], **helps, "version": ["--version"]}}
 answers = {{name: CliRunner().invoke(cli, arguments) for name, arguments in asked.items()}}
 json.dump({{
     "texts": {{name: answer.stdout for name, answer in answers.items()}},
