@@ -58,7 +58,10 @@ class Runner(Protocol):
     Units may be an iterator that has nothing left for now and more after a result was taken.
     """
 
-    has_gpu: bool
+    @property
+    def has_gpu(self) -> bool:
+        """Whether units can run on a GPU."""
+        ...
 
     @property
     def n_workers(self) -> int:

@@ -90,7 +90,7 @@ def _made_from(root: Path, cache: Path, sets: list[FeatureSet], run: dict[str, A
         same = [one for one in made if one.options == feature_options(config)]
         return (same or made)[0]
     now = of_options(cache, sets, config).folds[0].layers.names
-    changed = next((name for name in now if now[name] != run["layers"][name]), "images")
+    changed = next((name for name in now if now[name] != run["layers"][name]), next(iter(now)))
     raise CacheError(
         f"cache {cache} holds {now[changed]} now, {root} was made from {run['layers'][changed]}; "
         "run prepare again with the options of run.json"

@@ -157,7 +157,7 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
         ),
         ({"options": {"policy": "per_sample"}}, "mix.policy must be one of per-sample, per-batch, paired, "
          "got per_sample; did you mean per-sample?"),
-        ({"options": {"format": ("zip",)}}, "output.formats must be one of webdataset, parquet, folder, got zip"),
+        ({"options": {"format": ("zip",)}}, "output.formats must be one of folder, parquet, webdataset, got zip"),
         ({"options": {"channels": "2"}}, "image.channels must be one of auto, 1, 3, got 2"),
         ({"options": {"copies": 0}}, "mix.copies: input should be greater than 0, got 0"),
         ({"options": {"select": 1.5}}, "mix.select: input should be less than or equal to 1, got 1.5"),
