@@ -190,7 +190,9 @@ def test_a_run_of_which_no_image_can_be_used_tells_the_first_reason(
     result = run_cli("run", brats[0], tmp_path, *quick, "--size", *SIZE, "--mask-values", "0=0,1=1")
 
     assert result.exit_code == 1
-    assert result.stderr.count("\n") == 1
+    assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
+        result.stderr.splitlines()[-1]
+    ]
     assert "values 2 that are no class, expected 0, 1" in result.stderr
 
 
