@@ -133,8 +133,8 @@ def _coco(writer: Writer, source: Path) -> None:
             found = {"size": [height, width], "counts": encoded["counts"].decode()}
             one = {"id": len(annotations), "image_id": number, "category_id": 1, "segmentation": found, "iscrowd": 0}
             annotations.append(one)
-    told = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "lesion"}]}
-    (source / "annotations.json").write_text(json.dumps(told))
+    described = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "lesion"}]}
+    (source / "annotations.json").write_text(json.dumps(described))
 
 
 def _parquet(writer: Writer, source: Path) -> None:
@@ -203,8 +203,8 @@ def _msd(writer: Writer, source: Path) -> None:
     affine = np.diag([1.25, 1.25, 1.37, 1])
     _save_nifti(values.astype(np.float32), affine, source / "imagesTr" / "la_001.nii.gz")
     _save_nifti(labels, affine, source / "labelsTr" / "la_001.nii.gz")
-    told = {"modality": {"0": "MRI"}, "labels": {str(n): f"part {n}" for n in range(4)}, "numTraining": 1}
-    (source / "dataset.json").write_text(json.dumps(told))
+    described = {"modality": {"0": "MRI"}, "labels": {str(n): f"part {n}" for n in range(4)}, "numTraining": 1}
+    (source / "dataset.json").write_text(json.dumps(described))
 
 
 def _dicom(writer: Writer, source: Path) -> None:

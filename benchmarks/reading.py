@@ -201,9 +201,9 @@ def _packed(path: str) -> Mapping[str, bytes]:
 @cache
 def _annotations(path: str) -> Mapping[str, list[Any]]:
     """Return the annotations of a COCO file by image."""
-    told = json.loads(Path(path).read_text(encoding="utf-8"))
-    found: dict[str, list[Any]] = {str(image["id"]): [] for image in told["images"]}
-    for annotation in told["annotations"]:
+    described = json.loads(Path(path).read_text(encoding="utf-8"))
+    found: dict[str, list[Any]] = {str(image["id"]): [] for image in described["images"]}
+    for annotation in described["annotations"]:
         found[str(annotation["image_id"])].append(annotation)
     return found
 

@@ -109,8 +109,8 @@ def _workers(folder: Path, options: argparse.Namespace) -> Claim:
     title = f"one and two workers on {options.worker_images} images, Ray"
     print_table(title, ["", "1 worker (s)", "2 workers (s)", "speed-up"], table)
     if len(rounds) > 1:
-        told = ", ".join(f"{each.speed_up:.2f} ({each.bare:.2f})" for each in rounds)
-        print(f"  all rounds (in brackets what bare processes reached): {told}; the freest counts")
+        shown = ", ".join(f"{each.speed_up:.2f} ({each.bare:.2f})" for each in rounds)
+        print(f"  all rounds (in brackets what bare processes reached): {shown}; the freest counts")
     least = LEAST_SPEED_UP * min(1.0, best.bare / CORES)
     return Claim("speed-up by a second worker, without Ray's start", best.speed_up, least=least)
 

@@ -88,7 +88,7 @@ class SourceItem:
     split: Split | None = None
     hidden: tuple[str, ...] = ()
 
-    def told(self, text: str) -> str:
+    def without_hidden(self, text: str) -> str:
         """Return a text about the item; where names are hidden its id stands for them and for its files."""
         if not self.hidden:
             return text

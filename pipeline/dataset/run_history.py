@@ -124,17 +124,17 @@ class Bindings:
         """
         bounds = self.read()
         if not bounds:
-            told = [text for _, text in _different(self._begun or _options(identity), _options(identity))]
-            if told:
-                raise OutputError(f"{self._root} was begun differently: {_listed(told)}; {_WAYS_OUT}")
+            differences = [text for _, text in _different(self._begun or _options(identity), _options(identity))]
+            if differences:
+                raise OutputError(f"{self._root} was begun differently: {_listed(differences)}; {_WAYS_OUT}")
             return
-        told = _told(bounds[-1], identity, records)
-        if not told:
+        differences = _differences(bounds[-1], identity, records)
+        if not differences:
             return
         foreign = _foreign(bounds[-1], identity, records)
         if not extend:
             way = "" if foreign else "add to it with --extend, "
-            raise OutputError(f"{self._root} was begun differently: {_listed(told)}; {way}{_WAYS_OUT}")
+            raise OutputError(f"{self._root} was begun differently: {_listed(differences)}; {way}{_WAYS_OUT}")
         if foreign:
             raise OutputError(
                 f"{self._root} can be extended by copies and sources, not by other changes: {_listed(foreign)}; "
@@ -142,14 +142,14 @@ class Bindings:
             )
         if not is_complete():
             raise OutputError(
-                f"{self._root} is not finished, so that it cannot be extended ({_listed(told)}); "
+                f"{self._root} is not finished, so that it cannot be extended ({_listed(differences)}); "
                 "finish it first with the command that it was last written with, or start anew with --fresh"
             )
 
     def hold(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> bool:
         """Return whether the last run bound the output to this."""
         bounds = self.read()
-        return bool(bounds) and not _told(bounds[-1], identity, records)
+        return bool(bounds) and not _differences(bounds[-1], identity, records)
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Keep the options of a new output while its features are made, so that a stop is not followed by others."""
@@ -246,7 +246,7 @@ def gained(bound: RunIdentity, records: Sequence[SourceRecord]) -> list[str]:
     return [record.id for record in records if record.refusal is None and record.id not in used]
 
 
-def _told(bound: RunIdentity, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
+def _differences(bound: RunIdentity, identity: dict[str, Any], records: Sequence[SourceRecord]) -> list[str]:
     """Return in words how options and sources differ from what was bound."""
     changed = describe_difference(bound.records, records)
     if not changed and (new := gained(bound, records)):
@@ -264,11 +264,11 @@ def _foreign(bound: RunIdentity, identity: dict[str, Any], records: Sequence[Sou
     kept = [record for record in bound.records if record.id not in refused]
     changed = describe_difference(kept, [now[record.id] for record in kept if record.id in now])
     moved = [r.id for r in kept if r.id in now and _home(r) != _home(now[r.id])]
-    told = [f"sources: {changed}"] if changed else []
-    told += [f"split, fold or group of {len(moved)} sources, first {moved[0]}"] if moved else []
+    differences = [f"sources: {changed}"] if changed else []
+    differences += [f"split, fold or group of {len(moved)} sources, first {moved[0]}"] if moved else []
     follows = _follows_from_sources if gained(bound, records) or len(now) != len(bound.records) else _never
     allowed = identity.get(COPIES, 0) >= bound.identity[COPIES]
-    return told + [
+    return differences + [
         text
         for key, text in _different(bound.identity, identity)
         if not follows(key) and not (key == COPIES and allowed)
@@ -287,9 +287,9 @@ def _home(record: SourceRecord) -> tuple[str, int | None, str]:
     return record.split, record.fold, record.group
 
 
-def _listed(told: Sequence[str]) -> str:
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return "; ".join(told[:_SHOWN]) + more
+def _listed(differences: Sequence[str]) -> str:
+    more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+    return "; ".join(differences[:_SHOWN]) + more
 
 
 def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str]]:

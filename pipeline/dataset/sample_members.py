@@ -56,7 +56,7 @@ def encode_members(mixed: Mixed, provenance: dict[str, Any], soft_encoding: Soft
 def decoded(part: str, members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:
     """Return a part of a stored sample, in its stored type.
 
-    Errors do not name the sample: who knows its file and key puts them before the text (`formats.base.telling_of`).
+    Errors do not name the sample: who knows its file and key puts them before the text (`formats.base.naming_sample`).
 
     Parameters
     ----------

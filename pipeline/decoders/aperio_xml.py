@@ -16,7 +16,7 @@ from defusedxml import DefusedXmlException
 from defusedxml import ElementTree as SafeTree
 from skimage.draw import polygon
 
-from hsmix_gen.pipeline.decoders.refusal_errors import Told, first_bytes, refusing
+from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, first_bytes, refusing
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
@@ -29,7 +29,7 @@ _MAX_STEPS = 10**10
 # Pixels whose centre lies on a left or upper edge belong to a region, those on a right or lower edge do not. With
 # both, regions drawn in whole pixels gain half of their outline (a tenth of a nucleus), and neighbours grow together.
 _OPEN_EDGE = 1e-4
-_STRANGE: Told = {
+_STRANGE: Reasons = {
     DefusedXmlException: "declares a document type or entities, which can reach other files; remove the declaration"
 }
 # A document type can stand before the root only: where nothing does, the parser of the standard library is as safe as
@@ -145,7 +145,7 @@ def _steps(vertices: npt.NDArray[np.float64], size: tuple[int, int]) -> float:
 
 
 def _parsed(path: Path) -> Element:
-    with refusing(path, told=_STRANGE):
+    with refusing(path, reasons=_STRANGE):
         first_bytes(path, 1)
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:

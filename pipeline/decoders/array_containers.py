@@ -42,7 +42,7 @@ _KEPT_HEADERS = 64
 _PIECE_BYTES = 1 << 18
 # Each read of a part of a dataset costs HDF5 a tenth of a millisecond; larger parts leave the processor's cache.
 _H5_PIECE_BYTES = 1 << 22
-_MAX_NAMES_TOLD = 12
+_MAX_NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ def _chosen(name: str, names: list[str], option: str) -> str:
         return name
     if not names:
         raise SourceError("holds no arrays; save it again")
-    told = ", ".join(names[:_MAX_NAMES_TOLD]) + (" ..." if len(names) > _MAX_NAMES_TOLD else "")
-    lacks = f"has no array {name}, got {told}" if name else f"has several arrays: {told}"
+    shown = ", ".join(names[:_MAX_NAMES_SHOWN]) + (" ..." if len(names) > _MAX_NAMES_SHOWN else "")
+    lacks = f"has no array {name}, got {shown}" if name else f"has several arrays: {shown}"
     raise SourceError(f"{lacks}; name the right one with {option}")
 
 

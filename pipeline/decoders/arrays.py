@@ -214,8 +214,8 @@ def _check_form(form: ArrayForm, axes: str) -> None:
         what = "Python objects, which are never unpickled" if form.dtype.hasobject else f"type {form.dtype}"
         raise SourceError(f"holds {what}; save it as numbers")
     if len(form.shape) != len(axes):
-        told = ", ".join(_AXES_SHOWN.get(axis, axis) for axis in axes)
-        raise SourceError(f"has the shape {form.shape}, expected {len(axes)} axes ({told}); save it so")
+        shown = ", ".join(_AXES_SHOWN.get(axis, axis) for axis in axes)
+        raise SourceError(f"has the shape {form.shape}, expected {len(axes)} axes ({shown}); save it so")
     if min(form.shape) < 1:
         raise SourceError(f"has the shape {form.shape}, there are no pixels; save it again")
 

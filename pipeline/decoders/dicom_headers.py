@@ -18,7 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from hsmix_gen.pipeline.decoders.dicom_codecs import PLUGIN, coded_size, is_available
 from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import PlanePosition
-from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
+from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, check_plane
 from hsmix_gen.schemas.errors import SourceError
 
@@ -26,7 +26,7 @@ _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GROUPS_PER_FRAME, _SHARED_GROUPS = Tag("PerFrameFunctionalGroupsSequence"), Tag("SharedFunctionalGroupsSequence")
 _EMPTY = Dataset()
-_STRANGE: Told = {InvalidDicomError: "is no DICOM file; remove it or store it with its header"}
+_STRANGE: Reasons = {InvalidDicomError: "is no DICOM file; remove it or store it with its header"}
 _UNCOMPRESS = "store it uncompressed, for example with `gdcmconv --raw`"
 
 
@@ -34,7 +34,7 @@ _UNCOMPRESS = "store it uncompressed, for example with `gdcmconv --raw`"
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever pydicom and its decoders raise for a damaged file into a refusal that begins with its path."""
     # pydicom warns of each value that breaks the standard; what matters is checked here.
-    with refusing(path, told=_STRANGE), catch_warnings():
+    with refusing(path, reasons=_STRANGE), catch_warnings():
         simplefilter("ignore")
         yield
 

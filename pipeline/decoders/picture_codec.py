@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from hsmix_gen.pipeline.decoders.codecs import jpeg2000, tiff_codec
-from hsmix_gen.pipeline.decoders.refusal_errors import Told, refusing
+from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, refusing
 from hsmix_gen.pipeline.decoders.stack import check_plane
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.labels.grey_bands import COLOURED, check_alpha, colour_numbers, coloured_text, common_channel
@@ -100,7 +100,7 @@ def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tup
     SourceError
         If it is no image, or has more than `max_pixels` pixels.
     """
-    with refusing("", told=_UNKNOWN):
+    with refusing("", reasons=_UNKNOWN):
         opened = None if tiff_codec.is_tiff(data) else Pillow.open(io.BytesIO(data))
         header = _tiff_header(data, any_type) if opened is None else _picture_header(data, opened)
     check_plane(header.width, header.height, max_pixels)
@@ -117,7 +117,7 @@ def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray
     SourceError
         If it is damaged or holds floats.
     """
-    with refusing("", told=_UNKNOWN):
+    with refusing("", reasons=_UNKNOWN):
         if tiff_codec.is_tiff(data):
             return tiff_codec.decode_picture(data)
         if _is_wide_png(data):
@@ -136,7 +136,7 @@ def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[
         If it is damaged, has colours that differ between channels, labels in its alpha channel, or is lossy and not
         of a few levels.
     """
-    with refusing("", told=_UNKNOWN):
+    with refusing("", reasons=_UNKNOWN):
         if _is_lossy(data):
             return restore_levels(np.asarray(_luma(data)))
         values = _stored_values(data, opened)
@@ -151,7 +151,7 @@ def decode_brightness(data: bytes, opened: Pillow.Image | None = None) -> npt.ND
     SourceError
         If it is damaged, or has colours that differ between channels.
     """
-    with refusing("", told=_UNKNOWN):
+    with refusing("", reasons=_UNKNOWN):
         if _is_lossy(data):
             return np.asarray(_luma(data))
         values = _stored_values(data, opened)
@@ -195,7 +195,7 @@ def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
     return colour_numbers(image)
 
 
-_UNKNOWN: Told = {
+_UNKNOWN: Reasons = {
     UnidentifiedImageError: "is no image that can be read (unknown or damaged format); copy it again or remove it"
 }
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")

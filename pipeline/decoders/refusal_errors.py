@@ -9,13 +9,13 @@ from hsmix_gen.schemas.errors import SourceError
 
 # Some libraries quote headers at length.
 _MAX_REASON = 160
-Told = Mapping[type[Exception], str]
+Reasons = Mapping[type[Exception], str]
 """What to say of kinds of errors that mean something else than damage."""
-_NOTHING: Told = {}
+_NOTHING: Reasons = {}
 
 
 @contextmanager
-def refusing(name: str | Path, *, way_out: str = "copy it again", told: Told = _NOTHING) -> Iterator[None]:
+def refusing(name: str | Path, *, way_out: str = "copy it again", reasons: Reasons = _NOTHING) -> Iterator[None]:
     """Turn whatever is raised within into a ``SourceError`` of one line that begins with a name.
 
     Parameters
@@ -24,7 +24,7 @@ def refusing(name: str | Path, *, way_out: str = "copy it again", told: Told = _
         Of the file; empty where the caller names it. A text that begins with it is left as it is.
     way_out : str
         What helps where a file is damaged.
-    told : mapping of type to str
+    reasons : mapping of type to str
         What to say of kinds of errors that mean something else than damage.
     """
     start = str(name)
@@ -34,7 +34,7 @@ def refusing(name: str | Path, *, way_out: str = "copy it again", told: Told = _
         text = str(error)
         raise SourceError(text if text.startswith(start) else f"{start} {text}") from None
     except Exception as error:
-        text = next((said for kind, said in told.items() if isinstance(error, kind)), "") or _said(error, way_out)
+        text = next((said for kind, said in reasons.items() if isinstance(error, kind)), "") or _said(error, way_out)
         raise SourceError(f"{start} {text}".lstrip()) from None
 
 

@@ -43,7 +43,7 @@ class Job(ABC):
         """Return the result, of None where there was no unit, completed by what was left out."""
         return result
 
-    def told(self, reason: str) -> str:
+    def without_hidden(self, reason: str) -> str:
         """Return a reason as it may be told: without names that are to be hidden."""
         return reason
 
@@ -142,7 +142,7 @@ class _Queue(Generic[J]):
         if key in self._wholes:
             _, job = self._wholes.pop(key)
             if isinstance(result, Failure):
-                self._narrow(job, job.told(result.reason))
+                self._narrow(job, job.without_hidden(result.reason))
             else:
                 self._n_good += len(job.parts)
                 yield job, result
@@ -171,7 +171,7 @@ class _Queue(Generic[J]):
 
     def _note_trial(self, narrowed: _Narrowed[J], part: int, result: Any) -> None:
         if isinstance(result, Failure):
-            self._fail(narrowed, part, narrowed.job.told(result.reason))
+            self._fail(narrowed, part, narrowed.job.without_hidden(result.reason))
         else:
             self._n_good += 1
         narrowed.pending -= 1
@@ -211,7 +211,7 @@ class _Queue(Generic[J]):
 
     def _completed(self, narrowed: _Narrowed[J], result: Any) -> Any:
         if isinstance(result, Failure):
-            reason = narrowed.job.told(result.reason)
+            reason = narrowed.job.without_hidden(result.reason)
             raise OutputError(
                 f"{narrowed.job.name}: {reason}; each of its parts can be done by itself: is memory short? "
                 "Lower --workers or --size, then run the same command again: what is finished is kept"

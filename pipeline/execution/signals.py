@@ -145,7 +145,7 @@ def _line(number: int) -> str:
 
 def _unless_stopped(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a hook that is silent once the command was stopped: what fails then, fails because of that."""
-    return lambda told: None if _Command.stopped_by is not None else hook(told)
+    return lambda failure: None if _Command.stopped_by is not None else hook(failure)
 
 
 def _end(status: int) -> NoReturn:

@@ -142,10 +142,10 @@ def attempt(call: Callable[..., Any], arguments: tuple[Any, ...], *, may_fail: b
         # Decoders raise an OSError without a number for damaged files.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        return Failure(_told(error))
+        return Failure(_reason(error))
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return the first line of an exception and where it was raised."""
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, telling_of
+from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, naming_sample
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
 from hsmix_gen.pipeline.dataset.run_history import last_sources
 from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded
@@ -84,7 +84,7 @@ class Dataset:
     @property
     def splits(self) -> dict[str, int]:
         """Samples by split."""
-        return {split: int(told["samples"]) for split, told in self.described["splits"].items()}
+        return {split: int(facts["samples"]) for split, facts in self.described["splits"].items()}
 
     @cached_property
     def sources(self) -> dict[str, SourceRecord]:
@@ -203,7 +203,7 @@ def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]
             row = left.pop(stored.key, None)
             if row is None or sha256_of(stored.image) != row.sha256:
                 raise OutputError(f"{path}: image of sample {stored.key} is not in {MANIFEST}; see hsmix-gen verify")
-            with telling_of(path, stored.key):
+            with naming_sample(path, stored.key):
                 image, mask, soft = (decoded(part, stored.members, dataset.described) for part in PARTS)
             yield Sample(stored.key, fold, row, stored.image, image.transpose(1, 2, 0), mask, soft)
     if left:

@@ -53,8 +53,8 @@ class Exported:
     def text(self) -> str:
         """Return the summary for people."""
         left = f"; left out {len(self.left_out)} (see {self.dest / LEFT_OUT})" if self.left_out else ""
-        told = f"exported {self.samples.total()} samples ({self.counts()}) as {self.kind} to {self.dest}{left}"
-        return "\n".join([told, *self.notes, f"how to read it stands in {self.dest / README}"])
+        first = f"exported {self.samples.total()} samples ({self.counts()}) as {self.kind} to {self.dest}{left}"
+        return "\n".join([first, *self.notes, f"how to read it stands in {self.dest / README}"])
 
 
 def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options: Options | None = None) -> Exported:

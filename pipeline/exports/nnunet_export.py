@@ -55,9 +55,9 @@ class NnunetExport:
     def guide(self) -> str:
         """How nnU-Net is run."""
         n_splits = len(self._splits.folds())
-        told = {"folder": self._root.name, "number": self._number, "n_splits": n_splits}
-        training = (_WITH_SPLITS if n_splits else _WITHOUT_SPLITS).format(**told)
-        return GUIDE.format(training=training, **told)
+        words = {"folder": self._root.name, "number": self._number, "n_splits": n_splits}
+        training = (_WITH_SPLITS if n_splits else _WITHOUT_SPLITS).format(**words)
+        return GUIDE.format(training=training, **words)
 
     def add(self, sample: Sample) -> None:
         """Write image and label of a sample."""

@@ -103,7 +103,7 @@ class FeatureCache:
             path = self._layer_path(layer) / name / key
             # Zarr reads the index of a file that it is about to replace, and fails where that is damaged.
             path.unlink(missing_ok=True)
-            with atomic_files.telling(path):
+            with atomic_files.naming(path):
                 array[rows.start : rows.stop] = value
                 atomic_files.sync(path)
                 atomic_files.sync(path.parent)

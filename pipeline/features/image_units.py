@@ -29,7 +29,7 @@ def make_images(task: BlockTask, origins: Sequence[ImageOrigin], how: ReadOption
         try:
             image, mask = _standardised(task.sources[place], origins[place], task.layers.facts, how)
         except SourceError as error:
-            raise SourceError(origins[place].item.told(str(error))) from None
+            raise SourceError(origins[place].item.without_hidden(str(error))) from None
         return {"image": image, "mask": mask}
 
     return task.fill(compute)

@@ -186,10 +186,10 @@ class Block(Job):
         ]
         return replace(result, refusals=(*result.refusals, *refusals))
 
-    def told(self, reason: str) -> str:
+    def without_hidden(self, reason: str) -> str:
         """Return a reason without names that are to be hidden."""
         for item in self.items:
-            reason = item.told(reason)
+            reason = item.without_hidden(reason)
         return reason
 
 

@@ -22,7 +22,7 @@ _sent: dict[StorePath, tuple[int, str]] = {}
 
 
 @contextlib.contextmanager
-def telling(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Let an error of the system name the file that was written: that of a full disk names none."""
     try:
         yield
@@ -49,7 +49,7 @@ def publish(temporary: Path, path: Path) -> None:
         _sent[path] = size, digest
         temporary.unlink()
         return
-    with telling(path):
+    with naming(path):
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
@@ -64,7 +64,7 @@ def write_whole(path: Path, data: bytes) -> None:
         return
     temporary = temporary_beside(path)
     try:
-        with telling(path):
+        with naming(path):
             temporary.write_bytes(data)
         publish(temporary, path)
     except BaseException:

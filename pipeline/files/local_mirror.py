@@ -123,7 +123,7 @@ def with_addresses(text: str) -> str:
 
 
 @contextmanager
-def telling_addresses() -> Iterator[None]:
+def naming_addresses() -> Iterator[None]:
     """Let errors of a source name addresses."""
     try:
         yield

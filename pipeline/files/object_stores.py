@@ -99,7 +99,7 @@ def filesystem(protocol: str, *, asynchronous: bool = False) -> Any:
     try:
         system = fsspec.filesystem(protocol, asynchronous=asynchronous, use_listings_cache=False, **options)
     except Exception as error:
-        raise _told(error, f"{protocol}://") from None
+        raise _for_people(error, f"{protocol}://") from None
     # Attempts of s3fs around those of botocore would multiply.
     system.retries = 1
     return system
@@ -133,7 +133,7 @@ def patiently(call: Callable[[], _Result], address: str, *, how: Patience | None
         except Exception as error:
             passed = time.monotonic() - started
             if not _is_torn(error) and not _is_outage(error):
-                raise _told(error, address) from None
+                raise _for_people(error, address) from None
             if pause is None or _is_outage(error) or passed > _LONGEST_S:
                 raise StoreError(
                     f"{address} failed {how.attempts} times, over {passed:.0f} s ({_reason(error)}); run the same "
@@ -206,7 +206,7 @@ def _kinds(error: Exception) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def _told(error: Exception, address: str) -> Exception:
+def _for_people(error: Exception, address: str) -> Exception:
     """Return what is raised for an error that does not pass."""
     if isinstance(error, HsmixError) or _is_local(error):
         return error

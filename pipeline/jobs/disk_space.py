@@ -172,15 +172,15 @@ def room_left(folder: Path) -> Room:
 def _check_room(needs: Sequence[Need], room: Room, config: RunConfig) -> None:
     greatest = max(needs, key=lambda need: need.bytes)
     n_bytes, n_files = sum(map(_allocated, needs)), sum(need.files for need in needs)
-    told = []
+    lacking = []
     if n_bytes > room.bytes:
-        told.append(f"about {size_text(n_bytes)} more, has {size_text(room.bytes)} free")
+        lacking.append(f"about {size_text(n_bytes)} more, has {size_text(room.bytes)} free")
     if room.files is not None and n_files > room.files:
-        told.append(f"{n_files} more files, has room for {room.files}")
-    if told:
+        lacking.append(f"{n_files} more files, has room for {room.files}")
+    if lacking:
         where = " and ".join(dict.fromkeys(str(need.folder) for need in needs if need.bytes) or [str(greatest.folder)])
         raise OutputError(
-            f"{where} needs {' and '.join(told)}; {', '.join(_ways_out(len(needs) > 1, config))}, "
+            f"{where} needs {' and '.join(lacking)}; {', '.join(_ways_out(len(needs) > 1, config))}, "
             "or go on regardless with -o run.check_space=false"
         )
 

@@ -282,15 +282,15 @@ def _check_files(node: str, there: Mapping[str, int | None], here: Mapping[str, 
 
 def _check_versions(answers: Sequence[tuple[str, Answer]], names: tuple[str, ...], note: Callable[[str], None]) -> None:
     deciding, here = _deciding_versions(names), versions_here(names)
-    told = []
+    differing = []
     for node, answer in answers:
         other = _other_versions(answer.versions, deciding)
         if other:
             raise OutputError(f"node {node} {other}")
         differences = [name for name, value in here.items() if answer.versions.get(name) != value]
-        told += [f"node {node} has {name} {answer.versions.get(name)}, here {here[name]}" for name in differences]
-    if told:
-        note(f"versions differ, which no byte depends on: {'; '.join(told)}")
+        differing += [f"node {node} has {name} {answer.versions.get(name)}, here {here[name]}" for name in differences]
+    if differing:
+        note(f"versions differ, which no byte depends on: {'; '.join(differing)}")
 
 
 def _deciding_versions(names: tuple[str, ...]) -> dict[str, str]:

@@ -169,18 +169,18 @@ class Preflight:
         """
         if inventory is not None and self._n_nodes:
             self._look_around(files_of(inventory.places), inventory.discovery.layout)
-        told = []
+        checked = []
         if space:
             blank = blank_share(inventory.scans) if inventory is not None else 0.0
             needs = [cache_need(layers, blank=blank)]
             needs += [output_need(planned, layers[0].facts, self._config, blank=blank) for planned in plans]
-            told.append(_room_text(check_space(needs, self._config, self._room_of)))
+            checked.append(_room_text(check_space(needs, self._config, self._room_of)))
         self._try_network(layers)
         if self._n_nodes:
-            told.append("1 node shares" if self._n_nodes == 1 else f"{self._n_nodes} nodes share")
-            told[-1] += " the folders and versions"
-        if told:
-            self._reporter.note(f"checked: {'; '.join(told)}")
+            checked.append("1 node shares" if self._n_nodes == 1 else f"{self._n_nodes} nodes share")
+            checked[-1] += " the folders and versions"
+        if checked:
+            self._reporter.note(f"checked: {'; '.join(checked)}")
 
     def _look_around(self, files: Sequence[str], layout: str = "") -> None:
         self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note, layout)
@@ -203,9 +203,9 @@ class Preflight:
 
         unit = Unit("check of the GPU's memory", try_network, (missing[0], self._config, Path.cwd()), uses_gpu=True)
         for _, memory in self._runner.run([unit]):
-            told = judge(memory, self._config) if memory is not None else None
-            if told:
-                self._reporter.warn(told)
+            warning = judge(memory, self._config) if memory is not None else None
+            if warning:
+                self._reporter.warn(warning)
 
 
 def _room_text(found: SpaceCheck) -> str:

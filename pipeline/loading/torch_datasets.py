@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, telling_of
+from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, naming_sample
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
 from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded, member_of, word_of
 from hsmix_gen.schemas.errors import OutputError
@@ -108,12 +108,12 @@ class HsmixDataset(Dataset[Any]):
         key, members = self._keys[shard][index], self._reader.read(shard, index)
         sample = {}
         for part in self._parts:
-            with telling_of(self._reader.file(shard, index, part), key, f"has a damaged {word_of(part)}"):
+            with naming_sample(self._reader.file(shard, index, part), key, f"has a damaged {word_of(part)}"):
                 sample[part] = torch.from_numpy(decoded(part, members, self._described))
-        with telling_of(self._reader.file(shard, index), key, "has a damaged json"):
-            told = member_of(members, "json").decode()
+        with naming_sample(self._reader.file(shard, index), key, "has a damaged json"):
+            text = member_of(members, "json").decode()
         floats = sample if self._raw else _as_floats(sample)
-        return {"key": key, **floats, "json": told}
+        return {"key": key, **floats, "json": text}
 
     def transformed(self, sample: Sample) -> Any:
         """Return what the transform makes of a sample."""

@@ -87,11 +87,11 @@ def make_shard(task: ShardTask) -> ShardRecord:
             made = make_one(cache, task.layers, plan, task.sources, task.mix, task.soft_encoding)
             member = made.members[soft_member(task.soft_encoding)]
             soft_column = partial(encode_column, made.sample.mixed.soft, task.soft_encoding, member)
-            with atomic_files.telling(task.root):
+            with atomic_files.naming(task.root):
                 for writer in writers:
                     writer.add(plan.key, made.members, soft_column)
             rows.append(made.row)
-        with atomic_files.telling(task.root):
+        with atomic_files.naming(task.root):
             paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
     except BaseException:
         for writer in writers:

@@ -139,14 +139,14 @@ def _lacking(forms: tuple[ArrayForm, ...], config: SourceConfig) -> str:
     if not forms:
         return "holds no arrays; save it again"
     names = [form.name for form in forms]
-    told = ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
+    shown = ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
     for side, wanted, usual, option in (
         ("image", config.image_key, IMAGE_KEYS, "--image-key"),
         ("mask", config.mask_key, MASK_KEYS, "--mask-key"),
     ):
         if choose(names, wanted, usual) is None:
-            return f"has no {side} array{f' {wanted}' if wanted else ''}, got {told}; name it with {option}"
-    return f"has no image and mask in one group, got {told}; name them by --image-key and --mask-key"
+            return f"has no {side} array{f' {wanted}' if wanted else ''}, got {shown}; name it with {option}"
+    return f"has no image and mask in one group, got {shown}; name them by --image-key and --mask-key"
 
 
 def _take_sides(base: Path, findings: _Findings) -> None:
@@ -225,8 +225,8 @@ def _notes(pairs: list[_Pair]) -> tuple[str, ...]:
 
 def _note_of_volumes(items: Iterable[SourceItem]) -> tuple[str, ...]:
     n_volumes = sum("z" in axes_of(item.image.key) and not is_picture(item.image.key) for item in items)
-    told = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
-    return (f"{told}; for stacks of independent pictures there is --stacks pictures",) if n_volumes else ()
+    start = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
+    return (f"{start}; for stacks of independent pictures there is --stacks pictures",) if n_volumes else ()
 
 
 def _refuse(findings: _Findings, base: Path, path: str, reason: str) -> None:

@@ -78,8 +78,8 @@ class _Case:
             return True
         if self.of_2023 and self.modalities and "label" in self.files:
             return True
-        told = self.is_of_2015 or any("brats" in path.lower() for paths in self.files.values() for path in paths)
-        return told and len(self.modalities) > 1
+        is_brats = self.is_of_2015 or any("brats" in path.lower() for paths in self.files.values() for path in paths)
+        return is_brats and len(self.modalities) > 1
 
     @property
     def is_of_2015(self) -> bool:
@@ -182,10 +182,10 @@ def _labelling(cases: Sequence[_Case]) -> tuple[Labelling, tuple[str, ...]]:
     if any(case.is_of_2015 for case in cases):
         return LABELS_2015, ()
     named = [case.of_2023 for case in cases]
-    told = [name for name in named if name]
-    if not told:
+    of_2023 = [name for name in named if name]
+    if not of_2023:
         return LABELS, ()
-    tumours = {name["tumour"].upper() for name in told}
+    tumours = {name["tumour"].upper() for name in of_2023}
     unclear = sorted(tumours.intersection(_OPEN_LABELS))
     if unclear:
         return Labelling(), (
@@ -196,7 +196,7 @@ def _labelling(cases: Sequence[_Case]) -> tuple[Labelling, tuple[str, ...]]:
             "the source holds cases of BraTS before 2023, where 4 is the enhancing tumour, and since 2023, where it "
             "is 3; give each a run of its own"
         )
-    is_treated = any(name["tumour"].upper() == "GLI" and int(name["time"]) >= 100 for name in told)
+    is_treated = any(name["tumour"].upper() == "GLI" and int(name["time"]) >= 100 for name in of_2023)
     return LABELS_TREATED if is_treated else LABELS_2023, ()
 
 

@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.decoders.coco_index import CocoImage, CocoIndex, read_in
 from hsmix_gen.pipeline.readers.paths.confined_root import Root
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.label_tools import is_coco
-from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_told
+from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.extras import load
@@ -108,10 +108,10 @@ class _Places:
     def __init__(self, path: Path, root: Root) -> None:
         self._path = path
         self._root = root
-        told = re.sub(r"^(instances|annotations?)_", "", path.stem, flags=re.IGNORECASE)
+        name = re.sub(r"^(instances|annotations?)_", "", path.stem, flags=re.IGNORECASE)
         above = [path.parent, path.parent / "images", root.folder, root.folder / "images"]
-        self._folders = list(dict.fromkeys([*above, *(folder / told for folder in (above[2], above[3]))]))
-        self._split = split_told(told) or split_of_folder(path.parent.name)
+        self._folders = list(dict.fromkeys([*above, *(folder / name for folder in (above[2], above[3]))]))
+        self._split = split_of_name(name) or split_of_folder(path.parent.name)
 
     def item(self, image: CocoImage, key: str) -> tuple[str, SourceItem] | Refusal:
         """Return an image with its place in the root, or why it is left out."""
@@ -164,12 +164,12 @@ def _classes(
     unique = (f"{name}_{number}" if names.count(name) > 1 else name for name, number in zip(names, wanted, strict=True))
     notes = [f"category {entries[number]['name']} is no class" for number in sorted(idle)]
     unknown = sorted(drawn.keys() - entries.keys())
-    told = [
+    left_out = [
         (sum(index.undrawn for index in indices.values()), "have no outline"),
         (sum(index.strays for index in indices.values()), "belong to images that are not listed"),
         (sum(drawn[number] for number in unknown), f"are of unknown categories ({', '.join(map(str, unknown))})"),
     ]
-    notes += [f"{count} annotations {what} and are left out" for count, what in told if count]
+    notes += [f"{count} annotations {what} and are left out" for count, what in left_out if count]
     return wanted, ("background", *unique), tuple(notes)
 
 

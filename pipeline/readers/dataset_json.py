@@ -44,14 +44,14 @@ def read_description(folder: Path) -> Description:
     path = folder / FILE
     if not path.is_file():
         return Description()
-    told = _read_object(path)
-    channels = told.get("channel_names", told.get("modality", {}))
+    content = _read_object(path)
+    channels = content.get("channel_names", content.get("modality", {}))
     if not isinstance(channels, dict):
         raise SourceError(f"{path} has channel_names {channels!r:.60}, expected an object of number and name")
     return Description(
         channels=tuple(str(channels[key]) for key in sorted(channels, key=lambda key: _number(key, path))),
-        ending=str(told.get("file_ending", "")).lower(),
-        labelling=_labelling(told.get("labels", {}), path),
+        ending=str(content.get("file_ending", "")).lower(),
+        labelling=_labelling(content.get("labels", {}), path),
     )
 
 
@@ -61,14 +61,14 @@ def _read_object(path: Path) -> dict[str, Any]:
             raise SourceError(
                 f"{path} has more than {_MAX_BYTES} bytes; it is no description of a dataset, take it out"
             )
-        told = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is no valid JSON ({error}); correct it or take it out") from None
-    if not isinstance(told, dict):
-        raise SourceError(f"{path} holds a {type(told).__name__}, expected an object; correct it or take it out")
-    return told
+    if not isinstance(content, dict):
+        raise SourceError(f"{path} holds a {type(content).__name__}, expected an object; correct it or take it out")
+    return content
 
 
 def _labelling(labels: Any, path: Path) -> Labelling:

@@ -191,9 +191,9 @@ def _understand(masks: list[_Mask], config: SourceConfig) -> tuple[list[str], La
     """Return the key of each mask, what segments tell of labels, and notes."""
     segmentations = [mask.segmentation for mask in masks if mask.segmentation]
     # Who tells what values mean speaks of the numbers in the files.
-    told = config.mask_values is not None or config.label_regions is not None
-    if told or not segmentations or len(segmentations) < len(masks):
-        mixed = bool(segmentations) and not told
+    given = config.mask_values is not None or config.label_regions is not None
+    if given or not segmentations or len(segmentations) < len(masks):
+        mixed = bool(segmentations) and not given
         notes = ["some masks are DICOM-SEG, some NIfTI: names of segments are not used"] if mixed else []
         return [""] * len(masks), Labelling(), notes
     overlaps = any(segmentation.overlaps for segmentation in segmentations)

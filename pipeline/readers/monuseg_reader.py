@@ -53,7 +53,7 @@ class MonusegReader:
 
     def recognises(self, source: Path) -> bool:
         """Return whether slides with outlines, or the folders of MoNuSeg, lie in the source or not far below."""
-        return any(_is_telling(folder, names) for folder, names in folders_near(source, _FAMILIAR))
+        return any(_is_familiar(folder, names) for folder, names in folders_near(source, _FAMILIAR))
 
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the slides under `source`."""
@@ -73,8 +73,8 @@ class MonusegReader:
         notes = [f"{n_aside} masks were left aside, as their slides have outlines"] if n_aside else []
         items, parted_notes = part_patients(without_lone_training(items), source, config)
         all_drawn = all(item.mask.format == "polygons" for item in items)
-        told = (*notes, *parted_notes, *walked.notes)
-        return Found(tuple(items), tuple(refusals), told, _DRAWN if all_drawn else _ANY_MASK)
+        all_notes = (*notes, *parted_notes, *walked.notes)
+        return Found(tuple(items), tuple(refusals), all_notes, _DRAWN if all_drawn else _ANY_MASK)
 
 
 def patient_of(name: str) -> str:
@@ -83,7 +83,7 @@ def patient_of(name: str) -> str:
     return match[0].upper() if match else name
 
 
-def _is_telling(folder: str, names: frozenset[str]) -> bool:
+def _is_familiar(folder: str, names: frozenset[str]) -> bool:
     plain = {name.lower().replace("_", " ") for name in names}
     if "tissue images" in plain and any(map(_MASK_FOLDER.search, plain)):
         return True

@@ -78,7 +78,7 @@ def cases_or_none(folders: CaseFolders, name_case: NameCase, endings: Sequence[s
         return []
 
 
-def find_cases(root: Path, form: Form, told: Description) -> Found:
+def find_cases(root: Path, form: Form, description: Description) -> Found:
     """Return an item for each whole case, and a refusal for each other."""
     cases, refusals, notes = _all_cases(root, form)
     channels = form.channels or common_channels([case.images for case in cases if case.images and case.labels])
@@ -90,9 +90,9 @@ def find_cases(root: Path, form: Form, told: Description) -> Found:
             refusals.append(Refusal(case_id, str(case.files[0]), "discover", reason))
         else:
             items.append(_item(case, case_id, channels, form))
-    if told.channels:
-        notes.insert(0, f"channels are {', '.join(told.channels)}")
-    return Found(tuple(items), tuple(refusals), tuple(notes), told.labelling)
+    if description.channels:
+        notes.insert(0, f"channels are {', '.join(description.channels)}")
+    return Found(tuple(items), tuple(refusals), tuple(notes), description.labelling)
 
 
 def _all_cases(root: Path, form: Form) -> tuple[list[Case], list[Refusal], list[str]]:

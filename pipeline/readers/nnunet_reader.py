@@ -42,16 +42,18 @@ class NnunetReader:
     def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - no option changes what is a case
         """Return all cases that have a label and all of their channels."""
         root = root_of(source)
-        told = read_description(root)
-        if told.ending and told.ending not in _KNOWN_ENDINGS:
+        description = read_description(root)
+        if description.ending and description.ending not in _KNOWN_ENDINGS:
             raise SourceError(
-                f"{root / FILE} has the file_ending {told.ending}, expected one of {', '.join(_KNOWN_ENDINGS)}; "
+                f"{root / FILE} has the file_ending {description.ending}, expected one of {', '.join(_KNOWN_ENDINGS)}; "
                 "convert the files"
             )
-        ending = told.ending or _usual_ending(root)
+        ending = description.ending or _usual_ending(root)
         if ending in _PICTURE_ENDINGS:  # the colours of a picture are named as channels, yet share its file
-            return find_cases(root, Form((ending,), _as_channel), told)
-        return find_cases(root, Form(NIFTI_ENDINGS, _as_channel, tuple(range(len(told.channels))) or None), told)
+            return find_cases(root, Form((ending,), _as_channel), description)
+        return find_cases(
+            root, Form(NIFTI_ENDINGS, _as_channel, tuple(range(len(description.channels))) or None), description
+        )
 
 
 def _as_channel(stem: str) -> tuple[str, int]:

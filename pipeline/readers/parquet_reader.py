@@ -14,7 +14,7 @@ from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.readers.packed_colours import with_colours
 from hsmix_gen.pipeline.readers.paths.folder_walk import is_written
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
-from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_word, split_told
+from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name, split_of_word
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem
@@ -104,7 +104,7 @@ class _Row:
     def item(self, prefix: str) -> SourceItem | Refusal:
         """Return the pair of a row, or why it is left out."""
         item_id = safe_id(f"{prefix}{self.name}")
-        by_file = split_told(self.file.stem) or split_of_folder(self.file.parent.name)
+        by_file = split_of_name(self.file.stem) or split_of_folder(self.file.parent.name)
         word = split_of_word(self.split) if self.split else by_file
         if self.split and word is None:
             reason = f"row {self.number} has split {self.split}, expected {', '.join(SPLITS)}"

@@ -8,7 +8,7 @@ from hsmix_gen.pipeline.decoders.packed_members import read_tar_index
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.readers.packed_colours import with_colours
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
-from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_told
+from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem
@@ -93,7 +93,7 @@ class _Shard:
         self.samples: dict[str, list[str]] = defaultdict(list)
         self._config = config
         self._index = read_tar_index(str(path))
-        self._split = split_told(path.stem) or split_of_folder(path.parent.name)
+        self._split = split_of_name(path.stem) or split_of_folder(path.parent.name)
         strange, twice = self._index.strange, self._index.twice
         self._unusable = {**dict.fromkeys(strange, _STRANGE), **dict.fromkeys(twice, _TWICE)}
         for name in dict.fromkeys((*self._index.members, *self._index.strange)):

@@ -82,8 +82,8 @@ def assign_groups(
     if not guessed or guess is None:
         return Grouping(grouped, _alone(grouped), guessed)
     example = "" if private else f", such as {guess.example[1]} of {guess.example[0]}"
-    told = f"{len(grouped)} images were taken as {len(sizes)} groups (patients, slides) by the {guess.by} of files"
-    return Grouping(grouped, (f"{told}{example}; {_UNDO}",), guessed)
+    start = f"{len(grouped)} images were taken as {len(sizes)} groups (patients, slides) by the {guess.by} of files"
+    return Grouping(grouped, (f"{start}{example}; {_UNDO}",), guessed)
 
 
 def possible_groups(items: Sequence[SourceItem], source: Path) -> list[SourceItem]:

@@ -10,7 +10,7 @@ from typing import Any
 from hsmix_gen.pipeline.execution.isolation import Job, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
-from hsmix_gen.pipeline.files.local_mirror import telling_addresses, with_addresses
+from hsmix_gen.pipeline.files.local_mirror import naming_addresses, with_addresses
 from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
 from hsmix_gen.pipeline.sources.discovery import Discovery, discover
 from hsmix_gen.pipeline.sources.earlier_sources import Known
@@ -72,7 +72,7 @@ def take_inventory(
 
     What a dataset knows of its sources already is kept.
     """
-    with telling_addresses():
+    with naming_addresses():
         local, seen = stage(source, config, reporter.note)
         inventory = _take_inventory(local, seen, runner, reporter, known)
     unpaired = tuple(
@@ -107,7 +107,7 @@ def _take_inventory(
     scans = with_problems(
         scans,
         facts,
-        [place.item.told(place.item.mask.uri) for place in places],
+        [place.item.without_hidden(place.item.mask.uri) for place in places],
         shades=shades,
         bits=discovery.labelling.bits and not facts.multilabel,
     )
@@ -211,10 +211,10 @@ class Piece(Job):
             for i, item in enumerate(self.items)
         ]
 
-    def told(self, reason: str) -> str:
+    def without_hidden(self, reason: str) -> str:
         """Return a reason without names that are to be hidden."""
         for item in self.items:
-            reason = item.told(reason)
+            reason = item.without_hidden(reason)
         return reason
 
 

@@ -128,10 +128,10 @@ def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
         image, mask = open_pair(item, options.how)
         found = [_scan_part(item, image, mask, part, options) for part in _parts(image, mask, options)]
     except SourceError as error:
-        return [ScanResult(item.id, problem=item.told(str(error)))]
+        return [ScanResult(item.id, problem=item.without_hidden(str(error)))]
     if not found:
         problem = (
-            f"{item.told(item.mask.uri)} has no slice with {options.min_foreground} foreground pixels; "
+            f"{item.without_hidden(item.mask.uri)} has no slice with {options.min_foreground} foreground pixels; "
             "lower --min-foreground"
         )
         return [ScanResult(item.id, problem=problem)]

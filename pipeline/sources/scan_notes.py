@@ -32,8 +32,10 @@ def scan_notes(scans: Sequence[ScanResult], items: Sequence[SourceItem], config:
 def _axis_notes(axes: dict[str, int]) -> list[str]:
     if len(axes) < 2:
         return []
-    told = ", ".join(f"{count} {axis}" for axis, count in axes.items())
-    return [f"volumes are cut across different axes ({told} slices); choose one for all with --axis {next(iter(axes))}"]
+    shown = ", ".join(f"{count} {axis}" for axis, count in axes.items())
+    return [
+        f"volumes are cut across different axes ({shown} slices); choose one for all with --axis {next(iter(axes))}"
+    ]
 
 
 def _turn_notes(scans: Sequence[ScanResult], config: RunConfig) -> list[str]:

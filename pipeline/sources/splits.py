@@ -54,8 +54,8 @@ def assign_splits(
     ratio = parse_ratio(split) if split != "auto" else None
     if ratio is not None:
         return _drawn(items, ratio, seed, known)
-    assigned, notes, is_told = _told(items, source, split, aside)
-    if not is_told:
+    assigned, notes, is_given = _given_or_listed(items, source, split, aside)
+    if not is_given:
         return _drawn(items, DEFAULT_RATIO, seed, known)
     moved = [
         item
@@ -86,7 +86,7 @@ def empty_splits(items: Sequence[SourceItem], split: str, *, pooled: bool) -> li
     ]
 
 
-def _told(
+def _given_or_listed(
     items: Sequence[SourceItem], source: Path, split: str, aside: Collection[str]
 ) -> tuple[list[SourceItem], list[str], bool]:
     """Return the items with the split that files or the layout tell, and whether they do."""
@@ -95,11 +95,11 @@ def _told(
     if (source / "splits" / "train.txt").is_file():
         return (*_listed(items, _find_lists(source / "splits"), str(source / "splits"), aside), True)
     # A layout that knows training images only leaves it to us what is validated on.
-    told = {item.split for item in items}
-    if told == {None, "test"}:
+    splits = {item.split for item in items}
+    if splits == {None, "test"}:
         rest = [dataclasses.replace(item, split=item.split or "train") for item in items]
         return rest, ["the test split was taken from the source, all other images are for training"], True
-    if told not in ({None}, {"train"}):
+    if splits not in ({None}, {"train"}):
         return (*_given(items), True)
     return [], [], False
 

@@ -131,7 +131,7 @@ def check_shard_records(root: Path, files: ListedFiles, report: Report) -> None:
         report.checked["records"] += 1
         place = f"{_SHARDS}/{name}"
         try:
-            told = [_record(file) for file in record["files"]]
+            parts = [_record(file) for file in record["files"]]
             rows, shard = len(record["rows"]), record["name"]
         except (KeyError, TypeError, ValueError):
             report.problems.append(f"{place} is damaged; {_AGAIN}")
@@ -140,7 +140,7 @@ def check_shard_records(root: Path, files: ListedFiles, report: Report) -> None:
             report.problems.append(f"{place} tells of shard {shard}, but its name is of another; remove it")
             continue
         n_samples += rows
-        for file in told:
+        for file in parts:
             recorded.add(file.path)
             _check_agreement(place, file, rows, files, listed, report)
     lost = sorted(listed.keys() - recorded)
@@ -177,10 +177,10 @@ def _check_describing(root: Path, files: ListedFiles, present: set[str], report:
     described = _described(root)
     sizes = atomic_files.sizes_below(root, deep=False)
     report.checked["describing files"] = len(DESCRIBING)
-    told = {file.path: file for file in described or ()}
+    sealed = {file.path: file for file in described or ()}
     for name in DESCRIBING:
-        if name in told:
-            _check_size(told[name], sizes.get(name), _DESCRIBED, present, report)
+        if name in sealed:
+            _check_size(sealed[name], sizes.get(name), _DESCRIBED, present, report)
         elif name not in sizes:
             report.problems.append(f"{name} is missing; {_AGAIN}")
     if described is None:
@@ -188,19 +188,19 @@ def _check_describing(root: Path, files: ListedFiles, present: set[str], report:
             report.problems.append(f"{_DESCRIBED} is missing or damaged; {_AGAIN}")
         return
     listed = {file.path: file for file in files.indexes}
-    for name in sorted(told.keys() | listed.keys()):
-        if name not in DESCRIBING and told.get(name) != listed.get(name):
+    for name in sorted(sealed.keys() | listed.keys()):
+        if name not in DESCRIBING and sealed.get(name) != listed.get(name):
             report.problems.append(f"{name} is told differently by {_DESCRIBED} and {_DATASET}; {_AGAIN}")
-    unsealed = sorted(set(DESCRIBING) - set(FOR_PEOPLE) - told.keys())
+    unsealed = sorted(set(DESCRIBING) - set(FOR_PEOPLE) - sealed.keys())
     if unsealed:
         report.problems.append(f"{_DESCRIBED} lacks {unsealed[0]}; {_AGAIN}")
 
 
-def _check_size(file: FileRecord, size: int | None, teller: str, present: set[str], report: Report) -> None:
+def _check_size(file: FileRecord, size: int | None, said_by: str, present: set[str], report: Report) -> None:
     if size is None:
         report.problems.append(f"{file.path} is missing; {_AGAIN}")
     elif size != file.bytes:
-        report.problems.append(f"{file.path} has a size of {size} bytes, {teller} says {file.bytes}; {_AGAIN}")
+        report.problems.append(f"{file.path} has a size of {size} bytes, {said_by} says {file.bytes}; {_AGAIN}")
     else:
         present.add(file.path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hsmix_gen.pipeline.dataset.formats.base import Format, Stored, format_of, telling_of
+from hsmix_gen.pipeline.dataset.formats.base import Format, Stored, format_of, naming_sample
 from hsmix_gen.pipeline.dataset.sample_members import decoded, word_of
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_column, soft_member
 from hsmix_gen.pipeline.verification.file_checks import ListedFiles
@@ -130,7 +130,7 @@ def _label_problem(stored: Stored, dataset: dict[str, Any]) -> str:
     """Return what is wrong with mask and soft label, or nothing."""
     parts = []
     for part in ("mask", "soft"):
-        with telling_of(stored.file, stored.key, f"has a damaged {word_of(part)}"):
+        with naming_sample(stored.file, stored.key, f"has a damaged {word_of(part)}"):
             parts.append(decoded(part, stored.members, dataset))
     mask, soft = parts
     ignored = mask == IGNORE

@@ -38,8 +38,8 @@ class Classes:
 
 def is_open(config: SourceConfig, labelling: Labelling) -> bool:
     """Return whether nobody has said what mask values mean, so that they have to be understood from the files."""
-    told = dict(labelling.values)
-    whole = told and all(value in told for _, members in labelling.regions for value in members)
+    stated = dict(labelling.values)
+    whole = stated and all(value in stated for _, members in labelling.regions for value in members)
     instances = labelling.instances if config.instances is None else config.instances
     said = config.mask_values is not None or config.threshold is not None or instances or whole or labelling.bits
     return not said and _regions(config, labelling) is None
@@ -124,11 +124,11 @@ def _exclusive_values(masks: Sequence[MaskValues], config: SourceConfig, labelli
     instances = labelling.instances if config.instances is None else config.instances
     if instances or config.threshold is not None:
         return Reading({0: 0, 1: 1} | ignored)
-    told = dict(labelling.values)
-    if told and not is_open(config, labelling):
-        return Reading(told | ignored)
+    stated = dict(labelling.values)
+    if stated and not is_open(config, labelling):
+        return Reading(stated | ignored)
     # Regions name no classes; what is ignored is known all the same.
-    ignored |= {value: class_id for value, class_id in told.items() if class_id == IGNORE}
+    ignored |= {value: class_id for value, class_id in stated.items() if class_id == IGNORE}
     # Whoever names classes says that values are no numbers of objects.
     numbered = False if config.classes or labelling.classes else config.instances
     reading = understand_values([mask.without(ignored) for mask in masks], numbered=numbered)
@@ -146,12 +146,12 @@ def _checked(values: dict[int, int]) -> dict[int, int]:
 
 
 def _names(
-    values: Mapping[int, int], given: tuple[str, ...] | None, told: tuple[str, ...], found: Sequence[int]
+    values: Mapping[int, int], given: tuple[str, ...] | None, stated: tuple[str, ...], found: Sequence[int]
 ) -> tuple[str, ...]:
     n_classes = max(2, len(set(values.values()) - {IGNORE}))
     if given is None:
-        if len(told) == n_classes:
-            return told
+        if len(stated) == n_classes:
+            return stated
         rest = ("foreground",) if n_classes == 2 else tuple(f"class_{i}" for i in range(1, n_classes))
         return ("background", *rest)
     if len(given) != n_classes or len(set(given)) != len(given):
@@ -162,9 +162,9 @@ def _names(
     return given
 
 
-def _channel_names(told: tuple[str, ...], given: tuple[str, ...] | None) -> tuple[str, ...]:
+def _channel_names(stated: tuple[str, ...], given: tuple[str, ...] | None) -> tuple[str, ...]:
     if given is None:
-        return told
-    if len(given) != len(told) or len(set(given)) != len(given):
-        raise ConfigError(f"classes must name each of the {len(told)} channels once, got {', '.join(given)}")
+        return stated
+    if len(given) != len(stated) or len(set(given)) != len(given):
+        raise ConfigError(f"classes must name each of the {len(stated)} channels once, got {', '.join(given)}")
     return given

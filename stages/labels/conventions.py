@@ -360,6 +360,6 @@ def _reading(best: _Convention, masks: Sequence[MaskValues]) -> Reading:
             f"{holding[IGNORE]} of {len(masks)} masks; --ignore {IGNORE} says so, --mask-values {own} makes it a class"
         )
     elif shades:
-        told = ", ".join(f"{value} = class {class_id}" for value, class_id in shades.items())
-        notes.append(f"mask values beside the usual greys are thin edges or specks and read as the nearest: {told}")
+        shown = ", ".join(f"{value} = class {class_id}" for value, class_id in shades.items())
+        notes.append(f"mask values beside the usual greys are thin edges or specks and read as the nearest: {shown}")
     return Reading(dict(sorted((best.classes | shades).items())), frozenset(shades), tuple(notes))

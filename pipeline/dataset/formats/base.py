@@ -198,7 +198,7 @@ def best_format(names: Iterable[str], rank: str = "rank") -> str:
 
 
 @contextmanager
-def telling_of(file: Path | str, key: str, otherwise: str = "is damaged") -> Iterator[None]:
+def naming_sample(file: Path | str, key: str, otherwise: str = "is damaged") -> Iterator[None]:
     """Turn whatever is raised for a sample into an ``OutputError`` of one line.
 
     Parameters

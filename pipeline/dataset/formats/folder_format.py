@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.dataset.formats.base import (
     ShardWriter,
     Stored,
     Written,
-    telling_of,
+    naming_sample,
 )
 from hsmix_gen.pipeline.dataset.formats.snippets import IMPORTS, SAMPLE
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST
@@ -212,6 +212,6 @@ def _entry(key: str, members: Sequence[str]) -> dict[str, str]:
 def _read(root: Path, key: str, names: Sequence[str]) -> Members:
     members = {}
     for name, path in folder_files(key, names).items():
-        with telling_of(root / path, key):
+        with naming_sample(root / path, key):
             members[name] = (root / path).read_bytes()
     return members

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hsmix_gen.pipeline.dataset.formats.base import FileShard, Format, Members, SampleReader, Stored, telling_of
+from hsmix_gen.pipeline.dataset.formats.base import FileShard, Format, Members, SampleReader, Stored, naming_sample
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import OutputError
@@ -86,7 +86,7 @@ class RowReader(SampleReader):
     def read(self, shard: int, index: int) -> Members:
         """Return the members of a sample."""
         path, key = self._files[shard], self._keys[shard][index]
-        with telling_of(path, key):
+        with naming_sample(path, key):
             return self._row(shard, index, key)
 
     def _row(self, shard: int, index: int, key: str) -> Members:
@@ -184,7 +184,7 @@ loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2)
             for batch in opened.iter_batches(_BATCH, use_threads=False):
                 rows = _Rows(pa.Table.from_batches([batch]), described)
                 for row, key in enumerate(rows.keys):
-                    with telling_of(file, key):
+                    with naming_sample(file, key):
                         members = rows.members(row)
                     yield Stored(key, file, index, members)
                     index += 1

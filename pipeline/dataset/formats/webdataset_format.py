@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.dataset.formats.base import (
     SampleReader,
     Stored,
     Written,
-    telling_of,
+    naming_sample,
 )
 from hsmix_gen.pipeline.dataset.formats.snippets import IMPORTS, SAMPLE, TORCH_LOOP
 from hsmix_gen.pipeline.dataset.soft_encoding import PAIR_NAMES
@@ -60,7 +60,7 @@ class TarReader(SampleReader):
     def read(self, shard: int, index: int) -> Members:
         """Return the members of a sample."""
         path, key = self._files[shard], self._keys[shard][index]
-        with telling_of(path, key):
+        with naming_sample(path, key):
             places = _places_by_key(path).get(key)
             if places is None:
                 raise OutputError("is not in it")
@@ -121,7 +121,7 @@ loader = torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True, num_wo
         """Yield the samples of a shard in order."""
         with (root / file).open("rb") as opened:
             for index, (key, places) in enumerate(_samples(opened)):
-                with telling_of(file, key):
+                with naming_sample(file, key):
                     lacking = next((name for name in described["members"] if name not in places), None)
                     if lacking:
                         raise OutputError(f"has no member {lacking}")

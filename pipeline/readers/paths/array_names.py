@@ -56,10 +56,10 @@ def read_naming(path: str, ending: str, config: SourceConfig) -> Naming:
     stem, side = _without_suffix(pure.name, config)
     folders = list(pure.parent.parts)
     for depth in reversed(range(len(folders))):
-        telling = _side_of(folders[depth])
-        if telling:
+        found = _side_of(folders[depth])
+        if found:
             folders[depth] = rest_of(folders[depth]).replace(" ", "_")
-            side = side or telling
+            side = side or found
             break
     return Naming("/".join([*filter(None, folders), stem]), side)
 
@@ -80,9 +80,9 @@ def split_of(path: str) -> Split | None:
 
 
 def _split_of_folder(name: str) -> Split | None:
-    told = [word for word in rest_of(name).split() if word != "folder"]
+    words = [word for word in rest_of(name).split() if word != "folder"]
     # Among other words it may mean anything: ACDC_training_slices are all that are labelled.
-    return (SPLIT_WORDS | SHORT_WORDS).get(told[0]) if len(told) == 1 else None
+    return (SPLIT_WORDS | SHORT_WORDS).get(words[0]) if len(words) == 1 else None
 
 
 def _last(name: str) -> str:

@@ -130,10 +130,10 @@ def is_coco(path: Path) -> bool:
     if not re.search(r'"(images|categories|annotations)"\s*:\s*\[', head) or len(head) < _HEAD_BYTES:
         return False
     try:
-        told = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and wanted <= told.keys()
+    return isinstance(content, dict) and wanted <= content.keys()
 
 
 def _hints(source: Path, ending: str, paths: Sequence[str]) -> list[str]:
@@ -147,11 +147,11 @@ def _hints(source: Path, ending: str, paths: Sequence[str]) -> list[str]:
             return [f"{len(paths)} {ending} files are pointers of {kind.name}, first {path}; {kind.way}"]
         tool = next((tool for tool in tools if tool.is_of(head)), None)
         if tool is not None:
-            return [_told(tool, path, ending, paths)]
+            return [_hint(tool, path, ending, paths)]
     return []
 
 
-def _told(tool: _Tool, path: str, ending: str, paths: Sequence[str]) -> str:
+def _hint(tool: _Tool, path: str, ending: str, paths: Sequence[str]) -> str:
     where = PurePosixPath(path).parent
     count = sum(PurePosixPath(other).parent == where for other in paths)
     if count == 1:

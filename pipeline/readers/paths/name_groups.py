@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
-from hsmix_gen.pipeline.readers.paths.split_words import split_told
+from hsmix_gen.pipeline.readers.paths.split_words import split_of_name
 
 # A person's number, wherever it stands in a name.
 _PERSON = re.compile(
@@ -131,7 +131,7 @@ def _case_folder(parts: Sequence[str]) -> str | None:
     """Return the folders down to the first that is numbered as a case; kinds and splits are no part of it."""
     kept: list[str] = []
     for part in parts:
-        if kind_of(part) in ("image", "mask") or split_told(part) is not None:
+        if kind_of(part) in ("image", "mask") or split_of_name(part) is not None:
             continue
         kept.append(part)
         # "1_benign" and "2_malignant" are classes in a list.

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths import kind_words
-from hsmix_gen.pipeline.readers.paths.split_words import split_told
+from hsmix_gen.pipeline.readers.paths.split_words import split_of_name
 from hsmix_gen.pipeline.readers.paths.stems import stem_of
 from hsmix_gen.schemas.config import SourceConfig
 
@@ -34,7 +34,7 @@ class FolderPlace:
     @property
     def splits(self) -> frozenset[str]:
         """The splits that any of its folders names."""
-        return frozenset(split for name in self.fine if (split := split_told(name)))
+        return frozenset(split for name in self.fine if (split := split_of_name(name)))
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ def _shared_length(parents: Sequence[tuple[str, ...]]) -> int:
 def _named(path: str, folders: tuple[str, ...], beside: set[str], config: SourceConfig) -> NamedFile:
     stem = stem_of(path)
     kinds = [kind_words.kind_of(folder) for folder in folders]
-    told = [depth for depth, kind in enumerate(kinds) if kind in ("image", "mask")]
-    told = told or [depth for depth, kind in enumerate(kinds) if kind == "faint"]
-    kind = kinds[told[-1]] if told else ""
+    depths = [depth for depth, kind in enumerate(kinds) if kind in ("image", "mask")]
+    depths = depths or [depth for depth, kind in enumerate(kinds) if kind == "faint"]
+    kind = kinds[depths[-1]] if depths else ""
     place = FolderPlace(folders)
-    if told:
-        depth = told[-1]
+    if depths:
+        depth = depths[-1]
         place = FolderPlace(folders[:depth] + folders[depth + 1 :], kind_words.rest_of(folders[depth]), depth)
     suffixed = list(kind_words.mask_stems(stem, config))
     if kind == "mask":
@@ -197,7 +197,7 @@ class _Homes:
             self.folders[place.folders].append(place)
             self.silent[_silent(place.folders)].append(place)
             for depth, name in enumerate(place.folders):
-                if split_told(name) is None:
+                if split_of_name(name) is None:
                     self.shorter[place.folders[:depth] + place.folders[depth + 1 :]].append(place)
 
     def of(self, mask: FolderPlace, *, strict: bool = False) -> FolderPlace | None:
@@ -249,7 +249,7 @@ def _home(mask: FolderPlace, homes: _Homes) -> tuple[_Key | None, str]:
             FolderPlace(mask.folders[:depth] + mask.folders[depth + 1 :], mask.rest, mask.depth), strict=True
         )
         if home is not None:
-            return (home.folders, home.rest), "" if split_told(label) else label
+            return (home.folders, home.rest), "" if split_of_name(label) else label
     return None, ""
 
 

@@ -39,14 +39,14 @@ def split_of_folder(name: str) -> Split | None:
 
 
 @lru_cache(maxsize=4096)
-def split_told(name: str) -> Split | None:
+def split_of_name(name: str) -> Split | None:
     """Return the one split that words of a name tell, as ``ISIC-2017_Test_v2`` does; ``train_val`` tells none."""
     words = {word for chunk in chunks_of(name) for word in (chunk.lower(), *joined_words(chunk))}
-    told = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-    return told.pop() if len(told) == 1 else None
+    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else None
 
 
-def deepest_split(folders: Sequence[str], split_of: Callable[[str], Split | None] = split_told) -> Split | None:
+def deepest_split(folders: Sequence[str], split_of: Callable[[str], Split | None] = split_of_name) -> Split | None:
     """Return the split of the deepest of nested folders that tells one."""
     return next((split for split in map(split_of, reversed(folders)) if split is not None), None)
 

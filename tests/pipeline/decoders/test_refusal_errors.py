@@ -51,7 +51,7 @@ def test_another_way_out_may_be_told() -> None:
 def test_kinds_of_errors_may_mean_something_else_than_damage() -> None:
     with (
         pytest.raises(SourceError, match=r"^a is no picture; remove it$"),
-        refusing("a", told={LookupError: "is no picture; remove it"}),
+        refusing("a", reasons={LookupError: "is no picture; remove it"}),
     ):
         raise KeyError("x")
 

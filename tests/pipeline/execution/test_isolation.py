@@ -46,7 +46,7 @@ class Halving(Job):
     def finished(self, result: Any, left_out: Mapping[int, str]) -> list[Any]:
         return [*(result or []), *(reason.partition(" (")[0] for _, reason in sorted(left_out.items()))]
 
-    def told(self, reason: str) -> str:
+    def without_hidden(self, reason: str) -> str:
         return reason.replace("secret", "it")
 
 

@@ -150,7 +150,7 @@ def test_staged_names_map_back_to_addresses(photos: Path) -> None:
     assert str(local_mirror.address_of(str(path))) == f"{photos}/images/a.png"
     assert local_mirror.address_of("/data/images/a.png") is None
     assert local_mirror.with_addresses(f"{path} is damaged") == f"{photos}/images/a.png is damaged"
-    with pytest.raises(SourceError, match=f"^{photos}/images/a.png is damaged$"), local_mirror.telling_addresses():
+    with pytest.raises(SourceError, match=f"^{photos}/images/a.png is damaged$"), local_mirror.naming_addresses():
         raise SourceError(f"{path} is damaged")
 
 

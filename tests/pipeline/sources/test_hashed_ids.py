@@ -34,12 +34,12 @@ def test_an_item_keeps_its_files_and_tells_hashes() -> None:
 
     assert (hidden.image, hidden.split) == (ITEM.image, "train")
     assert hidden.group == hash_of("Doe", "group", b"")
-    told = hidden.told("/data/Doe/1.png is torn; see 1_mask.png of Doe-1 and Doe")
+    told = hidden.without_hidden("/data/Doe/1.png is torn; see 1_mask.png of Doe-1 and Doe")
     assert told == f"{hidden.id} is torn; see {hidden.id} of {hidden.id} and {hidden.id}"
 
 
 def test_an_item_with_names_tells_them() -> None:
-    assert ITEM.told("/data/Doe/1.png is torn") == "/data/Doe/1.png is torn"
+    assert ITEM.without_hidden("/data/Doe/1.png is torn") == "/data/Doe/1.png is torn"
 
 
 def test_a_refusal_keeps_its_rule_and_loses_its_names() -> None:

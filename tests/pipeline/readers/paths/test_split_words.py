@@ -5,9 +5,9 @@ import pytest
 from hsmix_gen.pipeline.readers.paths.split_words import (
     deepest_split,
     split_of_folder,
+    split_of_name,
     split_of_path,
     split_of_word,
-    split_told,
 )
 
 
@@ -28,12 +28,12 @@ def test_a_word_is_a_split_as_a_whole(word: str, split: str | None) -> None:
      ("TRAIN", "train"), ("train_training", "train")],
 )  # fmt: skip
 def test_one_word_of_a_name_tells_its_split(name: str, split: str) -> None:
-    assert split_told(name) == split
+    assert split_of_name(name) == split
 
 
 @pytest.mark.parametrize("name", ["trainval", "train_val", "TrainTest", "trainer", "latest", "values", "imagesTs", ""])
 def test_several_splits_or_parts_of_words_tell_none(name: str) -> None:
-    assert split_told(name) is None
+    assert split_of_name(name) is None
 
 
 @pytest.mark.parametrize(
