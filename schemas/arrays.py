@@ -11,7 +11,7 @@ MultiMask = npt.NDArray[np.uint8]
 """(H, W, K) uint8, multi-label: channel k is 1 where region k is, else 0; 255 in all channels is ignore. No channel is
 the background; of nested regions the outer one comes first."""
 AnyMask = npt.NDArray[np.uint8]
-"""A `Mask` or a `MultiMask`, told apart by the number of axes."""
+"""A `Mask` or a `MultiMask`, distinguished by the number of axes."""
 Labels = npt.NDArray[np.uint16]
 """(H, W) uint16 superpixel labels 0 to R - 1."""
 Saliency = npt.NDArray[np.uint8]

@@ -21,7 +21,7 @@ def one_line(text: str) -> str:
 
 
 class HsmixError(Exception):
-    """Something the user can mend went wrong; told in one line."""
+    """Something the user can mend went wrong; it is reported in one line."""
 
     def __init__(self, text: object = "") -> None:
         super().__init__(one_line(str(text)))

@@ -78,7 +78,7 @@ def without_names(text: str, names: Iterable[str], stand_in: str) -> str:
 class SourceItem:
     """A picture or a volume with its mask, as a reader found it; nothing has been decoded yet.
 
-    `hidden` holds the names that must not be told, where ids are hashes.
+    `hidden` holds the names that must not be shown, where ids are hashes.
     """
 
     id: str
@@ -98,7 +98,7 @@ class SourceItem:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What a layout tells of its masks; whatever it leaves open is understood from the values themselves.
+    """What a layout states about its masks; whatever it leaves open is understood from the values themselves.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class MaskForm:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What one look at an image tells; `problem` is set if it cannot be used."""
+    """What one reading of an image shows; `problem` is set if it cannot be used."""
 
     id: str
     part: Part = Part()
@@ -180,9 +180,9 @@ class ScanResult:
     range: tuple[float, float] = (0.0, 0.0)
     """Least and greatest pixel of arrays; of pictures it is not looked for."""
     zeros: float = 0.0
-    """Share of pixels of arrays that are 0 in all channels, or outside of the body where a file tells."""
+    """Share of pixels of arrays that are 0 in all channels, or outside of the body where a file states it."""
     body: bool = False
-    """Whether a file tells where the body is."""
+    """Whether a file states where the body is."""
     spacing: tuple[float, ...] | None = None
     """Millimetres between rows, columns and planes."""
     axis: str = ""
