@@ -46,7 +46,7 @@ def is_open(config: SourceConfig, labelling: Labelling) -> bool:
 
 
 def understand_classes(masks: Sequence[MaskValues], config: SourceConfig, labelling: Labelling) -> Classes:
-    """Return the classes: as configured, else as the layout tells, else as most masks suggest.
+    """Return the classes: as configured, else as the layout states, else as most masks suggest.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def understand_classes(masks: Sequence[MaskValues], config: SourceConfig, labell
     config : SourceConfig
         What the user says of labels.
     labelling : Labelling
-        What the layout tells.
+        What the layout states.
 
     Raises
     ------

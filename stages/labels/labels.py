@@ -1,6 +1,6 @@
 """Masks as soft labels and back: classes are mixed as one-hot vectors, never as ids.
 
-A mask has one of two forms, told apart by its number of axes: (H, W) class ids, which exclude each other, or
+A mask has one of two forms, distinguished by its number of axes: (H, W) class ids, which exclude each other, or
 multi-label (H, W, K) channels of 0 and 1, which may overlap and have no channel of the background. Channels are
 in the order of nested regions, the outer one first, so that the last channel of a pixel says the most.
 """
@@ -87,7 +87,7 @@ def innermost(share: npt.NDArray[np.uint8], out_of_use: npt.NDArray[np.bool_]) -
     share : (K, H, W) uint8
         In 255ths.
     out_of_use : (H, W) bool
-        Ignored pixels, which the shares alone do not tell from background.
+        Ignored pixels, which the shares alone do not distinguish from background.
     """
     mask = np.zeros(share.shape[1:], dtype=np.uint8)
     for channel in range(len(share)):
@@ -112,7 +112,7 @@ def collapse_batch(masks: npt.NDArray[_Integer]) -> npt.NDArray[_Integer]:
 
 def ignored(mask_a: arrays.AnyMask, mask_b: arrays.AnyMask, weight_b: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Return where a mixed pixel is ignored: an ignored parent has a weight there, (H, W) bool."""
-    if mask_a.ndim == 3:  # ignore is in all channels, so one tells
+    if mask_a.ndim == 3:  # ignore is in all channels, so one suffices
         mask_a, mask_b = mask_a[..., 0], mask_b[..., 0]
     of_a: npt.NDArray[np.bool_] = (mask_a == IGNORE) & (weight_b < 255)
     of_b: npt.NDArray[np.bool_] = (mask_b == IGNORE) & (weight_b > 0)

@@ -72,7 +72,7 @@ class CamOptions:
 
 
 class GradCamSaliency:
-    """Grad-CAM of one network at one layer.
+    """Grad-CAM of one network at one network layer.
 
     Nothing stays behind on the network between calls: no hook, no gradient, no changed ``requires_grad``. It
     is moved to `device` and put in evaluation mode for good.
@@ -91,7 +91,7 @@ class GradCamSaliency:
     Raises
     ------
     ModelError
-        If the network is TorchScript, has no parameters or no such layer.
+        If the network is TorchScript, has no parameters or no such network layer.
     """
 
     def __init__(
@@ -124,13 +124,13 @@ class GradCamSaliency:
         Returns
         -------
         (N, H, W) float32
-            In [0, 1]; 0 and 1 are both reached, unless a map tells nothing, or the network overflowed: then it is 0
+            In [0, 1]; 0 and 1 are both reached, unless a map shows nothing, or the network overflowed: then it is 0
             everywhere. Where the target names no foreground pixel of an image, all of its pixels are taken.
 
         Raises
         ------
         ModelError
-            If the layer cannot be used, the mask holds a class that the network does not have, or one image
+            If the network layer cannot be used, the mask holds a class that the network does not have, or one image
             alone exceeds the GPU's memory.
         ValueError
             If masks are missing, differ from the images in size, or lack the channels of multi-label.
@@ -185,7 +185,7 @@ class GradCamSaliency:
         tensor = to_input(images, side=self._options.side)
         targets = [_PixelSum(self._options, None if masks is None else masks[row]) for row in range(len(images))]
         raw = torch.from_numpy(self._raw_maps(tensor.to(self._device), targets))  # (N, h, w)
-        # What overflowed to NaN or infinity tells nothing.
+        # What overflowed to NaN or infinity means nothing.
         raw[~torch.isfinite(raw).all(dim=2).all(dim=1)] = 0
         return _stretch(resize_bilinear(raw[:, None], (height, width))[:, 0].numpy())
 
@@ -263,7 +263,7 @@ class _PixelSum:
 
 
 class _FromLayer(nn.Module):
-    """A network that returns logits and whose gradients reach back to one layer's output, no further.
+    """A network that returns logits and whose gradients reach back to the output of one network layer, no further.
 
     The gradient at that output is the same as in the whole graph. What lies before is run without a graph,
     which saves most of the memory and of the backward pass, and works for frozen parameters as well.

@@ -1,4 +1,4 @@
-"""The choice of the layer for Grad-CAM, by measurement.
+"""The choice of the network layer for Grad-CAM, by measurement.
 
 No rule is safe: at the bottleneck of a U-Net, the usual advice, maps were hardly better than chance, while
 the output of its last decoder block found the object.
@@ -27,7 +27,7 @@ def rank_layers(
     options: CamOptions,
     device: torch.device | str = "cpu",
 ) -> list[tuple[LayerInfo, float]]:
-    """Order layers by how well their Grad-CAM finds the foreground of training images.
+    """Order network layers by how well their Grad-CAM finds the foreground of training images.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def logits_of(output: object, *, key: str | None = None) -> torch.Tensor:
 def foreground_scores(logits: torch.Tensor, *, multilabel: bool = False) -> torch.Tensor:
     """Return by how much each foreground class, or region, beats the background.
 
-    A softmax does not see what is added to all logits of a pixel, so that one of them alone tells nothing;
+    A softmax does not see what is added to all logits of a pixel, so that one of them alone means nothing;
     its difference from the background's does. With two classes it is what a head of one channel puts out.
 
     Parameters
@@ -171,7 +171,7 @@ def predicted_classes(logits: torch.Tensor) -> torch.Tensor:
 
 
 def n_classes_of(logits: torch.Tensor) -> int:
-    """Return how many classes, the background among them, (..., K, h, w) logits tell apart."""
+    """Return how many classes, the background among them, (..., K, h, w) logits distinguish."""
     return max(2, logits.shape[-3])
 
 

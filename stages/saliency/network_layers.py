@@ -1,4 +1,4 @@
-"""The layers of a network at which Grad-CAM can look."""
+"""The network layers that Grad-CAM can use."""
 
 import difflib
 from collections import Counter
@@ -19,7 +19,7 @@ _MOST = 16
 
 @dataclass(frozen=True, slots=True)
 class LayerInfo:
-    """A layer and the size of what it puts out for one image."""
+    """A network layer and the size of what it puts out for one image."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class LayerInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One run of a module in a forward pass; the output is kept so that it can be told from others."""
+    """One run of a module in a forward pass; the output is kept so that it can be distinguished from others."""
 
     name: str
     module: nn.Module
@@ -38,7 +38,7 @@ class _Call:
 
 
 def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: str | None = None) -> list[LayerInfo]:
-    """Find layers worth trying for Grad-CAM by one forward pass.
+    """Find network layers worth trying for Grad-CAM by one forward pass.
 
     A candidate runs once, puts out one (N, C, h, w) tensor with sides of 4 pixels or more, and is neither the
     head that makes the logits nor behind it. Blocks come before the leaves inside them: the levels of the
@@ -75,7 +75,7 @@ def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: s
 
 
 def require_layer(network: nn.Module, name: str, *, candidates: Sequence[str] = ()) -> nn.Module:
-    """Return the layer of a dotted name.
+    """Return the network layer of a dotted name.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.intege
     -------
     float
         Chance in [0, 1] that a random foreground pixel is more salient than a random background pixel, ties
-        counted half; 0.5 for a map that tells nothing.
+        counted half; 0.5 for a map that shows nothing.
     """
     mask = _ids(saliency, mask)
     foreground = saliency[(mask != 0) & (mask != IGNORE)]

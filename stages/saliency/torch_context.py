@@ -37,7 +37,7 @@ def deterministic_algorithms(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def seeded_init(seed: int) -> Iterator[None]:
-    """Seed the CPU generator that initialises layers, and put its state back afterwards."""
+    """Seed the CPU generator that initialises network layers, and put its state back afterwards."""
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would seed the GPUs as well, which fork_rng does not put back here.
         torch.default_generator.manual_seed(seed)

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 
 def body_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | None:
-    """Return the body in an image whose background is 0, or None where there is none to tell apart.
+    """Return the body in an image whose background is 0, or None where there is none to separate.
 
     Parameters
     ----------
