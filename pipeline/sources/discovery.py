@@ -28,9 +28,9 @@ class Discovery:
     notes: tuple[str, ...] = ()
     labelling: Labelling = field(default_factory=Labelling)
     warnings: tuple[str, ...] = ()
-    """What the user should look at before anything is made."""
+    """What the user should check before anything is made."""
     has_slices: bool = False
-    """Whether names tell that several images are of one patient or slide."""
+    """Whether names show that several images are of one patient or slide."""
 
 
 def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None = None) -> Discovery:
@@ -161,7 +161,7 @@ def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> st
                 f"{len(problems)} files were refused, first {first.path}: {first.reason}",
             ]
         )
-    # What was left alone tells which other layout is meant, what tools left how masks are made.
+    # What was left alone shows which other layout is meant, what tools left shows how masks are made.
     expected = "; ".join(found.hints or notes) or (
         "expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
         "or a list (CSV, Parquet, JSONL) with columns image and mask"

@@ -9,7 +9,7 @@ from typing import Literal
 from hsmix_gen.schemas.records import SourceItem, SourceRecord, Split
 
 Retry = Literal["nothing", "mended", "all"]
-"""Which refused sources a run looks at again: none, those whose scan finds no problem any more, or whatever failed
+"""Which refused sources a run reads again: none, those whose scan finds no problem any more, or whatever failed
 later than that too."""
 _SCAN = "scan: "
 
@@ -25,7 +25,7 @@ class Known:
     first : sequence of SourceRecord
         By the first run, from which the classes and the like were understood.
     retry : str
-        Which of the refused ones are looked at again.
+        Which of the refused ones are read again.
     """
 
     records: Sequence[SourceRecord]
@@ -60,7 +60,7 @@ class Known:
     def kept(self, records: Sequence[SourceRecord], items: Sequence[SourceItem]) -> list[SourceRecord | None]:
         """Return what becomes of records as they were found, in order; None: it is left out.
 
-        A source that was refused stays as it was unless it is looked at again, and so do the slices of a volume
+        A source that was refused stays as it was unless it is read again, and so do the slices of a volume
         that was refused as a whole.
 
         Parameters

@@ -27,7 +27,7 @@ class Grouping:
     items : tuple of SourceItem
     notes : tuple of str
     guessed : frozenset of str
-        Groups of several items that names alone tell.
+        Groups of several items that names alone show.
     """
 
     items: tuple[SourceItem, ...]
@@ -44,7 +44,7 @@ def assign_groups(
     known: Collection[str] = (),
     private: bool = False,
 ) -> Grouping:
-    """Return the items with their groups: by `pattern`, else as the layout has them, else as their names tell.
+    """Return the items with their groups: by `pattern`, else as the layout has them, else as their names show.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def assign_groups(
     pattern : str or None
         An expression on the id, or ``none``: each item is its own group.
     may_guess : bool
-        Whether names of files may tell groups.
+        Whether names of files may show groups.
     known : collection of str
-        Groups that a dataset has: its items stay in them, whatever new names tell.
+        Groups that a dataset has: its items stay in them, whatever new names show.
     private : bool
         Whether names are left out of the notes.
 
@@ -87,7 +87,7 @@ def assign_groups(
 
 
 def possible_groups(items: Sequence[SourceItem], source: Path) -> list[SourceItem]:
-    """Return the items under each group that a dataset may have them in: their own, and what their names tell."""
+    """Return the items under each group that a dataset may have them in: their own, and what their names show."""
     return [
         dataclasses.replace(item, group=group)
         for item in items
@@ -100,7 +100,7 @@ def possible_groups(items: Sequence[SourceItem], source: Path) -> list[SourceIte
 def part_guessed(items: Sequence[SourceItem], guessed: Collection[str]) -> tuple[list[SourceItem], list[str]]:
     """Return the items, guessed groups that stand in several splits parted, and a note on them.
 
-    A split that somebody made is kept: what names tell is a guess.
+    A split that somebody made is kept: what names show is a guess.
     """
     splits: dict[str, set[str]] = defaultdict(set)
     for item in items:
@@ -113,7 +113,7 @@ def part_guessed(items: Sequence[SourceItem], guessed: Collection[str]) -> tuple
         dataclasses.replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items
     ]
     note = (
-        f"{len(torn)} of {len(splits)} groups that names tell have images in several splits, which were kept: if they "
+        f"{len(torn)} of {len(splits)} groups that names show have images in several splits, which were kept: if they "
         "are patients, results flatter; --split 0.8/0.1/0.1 draws splits by group"
     )
     return parted, [note]

@@ -1,4 +1,4 @@
-"""Ids that tell nobody: hashes in place of names, and the map that undoes them, which is kept apart."""
+"""Ids that identify nobody: hashes in place of names, and the map that undoes them, which is kept apart."""
 
 import csv
 import dataclasses
@@ -43,7 +43,7 @@ def hash_of(name: str, kind: str, key: bytes) -> str:
 
 
 def hidden_items(items: Iterable[SourceItem], key: bytes) -> list[SourceItem]:
-    """Return the items under hashed ids and groups; whatever is told of them names the hash (`SourceItem.told`)."""
+    """Return the items under hashed ids and groups; messages about them name the hash (`SourceItem.without_hidden`)."""
     return [
         dataclasses.replace(
             item,

@@ -1,4 +1,4 @@
-"""What a source holds, after every file was looked at once; nothing is computed yet."""
+"""What a source holds, after every file was read once; nothing is computed yet."""
 
 import dataclasses
 import itertools
@@ -37,7 +37,7 @@ class ImageOrigin:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a source holds, after every file was looked at once.
+    """What a source holds, after every file was read once.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Inventory:
 def take_inventory(
     source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None
 ) -> Inventory:
-    """Look at a source, which is staged first where it lies in a store; what is told of it names its addresses.
+    """Read a source, which is staged first where it lies in a store; messages about it name its addresses.
 
     What a dataset knows of its sources already is kept.
     """
@@ -87,7 +87,7 @@ def take_inventory(
 def _take_inventory(
     source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None
 ) -> Inventory:
-    """Find, look at and understand all images of a source."""
+    """Find, read and understand all images of a source."""
     discovery = discover(source, config, known.splits if known else None)
     for note in discovery.notes:
         reporter.note(with_addresses(note))
@@ -132,7 +132,7 @@ def _first_seen(scans: Sequence[ScanResult], known: Known | None) -> Sequence[Sc
 
 
 def _keeping(inventory: Inventory, known: Known, reporter: Reporter) -> Inventory:
-    """Return an inventory in which sources that a dataset refused stay refused, but for those looked at again."""
+    """Return an inventory in which sources that a dataset refused stay refused, but for those read again."""
     items = [place.item for place in inventory.places]
     kept = known.kept(inventory.records, items)
     mended = {
@@ -177,7 +177,7 @@ def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:
 
 @dataclass(frozen=True)
 class Piece(Job):
-    """The job of looking at some items; its parts are the items."""
+    """The job of reading some items; its parts are the items."""
 
     number: int
     items: tuple[SourceItem, ...]
@@ -194,12 +194,12 @@ class Piece(Job):
         return {i: item.id for i, item in enumerate(self.items)}
 
     def unit(self, left_out: Mapping[int, str]) -> Unit | None:
-        """Return the unit that looks at the items that are not left out."""
+        """Return the unit that reads the items that are not left out."""
         items = [item for i, item in enumerate(self.items) if i not in left_out]
         return Unit(self.name, scan, (items, self.options), may_fail=True) if items else None
 
     def trial(self, part: int) -> Unit:
-        """Return a unit that looks at one item."""
+        """Return a unit that reads one item."""
         item = self.items[part]
         return Unit(f"scan of {item.id}", scan, ([item], self.options), may_fail=True, is_trial=True)
 
@@ -228,7 +228,7 @@ def _with_slices(
 ) -> DatasetFacts:
     """Return the facts with `volumes` set where several arrays are of one case: slices in files of their own.
 
-    With `of_pictures`, names tell the same of pictures.
+    With `of_pictures`, names show the same for pictures.
     """
     first = {scan.id for scan in _first_seen(scans, known)}
     cases = [

@@ -1,4 +1,4 @@
-"""First look at every item: what images it gives, their checksums, sizes, intensities and mask values."""
+"""First reading of every item: what images it gives, their checksums, sizes, intensities and mask values."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +62,7 @@ class ScanOptions:
 
 
 def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
-    """Return the options of a configuration, completed by what the layout tells of labels."""
+    """Return the options of a configuration, completed by what the layout states about labels."""
     source, volume = config.source, config.volume
     values = dict(source.mask_values or (labelling.values if source.threshold is None else ()))
     background = {value for value, class_id in values.items() if class_id in (0, IGNORE)} or {0}
@@ -99,7 +99,7 @@ def has_instances(config: RunConfig, labelling: Labelling) -> bool:
 
 
 def scan(items: Sequence[SourceItem], options: ScanOptions) -> list[list[ScanResult]]:
-    """Look at some items (a unit of work); return the images of each. A problem is told in a result, never raised."""
+    """Read some items (a unit of work); return the images of each. A problem is part of a result, never raised."""
     return [_scan_item(item, options) for item in items]
 
 

@@ -1,4 +1,4 @@
-"""What the first look at all images shows together and no single one does: axes that differ, masks left unturned."""
+"""What the first reading of all images shows together and no single one does: axes that differ, masks left unturned."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def axes_of(scans: Sequence[ScanResult], items: Sequence[SourceItem]) -> dict[st
 
 
 def scan_notes(scans: Sequence[ScanResult], items: Sequence[SourceItem], config: RunConfig) -> list[str]:
-    """Return what the user should look at before anything is made; parameters as `axes_of`."""
+    """Return what the user should check before anything is made; parameters as `axes_of`."""
     return [*_axis_notes(axes_of(scans, items)), *_turn_notes(scans, config)]
 
 

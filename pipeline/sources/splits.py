@@ -31,7 +31,7 @@ def assign_splits(
     Parameters
     ----------
     items : sequence of SourceItem
-        With groups; a split that the layout tells is kept unless `split` names another.
+        With groups; a split that the layout states is kept unless `split` names another.
     source : Path
         Where ``splits/`` is looked for under ``auto``.
     split : str
@@ -48,7 +48,7 @@ def assign_splits(
     Raises
     ------
     ConfigError, SourceError
-        If the split cannot be read, or tells another one of a known group.
+        If the split cannot be read, or states another one for a known group.
     """
     known = known or {}
     ratio = parse_ratio(split) if split != "auto" else None
@@ -89,7 +89,7 @@ def empty_splits(items: Sequence[SourceItem], split: str, *, pooled: bool) -> li
 def _given_or_listed(
     items: Sequence[SourceItem], source: Path, split: str, aside: Collection[str]
 ) -> tuple[list[SourceItem], list[str], bool]:
-    """Return the items with the split that files or the layout tell, and whether they do."""
+    """Return the items with the split that files or the layout state, and whether they do."""
     if split != "auto":
         return (*_listed(items, _find_lists(Path(split)), split, aside), True)
     if (source / "splits" / "train.txt").is_file():

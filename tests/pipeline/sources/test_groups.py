@@ -101,7 +101,7 @@ def test_a_given_split_outweighs_a_guess(tmp_path: Path) -> None:
     assert {item.group: item.split for item in found.items} == {
         f"f{film}-{split}": split for film in (1, 2) for split in ("train", "val", "test")
     }
-    assert any("2 of 2 groups that names tell have images in several splits" in note for note in found.notes)
+    assert any("2 of 2 groups that names show have images in several splits" in note for note in found.notes)
 
 
 def test_a_dataset_keeps_the_groups_that_it_has(tmp_path: Path) -> None:
