@@ -1,4 +1,4 @@
-"""Checks of the files of a dataset from the outside: names, sizes, what records tell of them, and checksums."""
+"""Checks of the files of a dataset from the outside: names, sizes, what records state about them, and checksums."""
 
 import json
 from collections.abc import Iterator
@@ -137,7 +137,7 @@ def check_shard_records(root: Path, files: ListedFiles, report: Report) -> None:
             report.problems.append(f"{place} is damaged; {_AGAIN}")
             continue
         if f"{shard}.json" != name:
-            report.problems.append(f"{place} tells of shard {shard}, but its name is of another; remove it")
+            report.problems.append(f"{place} describes shard {shard}, but its name is of another; remove it")
             continue
         n_samples += rows
         for file in parts:
@@ -150,7 +150,7 @@ def check_shard_records(root: Path, files: ListedFiles, report: Report) -> None:
         )
     if n_samples != files.n_samples:
         report.problems.append(
-            f"the records in {_SHARDS} tell of {n_samples} samples, {_DATASET} of {files.n_samples}; {_AGAIN}"
+            f"the records in {_SHARDS} count {n_samples} samples, {_DATASET} of {files.n_samples}; {_AGAIN}"
         )
 
 
@@ -163,7 +163,7 @@ def check_checksums(root: Path, files: ListedFiles, present: frozenset[str], rep
         Paths of the files that match.
     """
     listed = [file for records in files.shards.values() for file in records]
-    # An index is listed and described; one reading tells of both, unless they differ.
+    # An index is listed and described; one reading covers both, unless they differ.
     known = dict.fromkeys((*listed, *files.indexes, *(_described(root) or ())))
     checked = [file for file in known if file.path in present]
     report.checked["checksums"] = len(checked)
@@ -190,7 +190,7 @@ def _check_describing(root: Path, files: ListedFiles, present: set[str], report:
     listed = {file.path: file for file in files.indexes}
     for name in sorted(sealed.keys() | listed.keys()):
         if name not in DESCRIBING and sealed.get(name) != listed.get(name):
-            report.problems.append(f"{name} is told differently by {_DESCRIBED} and {_DATASET}; {_AGAIN}")
+            report.problems.append(f"{name} is described differently by {_DESCRIBED} and {_DATASET}; {_AGAIN}")
     unsealed = sorted(set(DESCRIBING) - set(FOR_PEOPLE) - sealed.keys())
     if unsealed:
         report.problems.append(f"{_DESCRIBED} lacks {unsealed[0]}; {_AGAIN}")
@@ -208,12 +208,12 @@ def _check_size(file: FileRecord, size: int | None, said_by: str, present: set[s
 def _check_agreement(
     place: str, file: FileRecord, n_rows: int, files: ListedFiles, listed: dict[str, FileRecord], report: Report
 ) -> None:
-    """Check what the record of a shard tells of a file against ``dataset.json``."""
+    """Check what the record of a shard states about a file against ``dataset.json``."""
     # The way out is to forget the record: a run makes its shard again, and writes what describes the dataset anew.
     way_out = f"remove the record and {_AGAIN}"
     other = listed.get(file.path)
     if other is None:
-        report.problems.append(f"{place} tells of {file.path}, which {_DATASET} does not list; {way_out}")
+        report.problems.append(f"{place} lists {file.path}, which {_DATASET} does not list; {way_out}")
         return
     for field, value, expected in (("bytes", file.bytes, other.bytes), ("sha256", file.sha256, other.sha256)):
         if value != expected:

@@ -33,7 +33,7 @@ class Reopened:
         Raises
         ------
         OutputError
-            If the row tells of a mode or a source that there is not.
+            If the row names a mode or a source that there is not.
         """
         records = self.prepared.records
         by_id = {record.id: i for i, record in enumerate(records)}
@@ -76,7 +76,7 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     run = read_run(root)
     folder = cache or _cache_of(root, run["cache"])
     if not folder.is_dir():
-        raise CacheError(f"cache {folder} of {root} is not there; tell where it is with --cache DIR")
+        raise CacheError(f"cache {folder} of {root} is not there; give its place with --cache DIR")
     prepared = load(folder, lambda cache, sets: _made_from(root, cache, sets, run)).folds[run["fold"] or 0]
     return Reopened(root, prepared, RunConfig.model_validate(run["config"]))
 

@@ -1,4 +1,4 @@
-"""What a check of a dataset looked at and what it found, for people and for scripts."""
+"""What a check of a dataset covered and what it found, for people and for scripts."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 Depth = Literal["names", "checksums", "samples"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
-"""How deep a dataset is looked into, each with all that those before it look at."""
+"""How deep a dataset is checked, each with all that those before it check."""
 _SHOWN = 20
 _LEFT_OUT: dict[Depth, str] = {
     "names": "; no shard was opened",
@@ -24,7 +24,7 @@ class Report:
     root : str
     depth : Depth
     checked : Counter
-        How many things of each kind were looked at.
+        How many things of each kind were checked.
     problems : list of str
         Each names the file or sample, the rule and what was seen.
     """

@@ -231,7 +231,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         "format dropped": (
             drop_a_format,
             f"{TABLE} is not of this dataset",
-            f"{RECORD} tells of parquet/train-00001-of-00003.parquet",
+            f"{RECORD} lists parquet/train-00001-of-00003.parquet",
         ),
         "index longer": (
             lambda output: write_json(output / INDEX, read_json(output / INDEX) | {"x": 1}),
@@ -264,11 +264,11 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         "sample in a record forgotten": (
             with_json(RECORD, lambda record: record["rows"].pop()),
             f"{RECORD} has 3 samples, dataset.json gives {TAR} 4",
-            "tell of 13 samples",
+            "count 13 samples",
         ),
         "file in a record added": (
             with_json(RECORD, lambda record: record["files"].append({"path": "parquet/x", "bytes": 1, **FORGED})),
-            f"{RECORD} tells of parquet/x, which dataset.json does not list",
+            f"{RECORD} lists parquet/x, which dataset.json does not list",
         ),
         "record deleted": (
             remove(RECORD),
@@ -276,7 +276,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         ),
         "record copied": (
             copy(RECORD, ".hsmix/shards/train-000099.json"),
-            ".hsmix/shards/train-000099.json tells of shard train-000001",
+            ".hsmix/shards/train-000099.json describes shard train-000001",
         ),
         "record truncated": (lambda output: truncate(output / RECORD), f"{RECORD} is damaged"),
         "descriptions deleted": (
@@ -289,7 +289,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         ),
         "index described otherwise": (
             with_json(".hsmix/described.json", describe_an_index_otherwise),
-            "webdataset/val-index.json is told differently by .hsmix/described.json",
+            "webdataset/val-index.json is described differently by .hsmix/described.json",
         ),
     },
     "checksums": {
