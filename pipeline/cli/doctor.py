@@ -17,7 +17,7 @@ _LEAST_FREE = 10 * 10**9
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     subject: str
     sound: bool

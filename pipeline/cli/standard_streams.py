@@ -25,7 +25,7 @@ def kept() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        # Files that a job writes are told by the job; what comes through here is the stream.
+        # Files that a job writes are reported by the job; what comes through here is the stream.
         sys.stderr.write(
             f"error: the output cannot be written ({error.strerror or error}); write it to another place\n"
         )

@@ -1,4 +1,4 @@
-"""Soft labels as bytes, in four forms that hold the same labels; ``benchmarks/soft_encodings.py`` tells their cost."""
+"""Soft labels as bytes, in four forms that hold the same labels; ``benchmarks/soft_encodings.py`` measures them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def decode_soft(data: bytes, encoding: SoftEncoding, shape: tuple[int, ...]) -> 
 
 
 def describe_soft(encoding: SoftEncoding, facts: DatasetFacts) -> dict[str, Any]:
-    """Return what ``dataset.json`` tells of soft labels, enough to read them without this program."""
+    """Return what ``dataset.json`` states about soft labels, enough to read them without this program."""
     n_classes, (height, width) = facts.n_classes, facts.size
     form = _FORMS[encoding]
     stored: dict[str, Any] = {

@@ -47,7 +47,7 @@ _MAX_NAMES_SHOWN = 12
 
 @dataclass(frozen=True)
 class ArrayForm:
-    """Name, shape and type of an array as its header tells; the name is empty in npy files."""
+    """Name, shape and type of an array as its header states; the name is empty in npy files."""
 
     name: str
     shape: tuple[int, ...]
@@ -110,7 +110,7 @@ def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
     name : str
         Member of an npz, path of a dataset; empty: the only array there is. An npy has no names.
     option : str
-        Option that names the array, to tell where it is missing.
+        Option that names the array, for the message where it is missing.
     """
     kind = _kind_of(path)
     if kind == "npy":

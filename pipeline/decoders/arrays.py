@@ -2,7 +2,7 @@
 
 A content's key is ``NAME``, ``NAME;axes=AXES`` or ``NAME;axes=AXES;plane=NUMBER``. NAME is the member of an npz or the
 path of an HDF5 dataset, empty for the only array of a file. AXES has one letter for each axis, out of ``z`` (slices of
-a volume), ``y``, ``x`` and ``c`` (channels): ``label;axes=zyx``. Readers that know both shapes of a pair tell the axes;
+a volume), ``y``, ``x`` and ``c`` (channels): ``label;axes=zyx``. Readers that know both shapes of a pair name the axes;
 where nobody does, two axes are ``yx``, and of three an image has channels last (at most 16) or first (at most 4) if
 they are fewer than both other sides, and slices first otherwise; a mask follows its image. NUMBER names one picture of
 a stack, counted from 0.
@@ -74,7 +74,7 @@ def array_key(name: str, axes: str = "", plane: int | None = None) -> str:
 
 
 def axes_of(key: str) -> str:
-    """Return the axes that a key tells; empty where it goes without saying."""
+    """Return the axes that a key names; empty where it goes without saying."""
     match = _KEY.fullmatch(key)
     return (match["axes"] or "") if match else ""
 
@@ -235,7 +235,7 @@ def _check_bounds(shape: _Shape, step: int, axes: str, how: ReadOptions) -> None
 def _as_pixels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.dtype.kind != "f":
         return values.astype(values.dtype.newbyteorder("="), copy=False)
-    # What is too large for float32 becomes infinite and is told below.
+    # What is too large for float32 becomes infinite and is refused below.
     with np.errstate(over="ignore"):
         values = values.astype(np.float32, copy=False)
     # A sum of squares is infinite or NaN if one of them is; it may also be so for finite, enormous ones.

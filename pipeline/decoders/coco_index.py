@@ -30,7 +30,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An entry of ``images``; size None where the file tells none."""
+    """An entry of ``images``; size None where the file states none."""
 
     id: str
     file_name: str
@@ -39,7 +39,7 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoIndex:
-    """What one annotation file tells, without its outlines.
+    """What one annotation file states, without its outlines.
 
     `images` by id; further entries of an id in `repeated`; `drawn` counts annotations with an outline by category,
     `undrawn` those of boxes or fewer than three points, `strays` those of images that are not listed.

@@ -1,6 +1,6 @@
 """Masks from COCO annotations: polygons and runs of single objects, painted into one mask.
 
-It decodes the format ``coco`` of ``schemas.records.Content``; ``coco_reader.mask_key`` tells what its key holds.
+It decodes the format ``coco`` of ``schemas.records.Content``; ``coco_reader.mask_key`` states what its key holds.
 """
 
 import json

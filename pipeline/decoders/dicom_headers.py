@@ -1,4 +1,4 @@
-"""Headers of DICOM files: places, sizes and stored frames, with damage told in words and sizes checked first."""
+"""Headers of DICOM files: places, sizes and stored frames, with damage stated in words and sizes checked first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +81,7 @@ def functional_group(dataset: Dataset, frame: int, name: str) -> Dataset:
 
 
 def place_of(dataset: Dataset, frame: int, *, lone: bool) -> PlanePosition:
-    """Return where a frame lies; `lone` = the file has no other, so its header may tell as well."""
+    """Return where a frame lies; `lone` = the file has no other, so its header may state it as well."""
     fallback = dataset if lone else _EMPTY
     position = functional_group(dataset, frame, "PlanePositionSequence") or fallback
     directions = functional_group(dataset, frame, "PlaneOrientationSequence") or fallback
@@ -129,7 +129,7 @@ def check_size(dataset: Dataset, how: ReadOptions) -> None:
 
 
 def thickness_of(dataset: Dataset) -> float:
-    """Return the millimetres from plane to plane as the header has it; 1 if it tells nothing."""
+    """Return the millimetres from plane to plane as the header has it; 1 if it states nothing."""
     measures = functional_group(dataset, 0, "PixelMeasuresSequence") or dataset
     for name in ("SpacingBetweenSlices", "SliceThickness"):
         found = numbers_of(measures, name, 1)

@@ -61,7 +61,7 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
     Planes are those of the series (``auto``), or of the volume cut along another axis, which takes positions.
     """
     series = _read(content, how, as_mask=False)
-    # Bytes and colours are made to be looked at, all else are numbers with a meaning.
+    # Bytes and colours are made for the eye, all else are numbers with a meaning.
     is_picture = series.volume.dtype.kind == "u"
     return replace(_turned(series, _turn(series, how, content.paths[0])), is_picture=is_picture)
 
@@ -81,7 +81,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
 
 
 def _turn(series: _Series, how: ReadOptions, path: str) -> Turn | None:
-    """Return the turn to the frame of display; none where nothing tells how the series lies."""
+    """Return the turn to the frame of display; none where nothing states how the series lies."""
     depth, height, width, _ = series.volume.shape
     if series.frame is None:
         if depth > 1 and how.axis != "auto":
@@ -122,7 +122,7 @@ def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> _Series:
                 for frame, stored in enumerate(stored_frames(dataset, frames))
             ]
             if len(planes) != len(places):
-                raise SourceError(f"has not the {frames} frames that its header tells of; copy it again")
+                raise SourceError(f"has not the {frames} frames that its header states; copy it again")
             if dataset is first:  # only its header is asked again
                 for name in PIXELS:
                     dataset.pop(name, None)
@@ -132,7 +132,7 @@ def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> _Series:
         order = order_planes(places, spacing)
         frame = frame_of([places[index] for index in order], spacing, thickness)
     volume = np.stack([planes[index] for index in order])
-    # int32 and float32 together become float64, which tells nothing more.
+    # int32 and float32 together become float64, which adds nothing.
     return _Series(volume.astype(np.float32) if volume.dtype == np.float64 else volume, frame, spacing)
 
 

@@ -28,7 +28,7 @@ _KINDS: tuple[Any, ...] = (Nifti1Header, Nifti1PairHeader, Nifti2Header, Nifti2P
 _MAX_OFFSET = 64 << 20
 # Deflate packs at most 1032 : 1.
 _MAX_PACKING = 1040
-# nibabel tells of each small flaw that it mends, on the standard error stream; none of them changes a voxel.
+# nibabel reports each small flaw that it mends, on the standard error stream; none of them changes a voxel.
 _silent = logging.getLogger("hsmix_gen.nifti")
 _silent.disabled = True
 
@@ -81,7 +81,7 @@ class NiftiHeader:
 
 
 def read_header(path: str, how: ReadOptions) -> NiftiHeader:
-    """Return what the header of a NIfTI-1 or NIfTI-2 file tells; no voxel is read.
+    """Return what the header of a NIfTI-1 or NIfTI-2 file states; no voxel is read.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ def _scaled(stored: npt.NDArray[Any], header: NiftiHeader) -> npt.NDArray[np.flo
 
 @contextmanager
 def _voxels_of(header: NiftiHeader) -> Iterator[BinaryIO]:
-    # Open files, as nibabel goes by the ending of a path, which need not tell whether a file is packed.
+    # Open files, as nibabel goes by the ending of a path, which need not show whether a file is packed.
     with gzip.open(header.path) if header.packed else header.path.open("rb") as file:
         yield cast(BinaryIO, file)
 

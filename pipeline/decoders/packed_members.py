@@ -128,7 +128,7 @@ def has_colours(content: Content, how: ReadOptions) -> bool:
             return values.ndim == 3 and values.shape[2] > 1
         with Pillow.open(io.BytesIO(data)) as opened:
             return opened.mode in ("RGB", "RGBA", "P")
-    except Exception:  # what is damaged is told when it is read
+    except Exception:  # what is damaged is refused when it is read
         return False
 
 
@@ -176,7 +176,7 @@ def _tar_index(path: str, changed_ns: int, size: int) -> TarIndex:  # noqa: ARG0
             if head.startswith(magic):
                 raise SourceError(f"is compressed, and no member of it can be found; unpack it: {command} {path}")
         with tarfile.open(fileobj=file, mode="r:") as tar:
-            # A file that is cut short still gives the members before the cut; the reader tells of the rest.
+            # A file that is cut short still gives the members before the cut; the reader reports the rest.
             with suppress(Exception):
                 for info in _infos(tar, size):
                     if info.name in members:

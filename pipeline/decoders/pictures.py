@@ -44,7 +44,7 @@ class PictureStack(Stack):
     Raises
     ------
     SourceError
-        If its header cannot be read or tells of too many pixels.
+        If its header cannot be read or states too many pixels.
     """
 
     def __init__(self, data: bytes, name: str, how: ReadOptions) -> None:

@@ -57,7 +57,7 @@ class Stack(ABC):
     is_volume : bool
         Whether planes follow each other in space; pictures, and slices that lie in files of their own, are none.
     is_picture : bool
-        Whether pixels are ready to be looked at (8 or 16 bit of a picture file), not numbers with a meaning.
+        Whether pixels are made for the eye (8 or 16 bit of a picture file), not numbers with a meaning.
     spacing : tuple of float or None
         Millimetres between rows and columns, and between planes of a volume.
     frame : (4, 4) float64 or None
@@ -87,8 +87,8 @@ class Stack(ABC):
     def digest(self, index: int) -> str:
         """Return a sha256 that is equal for equal content."""
 
-    def body(self, index: int) -> npt.NDArray[np.bool_] | None:  # noqa: ARG002 - most files tell of none
-        """Return where the body is in one plane, (H, W), if a file tells."""
+    def body(self, index: int) -> npt.NDArray[np.bool_] | None:  # noqa: ARG002 - most files state none
+        """Return where the body is in one plane, (H, W), if a file states it."""
         return None
 
 

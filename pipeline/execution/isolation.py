@@ -11,9 +11,9 @@ from hsmix_gen.pipeline.execution.units import Failure, Unit
 from hsmix_gen.schemas.errors import OutputError
 
 LEAST_PARTS = 10
-"""Below this number of parts nobody can tell a broken installation from broken parts."""
+"""Below this number of parts nobody can distinguish a broken installation from broken parts."""
 MANY_FAILURES = 64
-"""Failures after which it is not worth to wait for the end of a stage to tell so."""
+"""Failures after which it is not worth waiting for the end of a stage to say so."""
 
 Run = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Any]]]
 
@@ -44,7 +44,7 @@ class Job(ABC):
         return result
 
     def without_hidden(self, reason: str) -> str:
-        """Return a reason as it may be told: without names that are to be hidden."""
+        """Return a reason as it may be shown: without names that are to be hidden."""
         return reason
 
 
@@ -85,7 +85,7 @@ def finish_jobs(
     stage : str
         For messages.
     reporter : Reporter
-        Is told what is narrowed down.
+        Reports what is narrowed down.
     done : int
         Parts of the stage that were finished before.
 

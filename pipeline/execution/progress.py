@@ -32,7 +32,7 @@ class Display:
         """Show something worth knowing."""
 
     def warn(self, text: str) -> None:
-        """Show something that the user should look at."""
+        """Show something that the user should check."""
         sys.stderr.write(f"warning: {text}\n")
 
     def close(self) -> None:
@@ -61,11 +61,11 @@ class Reporter:
         return Stage(self, name, total, done)
 
     def note(self, text: str) -> None:
-        """Tell something worth knowing."""
+        """Report something worth knowing."""
         self.display.note(text)
 
     def warn(self, text: str) -> None:
-        """Tell something that the user should look at."""
+        """Report something that the user should check."""
         self.display.warn(text)
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Stage:
         self._started = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
-        """Tell that `count` more things are finished; with the last of them the time of the stage ends."""
+        """Report that `count` more things are finished; with the last of them the time of the stage ends."""
         self._done += count
         passed = max(time.monotonic() - self._started, 1e-6)
         rate = (self._done - self._before) / passed

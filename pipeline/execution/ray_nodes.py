@@ -95,7 +95,7 @@ def working_nodes() -> list[dict[str, Any]]:
 
 
 def name_of(node: dict[str, Any]) -> str:
-    """Return name and address of a machine; the port tells two of one host apart."""
+    """Return name and address of a machine; the port distinguishes two of one host."""
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}:{node['NodeManagerPort']})"
 
 
@@ -146,6 +146,6 @@ def _answer(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except RayError as error:
-        # The last line tells what was raised; those before it say where.
+        # The last line states what was raised; those before it say where.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return Failure(lines[-1] if lines else type(error).__name__)

@@ -232,7 +232,7 @@ class _Work:
             self._take_back(tried)
             return None
         times = "" if is_trial else ", twice"
-        way_out = "raise run.timeout_s if the work is that slow, else look at its input"
+        way_out = "raise run.timeout_s if the work is that slow, else check its input"
         return self._refused(tried, f"made no progress for {self._timeout_s:g} s{times}; {way_out}")
 
     def _take_back(self, tried: Try) -> None:

@@ -27,7 +27,7 @@ _SOCKET = "ray/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"
 
 def start(processors: int) -> None:
     """Start Ray for this process alone, out of reach for others."""
-    # Ray tells at every start that tokens guard its ports, which is as it should be.
+    # Ray reports at every start that tokens guard its ports, which is as it should be.
     logging.getLogger("ray").setLevel(logging.ERROR)
     _keep_hands_off()
     temporary = sockets_folder()
@@ -146,7 +146,7 @@ def connect(address: str) -> None:
 
 def _keep_hands_off() -> None:
     """Keep Ray from what is ours."""
-    # It prints the death of a worker among our results, whatever it is told of logs, and has no option for it.
+    # It prints the death of a worker among our results, whatever its options for logs are, and has no option for it.
     if hasattr(ray_worker, "print_to_stdstream"):
         ray_worker.print_to_stdstream = _log_message  # type: ignore[assignment]
     # It reports errors of units that were stopped, which nobody waits for any more.

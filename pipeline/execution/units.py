@@ -130,7 +130,7 @@ class SerialRunner:
 def attempt(call: Callable[..., Any], arguments: tuple[Any, ...], *, may_fail: bool) -> Any:
     """Return what a call returns, or its failure, if an exception is no matter of the whole run.
 
-    Errors for people, and what the system tells of files, such as a full disk, are always raised.
+    Errors for people, and what the system reports of files, such as a full disk, are always raised.
     """
     if not may_fail:
         return call(*arguments)

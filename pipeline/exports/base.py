@@ -147,7 +147,7 @@ class Options:
 class Exporter(Protocol):
     """Writes the samples of one export into a folder that is empty at first.
 
-    Made with the folder, the datasets (one, or those of the folds) and the options; an ``OutputError`` tells what the
+    Made with the folder, the datasets (one, or those of the folds) and the options; an ``OutputError`` states what the
     format cannot hold.
     """
 

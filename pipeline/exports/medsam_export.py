@@ -60,7 +60,7 @@ class MedsamExport:
         """Nothing is left to write."""
         if not self._with_ignore:
             return []
-        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot tell: gts have 0 there"]
+        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: gts have 0 there"]
 
 
 EXPORT = Export(lambda folder, datasets, options: MedsamExport(folder, datasets[0], options.side))

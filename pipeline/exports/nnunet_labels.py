@@ -40,7 +40,7 @@ class ClassLabels:
         return sample.mask, sample.mask == IGNORE
 
     def described(self) -> dict[str, Any]:
-        """Return the part of dataset.json that tells the labels."""
+        """Return the part of dataset.json that states the labels."""
         return {"labels": {"background": 0, **{name: i for i, name in enumerate(self._names, start=1)}}}
 
 
@@ -88,10 +88,10 @@ class RegionLabels:
         return label
 
     def described(self) -> dict[str, Any]:
-        """Return the part of dataset.json that tells the labels.
+        """Return the part of dataset.json that states the labels.
 
         A region of one label is that number, not a list: nnU-Net counts the outputs of its network so. The order
-        tells which label nnU-Net places where it predicts a region, later ones over earlier ones: of the sets whose
+        decides which label nnU-Net places where it predicts a region, later ones over earlier ones: of the sets whose
         last channel it is, the one with most pixels.
         """
         if len(self._names) == 1:

@@ -103,7 +103,7 @@ class SynapseExport:
         self._write_list("all.lst", [f"{name}.npy.h5" for name in volumes])
         if not self._with_ignore:
             return []
-        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot tell: label has 0 there"]
+        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: label has 0 there"]
 
     def _write_list(self, name: str, entries: list[str]) -> None:
         write(self._folder / LISTS / name, "".join(f"{entry}\n" for entry in entries).encode())

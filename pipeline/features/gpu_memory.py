@@ -60,7 +60,7 @@ def measure_steps(step: Callable[[int], None], batch: int, cuda: Any) -> GpuMemo
 def judge(memory: GpuMemory, config: RunConfig) -> str | None:
     """Return what the user should know of a measurement, or None.
 
-    A batch that does not fit is halved by itself when maps are made, so it is told and not refused.
+    A batch that does not fit is halved by itself when maps are made, so it is reported and not refused.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def try_network(layers: Layers, config: RunConfig, folder: Path) -> GpuMemory | 
 def gradcam_step(layers: Layers, config: RunConfig, folder: Path, device: torch.device) -> Callable[[int], None]:
     """Return what makes the maps of so many empty images.
 
-    The layer is the first of the candidates, whose gradients reach back furthest.
+    The network layer is the first of the candidates, whose gradients reach back furthest.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _peak(step: Callable[[int], None], count: int, cuda: Any) -> int | None:
     try:
         step(count)
     except (cuda.OutOfMemoryError, ModelError):
-        # A step that catches it tells of one image by an error for people.
+        # A step that catches it reports one image by an error for people.
         if cuda.memory_stats().get("num_ooms", 0) == before:
             raise
         return None

@@ -1,4 +1,4 @@
-"""Grad-CAM in units of work: the network is made or checked once, its layer chosen once, then blocks are mapped."""
+"""Grad-CAM in units of work: a network is made or checked, its network layer chosen, then blocks are mapped."""
 
 import math
 import time
@@ -39,7 +39,7 @@ THREADS = 1
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """What making or checking the network and choosing its layer depends on; rows are of usable sources."""
+    """What making or checking the network and choosing its network layer depends on; rows are of usable sources."""
 
     layers: Layers
     saliency: SaliencyConfig
@@ -57,7 +57,7 @@ class GradCam:
     layers : Layers
     config : RunConfig
     reporter : Reporter
-        Is told how good the network and its maps are.
+        Shows how good the network and its maps are.
     earlier : Layers or None
         The features of a dataset that is extended; its network is taken over.
     """
@@ -72,7 +72,7 @@ class GradCam:
         Raises
         ------
         ModelError
-            If it cannot be made, loaded or used, or has no such layer.
+            If it cannot be made, loaded or used, or has no such network layer.
         """
         if self._config.saliency.model is not None:
             unit = Unit(
@@ -165,7 +165,7 @@ def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> 
 
 
 def make_network(task: NetworkTask) -> None:
-    """Fit or load the network, choose its layer, and write its record (a unit of work)."""
+    """Fit or load the network, choose its network layer, and write its record (a unit of work)."""
     layers, config = task.layers, task.saliency
     started = time.monotonic()
     if config.model is None:
@@ -225,12 +225,12 @@ def cam_options(config: SaliencyConfig, side: int | None, *, multilabel: bool = 
 
 
 def record_path(layers: Layers) -> Path:
-    """Return where the record of the network behind a saliency layer lies."""
+    """Return where the record of the network behind a saliency layer of the cache lies."""
     return layers.root / "networks" / f"{layers.saliency}.json"
 
 
 def network_path(layers: Layers) -> Path:
-    """Return where the fitted network behind a saliency layer lies."""
+    """Return where the fitted network behind a saliency layer of the cache lies."""
     return layers.root / "networks" / f"{layers.saliency}.pt"
 
 
@@ -268,7 +268,7 @@ def _fit(task: NetworkTask) -> Fitted:
 
 
 def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> list[tuple[str, float | None]]:
-    """Return the layers that were measured on training images with their mean AUC, best first."""
+    """Return the network layers that were measured on training images with their mean AUC, best first."""
     layers, config = task.layers, task.saliency
     cache = FeatureCache(layers.root)
     probes = probe_rows(np.array(task.train_rows), config.probe_images, seed=task.seed)

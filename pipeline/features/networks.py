@@ -165,7 +165,7 @@ def load_fitted(path: Path) -> Fitted:
     """
     try:
         content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch tells a damaged file by many kinds of error
+    except Exception as error:  # torch reports a damaged file by many kinds of error
         raise ModelError(f"{path} must be a fitted U-Net, got {_first_line(error)}; remove it to fit again") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ModelError(f"{path} must be of the format {_FORMAT!r}, got another; remove it to fit again")
@@ -231,7 +231,7 @@ def _exported(path: Path, weights: Path | None) -> nn.Module:
         raise ModelError(f"model {path} is TorchScript, whose layers Grad-CAM cannot watch; use torch.export.save")
     try:
         return torch.export.unflatten(torch.export.load(path))
-    except Exception as error:  # torch tells a damaged file by many kinds of error
+    except Exception as error:  # torch reports a damaged file by many kinds of error
         raise ModelError(
             f"model {path} must be a file of torch.export.save, got {_first_line(error)}; export it again"
         ) from error

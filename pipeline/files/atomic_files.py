@@ -125,13 +125,13 @@ def matches(record: FileRecord, root: Path) -> bool:
 
 
 def all_match(records: Iterable[FileRecord], root: Path) -> list[bool]:
-    """Return for each record whether it matches; in a store some are looked at at once."""
+    """Return for each record whether it matches; in a store several are read at once."""
     check = partial(matches, root=root)
     return list(object_stores.together(check, records) if is_remote(root) else map(check, records))
 
 
 def sizes_below(folder: Path, *, deep: bool = True) -> dict[str, int]:
-    """Return the sizes of the files in a folder by their paths in it; in a store listings tell them, many at once.
+    """Return the sizes of the files in a folder by their paths in it; in a store listings give them, many at once.
 
     Parameters
     ----------

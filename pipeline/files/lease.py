@@ -62,7 +62,7 @@ class Lease:
     subject : str
         What is held, for messages.
     note : callable
-        Told when a lease of another driver has to be watched.
+        Called when a lease of another driver has to be watched.
     heartbeat_s : float
         Seconds between two beats.
 

@@ -31,7 +31,7 @@ _NS = 10**9
 
 @dataclass(frozen=True)
 class Wanted:
-    """An object that has to be here: where it comes from, where it goes, its size, and a time that tells versions."""
+    """An object that has to be here: where it comes from, where it goes, its size, and the time of its version."""
 
     address: StorePath
     path: Path
@@ -104,7 +104,7 @@ def staged_path(address: StorePath) -> Path:
 def staging_folder() -> Path:
     """Return the folder for staged files: that of the environment, else one in the user's cache.
 
-    Its last part tells staged files from others, on machines with other folders too.
+    Its last part distinguishes staged files from others, on machines with other folders too.
     """
     given = os.environ.get(FOLDER_VARIABLE)
     if given:

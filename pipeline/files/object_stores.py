@@ -31,7 +31,7 @@ _CREDENTIAL_ERRORS = {
     "TokenRetrievalError", "UnauthorizedSSOTokenError", "DefaultCredentialsError", "RefreshError",
 }  # fmt: skip
 _CREDENTIAL_CODES = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
-# S3 tells some passing troubles with a status of the 400s.
+# S3 reports some passing troubles with a status of the 400s.
 _PASSING_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
 _PASSING_STATUS = {408, 425, 429}
 _UNREACHED = {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ProxyConnectionError"}

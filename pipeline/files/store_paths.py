@@ -219,7 +219,7 @@ def status_of(entry: dict[str, Any]) -> os.stat_result:
 
 
 class _Pieces(io.RawIOBase):
-    """An object that is read where it is looked at."""
+    """An object that is fetched only where it is read."""
 
     def __init__(self, path: StorePath) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ def read_sources(path: Path) -> list[SourceRecord]:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(
-            f"{path} is damaged ({reason}), so that changed sources cannot be told; choose another folder, or start "
+            f"{path} is damaged ({reason}), so that changed sources cannot be detected; choose another folder, or start "
             "anew with --fresh"
         ) from None
 
@@ -74,7 +74,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 
 
 def count_manifest(path: Path) -> int:
-    """Return how many rows ``manifest.parquet`` has, which its last bytes tell.
+    """Return how many rows ``manifest.parquet`` has, which its last bytes state.
 
     Raises
     ------

@@ -135,9 +135,9 @@ def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Pat
     needs : sequence of Need
         Those on one file system are added up.
     config : RunConfig
-        Decides which ways out are told.
+        Decides which ways out are named.
     room_of : callable, optional
-        Tells the room of a folder that exists.
+        Returns the room of a folder that exists.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Pat
 def room_left(folder: Path) -> Room:
     """Return what the file system of a folder has left; reserves for the superuser are not counted."""
     found = os.statvfs(folder)
-    # Some file systems make inodes as they go and tell 0 of 0.
+    # Some file systems make inodes as they go and report 0 of 0.
     files = found.f_favail if found.f_files else None
     return Room(folder.stat().st_dev, found.f_bavail * found.f_frsize, files)
 
@@ -222,5 +222,5 @@ def _filled(blank: float) -> float:
 
 
 def _finished(folder: Path) -> set[str]:
-    """Return the names of the records in a folder; whether their files match is looked at where they are used."""
+    """Return the names of the records in a folder; whether their files match is checked where they are used."""
     return {path.stem for path in atomic_files.finished_files(folder, ".json")}

@@ -125,7 +125,7 @@ def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter
 def _checked(
     source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
 ) -> tuple[Inventory, list[Plan]]:
-    """Look at the source and refuse what the run would refuse before its work; return the plan of each fold."""
+    """Read the source and refuse what the run would refuse before its work; return the plan of each fold."""
     output.check_own()
     Lease(output.state, str(output.root), reporter.note).check_free()
     cache = cache_of(output, config)

@@ -74,7 +74,7 @@ def _next_link(
 ) -> FeatureGeneration:
     if before is None:
         return FeatureGeneration(name_layers(cache, records, inventory, config, gpu=gpu), records)
-    # What is refused while features are made is not known before: an output that is bound tells the folder.
+    # What is refused while features are made is not known before: an output that is bound names the folder.
     root = cache / (folder or EXTENSION + digest_of([content_digest(records), _features_of(records)]))
     layers = name_layers(root, records, inventory, config, gpu=gpu, earlier=before.layers)
     return FeatureGeneration(layers, records, before)

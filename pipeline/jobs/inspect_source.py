@@ -25,7 +25,7 @@ _SHOWN_SETS = 4
 
 
 def inspect_source(source: Path, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
-    """Look at every file of a source and return what was understood, as plain JSON values."""
+    """Read every file of a source and return what was understood, as plain JSON values."""
     inventory = take_inventory(source, config, SerialRunner(has_gpu=False), reporter)
     return describe(source, inventory, config)
 

@@ -40,7 +40,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a machine tells.
+    """What a machine answers.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def check_nodes(
     config : RunConfig
         Decides which versions matter.
     note : callable
-        Told of differences that do not matter.
+        Called with differences that do not matter.
     layout : str
         Of the source: it decides which decoders matter; empty where it is not known yet.
 

@@ -95,11 +95,11 @@ class Preflight:
     config : RunConfig
     runner : Runner
     reporter : Reporter
-        Is told in one line what was checked.
+        Reports in one line what was checked.
     ask : callable, optional
         Asks every machine, see `on_each_node`.
     room_of : callable, optional
-        Tells the room of a folder.
+        Returns the room of a folder.
     """
 
     def __init__(

@@ -170,7 +170,7 @@ class _WholeJob:
         return self.run()
 
     def _prepared(self, retry: Retry) -> "_Ready":
-        """Look at the sources, check and plan the outputs, and fill the cache."""
+        """Read the sources, check and plan the outputs, and fill the cache."""
         known, inventory, wanted, plans = planned_job(
             self.source, self.cache, self.output, self.config, self.runner, self.reporter, retry
         )
@@ -198,7 +198,7 @@ def planned_job(
     reporter: Reporter,
     retry: Retry = "nothing",
 ) -> tuple[Known | None, Inventory, FeatureGeneration, list[OutputPlan]]:
-    """Look at a source, and refuse what an output cannot hold; return what is known, found, wanted and planned."""
+    """Read a source, and refuse what an output cannot hold; return what is known, found, wanted and planned."""
     outputs = _outputs(output, config)
     folds = [part.bindings.read() for part in outputs]
     known = known_of(folds, retry)

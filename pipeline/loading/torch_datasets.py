@@ -136,7 +136,7 @@ class HsmixStream(IterableDataset[Any]):
             stream.set_epoch(epoch)
             for batch in loader:
                 ...
-                stream.took(batch)                     # workers are ahead of this loop, so it has to tell
+                stream.took(batch)                     # workers are ahead of this loop, so it has to report
                 torch.save(stream.state_dict(), file)  # one for each rank; `load_state_dict` comes before the loop
 
     Samples hold besides ``position``, (3,) int64, by which `took` counts: a transform has to leave it in.

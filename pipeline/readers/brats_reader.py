@@ -178,7 +178,7 @@ def _kind(name: str) -> tuple[str, str]:
 
 
 def _labelling(cases: Sequence[_Case]) -> tuple[Labelling, tuple[str, ...]]:
-    """Return what the numbers in labels mean, by the year that names tell, and a note where they do not tell it."""
+    """Return what the numbers in labels mean, by the year that names state, and a note where they state none."""
     if any(case.is_of_2015 for case in cases):
         return LABELS_2015, ()
     named = [case.of_2023 for case in cases]

@@ -34,7 +34,7 @@ class Description:
 
 
 def read_description(folder: Path) -> Description:
-    """Return what ``dataset.json`` of a folder tells, nothing if there is none.
+    """Return what ``dataset.json`` of a folder states, nothing if there is none.
 
     Raises
     ------

@@ -59,7 +59,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A segmentation object; `references` are the series it was drawn on, as far as it tells."""
+    """A segmentation object; `references` are the series it was drawn on, as far as it states them."""
 
     file: str
     references: tuple[str, ...]
@@ -132,7 +132,7 @@ def _segmentation(file: str, header: Dataset) -> Segmentation:
 
 
 def _series(file: str, header: Dataset) -> Series:
-    """Return the series that a file tells of."""
+    """Return the series that a file names."""
     return Series(
         uid=_text(header, "SeriesInstanceUID") or file,
         files=(file,),

@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 def series_ids(series: Sequence[Series]) -> list[str]:
-    """Return an id of each series, the shortest that tells all apart: folder, folders, number, digest of its UID.
+    """Return an id of each series, the shortest that distinguishes all: folder, folders, number, digest of its UID.
 
     Folders named by a UID, or by the person, are left out.
     """
@@ -33,7 +33,7 @@ def series_ids(series: Sequence[Series]) -> list[str]:
 
 
 def group_of(series: Series) -> str | None:
-    """Return the patient as a digest of the PatientID, which may tell who it is."""
+    """Return the patient as a digest of the PatientID, which may show who it is."""
     return f"patient-{_digest(series.patient)}" if series.patient else None
 
 

@@ -188,9 +188,9 @@ def _problem(series: "Series", masks: list[_Mask]) -> str:
 
 
 def _understand(masks: list[_Mask], config: SourceConfig) -> tuple[list[str], Labelling, list[str]]:
-    """Return the key of each mask, what segments tell of labels, and notes."""
+    """Return the key of each mask, what segments state about labels, and notes."""
     segmentations = [mask.segmentation for mask in masks if mask.segmentation]
-    # Who tells what values mean speaks of the numbers in the files.
+    # Who states what values mean speaks of the numbers in the files.
     given = config.mask_values is not None or config.label_regions is not None
     if given or not segmentations or len(segmentations) < len(masks):
         mixed = bool(segmentations) and not given

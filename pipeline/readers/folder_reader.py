@@ -46,7 +46,7 @@ _OTHERS = (
 )  # fmt: skip
 # Folders of several opinions on the same thing, which are no classes.
 _OPINION = re.compile(r"(annotator|rater|reader|expert|observer|doctor|manual)s?[\W_]*\w?\d*$", re.IGNORECASE)
-# Masks have few values and images many; so many pairs are looked at.
+# Masks have few values and images many; so many pairs are read.
 _FEW_COLOURS, _MANY_COLOURS, _PAIRS_LOOKED_AT = 4, 64, 3
 _VOC_LIST_BYTES = 1 << 24
 
@@ -208,7 +208,7 @@ def _ending(file: NamedFile) -> str:
 def _mode(path: Path) -> str:
     """Return Pillow's name for the form of a picture, or an empty text."""
     try:
-        # Damaged files are told when they are read; a pipe would be waited for without end.
+        # Damaged files are refused when they are read; a pipe would be waited for without end.
         if not path.is_file():
             return ""
         with Pillow.open(path) as opened:

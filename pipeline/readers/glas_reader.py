@@ -126,7 +126,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _sorted_out(paths: list[str], suffix: str) -> tuple[dict[str, list[str]], dict[str, list[str]], int]:
-    """Return images and masks by their key, the path without what tells one from the other, and the rest's number."""
+    """Return images and masks by their key, the path without what distinguishes the two, and the rest's number."""
     images: dict[str, list[str]] = defaultdict(list)
     masks: dict[str, list[str]] = defaultdict(list)
     n_others = 0

@@ -33,7 +33,7 @@ class _Files:
 class IsicReader:
     """``<id>.jpg`` and ``<id>_segmentation.png`` in folders of their own for each part, or all in one.
 
-    The splits are those of the challenge, told by folders such as ``ISIC-2017_Validation_Data``. Superpixel maps
+    The splits are those of the challenge, named by folders such as ``ISIC-2017_Validation_Data``. Superpixel maps
     beside the photographs and masks of dermoscopic attributes (2018, task 2) are no masks of lesions.
     """
 

@@ -111,7 +111,7 @@ class _Table:
         return replace(content, format="colours")
 
     def _content(self, text: str, side: str, key: str | None) -> Content:
-        """Return what a value names; the ending tells its format."""
+        """Return what a value names; the ending decides its format."""
         if not text:
             raise SourceError(f"has no {side}; fill it in")
         several = [part.strip() for part in text.split(";") if part.strip()]

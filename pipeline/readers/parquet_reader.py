@@ -156,7 +156,7 @@ class _Table:
         if by_path:
             names = [_ENDING.sub("", name) for name in names]
         if by_path and len(set(names)) < count:
-            # Names of files that are not unique were never meant to tell rows apart.
+            # Names of files that are not unique were never meant to distinguish rows.
             names = [""] * count
         names = [name or f"{self._file.stem}-{number:06d}" for number, name in enumerate(names)]
         for number, row in enumerate(zip(names, values(columns.group), values(columns.split), strict=True)):

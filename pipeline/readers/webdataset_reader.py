@@ -27,7 +27,7 @@ _BESIDE = frozenset({".tar", ".json", ".jsonl", ".txt", ".md", ".csv", ".yaml", 
 class WebdatasetReader:
     """A tar file, or a folder of them, also one folder for each split; nothing is unpacked to disk.
 
-    The key of a sample is the name of its members up to the first dot after the last ``/``; what follows tells
+    The key of a sample is the name of its members up to the first dot after the last ``/``; what follows distinguishes
     image (``jpg``, ``image.png``, ``img.npy`` and so on) from mask (``mask.png``, ``seg.png``, ``label.npy``).
     """
 

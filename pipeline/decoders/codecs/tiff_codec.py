@@ -27,7 +27,7 @@ _KNOWN_KINDS = (
 _JPEG = (6, 7, 33003, 33005, 34712)
 _ALPHA = (1, 2)
 _MOST_CHANNELS = 4
-# What it logs of damaged files is told by the refusal.
+# What it logs of damaged files is in the refusal.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 

@@ -16,7 +16,7 @@ Turn = npt.NDArray[np.float64]
 # Functions of this module bear no types.
 _orientations: Any = nibabel.orientations
 
-# Where columns, rows and planes go: (L)eft, (P)osterior, (S)uperior, (I)nferior, as radiologists look at slices.
+# Where columns, rows and planes go: (L)eft, (P)osterior, (S)uperior, (I)nferior, as radiologists view slices.
 _DIRECTIONS = {
     "axial": ("L", "P", "S"),
     "coronal": ("L", "I", "P"),

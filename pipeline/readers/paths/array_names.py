@@ -11,7 +11,7 @@ from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Split
 
 IMAGE_KEYS = ("image", "images", "img", "imgs", "data", "x", "volume", "vol", "scan", "ct", "raw", "input")
-"""Usual names of the array of an image, the most telling first; case does not count."""
+"""Usual names of the array of an image, the clearest first; case does not count."""
 MASK_KEYS = (
     "label", "labels", "mask", "masks", "seg", "segmentation", "gt", "gts", "lbl", "y", "target", "groundtruth",
     "ground_truth", "annotation", "manual",
@@ -30,7 +30,7 @@ class Naming:
     Attributes
     ----------
     pair : str
-        Equal for an image and its mask: the path without ending and without the words that tell them apart.
+        Equal for an image and its mask: the path without ending and without the words that distinguish them.
     side : str
         ``image``, ``mask``, or empty if nothing says so.
     """
@@ -51,7 +51,7 @@ def choose(names: Sequence[str], wanted: str | None, usual: Sequence[str]) -> st
 
 
 def read_naming(path: str, ending: str, config: SourceConfig) -> Naming:
-    """Return what a relative path says: a suffix of its stem first, then the deepest folder that tells."""
+    """Return what a relative path says: a suffix of its stem first, then the deepest folder that says it."""
     pure = PurePosixPath(path[: len(path) - len(ending)])
     stem, side = _without_suffix(pure.name, config)
     folders = list(pure.parent.parts)

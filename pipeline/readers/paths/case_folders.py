@@ -1,4 +1,4 @@
-"""Sibling folders of images and labels (``imagesTr`` and ``labelsTr``) and the cases that their names tell."""
+"""Sibling folders of images and labels (``imagesTr`` and ``labelsTr``) and the cases that their names give."""
 
 import re
 from collections import defaultdict

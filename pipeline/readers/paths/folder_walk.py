@@ -1,4 +1,4 @@
-"""Files of a folder, relative and sorted: all of them, or names near its top; what cannot be looked into is told.
+"""Files of a folder, relative and sorted: all of them, or names near its top; what cannot be opened is reported.
 
 What hsmix-gen wrote, datasets, exports and caches, is no source and is left alone wherever it lies below one.
 """
@@ -78,9 +78,9 @@ def visible(
     ----------
     source : Path
     refuse : callable, optional
-        Is told of folders that cannot be read.
+        Called with folders that cannot be read.
     leave : callable, optional
-        Is told the relative path of what hsmix-gen wrote.
+        Called with the relative path of what hsmix-gen wrote.
     links : FolderLinks, optional
         Decides on links to folders, and keeps what became of them.
     """

@@ -13,7 +13,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 @dataclass(frozen=True)
 class Found:
-    """Items and refusals of one source in any order, what its layout tells of labels, and notes for the user."""
+    """Items and refusals of one source in any order, what its layout states about labels, and notes for the user."""
 
     items: tuple[SourceItem, ...]
     refusals: tuple[Refusal, ...] = ()
@@ -22,7 +22,7 @@ class Found:
     names_persons: bool = False
     """Whether names may be those of persons, so that ids are hashed unless somebody says otherwise."""
     free_names: bool = True
-    """Whether names are the user's own, so that they may tell which images are of one patient; a challenge that gave
+    """Whether names are the user's own, so that they may show which images are of one patient; a challenge that gave
     its names says otherwise."""
     left: tuple[tuple[str, int], ...] = ()
     """Files that the reader does not open: their number by ending."""

@@ -97,7 +97,7 @@ def common_ending(stems: Collection[str], of: Collection[str]) -> str:
     for stem in sorted(stems)[:_LOOKED_AT]:
         for end in range(len(stem) - 1, 0, -1):
             ending = stem[end:]
-            # A number at the end tells an image from another one.
+            # A number at the end distinguishes an image from another one.
             if stem[:end] in of and not ending[0].isalnum() and not ending[1:].isdecimal():
                 return ending if all(other.endswith(ending) for other in stems) else ""
     return ""

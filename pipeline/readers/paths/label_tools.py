@@ -137,7 +137,7 @@ def is_coco(path: Path) -> bool:
 
 
 def _hints(source: Path, ending: str, paths: Sequence[str]) -> list[str]:
-    # Lists and descriptions come last: what lies beside an image is more telling.
+    # Lists and descriptions come last: what lies beside an image says more.
     ordered = sorted(paths, key=lambda path: (stem_of(path).lower() in _DESCRIPTIONS, path))
     tools = [tool for tool in _TOOLS if ending in tool.endings]
     for path in ordered[: _LOOKED_AT if tools else 1]:

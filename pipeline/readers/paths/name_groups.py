@@ -64,7 +64,7 @@ class _Reading:
 
 @dataclass(frozen=True)
 class Guess:
-    """Groups that names tell, and by what: ``folders`` or ``names``; `example` is a name and its group."""
+    """Groups that names show, and by what: ``folders`` or ``names``; `example` is a name and its group."""
 
     groups: tuple[str | None, ...]
     by: str
@@ -72,7 +72,7 @@ class Guess:
 
 
 def guess_groups(names: Sequence[str]) -> Guess | None:
-    """Return the group of each name, None where it tells none; None if names tell nothing of groups.
+    """Return the group of each name, None where it shows none; None if names show no groups at all.
 
     A group is believed in where several are alike: names with the number of a person in them, several folders with
     several images each that are numbered like cases, or several stems each of which has several running numbers.

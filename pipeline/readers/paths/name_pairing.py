@@ -1,4 +1,4 @@
-"""Which mask files belong to which image file, told by the names of folders and files alone."""
+"""Which mask files belong to which image file, decided by the names of folders and files alone."""
 
 import unicodedata
 from collections import defaultdict
@@ -26,7 +26,7 @@ class FolderPlace:
 
     @property
     def fine(self) -> tuple[str, ...]:
-        """The folders with the rest of the telling one at its place: ``train_images/p1`` is ``train/p1``."""
+        """The folders with the rest of the naming one at its place: ``train_images/p1`` is ``train/p1``."""
         if not self.rest:
             return self.folders
         return (*self.folders[: self.depth], self.rest, *self.folders[self.depth :])
@@ -71,7 +71,7 @@ class NamedFile:
 
     @property
     def number(self) -> str:
-        """What tells it from other masks of the image, if there are several."""
+        """What distinguishes it from other masks of the image, if there are several."""
         return self.stems[-1][2]
 
     def with_stem(self, stem: str, suffix: str = "", number: str = "") -> "NamedFile":
@@ -201,7 +201,7 @@ class _Homes:
                     self.shorter[place.folders[:depth] + place.folders[depth + 1 :]].append(place)
 
     def of(self, mask: FolderPlace, *, strict: bool = False) -> FolderPlace | None:
-        """Return the place of the images of a mask, if the names tell exactly one; the nearest likeness wins.
+        """Return the place of the images of a mask, if the names give exactly one; the nearest likeness wins.
 
         `strict` leaves out images that lie in a folder which the masks do not have.
         """
@@ -219,7 +219,7 @@ class _Homes:
 
 
 def _likest(mask: FolderPlace, places: list[FolderPlace]) -> list[FolderPlace]:
-    """Return the places whose telling folders are most like the mask's: of one split, or with words in common."""
+    """Return the places whose naming folders are most like the mask's: of one split, or with words in common."""
     if len(places) < 2:
         return places
     same_split = [place for place in places if mask.splits and place.splits == mask.splits]

@@ -19,7 +19,7 @@ def without_lone_training(items: Sequence[SourceItem]) -> list[SourceItem]:
 def part_patients(
     items: Sequence[SourceItem], source: Path, config: SourceConfig
 ) -> tuple[list[SourceItem], list[str]]:
-    """Return the items with patients of several splits parted into a group for each, and a note that tells it.
+    """Return the items with patients of several splits parted into a group for each, and a note that states it.
 
     An official split that has one patient on both sides is the benchmark all the same, so it is kept. Where the user
     gives a split, lists or groups of his own, patients stay whole, and whether the split keeps them so is checked.

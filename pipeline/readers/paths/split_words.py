@@ -1,4 +1,4 @@
-"""Words for training, validation and test: what they are called, and what names of files and folders tell with them."""
+"""Words for training, validation and test: what they are called, and what names of files and folders say with them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ def chunks_of(name: str) -> list[str]:
 
 
 def joined_words(chunk: str) -> list[str]:
-    """Return the words that capitals tell in a run of letters, in lower case: ``TrainData`` is train, data."""
+    """Return the words that capitals separate in a run of letters, in lower case: ``TrainData`` is train, data."""
     return [word.lower() for word in _CAMEL.findall(chunk)]
 
 
@@ -40,17 +40,17 @@ def split_of_folder(name: str) -> Split | None:
 
 @lru_cache(maxsize=4096)
 def split_of_name(name: str) -> Split | None:
-    """Return the one split that words of a name tell, as ``ISIC-2017_Test_v2`` does; ``train_val`` tells none."""
+    """Return the one split that words of a name state, as ``ISIC-2017_Test_v2`` does; ``train_val`` states none."""
     words = {word for chunk in chunks_of(name) for word in (chunk.lower(), *joined_words(chunk))}
     splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     return splits.pop() if len(splits) == 1 else None
 
 
 def deepest_split(folders: Sequence[str], split_of: Callable[[str], Split | None] = split_of_name) -> Split | None:
-    """Return the split of the deepest of nested folders that tells one."""
+    """Return the split of the deepest of nested folders that states one."""
     return next((split for split in map(split_of, reversed(folders)) if split is not None), None)
 
 
 def split_of_path(path: str) -> Split | None:
-    """Return the split that the deepest folder above a file tells."""
+    """Return the split that the deepest folder above a file states."""
     return deepest_split(PurePosixPath(path).parent.parts)
