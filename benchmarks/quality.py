@@ -153,7 +153,7 @@ def _mean(values: Iterator[float]) -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--source", type=Path, help="folder of images and masks; none: a synthetic set")
-    parser.add_argument("--split", help="as for hsmix-gen; none: what the source tells, else a draw")
+    parser.add_argument("--split", help="as for hsmix-gen; none: what the source states, else a draw")
     parser.add_argument("--size", type=int, nargs=2, default=(224, 224), metavar=("H", "W"), help="pixels")
     parser.add_argument("--regions", type=int, nargs=2, default=(30, 80), metavar=("MIN", "MAX"), help="superpixels")
     return parser.parse_args()

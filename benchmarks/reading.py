@@ -250,7 +250,7 @@ def _digest_time(items: Sequence[SourceItem]) -> float:
 
 
 def main() -> int:
-    """Measure all layouts and print the ratios; which are over the bound is told, the exit status is 0."""
+    """Measure all layouts and print the ratios; it names those over the bound, and the exit status is 0."""
     options = _options()
     # pycocotools warns at every call with numpy 2.
     warnings.simplefilter("ignore")

@@ -92,7 +92,7 @@ def _workers(folder: Path, options: argparse.Namespace) -> Claim:
         after = _bare_speed_up()
         rounds.append(Round(one, two, min(before, after)))
         before = after
-    # Others may use the machine as well; the round in which it was freest tells most.
+    # Others may use the machine as well; the round in which it was freest counts.
     best = max(rounds, key=lambda each: each.bare)
     table = [
         ["whole job", *_compared(best.one["seconds"], best.two["seconds"])],

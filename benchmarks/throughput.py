@@ -2,7 +2,7 @@
 
 Everything runs on one core: the product's unit of work for one WebDataset shard against the same samples computed
 on the fly (from decoded images, not encoded, not written). Every image of the shard is read from the cache once, as in
-a set much larger than the memory for rows that were read before; what that memory brings is told beside.
+a set much larger than the memory for rows that were read before; what that memory brings is printed beside.
 Rounds alternate; ratios are medians over the rounds. Takes three to five minutes.
 """
 

@@ -51,7 +51,7 @@ TRUST = {
         "hsmix_gen.pipeline.files.lease:Lease._write",
     ),
 }
-"""Told apart so that none is counted twice: one that another one calls counts for the other."""
+"""Kept apart so that none is counted twice: one that another one calls counts for the other."""
 CONTENT = {
     "digests of the pixels of every source, twice": (
         "hsmix_gen.pipeline.sources.scan:part_digest",
