@@ -17,7 +17,7 @@ BENCHMARKS := \
 	benchmarks/soft_encodings.py \
 	benchmarks/trust.py
 
-# torch and torchvision stand beside the package so that pip looks at these large files first.
+# torch and torchvision stand beside the package so that pip fetches these large files first.
 INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e
 
 # One stamp for each thing installed, kept in .venv: what is up to date costs nothing and needs no network.
@@ -39,7 +39,7 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpix
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
 
-demo: $(PACKAGE)  ## make the demonstration dataset in demo-output/ and tell where it is
+demo: $(PACKAGE)  ## make the demonstration dataset in demo-output/ and print where it is
 	@$(BIN)/hsmix-gen demo $(DEMO_OUTPUT)
 
 test: $(DEV)  ## lint, types and the quick tests: what every change has to pass
