@@ -92,7 +92,7 @@ class Bindings:
         while (_folder(self._state, len(found)) / _FILE).is_file():
             found.append(self._bound(_folder(self._state, len(found))))
         if not found and any(atomic_files.finished_files(self._state / SHARD_RECORDS, ".json")):
-            raise OutputError(f"{self._state / _FILE} is missing, so that changed options cannot be detected; {_WAYS_OUT}")
+            raise OutputError(f"{self._state / _FILE} is missing, so that changed options are unknown; {_WAYS_OUT}")
         self._read = found
         return found
 
@@ -218,12 +218,12 @@ class Bindings:
         except ValueError:
             identity = None
         if not isinstance(identity, dict) or not isinstance(identity.get(COPIES), int):
-            raise OutputError(f"{folder / _FILE} is damaged, so that changed options cannot be detected; {_WAYS_OUT}")
+            raise OutputError(f"{folder / _FILE} is damaged, so that changed options are unknown; {_WAYS_OUT}")
         try:
             return RunIdentity(identity, read_sources(folder / SOURCES_FILE))
         except FileNotFoundError:
             raise OutputError(
-                f"{folder / SOURCES_FILE} is missing, so that changed sources cannot be detected; {_WAYS_OUT}"
+                f"{folder / SOURCES_FILE} is missing, so that changed sources are unknown; {_WAYS_OUT}"
             ) from None
 
 

@@ -275,7 +275,7 @@ def _stored_values(data: bytes, opened: Pillow.Image | None) -> npt.NDArray[Any]
 
 
 def _grey_band(picture: Pillow.Image, *, tolerance: int = 0) -> Pillow.Image:
-    """Return the one band of a mask; coloured ones differ from grey ones by the differences of their bands."""
+    """Return the one band of a mask; the differences of its bands show whether it is coloured."""
     if picture.mode in ("LA", "PA"):
         grey = picture.getchannel(0)
         check_alpha(np.asarray(grey), np.asarray(picture.getchannel(1)), indexed=picture.mode == "PA")

@@ -43,7 +43,7 @@ def read_sources(path: Path) -> list[SourceRecord]:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(
-            f"{path} is damaged ({reason}), so that changed sources cannot be detected; choose another folder, or start "
+            f"{path} is damaged ({reason}), so that changed sources are unknown; choose another folder, or start "
             "anew with --fresh"
         ) from None
 
