@@ -12,7 +12,7 @@ NATIVE = Path("stages", "superpixels", "native")
 KERNELS = Extension(
     "hsmix_gen.stages.superpixels._native",
     sources=sorted(str(path) for path in NATIVE.glob("*.c")),
-    depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+    depends=["setup.py", *sorted(str(path) for path in NATIVE.glob("*.h"))],
     define_macros=[("Py_LIMITED_API", "0x030B0000")],
     # Fused operations round once where two are written, so that labels would differ between processors.
     extra_compile_args=["-O3", "-ffp-contract=off", "-fvisibility=hidden"],
