@@ -23,7 +23,6 @@ from hsmix_gen.pipeline.cli.options import (
     own_option,
     reporting_options,
 )
-from hsmix_gen.pipeline.execution.signals import ending_command
 from hsmix_gen.pipeline.verification.report import DEPTHS, Depth
 from hsmix_gen.schemas.families import EXPORTS
 
@@ -340,16 +339,3 @@ def _check_extend(extend: bool, *, fresh: bool, dry_run: bool = False) -> None:
         raise click.UsageError("--extend adds to what is there and --fresh removes it; leave out one of them")
     if extend and dry_run:
         raise click.UsageError("--dry-run measures a whole dataset, not of what --extend adds; leave out one of them")
-
-
-def main() -> None:
-    """Run the command line."""
-    with ending_command(_give_back_leases):
-        cli(prog_name="hsmix-gen")
-
-
-def _give_back_leases() -> None:
-    # Nobody holds one who has not loaded the module, which takes a tenth of a second.
-    lease = sys.modules.get("hsmix_gen.pipeline.files.lease")
-    if lease is not None:
-        lease.give_back_all()

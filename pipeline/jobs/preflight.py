@@ -134,7 +134,7 @@ class Preflight:
         """
         self._folders = list(folders)
         check_writable(folders)
-        if self._config.run.address is not None:
+        if self._config.run.backend == "ray" and self._config.run.address is not None:
             root = self._config.source.root
             ends = [] if source is None else ends_of(source)
             ends += ends_of(Path(root)) if root else []

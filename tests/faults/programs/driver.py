@@ -232,7 +232,7 @@ def main() -> None:
     if request is not None:
         sys.argv = ["hsmix-gen", *request["arguments"]]
         do_harm(request.get("harm") or {})
-        importlib.import_module("hsmix_gen.pipeline.cli.commands").main()
+        importlib.import_module("hsmix_gen.pipeline.__main__").main()
 
 
 def kill_worker_once(orders: str) -> None:

@@ -139,6 +139,17 @@ def test_without_a_cluster_nobody_is_asked(tmp_path: Path) -> None:
     assert on_each_node(SerialRunner(has_gpu=False), look_around, [], [], ()) == []
 
 
+def test_a_serial_run_asks_no_cluster(tmp_path: Path) -> None:
+    """An address may stand in a file of options that all runs share."""
+
+    def ask(*_: object) -> list[tuple[str, object]]:
+        raise AssertionError
+
+    config = configured(run={"address": "10.0.0.1:6379", "backend": "serial"})
+
+    Preflight(config, SerialRunner(has_gpu=False), Reporter(Notes()), ask=ask).places(tmp_path, [tmp_path / "out"])
+
+
 def test_a_disk_that_is_too_small_ends_the_plan_unless_it_is_told_to_go_on(tmp_path: Path) -> None:
     preflight = Preflight(CONFIG, SerialRunner(has_gpu=False), Reporter(Notes()), room_of=lambda _: Room(1, 1000, None))
 
