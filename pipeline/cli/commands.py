@@ -338,4 +338,4 @@ def _check_extend(extend: bool, *, fresh: bool, dry_run: bool = False) -> None:
     if extend and fresh:
         raise click.UsageError("--extend adds to what is there and --fresh removes it; leave out one of them")
     if extend and dry_run:
-        raise click.UsageError("--dry-run measures a whole dataset, not of what --extend adds; leave out one of them")
+        raise click.UsageError("--dry-run measures a whole dataset, not what --extend adds; leave out one of them")
