@@ -38,7 +38,7 @@ def draw_pair(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return an image and its mask, both asymmetric, so that every wrong turn or flip shows.
 
-    Noise on every pixel makes pictures differ everywhere, so that "this pixel is B's" can be told from values.
+    Noise on every pixel makes pictures differ everywhere, so that "this pixel is B's" can be known from values.
     """
     rng = np.random.default_rng([2741, number])
     height, width = size

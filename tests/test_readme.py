@@ -1,4 +1,4 @@
-"""README.md tells the truth where a test can know it."""
+"""README.md is true where a test can know it."""
 
 import re
 from pathlib import Path

@@ -129,11 +129,11 @@ def consume(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str,
         called = program, folder
         if called not in done and called not in failed:
             results = tmp_path_factory.mktemp(program)
-            told = _call(program, folder, results, timeout_s, {"PYTHONPATH": str(before)} if older else {})
-            if told is None:
+            stated = _call(program, folder, results, timeout_s, {"PYTHONPATH": str(before)} if older else {})
+            if stated is None:
                 done[called] = {path.stem: _given(path) for path in results.glob("*.npz")}
             else:
-                failed[called] = told
+                failed[called] = stated
         assert called not in failed, failed[called]
         return done[called]
 

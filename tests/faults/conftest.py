@@ -1,6 +1,6 @@
 """The table of faults that `make test-faults` prints, and drivers that suffer them.
 
-Which tests stand for which row of the fault plan is told by the marker ``fault`` in this folder and by `rows.toml` for
+Which tests stand for which row of the fault plan is said by the marker ``fault`` in this folder and by `rows.toml` for
 tests elsewhere. ``--fault-table FILE`` writes the table as Markdown too.
 """
 
@@ -75,7 +75,7 @@ class FaultTable:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark the tests of other folders, before tests are chosen by markers."""
-        homes = {(test, row) for row, told in ROWS.items() for test in told["tests"]}
+        homes = {(test, row) for row, stated in ROWS.items() for test in stated["tests"]}
         for item in items:
             path, _, name = item.nodeid.partition("::")
             function = name.partition("[")[0]
@@ -93,8 +93,8 @@ class FaultTable:
         for row in self._rows_of.get(report.nodeid, ()):
             self._rows[row].outcomes[kind] += 1
             if report.outcome != "skipped":
-                told = dict(report.user_properties).get("tried", 1)
-                self._rows[row].tried += int(str(told))
+                stated = dict(report.user_properties).get("tried", 1)
+                self._rows[row].tried += int(str(stated))
                 self._rows[row].seconds += report.duration
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -104,12 +104,12 @@ class FaultTable:
         table = [
             (
                 name,
-                told["fault"],
+                stated["fault"],
                 str(self._rows[name].tried),
                 self._rows[name].verdict,
                 f"{self._rows[name].seconds:.0f}",
             )
-            for name, told in ROWS.items()
+            for name, stated in ROWS.items()
         ]
         lines = _markdown([("", "fault", "times tried", "outcome", "seconds"), *table])
         terminalreporter.section("faults")
@@ -247,10 +247,10 @@ class Job:
         """Return what differs from the undisturbed run; {} if nothing does."""
         found = self.digests(output)
         names = found.keys() | self.files.keys()
-        told = {
+        stated = {
             name: "missing" if name not in found else "extra" if name not in self.files else "changed" for name in names
         }
-        return {name: word for name, word in sorted(told.items()) if found.get(name) != self.files.get(name)}
+        return {name: word for name, word in sorted(stated.items()) if found.get(name) != self.files.get(name)}
 
     def finish(self, output: Path) -> Ended:
         """Call the same command, without harm; check that it makes the output equal to the undisturbed one."""
@@ -331,13 +331,13 @@ def tiny_job(make_job: Callable[..., Job]) -> Job:
 
 @pytest.fixture(scope="session")
 def error_line() -> Callable[[Ended], str]:
-    """Return the one line in which a driver that ended with status 1 tells why."""
+    """Return the one line in which a driver that ended with status 1 says why."""
 
     def line(ended: Ended) -> str:
         assert ended.status == 1, (ended.status, ended.stderr)
         assert "Traceback" not in ended.stderr, ended.stderr
-        told = [text for text in ended.stderr.splitlines() if text.startswith("error: ")]
-        assert len(told) == 1, ended.stderr
-        return told[0]
+        stated = [text for text in ended.stderr.splitlines() if text.startswith("error: ")]
+        assert len(stated) == 1, ended.stderr
+        return stated[0]
 
     return line

@@ -105,9 +105,9 @@ def test_worker_killed_at_every_step_costs_nothing_but_time(
     with running(
         command, "run", job.source, output, *job.options, "--backend", "ray", "--workers", 2, **environment
     ) as run:
-        told = run.wait()
+        stated = run.wait()
 
-    assert run.process.returncode == 0, told
+    assert run.process.returncode == 0, stated
     killed = sorted(int(path.name) for path in marks.iterdir())
     record_property("tried", len(killed))
     assert killed == list(range(len(WORKER_STEPS)))
@@ -142,8 +142,8 @@ def test_node_lost_in_a_stage_is_replaced_by_another(job: Any, command: Path, tm
                 time.sleep(0.005)
             cluster.remove_node(nodes[0], allow_graceful=False)
             cluster.add_node(num_cpus=1)
-            told = run.wait()
-        assert run.process.returncode == 0, told
+            stated = run.wait()
+        assert run.process.returncode == 0, stated
 
     assert job.damages(output) == {}
     job.finish(output)
@@ -164,11 +164,11 @@ def test_node_that_joins_with_another_version_is_kept_out(job: Any, command: Pat
                 assert run.process.poll() is None, "".join(run.lines)
                 time.sleep(0.005)
             cluster.add_node(num_cpus=4, env_vars=other)
-            told = run.wait()
-        assert run.process.returncode == 0, told
+            stated = run.wait()
+        assert run.process.returncode == 0, stated
 
-    kept_out = [line for line in told.splitlines() if "kept out" in line]
-    assert len(kept_out) == 1, told
+    kept_out = [line for line in stated.splitlines() if "kept out" in line]
+    assert len(kept_out) == 1, stated
     assert re.search(r"node \S+ \(\S+\) would give other bytes, as it has scikit-image 0\.1 \(here ", kept_out[0])
     assert job.damages(output) == {}
     job.finish(output)
@@ -188,11 +188,11 @@ def test_cluster_that_is_gone_ends_the_run_and_it_is_finished_elsewhere(
                 time.sleep(0.005)
             cluster.remove_node(nodes[0], allow_graceful=False)
             lost = time.monotonic()
-            told = run.wait()
-        assert run.process.returncode == 1, told
+            stated = run.wait()
+        assert run.process.returncode == 1, stated
         assert time.monotonic() - lost < 60
-        assert "Traceback" not in told
-        assert "run the same command again" in told
+        assert "Traceback" not in stated
+        assert "run the same command again" in stated
 
     job.finish(output)
 
@@ -221,9 +221,9 @@ def test_calls_that_fail_between_processes_change_no_byte(
     with running(
         command, "run", job.source, output, *job.options, "--backend", "ray", "--workers", 2, **environment
     ) as run:
-        told = run.wait()
+        stated = run.wait()
 
     if run.process.returncode != 0:
-        assert run.process.returncode == 1, told
-        assert "Traceback" not in told, told
+        assert run.process.returncode == 1, stated
+        assert "Traceback" not in stated, stated
     job.finish(output)

@@ -185,7 +185,7 @@ def test_spoiled_description_of_an_array_never_changes_a_byte(
 
 @pytest.mark.fault("F10")
 def test_record_of_another_layer_does_not_count(tiny_job: Any, copied: Path) -> None:
-    """A record that tells of other files says nothing about this block, whose chunks may be missing."""
+    """A record of other files says nothing about this block, whose chunks may be missing."""
     place = cache_file(copied, "commits/superpixels-*/000000.json")
     shutil.copy(cache_file(copied, "commits/images-*/000000.json"), place)
     cache_file(copied, "superpixels-*.zarr/labels/c/0/0/0/0").unlink()
@@ -246,7 +246,7 @@ def test_mixing_alone_never_takes_a_spoiled_chunk_for_features(
     "place", [".hsmix/shards/train-000099.json", ".hsmix/shards/val-000000.json"], ids=["new-name", "other-shard"]
 )
 def test_doubled_record_does_not_double_samples(tiny_job: Any, copied: Path, place: str) -> None:
-    """Somebody copies files about; what tells of a shard under another name does not count."""
+    """Somebody copies files about; a record of a shard under another name does not count."""
     shutil.copy(copied / ".hsmix" / "shards" / "train-000001.json", copied / place)
 
     tiny_job.finish(copied)
@@ -326,4 +326,4 @@ def test_any_spoiled_file_is_made_again_or_named(
             if fresh.status != 0 or tiny_job.damages(output) != {}:
                 wrong[kind] = f"--fresh: {fresh.status}: {fresh.stderr.splitlines()[-1]}"
         shutil.rmtree(output)
-    assert not wrong, "\n".join(f"{name}: {told}" for name, told in wrong.items())
+    assert not wrong, "\n".join(f"{name}: {stated}" for name, stated in wrong.items())

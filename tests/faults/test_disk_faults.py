@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, over their quota or away: told in one line, and finished once they are well."""
+"""Disks that are full, read-only, over their quota or away: reported in one line, and finished once they are well."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def numbers_of(job: Any, wanted: tuple[tuple[str, str], ...]) -> list[int]:
 def check_failing(
     job: Any, folder: Path, error_line: Callable[[Any], str], numbers: list[int], error: str, when: str
 ) -> None:
-    """Check that a disk that fails at some step is told with the file, spoils nothing, and is finished later."""
+    """Check that a disk that fails at some step is reported with the file, spoils nothing, and is finished later."""
     outputs = {folder / str(number): number for number in numbers}
     harms = {output: {"folder": output, "errno": DISK_ERRORS[error], when: at} for output, at in outputs.items()}
     for output, ended in job.run_together(harms).items():
@@ -69,7 +69,7 @@ FULL, AWAY = pytest.mark.fault("F13", "F14"), pytest.mark.fault("F14", "F21")
         pytest.param("EIO", "at", 3, marks=(AWAY, pytest.mark.faults)),
     ],
 )
-def test_disk_that_fails_is_told_with_the_file_and_finished_later(
+def test_disk_that_fails_is_reported_with_the_file_and_finished_later(
     tiny_job: Any,
     error_line: Callable[[Any], str],
     tmp_path: Path,
@@ -89,7 +89,7 @@ def test_disk_that_fails_is_told_with_the_file_and_finished_later(
 def test_disk_that_is_full_from_any_step_on_is_finished_later(
     tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Each change of a file in turn; what only tidies up may fail and need not be told."""
+    """Each change of a file in turn; what only tidies up may fail and need not be reported."""
     record_property("tried", len(tiny_job.steps))
     wrong = {}
     for first in range(1, len(tiny_job.steps) + 1, BATCH):
@@ -97,12 +97,12 @@ def test_disk_that_is_full_from_any_step_on_is_finished_later(
         outputs = {tmp_path / str(number): number for number in numbers}
         harms = {output: {"folder": output, "errno": errno.ENOSPC, "from": at} for output, at in outputs.items()}
         for output, ended in tiny_job.run_together(harms).items():
-            told = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-            is_told = (
-                ended.status == 1 and len(told) == 1 and str(output) in told[0] and "Traceback" not in ended.stderr
+            stated = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+            is_reported = (
+                ended.status == 1 and len(stated) == 1 and str(output) in stated[0] and "Traceback" not in ended.stderr
             )
             is_done = ended.status == 0 and tiny_job.damages(output) == {}
-            if not is_told and not is_done:
+            if not is_reported and not is_done:
                 wrong[tiny_job.steps[outputs[output] - 1]] = (ended.status, ended.stderr[-600:])
         tiny_job.finish_together(outputs)
         for output in outputs:
@@ -112,7 +112,7 @@ def test_disk_that_is_full_from_any_step_on_is_finished_later(
 
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize("largest", [1200, 9000])
-def test_files_that_cannot_grow_are_told_and_finished_later(
+def test_files_that_cannot_grow_are_reported_and_finished_later(
     tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path, largest: int
 ) -> None:
     """The system stops writes in the middle of a file: a table, a block or a shard."""
@@ -131,8 +131,8 @@ def mount(*arguments: str) -> None:
     try:
         subprocess.run(["mount", *arguments], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        told = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
-        pytest.skip(f"a disk of its own cannot be mounted here ({told}); root can")
+        stated = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
+        pytest.skip(f"a disk of its own cannot be mounted here ({stated}); root can")
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     [("size=64k", "size=16m"), ("nr_inodes=24", "nr_inodes=9999")],
     ids=["few-bytes", "few-files"],
 )
-def test_full_disk_is_told_and_finished_once_it_has_room(
+def test_full_disk_is_reported_and_finished_once_it_has_room(
     tiny_job: Any, error_line: Callable[[Any], str], small_disk: Callable[[str], Path], full: str, roomy: str
 ) -> None:
     output = small_disk(full) / "output"
@@ -175,7 +175,7 @@ def test_full_disk_is_told_and_finished_once_it_has_room(
 
 
 @pytest.mark.fault("F14")
-def test_read_only_output_is_told_before_any_work(
+def test_read_only_output_is_reported_before_any_work(
     tiny_job: Any, error_line: Callable[[Any], str], small_disk: Callable[[str], Path]
 ) -> None:
     """A disk that the system has put to read-only after errors, with a half of a dataset on it or none."""
@@ -197,7 +197,7 @@ def test_read_only_output_is_told_before_any_work(
 
 @pytest.mark.fault("F14")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_output_without_permission_is_told_before_any_work(
+def test_output_without_permission_is_reported_before_any_work(
     tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o555)

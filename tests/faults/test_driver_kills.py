@@ -109,7 +109,7 @@ def test_driver_killed_again_and_again_is_finished(
 def test_driver_stopped_at_a_commit_is_finished(
     tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None], signum: signal.Signals, status: int
 ) -> None:
-    """Preemption may come at any moment; it is told, and not as an error."""
+    """Preemption may come at any moment; it is reported, and not as an error."""
     numbers = [1, *steps_at(tiny_job, COMMITS[::3]), len(tiny_job.steps)]
     record_property("tried", len(numbers))
     outputs = {tmp_path / str(number): number for number in numbers}

@@ -48,7 +48,7 @@ def test_printed_table_has_every_row_and_no_failure() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in text.splitlines() if line.startswith("| F")]
     plan = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
 
-    assert [(name, fault) for name, fault, _, _ in rows] == [(name, told["fault"]) for name, told in plan.items()]
+    assert [(name, fault) for name, fault, _, _ in rows] == [(name, stated["fault"]) for name, stated in plan.items()]
     assert all(verdict == "held" or verdict.startswith("held, ") for _, _, _, verdict in rows)
     assert all(int(tried) > 0 for _, _, tried, _ in rows)
 

@@ -42,7 +42,7 @@ def begun(tiny_job: Any, tmp_path: Path) -> Path:
 def test_other_version_is_refused_with_both_and_the_ways_out(
     tiny_job: Any, begun: Path, error_line: Callable[[Any], str], name: str
 ) -> None:
-    """Half of a dataset made by one version and half by another cannot be told apart later."""
+    """Half of a dataset made by one version and half by another cannot be distinguished later."""
     line = error_line(tiny_job.run(begun, versions={name: "99.1"}))
 
     assert str(begun) in line
@@ -149,7 +149,7 @@ def move_to_another_split(listed: Path) -> None:
 
 @pytest.mark.fault("F18")
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "stated"),
     [
         (change_a_pixel, "1 changed (images__case_01"),
         (change_a_mask, "1 changed (images__case_01"),
@@ -166,7 +166,7 @@ def test_changed_list_is_refused_with_the_difference(
     error_line: Callable[[Any], str],
     snapshot: Snapshot,
     change: Callable[[Path], None],
-    told: str,
+    stated: str,
 ) -> None:
     output = tmp_path / "output"
     begun = tiny_job.drivers.run("run", listed, output, *tiny_job.options, folder=output, at=180, signal=9)
@@ -176,7 +176,7 @@ def test_changed_list_is_refused_with_the_difference(
 
     line = error_line(tiny_job.drivers.run("run", listed, output, *tiny_job.options))
 
-    assert told.split("(", maxsplit=1)[0] in line
+    assert stated.split("(", maxsplit=1)[0] in line
     assert "--fresh" in line
     # The lease of the killed driver goes, nothing else.
     assert snapshot(output) == {name: found for name, found in before.items() if not name.endswith("lease.json")}
@@ -225,7 +225,7 @@ def test_lease_of_a_killed_driver_is_taken_over(tiny_job: Any, begun: Path) -> N
 def test_drivers_that_start_together_make_one_dataset(
     tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Whoever comes first works; the others are told so, or find the work done."""
+    """Whoever comes first works; the others are refused with it, or find the work done."""
     rounds, drivers = 5, 4
     record_property("tried", rounds * drivers)
     for number in range(rounds):

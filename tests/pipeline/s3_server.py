@@ -1,4 +1,4 @@
-"""A real S3 server process on loopback, a bucket in it, and a proxy in front of it that misbehaves as told."""
+"""A real S3 server process on loopback, a bucket in it, and a proxy in front of it that misbehaves as asked."""
 
 import http.client
 import itertools
@@ -112,7 +112,7 @@ def bucket(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @dataclass
 class Proxy:
-    """What the proxy is told to do, and what it has seen."""
+    """What the proxy is set to do, and what it has seen."""
 
     endpoint: str = ""
     script: Script = lambda _method, _path: ""
@@ -140,7 +140,7 @@ class Proxy:
 
 @pytest.fixture
 def proxy(s3_server: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Put a proxy before the server; it passes everything on until it is told otherwise."""
+    """Put a proxy before the server; it passes everything on until it is set otherwise."""
     state = Proxy()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state, s3_server.endpoint.removeprefix("http://")))
     server.daemon_threads = True

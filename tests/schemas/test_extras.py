@@ -17,15 +17,15 @@ DECLARED: dict[str, list[str]] = PROJECT["optional-dependencies"]
 HIDDEN = """
 import json, sys
 from hsmix_gen.schemas.extras import EXTRAS, ExtraError, load
-told = {}
+stated = {}
 for extra, brought in EXTRAS.items():
     for module in brought:
         sys.modules[module] = None
         try:
             load(module, "photos/")
         except ExtraError as error:
-            told[extra] = str(error)
-print(json.dumps(told))
+            stated[extra] = str(error)
+print(json.dumps(stated))
 """
 
 
@@ -55,15 +55,15 @@ def test_no_extra_is_a_requirement_of_all() -> None:
 def test_every_missing_package_is_named_with_its_extra() -> None:
     done = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, check=True)
 
-    told = json.loads(done.stdout)
-    assert told.keys() == {extra for extra, brought in EXTRAS.items() if brought}
-    assert told["dicom"] == (
+    stated = json.loads(done.stdout)
+    assert stated.keys() == {extra for extra, brought in EXTRAS.items() if brought}
+    assert stated["dicom"] == (
         "photos/ needs the package pydicom, which is not installed; pip install 'hsmix-gen[dicom]'"
     )
-    assert told["mds"].endswith("'hsmix-gen[mds]' in an environment of its own, as it wants an older numpy")
+    assert stated["mds"].endswith("'hsmix-gen[mds]' in an environment of its own, as it wants an older numpy")
 
 
-def test_a_package_that_is_broken_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_a_package_that_is_broken_is_reported_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "s3fs.py").write_text("raise ImportError('libcrypto is too old')\n")
     program = "from hsmix_gen.schemas.extras import load; load('s3fs', 's3://')"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -35,7 +35,7 @@ def test_a_summary_fits_on_a_line(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_each_value_of_a_dataset_tells_its_source(name: str) -> None:
+def test_each_value_of_a_dataset_states_its_source(name: str) -> None:
     assert PRESETS[name].sources.keys() == PRESETS[name].values.keys()
 
 

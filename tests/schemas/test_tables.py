@@ -92,7 +92,7 @@ def test_an_image_that_png_cannot_hold_is_binary() -> None:
     assert features(image_is_png=False)["image"] == {"dtype": "binary", "_type": "Value"}
 
 
-def test_the_hub_is_told_of_every_column_in_its_own_words() -> None:
+def test_the_hub_is_given_every_column_in_its_own_words() -> None:
     found = features(image_is_png=True)
 
     assert list(found) == sorted(shard_schema(image_is_png=True).names)

@@ -26,7 +26,7 @@ class Report:
     losses : list of float
         One a step, of the same batch.
     facts : dict
-        Anything else that the test looks at, as arrays.
+        Anything else that the test reads, as arrays.
     """
 
     keys: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""HF datasets with nothing but the folder: the header of its card tells files, splits and types of columns."""
+"""HF datasets with nothing but the folder: the header of its card states files, splits and types of columns."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""WebDataset and torch: shards are divided over ranks, which the environment tells, and over a loader's workers."""
+"""WebDataset and torch: shards are divided over ranks, which the environment states, and over a loader's workers."""
 
 import io
 import os

@@ -1,9 +1,9 @@
 """Runs ``hsmix-gen`` in forked processes, so that hundreds of them cost no imports, each with faults of its own.
 
 Reads one JSON request a line and answers each with one: ``{"arguments": [...], "harm": {...}, "streams": FOLDER}``
-starts a driver and tells its ``pid``; ``{"wait": PID, "timeout_s": S}`` tells its ``status``, negative for a signal.
+starts a driver and states its ``pid``; ``{"wait": PID, "timeout_s": S}`` states its ``status``, negative for a signal.
 
-Nothing of the product is changed: faults come from the interpreter (audit events tell of every change of a file
+Nothing of the product is changed: faults come from the interpreter (audit events report every change of a file
 before it happens), from the system (limits, signals) or from what the product asks others for (clock, versions).
 """
 
@@ -67,7 +67,7 @@ class Steps:
     def install(self) -> None:
         """Begin to count; audit hooks cannot be taken away again."""
         sys.addaudithook(self._heard)
-        os.replace, os.rename = self._then_told(os.replace), self._then_told(os.rename)
+        os.replace, os.rename = self._then_reported(os.replace), self._then_reported(os.rename)
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -77,7 +77,7 @@ class Steps:
         elif event in CHANGES:
             self._step(event.partition(".")[2], arguments[1] if event == "os.rename" else arguments[0])
 
-    def _then_told(self, move: Callable[..., None]) -> Callable[..., None]:
+    def _then_reported(self, move: Callable[..., None]) -> Callable[..., None]:
         def moved(source: Any, target: Any, **keywords: Any) -> None:
             move(source, target, **keywords)
             self._step("renamed", target)
@@ -96,11 +96,11 @@ def do_harm(harm: dict[str, Any]) -> None:
     Attributes of a request
     -----------------------
     folder : where changes are counted, with one or more of
-        ``log`` (file that is told every change), ``at`` (number of the change) with ``signal`` or ``errno``,
+        ``log`` (file that lists every change), ``at`` (number of the change) with ``signal`` or ``errno``,
         ``from`` (number from which on each change fails with ``errno``)
     file_bytes : no file may grow larger
     clock : the wall clock jumps by days and years
-    versions : versions that are told instead of the installed ones
+    versions : versions that are given instead of the installed ones
     shuffle : seed of the order in which units are done
     """
     # No fault takes the power away, so nothing has to be on the disk before the next step.
@@ -112,7 +112,7 @@ def do_harm(harm: dict[str, Any]) -> None:
     if harm.get("clock"):
         _let_the_clock_jump()
     if "versions" in harm:
-        tell_versions(harm["versions"])
+        set_versions(harm["versions"])
     if "shuffle" in harm:
         _shuffle_units(harm["shuffle"])
 
@@ -148,7 +148,7 @@ def _let_the_clock_jump() -> None:
     time.time, time.time_ns = jumping, jumping_ns
 
 
-def tell_versions(versions: dict[str, str]) -> None:
+def set_versions(versions: dict[str, str]) -> None:
     """Let the distributions of this process have other versions."""
     found = importlib.metadata.distribution
 
@@ -241,7 +241,7 @@ def kill_worker_once(orders: str) -> None:
     Parameters
     ----------
     orders : str
-        JSON: ``folder``, ``marks`` (a folder in which a file tells that an order was carried out) and ``kill``, a list
+        JSON: ``folder``, ``marks`` (a folder in which a file says that an order was carried out) and ``kill``, a list
         of changes, each with parts of its path.
     """
     order = json.loads(orders)

@@ -1,4 +1,4 @@
-"""The configuration is resolved in one order, refused in one line, and the help tells its defaults."""
+"""The configuration is resolved in one order, refused in one line, and the help states its defaults."""
 
 import json
 import re
@@ -172,11 +172,11 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
         ({"options": {"mask_values": "0:0"}}, "mask_values must be VALUE=CLASS,…, got 0:0; for example 0=0,255=1"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_told_with_its_key_its_rule_and_the_way_out(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_value_is_reported_with_its_key_its_rule_and_the_way_out(given: dict[str, Any], message: str) -> None:
     assert refused(**given) == message
 
 
-def test_an_unknown_key_of_a_file_is_told_with_the_file(tmp_path: Path) -> None:
+def test_an_unknown_key_of_a_file_is_reported_with_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, "mix: {copis: 3}")
 
     assert refused(file=file) == f"{file} has no key mix.copis; did you mean mix.copies?"

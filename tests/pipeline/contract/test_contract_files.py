@@ -70,7 +70,7 @@ def test_every_sample_has_the_same_members_in_the_order_of_its_row(dataset: Data
         assert members.keys() == MEMBERS
 
 
-def test_rows_tell_size_and_checksum_of_the_image_member(dataset: Dataset) -> None:
+def test_rows_state_size_and_checksum_of_the_image_member(dataset: Dataset) -> None:
     """A damaged picture can be found without decoding anything."""
     for sample in dataset.samples:
         image = sample.members["image.png"]
@@ -79,7 +79,7 @@ def test_rows_tell_size_and_checksum_of_the_image_member(dataset: Dataset) -> No
 
 
 def test_json_member_repeats_the_row(dataset: Dataset) -> None:
-    """A shard alone tells how its samples came about."""
+    """A shard alone says how its samples came about."""
     for sample in dataset.samples:
         provenance = json.loads(sample.members["json"])
         assert provenance == {name: value for name, value in sample.row.items() if name not in PLACE}
@@ -129,7 +129,7 @@ def test_tar_members_carry_no_time_and_no_owner(dataset: Dataset) -> None:
                 assert info.isreg()
 
 
-def test_dataset_json_tells_what_is_there(dataset: Dataset) -> None:
+def test_dataset_json_says_what_is_there(dataset: Dataset) -> None:
     """A trainer takes classes, size, counts and files from here, so they have to be true."""
     described = dataset.described
     counts = Counter(row["split"] for row in dataset.rows)
@@ -183,7 +183,7 @@ def test_datalist_names_every_sample_once_in_the_order_of_the_shards(dataset: Da
     assert listed["labels"]["0"] == "background"
 
 
-def test_index_of_a_split_tells_place_count_and_checksum_of_its_tar_files(dataset: Dataset) -> None:
+def test_index_of_a_split_states_place_count_and_checksum_of_its_tar_files(dataset: Dataset) -> None:
     """Readers with random access (wids) know from it which file holds the n-th sample."""
     counts = Counter(row["shard"] for row in dataset.rows)
     for split in ("train", "val", "test"):
@@ -201,7 +201,7 @@ def test_index_of_a_split_tells_place_count_and_checksum_of_its_tar_files(datase
         ]
 
 
-def test_dataset_json_tells_how_many_samples_a_shard_holds(dataset: Dataset) -> None:
+def test_dataset_json_says_how_many_samples_a_shard_holds(dataset: Dataset) -> None:
     """Trainers set the length of an epoch from it."""
     counts = Counter(row["shard"] for row in dataset.rows)
 
@@ -213,7 +213,7 @@ def test_dataset_json_tells_how_many_samples_a_shard_holds(dataset: Dataset) -> 
         assert file["samples"] == counts[f"{split}-{int(number):06d}"]
 
 
-def test_run_json_tells_how_it_came_about(dataset: Dataset) -> None:
+def test_run_json_says_how_it_came_about(dataset: Dataset) -> None:
     """Configuration, versions, layers and counts are enough to make the same dataset again."""
     run = dataset.run
     mix = run["config"]["mix"]

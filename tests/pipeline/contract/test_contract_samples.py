@@ -113,7 +113,7 @@ def test_soft_label_sums_to_one_and_mask_is_its_argmax(dataset: Dataset) -> None
 
 
 def test_hard_sample_takes_whole_superpixels_of_b_and_the_rest_of_a(dataset: Dataset) -> None:
-    """Image and labels follow one choice, and the row tells its area and the number of regions."""
+    """Image and labels follow one choice, and the row states its area and the number of regions."""
     samples = dataset.of("hard")
     assert samples
     for sample in samples:
@@ -182,7 +182,7 @@ def test_paired_samples_share_parents_turns_and_selection(datasets: dict[str, Da
 
 
 def test_unmixed_training_sample_is_its_parent_turned(datasets: dict[str, Dataset]) -> None:
-    """Mode none keeps the picture; there is no B, no region, no lambda to tell."""
+    """Mode none keeps the picture; there is no B, no region, no lambda to state."""
     samples = [(dataset, s) for dataset in datasets.values() for s in dataset.of("none")]
     assert samples
     empty = ("source_b", "group_b", "variant_b", "transform_b", "select_p", "regions", "lambda_min", "lambda_mean")

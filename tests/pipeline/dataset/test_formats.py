@@ -111,7 +111,7 @@ def test_another_format_is_refused_with_those_that_there_are() -> None:
 
 
 def test_each_reader_prefers_a_format_of_its_own() -> None:
-    """Shards are read in order, folders by number, and the hub looks at tables."""
+    """Shards are read in order, folders by number, and the hub reads tables."""
     every = FORMATS.names
 
     found = [best_format(every, rank) for rank in ("rank", "plain_rank", "hub_rank")]

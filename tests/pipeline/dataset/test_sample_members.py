@@ -75,7 +75,7 @@ def test_a_soft_label_is_read_by_numpy_under_its_name() -> None:
         np.testing.assert_array_equal(archive["soft"], soft)
 
 
-def test_an_archive_of_a_soft_label_tells_no_time() -> None:
+def test_an_archive_of_a_soft_label_states_no_time() -> None:
     with zipfile.ZipFile(io.BytesIO(encode_soft(mixed().soft))) as archive:
         assert [info.date_time for info in archive.infolist()] == [(1980, 1, 1, 0, 0, 0)]
 
@@ -88,7 +88,7 @@ def test_the_members_of_a_sample_are_named_for_every_loader() -> None:
 @pytest.mark.parametrize(
     ("encoding", "member"), [("npz", "soft.npz"), ("npy", "soft.npy"), ("pair", "pair.npz"), ("png", "soft.png")]
 )
-def test_the_member_of_a_soft_label_tells_its_form(encoding: SoftEncoding, member: str) -> None:
+def test_the_member_of_a_soft_label_states_its_form(encoding: SoftEncoding, member: str) -> None:
     sample = mixed()
     halves = np.full((2, 4, 5), soft_label(np.array([100, 155], dtype=np.uint8))[:, None, None])
     members = encode_members(Mixed(sample.image, sample.mask, halves), {}, encoding)

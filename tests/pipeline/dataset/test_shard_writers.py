@@ -118,12 +118,12 @@ def test_a_tar_holds_the_members_of_each_sample_together_and_sorted(tmp_path: Pa
     assert names == [f"train-s{index}-000.{end}" for index in range(3) for end in ends]
 
 
-def test_a_tar_tells_no_time_and_no_owner(tmp_path: Path) -> None:
+def test_a_tar_states_no_time_and_no_owner(tmp_path: Path) -> None:
     path = written(tmp_path, "webdataset")
 
     with tarfile.open(path) as tar:
-        told = {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode, m.type) for m in tar.getmembers()}
-    assert told == {(0, 0, 0, "", "", 0o444, tarfile.REGTYPE)}
+        stated = {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode, m.type) for m in tar.getmembers()}
+    assert stated == {(0, 0, 0, "", "", 0o444, tarfile.REGTYPE)}
 
 
 def test_a_tar_is_a_plain_ustar_file(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_image_that_png_cannot_hold_is_npy_in_parquet(tmp_path: Path) -> None
     np.testing.assert_array_equal(image, mixed(0, dtype="uint16").image)
 
 
-def test_a_parquet_shard_tells_the_hub_what_it_holds(tmp_path: Path) -> None:
+def test_a_parquet_shard_says_to_the_hub_what_it_holds(tmp_path: Path) -> None:
     path = written(tmp_path, "parquet")
 
     metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
@@ -235,7 +235,7 @@ def test_a_soft_label_is_not_encoded_for_a_tar_in_vain(tmp_path: Path) -> None:
     assert all(path.is_file() for path in writer.finish())
 
 
-def test_a_tar_tells_its_md5_for_the_index_and_others_none(tmp_path: Path) -> None:
+def test_a_tar_states_its_md5_for_the_index_and_others_none(tmp_path: Path) -> None:
     found = {}
     for form in ("webdataset", "parquet", "folder"):
         writer = opened(tmp_path, form)

@@ -1,4 +1,4 @@
-"""Soft labels come back from every form as they were, and are told apart from what they are not."""
+"""Soft labels come back from every form as they were, and are distinguished from what they are not."""
 
 import io
 from typing import Any, get_args
@@ -114,7 +114,7 @@ def test_pairs_cannot_hold_multi_label() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_description_tells_what_lies_in_the_member(form: SoftEncoding) -> None:
+def test_the_description_says_what_lies_in_the_member(form: SoftEncoding) -> None:
     described = describe_soft(form, facts())
     data = io.BytesIO(encode_soft(SOFT, form))
     if form == "png":

@@ -198,7 +198,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, data: bytes, reas
 
 
 @pytest.mark.parametrize(("name", "problem"), [("none.xml", "No such file or directory"), (".", "it is no file")])
-def test_what_is_no_file_is_told(tmp_path: Path, name: str, problem: str) -> None:
+def test_what_is_no_file_is_reported(tmp_path: Path, name: str, problem: str) -> None:
     with pytest.raises(SourceError, match=rf"cannot be read \({problem}\)"):
         read_regions(tmp_path / name)
 

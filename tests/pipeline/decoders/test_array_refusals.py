@@ -86,7 +86,7 @@ def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
     assert refusal(lambda: image(path, "image"), path).startswith("has the shape ()")
 
 
-def test_an_absent_file_is_told(tmp_path: Path) -> None:
+def test_an_absent_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "none.npz"
 
     assert refusal(lambda: image(path), path).startswith("cannot be read (No such file or directory)")
@@ -215,7 +215,7 @@ def test_groups_in_a_loop_are_listed_once(tmp_path: Path) -> None:
     assert [form.name for form in list_arrays(path)] == ["g/image"]
 
 
-def test_a_filter_that_is_not_installed_is_told(tmp_path: Path) -> None:
+def test_a_filter_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

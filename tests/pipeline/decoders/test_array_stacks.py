@@ -86,12 +86,12 @@ def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
     assert np.array_equal(image(path, array_key("", "zyxc", plane=0)).plane(0), STACK[0] + 1)
 
 
-def test_a_picture_that_is_not_there_any_more_is_told(tmp_path: Path) -> None:
+def test_a_picture_that_is_not_there_any_more_is_reported(tmp_path: Path) -> None:
     path = npy(tmp_path, STACK[:2])
 
-    told = refusal(lambda: image(path, array_key("", "zyxc", plane=4)), path)
+    stated = refusal(lambda: image(path, array_key("", "zyxc", plane=4)), path)
 
-    assert told == "has 2 pictures, lacks number 4; it was changed meanwhile"
+    assert stated == "has 2 pictures, lacks number 4; it was changed meanwhile"
 
 
 def test_each_picture_of_a_stack_is_an_item_without_a_group(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_picture_comes_out_of_every_kind_of_file(tmp_path: Path, write: Callab
         ((20, 20, 17), (20, 20), 17, 1, True),
     ],
 )
-def test_axes_that_nobody_tells_follow_from_the_shape(
+def test_axes_that_nobody_states_follow_from_the_shape(
     tmp_path: Path, shape: tuple[int, ...], size: tuple[int, int], n_planes: int, channels: int, is_volume: bool
 ) -> None:
     opened = image(npy(tmp_path, np.zeros(shape, np.uint8)))
@@ -49,8 +49,8 @@ def test_axes_that_nobody_tells_follow_from_the_shape(
 
 
 @pytest.mark.parametrize("axes", ["zyxc", "czyx", "zcyx", "yxzc", "cxyz"])
-def test_told_axes_are_brought_into_one_order(tmp_path: Path, axes: str) -> None:
-    """Two slices, three rows, four columns, five channels; each value tells where it belongs."""
+def test_stated_axes_are_brought_into_one_order(tmp_path: Path, axes: str) -> None:
+    """Two slices, three rows, four columns, five channels; each value says where it belongs."""
     expected = np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5)
     stored = expected.transpose(["zyxc".index(axis) for axis in axes])
 
@@ -76,7 +76,7 @@ def test_a_lone_channel_of_a_mask_is_dropped(tmp_path: Path, shape: tuple[int, .
 
 
 @pytest.mark.parametrize("shape", [(12, 10, 10), (10, 10, 12)])
-def test_a_mask_without_told_axes_follows_its_volume(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_a_mask_without_stated_axes_follows_its_volume(tmp_path: Path, shape: tuple[int, ...]) -> None:
     opened = mask(npy(tmp_path, np.zeros(shape, np.uint8)), "", np.zeros((12, 10, 10), np.uint8))
 
     assert (opened.n_planes, opened.size) == (12, (10, 10))
@@ -230,7 +230,7 @@ def test_one_bad_pixel_among_enormous_ones_is_found(tmp_path: Path, bad: float) 
 
 
 @pytest.mark.parametrize("write", [npz, h5], ids=["npz", "h5"])
-def test_a_missing_array_is_told_with_those_that_are_there(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_a_missing_array_is_reported_with_those_that_are_there(tmp_path: Path, write: Callable[..., Path]) -> None:
     path = write(tmp_path, img=PICTURE, seg=PICTURE)
 
     assert refusal(lambda: image(path, "image"), path) == (
@@ -254,7 +254,7 @@ def test_a_group_or_what_is_below_a_dataset_is_no_array(tmp_path: Path, name: st
     assert refusal(lambda: image(path, name), path).startswith(f"has no array {name}, got scan/raw; ")
 
 
-def test_headers_tell_names_shapes_and_types(tmp_path: Path) -> None:
+def test_headers_state_names_shapes_and_types(tmp_path: Path) -> None:
     listed = {
         path.name: [(form.name, form.shape, form.dtype.str) for form in list_arrays(path)]
         for path in (

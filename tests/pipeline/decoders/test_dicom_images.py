@@ -1,4 +1,4 @@
-"""DICOM series decoded: order, units, orientation, colours and compressed syntaxes; damage is told in one line."""
+"""DICOM series decoded: order, units, orientation, colours and compressed syntaxes; damage is reported in one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -363,7 +363,7 @@ def test_jpeg_of_twelve_bits_is_decoded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("photometric", "colours"), [("YBR_FULL_422", "YCBCR"), ("RGB", "RGB")])
 def test_jpeg_in_colours_has_those_of_its_header(tmp_path: Path, photometric: str, colours: str) -> None:
-    """Components are stored as they are; the header tells whether they are red, green and blue."""
+    """Components are stored as they are; the header says whether they are red, green and blue."""
     red_above_blue = np.zeros((16, 16, 3), np.uint8)
     red_above_blue[:8, :, 0] = red_above_blue[8:, :, 2] = 250
     dataset = make_file(red_above_blue, photometric="RGB")

@@ -1,4 +1,4 @@
-"""Volumes come out as they lie in the patient, whatever way they were stored; what is wrong is told in one line."""
+"""Volumes come out as they lie in the patient, whatever way they were stored; what is wrong is reported in one line."""
 
 import itertools
 from pathlib import Path

@@ -228,7 +228,7 @@ def test_a_row_group_is_read_once_for_its_rows(tmp_path: Path) -> None:
     assert packed_members._column.cache_info().misses == 4
 
 
-def test_a_name_that_occurs_twice_is_told(tmp_path: Path) -> None:
+def test_a_name_that_occurs_twice_is_reported(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar", "w") as archive:
         for _ in range(2):
             archive.addfile(tarfile.TarInfo("a"))
@@ -237,7 +237,7 @@ def test_a_name_that_occurs_twice_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_told_and_no_members(tmp_path: Path, kind: bytes) -> None:
+def test_links_and_devices_are_reported_and_no_members(tmp_path: Path, kind: bytes) -> None:
     with tarfile.open(tmp_path / "s.tar", "w") as archive:
         info = tarfile.TarInfo("a.png")
         info.type, info.linkname = kind, "/etc/passwd"
@@ -262,7 +262,7 @@ def test_a_file_that_is_cut_short_keeps_the_members_before_the_cut(tmp_path: Pat
     assert "ends early" in index.problem
 
 
-def test_a_header_that_is_damaged_ends_the_file_and_is_told(tmp_path: Path) -> None:
+def test_a_header_that_is_damaged_ends_the_file_and_is_reported(tmp_path: Path) -> None:
     """tarfile takes a damaged header after the first for the end, in silence."""
     path = tar(tmp_path / "s.tar", {"a": b"1", "b": b"2"}, form=tarfile.USTAR_FORMAT)
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Files of every usual form become faithful arrays; what cannot be read is told in words, never in a traceback."""
+"""Files of every usual form become faithful arrays; what cannot be read is reported in words, never in a traceback."""
 
 import io
 import os
@@ -128,7 +128,7 @@ def claimed_png(width: int, height: int) -> bytes:
         "tiff-min-is-white", "tiff-CMYK",
     ],
 )  # fmt: skip
-def test_an_image_keeps_its_values_and_its_header_tells_its_form(data: bytes, expected: Any) -> None:
+def test_an_image_keeps_its_values_and_its_header_states_its_form(data: bytes, expected: Any) -> None:
     image = decode_image(data)
 
     np.testing.assert_array_equal(image, expected)
@@ -448,7 +448,7 @@ def test_colours_become_numbers(data: bytes, expected: Any) -> None:
     ],
     ids=["jpeg", "16-bit", "text"],
 )
-def test_colours_that_cannot_be_told_are_refused(data: bytes, reason: str) -> None:
+def test_colours_that_cannot_be_known_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
         decode_colours(data)
 
@@ -605,7 +605,7 @@ def test_as_many_pixels_as_allowed_are_read() -> None:
 
 @pytest.mark.parametrize("side", [5_000, 15_000, 60_000])
 def test_a_bomb_is_refused_by_its_claim_without_being_decoded(side: int) -> None:
-    """25 MB to 3.6 GB would be decoded; what the file holds is not looked at."""
+    """25 MB to 3.6 GB would be decoded; the content of the file is not touched."""
     with pytest.raises(SourceError, match=f"has {side} x {side} pixels, more than source.max_pixels = 20000000"):
         header(claimed_png(side, side), max_pixels=20_000_000)
 

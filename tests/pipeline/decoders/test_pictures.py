@@ -93,7 +93,7 @@ def test_what_is_wrong_with_a_file_begins_with_its_path(
         open_mask(Content(form, ("bad.png",)), whole, ReadOptions(max_pixels=80))
 
 
-def test_a_missing_file_is_told_by_its_path(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.png cannot be read"):
         open_image(picture(str(tmp_path / "none.png")), HOW)
 
@@ -251,7 +251,7 @@ def test_colours_are_packed_into_numbers(tmp_path: Path) -> None:
     assert packed.tolist() == [[0xFF0000, 0, 0x010203]]
 
 
-def test_the_digest_of_several_files_tells_content_and_order(tmp_path: Path) -> None:
+def test_the_digest_of_several_files_states_content_and_order(tmp_path: Path) -> None:
     first, second = write(tmp_path / "1.png", GREY), write(tmp_path / "2.png", 255 - GREY)
     whole = image(tmp_path)
 

@@ -30,7 +30,7 @@ def said(error: Exception, name: str = "a.nii", way_out: str = "copy it again") 
         (MemoryError(), "a.nii needs more memory than is free; run fewer workers or leave it out"),
     ],
 )
-def test_errors_of_libraries_are_told_in_one_line(error: Exception, text: str) -> None:
+def test_errors_of_libraries_are_reported_in_one_line(error: Exception, text: str) -> None:
     assert said(error) == text
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_put_before_a_reason_where_there_is_no_name() -> None:
     assert said(ValueError("cut"), "") == "is damaged: cut; copy it again"
 
 
-def test_another_way_out_may_be_told() -> None:
+def test_another_way_out_may_be_named() -> None:
     assert said(ValueError("cut"), way_out="export it again") == "a.nii is damaged: cut; export it again"
 
 

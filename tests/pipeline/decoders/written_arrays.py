@@ -1,4 +1,4 @@
-"""Arrays written into files of each kind, and what is opened or told of them."""
+"""Arrays written into files of each kind, and what is opened or said of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +54,7 @@ def image(path: Path, key: str = "", how: ReadOptions = HOW) -> Stack:
 
 
 def mask(path: Path, key: str = "", beside: npt.NDArray[Any] | None = None, how: ReadOptions = HOW) -> Stack:
-    """Open a file as the mask of an image, which is `PICTURE` if not told otherwise."""
+    """Open a file as the mask of an image, which is `PICTURE` if not stated otherwise."""
     beside = PICTURE if beside is None else beside
     other = path.parent / "beside.npy"
     np.save(other, beside)
@@ -62,7 +62,7 @@ def mask(path: Path, key: str = "", beside: npt.NDArray[Any] | None = None, how:
 
 
 def refusal(call: Callable[[], object], path: Path) -> str:
-    """Return what is told of a file, without its path, which comes first; it is one line."""
+    """Return what is reported of a file, without its path, which comes first; it is one line."""
     with pytest.raises(SourceError) as refused:
         call()
     text = str(refused.value)

@@ -140,7 +140,7 @@ def test_many_failures_end_the_run_early() -> None:
     assert len(taken) < 10
 
 
-def test_what_is_left_out_is_told() -> None:
+def test_what_is_left_out_is_reported() -> None:
     said = io.StringIO()
 
     done(Halving((2, 3)), reporter=Reporter(LineDisplay(said)))
@@ -151,7 +151,7 @@ def test_what_is_left_out_is_told() -> None:
     assert second.startswith("warning: halving: number 3 is refused: failed with ZeroDivisionError: 3 is odd (")
 
 
-def test_names_that_are_to_be_hidden_are_not_told() -> None:
+def test_names_that_are_to_be_hidden_are_not_reported() -> None:
     """A library may name the file of a patient in its message."""
     said = io.StringIO()
 

@@ -18,40 +18,40 @@ class Log(Display):
     """Keeps notes, and what the runner did, in order."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.stated: list[str] = []
 
     def note(self, text: str) -> None:
-        self.told.append(text)
+        self.stated.append(text)
 
 
-class Told(SerialRunner):
+class Announced(SerialRunner):
     """A runner that says when it starts, works and closes."""
 
-    def __init__(self, told: list[str]) -> None:
+    def __init__(self, stated: list[str]) -> None:
         super().__init__(has_gpu=False)
-        self._told = told
-        told.append("started")
+        self._stated = stated
+        stated.append("started")
 
     def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
-        self._told.append("ran")
+        self._stated.append("ran")
         return super().run(units)
 
     def close(self) -> None:
-        self._told.append("closed")
+        self._stated.append("closed")
 
 
 def making(log: Log) -> Callable[[RunConfig], Runner]:
-    return lambda _config: Told(log.told)
+    return lambda _config: Announced(log.stated)
 
 
 def test_ray_is_announced_and_started_by_the_first_unit() -> None:
     log = Log()
 
     with running(RunConfig(), Reporter(log), making(log)) as runner:
-        assert log.told == []
+        assert log.stated == []
         assert [result for _, result in runner.run([Unit("one", abs, (-1,))])] == [1]
 
-    assert log.told == ["starting Ray", "started", "ran", "closed"]
+    assert log.stated == ["starting Ray", "started", "ran", "closed"]
 
 
 def test_a_runner_that_nothing_asked_for_is_neither_started_nor_closed() -> None:
@@ -60,7 +60,7 @@ def test_a_runner_that_nothing_asked_for_is_neither_started_nor_closed() -> None
     with running(RunConfig(), Reporter(log), making(log)):
         pass
 
-    assert log.told == []
+    assert log.stated == []
 
 
 @pytest.mark.parametrize(("source", "error"), [("missing", SourceError), ("source", OutputError)])
@@ -76,4 +76,4 @@ def test_wrong_paths_are_refused_before_ray_starts(
     with pytest.raises(error):
         run_all(tmp_path / source, output, RunConfig(), Reporter(log))
 
-    assert "starting Ray" not in log.told
+    assert "starting Ray" not in log.stated

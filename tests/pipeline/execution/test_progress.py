@@ -1,4 +1,4 @@
-"""Progress is told on stderr in the form that was asked for, and nowhere else."""
+"""Progress is reported on stderr in the form that was asked for, and nowhere else."""
 
 import io
 import json
@@ -18,27 +18,27 @@ from hsmix_gen.pipeline.execution.progress import (
 
 
 class Recorder(Display):
-    """A display that keeps what it is told."""
+    """A display that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.stated: list[tuple[Any, ...]] = []
         self.rates: list[float] = []
 
     def start(self, stage: str, total: int, done: int) -> None:
-        self.told.append(("start", stage, total, done))
+        self.stated.append(("start", stage, total, done))
 
     def advance(self, stage: str, done: int, total: int, rate: float) -> None:
         self.rates.append(rate)
-        self.told.append(("advance", stage, done, total))
+        self.stated.append(("advance", stage, done, total))
 
     def note(self, text: str) -> None:
-        self.told.append(("note", text))
+        self.stated.append(("note", text))
 
     def warn(self, text: str) -> None:
-        self.told.append(("warn", text))
+        self.stated.append(("warn", text))
 
     def close(self) -> None:
-        self.told.append(("close",))
+        self.stated.append(("close",))
 
 
 def lines() -> tuple[LineDisplay, io.StringIO]:
@@ -57,7 +57,7 @@ def test_a_stage_counts_on_from_what_was_done_before() -> None:
         stage.advance()
         stage.advance(5)
 
-    assert display.told == [("start", "scan", 10, 4), ("advance", "scan", 5, 10), ("advance", "scan", 10, 10)]
+    assert display.stated == [("start", "scan", 10, 4), ("advance", "scan", 5, 10), ("advance", "scan", 10, 10)]
 
 
 def test_the_rate_counts_what_this_run_did() -> None:
@@ -100,7 +100,7 @@ def test_notes_and_warnings_are_handed_on() -> None:
     reporter.warn("w")
     reporter.close()
 
-    assert display.told == [("note", "n"), ("warn", "w"), ("close",)]
+    assert display.stated == [("note", "n"), ("warn", "w"), ("close",)]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_notes_and_warnings_are_handed_on() -> None:
         (5, 5, "scan: nothing to do (5 done before)\n"),
     ],
 )
-def test_a_line_tells_what_begins(total: int, done: int, text: str) -> None:
+def test_a_line_says_what_begins(total: int, done: int, text: str) -> None:
     display, stream = lines()
 
     display.start("scan", total, done)
@@ -129,8 +129,8 @@ def test_lines_in_quick_succession_are_left_out_but_for_the_last() -> None:
     assert stream.getvalue().splitlines() == ["scan: 100 to do", "scan: 100/100, 12.3/s"]
 
 
-def test_a_line_after_some_seconds_tells_how_long_it_will_take() -> None:
-    """A display that never began has told nothing for a long time."""
+def test_a_line_after_some_seconds_says_how_long_it_will_take() -> None:
+    """A display that never began has reported nothing for a long time."""
     display, stream = lines()
 
     display.advance("scan", 40, 100, 2.0)
@@ -146,7 +146,7 @@ def test_a_stage_that_stands_still_promises_no_end() -> None:
     assert stream.getvalue() == "scan: 40/100, 0.0/s\n"
 
 
-def test_a_warning_is_told_as_one() -> None:
+def test_a_warning_is_reported_as_one() -> None:
     display, stream = lines()
 
     display.note("read 3 files")
@@ -206,7 +206,7 @@ def test_the_display_follows_the_options(
 
 
 @pytest.mark.parametrize("make", [BarDisplay, LineDisplay, JsonDisplay, SilentDisplay])
-def test_nothing_is_told_on_stdout(make: type, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_reported_on_stdout(make: type, capsys: pytest.CaptureFixture[str]) -> None:
     """Results go there, and programs read them."""
     reporter = Reporter(make())
 
@@ -216,7 +216,7 @@ def test_nothing_is_told_on_stdout(make: type, capsys: pytest.CaptureFixture[str
     reporter.warn("w")
     reporter.close()
 
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "w" in told.err
-    assert make is SilentDisplay or "[brackets] stay" in told.err
+    stated = capsys.readouterr()
+    assert stated.out == ""
+    assert "w" in stated.err
+    assert make is SilentDisplay or "[brackets] stay" in stated.err

@@ -53,7 +53,7 @@ def growing() -> Iterator[Any]:
 
 
 def mood_of_node(pause_s: float) -> Callable[[int], str]:
-    """Return a call that tells what the environment of its node says."""
+    """Return a call that gives the environment of its node."""
 
     # Defined here, so that it travels by value: test modules cannot be imported by other processes.
     def call(_number: int) -> str:

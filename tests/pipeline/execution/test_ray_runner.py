@@ -314,7 +314,7 @@ def test_what_the_handler_of_a_signal_raises_ends_the_wait_as_it_is(runner: RayR
         signal.signal(signal.SIGALRM, before)
 
 
-def test_an_unforeseen_exception_of_a_unit_that_may_fail_is_told_by_its_first_line(runner: RayRunner) -> None:
+def test_an_unforeseen_exception_of_a_unit_that_may_fail_is_reported_by_its_first_line(runner: RayRunner) -> None:
     def fail(_number: int) -> int:
         raise ZeroDivisionError("no half of it\nmore")
 
@@ -346,7 +346,7 @@ def test_a_worker_is_made_anew_after_a_failure(runner: RayRunner) -> None:
     assert all(result < 1000 for result in results if not isinstance(result, Failure))
 
 
-def test_a_worker_that_cannot_be_made_tells_its_own_error(runner: RayRunner) -> None:
+def test_a_worker_that_cannot_be_made_states_its_own_error(runner: RayRunner) -> None:
     def refuse() -> Worker:
         raise SourceError("the weights are torn; copy them again")
 
@@ -354,7 +354,7 @@ def test_a_worker_that_cannot_be_made_tells_its_own_error(runner: RayRunner) -> 
         list(runner.run_on_workers(refuse, units(None, 1)))
 
 
-def test_workers_that_die_while_they_start_are_told(runner: RayRunner) -> None:
+def test_workers_that_die_while_they_start_are_reported(runner: RayRunner) -> None:
     def die() -> Worker:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
@@ -395,6 +395,6 @@ def test_no_units_need_no_worker(runner: RayRunner) -> None:
     assert list(runner.run_on_workers(never, [])) == []
 
 
-def test_an_address_without_a_cluster_is_told() -> None:
+def test_an_address_without_a_cluster_is_reported() -> None:
     with pytest.raises(OutputError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         RayRunner(address="127.0.0.1:1", workers=1, processors=1, timeout_s=TIMEOUT_S)

@@ -78,7 +78,7 @@ def make_output() -> Callable[..., Path]:
     """Write a finished output with one tar file for each split: ``make_output(root, samples, **described)``."""
 
     def make(
-        root: Path, samples: list[Put], *, planes: Mapping[str, tuple[str, int]] | None = None, **told: Any
+        root: Path, samples: list[Put], *, planes: Mapping[str, tuple[str, int]] | None = None, **stated: Any
     ) -> Path:
         (root / "webdataset").mkdir(parents=True)
         first = samples[0]
@@ -123,7 +123,7 @@ def make_output() -> Callable[..., Path]:
             "formats": {"webdataset": files},
             "config_digest": "0123456789ab",
         }
-        (root / "dataset.json").write_text(json.dumps(described | told))
+        (root / "dataset.json").write_text(json.dumps(described | stated))
         pq.write_table(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), root / "manifest.parquet")
         if planes is not None:
             write_sources(root / ".hsmix" / "sources.parquet", samples, planes)

@@ -49,7 +49,7 @@ def test_export_is_the_same_every_time(grey: Path, export: Callable[..., Exporte
 
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_export_counts_all_samples(grey: Path, export: Callable[..., Exported], tmp_path: Path, kind: str) -> None:
-    """The summary and export.json tell what the manifest has."""
+    """The summary and export.json say what the manifest has."""
     found = export(grey, tmp_path / "dest", kind)
 
     assert found.samples == {"train": 3, "val": 1, "test": 1}
@@ -59,7 +59,7 @@ def test_export_counts_all_samples(grey: Path, export: Callable[..., Exported], 
 
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_export_keeps_the_provenance(grey: Path, export: Callable[..., Exported], tmp_path: Path, kind: str) -> None:
-    """Keys lead to parents, and README.txt tells so."""
+    """Keys lead to parents, and README.txt says so."""
     export(grey, tmp_path / "dest", kind)
 
     rows = pq.read_table(tmp_path / "dest" / "manifest.parquet").to_pylist()
@@ -219,13 +219,13 @@ def test_every_format_gives_the_same_export(
     export(made("-".join(options).replace("--", ""), *options), tmp_path / "second", "perclass")
 
     first, second = (digests(tmp_path / name) for name in ("first", "second"))
-    for name in ("export.json", "manifest.parquet"):  # these tell what they were made from
+    for name in ("export.json", "manifest.parquet"):  # these say what they were made from
         del first[name], second[name]
     assert len(first) > 15
     assert first == second
 
 
-def test_command_exports_and_tells_how_to_read(grey: Path, run_cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_command_exports_and_says_how_to_read(grey: Path, run_cli: Callable[..., Any], tmp_path: Path) -> None:
     """The summary is what a person can check; progress goes to stderr."""
     result = run_cli(
         "export", grey, tmp_path / "dest", "--to", "nnunet", "--name", "skin", "--dataset-id", 7, "--progress", "plain"
@@ -240,7 +240,7 @@ def test_command_exports_and_tells_how_to_read(grey: Path, run_cli: Callable[...
     assert (tmp_path / "dest" / "Dataset007_skin" / "splits_final.json").is_file()
 
 
-def test_command_tells_a_problem_in_one_line(
+def test_command_states_a_problem_in_one_line(
     make_output: Callable[..., Path], draw: Callable[..., Any], run_cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Exit status 1, no traceback."""

@@ -48,10 +48,10 @@ def test_pictures_and_labels_are_those_of_the_samples(
     assert sorted(path.name for path in (root / "imagesTr").iterdir()) == ["train-a_0000.png", "val-b_0000.png"]
 
 
-def test_dataset_json_tells_channels_labels_and_cases(
+def test_dataset_json_states_channels_labels_and_cases(
     make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
 ) -> None:
-    """Validation cases count as training cases: splits tell them apart. A class cannot take a name of nnU-Net."""
+    """Validation cases count as training cases: splits distinguish them. A class cannot take a name of nnU-Net."""
     root = make_output(
         tmp_path / "out", [draw("train-a"), draw("val-b"), draw("test-c")], classes=["skin", "ignore", "lesion"]
     )
@@ -121,7 +121,7 @@ def channels_of(*held: list[list[int]]) -> np.ndarray[Any, Any]:
     return np.array(held, dtype=np.float16)
 
 
-def regions_output(make_output: MakeOutput, draw: Draw, root: Path, soft: np.ndarray[Any, Any], **told: Any) -> Path:
+def regions_output(make_output: MakeOutput, draw: Draw, root: Path, soft: np.ndarray[Any, Any], **stated: Any) -> Path:
     """Write an output of tiny samples with one multi-label soft label."""
     last = np.arange(1, len(soft) + 1)[:, None, None] * (soft >= 0.5)
     samples = []
@@ -129,7 +129,7 @@ def regions_output(make_output: MakeOutput, draw: Draw, root: Path, soft: np.nda
         put = draw(key)
         image = put.image[: soft.shape[1], : soft.shape[2]]
         samples.append(type(put)(key, image, last.max(axis=0).astype(np.uint8), soft))
-    return make_output(root, samples, label_mode="multilabel", **told)
+    return make_output(root, samples, label_mode="multilabel", **stated)
 
 
 def test_nested_regions_are_the_labels_inside_them(
@@ -211,7 +211,7 @@ def test_validation_cases_are_the_only_split(
 def test_folds_become_splits_of_one_dataset(
     make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
 ) -> None:
-    """Keys tell the fold, as the same image has one in each; test cases are there once."""
+    """Keys state the fold, as the same image has one in each; test cases are there once."""
     for fold in (0, 1):
         make_output(tmp_path / "out" / f"fold-{fold}", [draw(key) for key in ("train-a", f"val-{fold}", "test-c")])
     found = export(tmp_path / "out", tmp_path / "dest", "nnunet")
@@ -240,7 +240,7 @@ def test_a_mixed_sample_with_a_parent_in_validation_is_refused(
         export(root, tmp_path / "dest", "nnunet")
 
 
-def test_without_validation_cases_the_user_is_told(
+def test_missing_validation_cases_are_reported(
     make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
 ) -> None:
     """A random split of nnU-Net would leak; the fold `all` draws none."""

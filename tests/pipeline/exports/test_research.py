@@ -126,7 +126,7 @@ def test_synapse_stacks_the_slices_of_a_volume_in_order(
 def test_synapse_without_records_of_sources_has_volumes_of_one_slice(
     make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
 ) -> None:
-    """An output that was moved without its state tells nothing of planes; a guess would mix them up."""
+    """An output that was moved without its state says nothing of planes; a guess would mix them up."""
     samples = [draw(key, channels=1, group_a="p") for key in ("train-a", "val-b", "val-c", "test-d")]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "synapse")
 
@@ -193,7 +193,7 @@ def test_numbers_without_a_white_are_refused(
 
 
 @pytest.mark.parametrize("kind", ["synapse", "medsam"])
-def test_ignored_pixels_become_background_and_are_told(
+def test_ignored_pixels_become_background_and_are_reported(
     make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, kind: str
 ) -> None:
     """Losses of these trainers know no ignore: 255 would be a class out of range."""

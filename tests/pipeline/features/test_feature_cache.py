@@ -1,4 +1,4 @@
-"""A block of the cache counts only while its files are what its record says; damage is told, never read."""
+"""A block of the cache counts only while its files are what its record says; damage is reported, never read."""
 
 import threading
 from pathlib import Path
@@ -238,7 +238,7 @@ def test_a_truncated_block_is_an_error(tmp_path: Path, share: float) -> None:
         FeatureCache(tmp_path).read(LAYER, "image", 0)
 
 
-def test_an_array_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_an_array_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="has no array saliency; run prepare again"):
         created(tmp_path).read(LAYER, "saliency", 0)
 

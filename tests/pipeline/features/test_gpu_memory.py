@@ -85,7 +85,7 @@ def test_the_step_passes_batches_of_the_images_size_forward_and_backward(tmp_pat
     assert network.backward == [(1, 4, 40, 50), (2, 4, 40, 50)]
 
 
-def test_a_network_that_fails_for_another_reason_is_told_as_it_is() -> None:
+def test_a_network_that_fails_for_another_reason_is_reported_as_it_is() -> None:
     def step(_: int) -> None:
         raise ModelError("layer 'x' must run once")
 
@@ -93,7 +93,7 @@ def test_a_network_that_fails_for_another_reason_is_told_as_it_is() -> None:
         measure_steps(step, 8, FakeCuda(8))
 
 
-def test_a_gpu_too_small_for_one_image_is_refused_and_for_a_batch_is_told() -> None:
+def test_a_gpu_too_small_for_one_image_is_refused_and_for_a_batch_is_reported() -> None:
     assert judge(GpuMemory(8 * GB, 6 * GB, GB, 5 * GB), CONFIG) is None
     assert judge(GpuMemory(8 * GB, 6 * GB, GB, None), CONFIG) == (
         "the GPU has 6.0 GB of 8.0 GB free, too little for saliency.batch 8 (one image takes 1.0 GB): batches will be "

@@ -90,7 +90,7 @@ def test_a_checksum_covers_the_whole_file(tmp_path: Path, size: int) -> None:
     assert atomic_files.sha256_of_file(tmp_path / "f") == hashlib.sha256(data).hexdigest()
 
 
-def test_a_record_tells_path_size_and_checksum(tmp_path: Path) -> None:
+def test_a_record_states_path_size_and_checksum(tmp_path: Path) -> None:
     atomic_files.write_whole(tmp_path / "a" / "f", b"abc")
 
     assert atomic_files.file_record(tmp_path / "a" / "f", tmp_path) == FileRecord(
@@ -141,7 +141,7 @@ def test_the_folder_of_a_published_file_can_be_listed_by_all(tmp_path: Path) -> 
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o644
 
 
-def test_sizes_are_told_by_paths_in_the_folder(tmp_path: Path) -> None:
+def test_sizes_are_reported_by_paths_in_the_folder(tmp_path: Path) -> None:
     """Links are followed, as by whoever reads the files."""
     (tmp_path / "out" / "a").mkdir(parents=True)
     (tmp_path / "out" / "a" / "b.bin").write_bytes(b"four")

@@ -73,7 +73,7 @@ def test_an_object_is_written_read_found_and_removed(bucket: Any, root: Path) ->
     assert list((root / "a").glob("*")) == []
 
 
-def test_what_is_not_there_is_told_as_of_a_disk(root: Path) -> None:
+def test_what_is_not_there_is_reported_as_of_a_disk(root: Path) -> None:
     for call in (root.read_bytes, root.stat, root.unlink, lambda: root.open("rb"), lambda: list(root.iterdir())):
         with pytest.raises(FileNotFoundError):
             call()
@@ -81,7 +81,7 @@ def test_what_is_not_there_is_told_as_of_a_disk(root: Path) -> None:
     assert not atomic_files.matches(FileRecord("none", 1, "0"), root)
 
 
-def test_an_object_is_read_where_it_is_looked_at(root: Path) -> None:
+def test_an_object_is_opened_where_it_is_used(root: Path) -> None:
     data = bytes(range(256)) * 100
     atomic_files.write_whole(root / "f", data)
 
@@ -113,7 +113,7 @@ def test_a_published_file_is_one_put_and_nothing_is_left_here(root: Path, proxy:
     assert not temporary.exists()
 
 
-def test_a_record_tells_what_was_sent_and_matching_reads_it_back(bucket: Any, root: Path, proxy: Any) -> None:
+def test_a_record_says_what_was_sent_and_matching_reads_it_back(bucket: Any, root: Path, proxy: Any) -> None:
     temporary = atomic_files.temporary_beside(root / "a" / "shard.tar")
     temporary.write_bytes(b"abc")
     atomic_files.publish(temporary, root / "a" / "shard.tar")
@@ -170,7 +170,7 @@ def test_a_store_that_fails_now_and_then_harms_nothing(
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset"])
-def test_a_store_that_always_fails_is_told_and_no_part_is_seen(
+def test_a_store_that_always_fails_is_reported_and_no_part_is_seen(
     bucket: Any, root: Path, proxy: Any, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setenv("HSMIX_STORE_ATTEMPTS", "2")
@@ -178,10 +178,10 @@ def test_a_store_that_always_fails_is_told_and_no_part_is_seen(
     temporary = atomic_files.temporary_beside(root / "shard.tar")
     temporary.write_bytes(b"x" * 100_000)
 
-    with pytest.raises(StoreError, match=r"out/shard.tar failed 2 times, .* run the same command again") as told:
+    with pytest.raises(StoreError, match=r"out/shard.tar failed 2 times, .* run the same command again") as stated:
         atomic_files.publish(temporary, root / "shard.tar")
 
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(stated.value)
     # A connection that is reset is opened once more by aiohttp itself.
     assert 2 <= len(proxy.requests) <= 4
     assert names(bucket.folder) == []
@@ -265,7 +265,7 @@ def test_damage_in_a_store_is_an_error_and_never_a_pixel(bucket: Any, root: Path
             FeatureCache(root).read(LAYER, "image", row)
 
 
-def test_an_array_that_is_not_in_the_store_is_told(root: Path) -> None:
+def test_an_array_that_is_not_in_the_store_is_reported(root: Path) -> None:
     FeatureCache(root).create(LAYER, ARRAYS, n_rows=4, block=2)
 
     with pytest.raises(CacheError, match="has no array saliency; run prepare again"):
@@ -321,7 +321,7 @@ def test_an_output_may_be_a_whole_bucket(bucket: Any) -> None:
     assert names(bucket.folder) == []
 
 
-def test_an_output_in_a_bucket_that_is_not_there_is_told(bucket: Any) -> None:
+def test_an_output_in_a_bucket_that_is_not_there_is_reported(bucket: Any) -> None:
     with pytest.raises(OutputError, match=r"s3://no-such-bucket/out cannot be written .*NoSuchBucket"):
         Output(location("s3://no-such-bucket/out")).check_usable()
 

@@ -22,7 +22,7 @@ def photos(bucket: Any) -> Path:
 
 
 def staged(source: Path) -> tuple[Path, list[str]]:
-    """Return the local folder of a source, and what was told meanwhile."""
+    """Return the local folder of a source, and what was reported meanwhile."""
     notes: list[str] = []
     path, _ = staging.stage(source, RunConfig(), notes.append)
     return path, notes
@@ -111,10 +111,10 @@ def test_a_list_may_lie_beside_its_data_where_a_root_is_named(bucket: Any, photo
     bucket.put("lists/train.csv", b"image,mask\n../photos/images/a.png,../photos/masks/a.png\n")
     config = RunConfig(source=SourceConfig(root=bucket.address))
 
-    path, told = staging.stage(location(f"{bucket.address}/lists/train.csv"), config, lambda _: None)
+    path, stated = staging.stage(location(f"{bucket.address}/lists/train.csv"), config, lambda _: None)
 
     assert contents(path.parents[1] / "photos") == {"images/a.png": b"image a", "masks/a.png": b"mask a"}
-    assert told.source.root == str(path.parents[1])
+    assert stated.source.root == str(path.parents[1])
 
 
 def test_an_object_that_is_a_folder_too_is_refused(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,13 +127,13 @@ def test_an_object_that_is_a_folder_too_is_refused(bucket: Any, monkeypatch: pyt
         staged(location(bucket.address))
 
 
-def test_a_source_that_is_not_there_is_told(bucket: Any) -> None:
+def test_a_source_that_is_not_there_is_reported(bucket: Any) -> None:
     for address in (f"{bucket.address}/none", "s3://no-such-bucket/photos"):
         with pytest.raises(SourceError, match=f"{address} holds nothing, or is not there; check bucket"):
             staged(location(address))
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_fetched(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 12})
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage)
 
@@ -154,7 +154,7 @@ def test_staged_names_map_back_to_addresses(photos: Path) -> None:
         raise SourceError(f"{path} is damaged")
 
 
-def test_buckets_of_one_name_at_two_endpoints_are_told_apart(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buckets_of_one_name_at_two_endpoints_are_distinguished(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_remote(photos)
     first = local_mirror.staged_path(photos)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""Torn answers are asked for again, refusals told at once; attempts are counted and end in one line."""
+"""Torn answers are asked for again, refusals reported at once; attempts are counted and end in one line."""
 
 from collections.abc import Callable
 
@@ -58,7 +58,7 @@ def test_a_torn_answer_is_asked_for_again(error: Exception) -> None:
         type("EndpointConnectionError", (Exception,), {})("refused"),
     ],
 )
-def test_an_outage_that_the_library_waited_for_is_told_with_the_way_on(error: Exception) -> None:
+def test_an_outage_that_the_library_waited_for_is_reported_with_the_way_on(error: Exception) -> None:
     call = failing(error)
     with pytest.raises(
         StoreError, match=r"s3://bucket/key failed .* run the same command again when the store is well"
@@ -68,7 +68,7 @@ def test_an_outage_that_the_library_waited_for_is_told_with_the_way_on(error: Ex
     assert call() == 2
 
 
-def test_an_answer_that_stays_is_told_at_once() -> None:
+def test_an_answer_that_stays_is_reported_at_once() -> None:
     call = failing(answered(400, "InvalidRequest"))
     with pytest.raises(StoreError, match=r"s3://bucket/key cannot be used \(400 InvalidRequest\); check the address"):
         patiently(call, ADDRESS, how=QUICK)
@@ -89,7 +89,7 @@ def test_what_is_not_there_is_an_answer() -> None:
     assert missing.value.filename == ADDRESS
 
 
-def test_a_full_disk_of_this_machine_is_told_as_it_is() -> None:
+def test_a_full_disk_of_this_machine_is_reported_as_it_is() -> None:
     full = OSError(28, "No space left on device", "/tmp/x")  # noqa: S108 - nothing is written
 
     with pytest.raises(OSError, match="No space left on device"):
@@ -131,7 +131,7 @@ def test_the_environment_sets_attempts_and_requests(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["0", "many", "-1", "1.5"])
-def test_a_number_in_the_environment_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_number_in_the_environment_that_is_none_is_reported(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("HSMIX_STORE_ATTEMPTS", text)
 
     with pytest.raises(StoreError, match="HSMIX_STORE_ATTEMPTS must be a whole number from 1, got"):
@@ -145,8 +145,8 @@ def test_results_of_calls_at_once_come_in_order() -> None:
 def test_an_error_of_one_of_several_calls_is_raised() -> None:
     def call(number: int) -> int:
         if number == 2:
-            raise StoreError("told")
+            raise StoreError("stated")
         return number
 
-    with pytest.raises(StoreError, match="told"):
+    with pytest.raises(StoreError, match="stated"):
         list(together(call, range(5)))

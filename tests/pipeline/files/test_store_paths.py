@@ -27,7 +27,7 @@ def test_what_has_no_scheme_is_a_path(text: str) -> None:
         ("S3://bucket/A b", "s3://bucket/A b"),
     ],
 )
-def test_an_address_is_told_in_its_plain_form(text: str, expected: str) -> None:
+def test_an_address_is_reported_in_its_plain_form(text: str, expected: str) -> None:
     assert str(location(text)) == expected
     assert is_remote(location(text))
 

@@ -19,7 +19,7 @@ GB = 10**9
 
 
 def layers_in(root: Path, *, rows: int = 20, **facts: Any) -> Layers:
-    """Return the layers of 20 images of 40 x 50 pixels unless told otherwise; nothing of them is made."""
+    """Return the layers of 20 images of 40 x 50 pixels unless stated otherwise; nothing of them is made."""
     found = dataclasses.replace(FACTS, **facts)
     return Layers(root, "images-1", "superpixels-1", "saliency-1", found, n_rows=rows, variants=4)
 

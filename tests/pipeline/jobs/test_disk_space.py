@@ -1,4 +1,4 @@
-"""Room for the cache and the output: how much is needed, and what a disk that is too small is told."""
+"""Room for the cache and the output: how much is needed, and how a disk that is too small is reported."""
 
 import dataclasses
 from pathlib import Path
@@ -102,10 +102,10 @@ def test_needs_on_one_file_system_are_added_and_refused_in_one_line(tmp_path: Pa
     needs = [Need(tmp_path / "out", 3 * GB, 1000), Need(tmp_path / "cache", 2 * GB, 0)]
 
     assert check_space(needs, CONFIG, lambda _: Room(1, 6 * GB, None)).needed == 5 * GB + 1000 * 2048
-    with pytest.raises(OutputError) as told:
+    with pytest.raises(OutputError) as stated:
         check_space(needs, CONFIG, lambda _: Room(1, 4 * GB, None))
 
-    assert str(told.value) == (
+    assert str(stated.value) == (
         f"{tmp_path}/out and {tmp_path}/cache needs about 5.0 GB more, has 4.0 GB free; make room, choose another "
         "folder, put the features elsewhere with --cache, lower --copies or --limit, store fewer bits with "
         "--dtype uint8, or go on regardless with -o run.check_space=false"

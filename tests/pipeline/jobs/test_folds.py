@@ -88,7 +88,7 @@ def test_all_folds_are_verified_at_once_and_made_again(output: Path, run_cli: Cl
     assert "6 replays" in result.stdout
 
 
-def test_a_problem_of_one_fold_is_told_with_its_name(output: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_a_problem_of_one_fold_is_reported_with_its_name(output: Path, run_cli: Cli, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(output, copy)
     shard = next((copy / "fold-1" / "webdataset").glob("train-*.tar"))
@@ -128,14 +128,14 @@ def test_the_same_command_finds_all_folds_finished(
     assert [shard_digests(output / f"fold-{fold}") for fold in range(FOLDS)] == before
 
 
-@pytest.mark.parametrize(("folds", "told"), [((), "holds 3 folds"), (("--folds", 2), "holds 3 folds")])
+@pytest.mark.parametrize(("folds", "stated"), [((), "holds 3 folds"), (("--folds", 2), "holds 3 folds")])
 def test_another_number_of_folds_is_refused(
-    patients: Path, output: Path, tiny: Options, run_cli: Cli, folds: tuple[object, ...], told: str
+    patients: Path, output: Path, tiny: Options, run_cli: Cli, folds: tuple[object, ...], stated: str
 ) -> None:
     result = run_cli("run", patients, output, *tiny, *folds, "--copies", 2)
 
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert stated in result.stderr
     assert "--fresh" in result.stderr
 
 

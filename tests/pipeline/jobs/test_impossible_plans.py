@@ -1,4 +1,4 @@
-"""What cannot be mixed is told before any feature is made, and leaves the output free for other options."""
+"""What cannot be mixed is reported before any feature is made, and leaves the output free for other options."""
 
 from pathlib import Path
 
@@ -33,13 +33,13 @@ def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_an_impossible_plan_costs_a_scan_alone(
     name: str, source: Path, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
-    options, told = IMPOSSIBLE[name]
+    options, stated = IMPOSSIBLE[name]
     output = tmp_path / "out"
 
     refused = run_cli("run", source, output, *tiny, "--copies", "2", *options)
 
     assert refused.exit_code == 1
-    assert [line for line in refused.stderr.splitlines() if line.startswith("error: ")] == [f"error: {told}"]
+    assert [line for line in refused.stderr.splitlines() if line.startswith("error: ")] == [f"error: {stated}"]
     assert not list(output.rglob("*.zarr"))
     possible = run_cli("run", source, output, *tiny, "--copies", "2")
     assert possible.exit_code == 0, possible.stderr
@@ -51,12 +51,12 @@ def test_an_impossible_plan_from_a_cache_binds_nothing(
     cache, output = tmp_path / "cache", tmp_path / "out"
     features = tiny[: tiny.index("--backend")]
     assert run_cli("prepare", source, "--cache", cache, *features, "--backend", "serial").exit_code == 0
-    options, told = IMPOSSIBLE["shards"]
+    options, stated = IMPOSSIBLE["shards"]
 
     refused = run_cli("generate", "--cache", cache, output, "--backend", "serial", "--copies", "2", *options)
 
     assert refused.exit_code == 1
-    assert told in refused.stderr
+    assert stated in refused.stderr
     possible = run_cli("generate", "--cache", cache, output, "--backend", "serial", "--copies", "2")
     assert possible.exit_code == 0, possible.stderr
 
@@ -64,7 +64,7 @@ def test_an_impossible_plan_from_a_cache_binds_nothing(
 def test_an_impossible_extension_leaves_the_dataset_finished(
     source: Path, run_cli: Cli, tiny: Options, make_source: Maker, tmp_path: Path
 ) -> None:
-    """One image more, in one copy, is too little for two readers; room is not looked at, which would tell it too."""
+    """One image more, in one copy, is too little for two readers; room is not measured, which would refuse it too."""
     grown, output = make_source(tmp_path / "grown", train=2, val=1, test=1), tmp_path / "out"
     options = (*tiny, "--copies", "1", "--ranks", "2", "-o", "run.check_space=false")
     assert run_cli("run", grown, output, *options).exit_code == 0

@@ -50,10 +50,10 @@ def two_sets(make_source: Maker, tmp_path: Path) -> Path:
 
 
 def test_several_datasets_under_one_folder_are_a_warning(two_sets: Path, run_cli: Cli) -> None:
-    told = run_cli("inspect", two_sets, *QUIETLY).stdout
+    stated = run_cli("inspect", two_sets, *QUIETLY).stdout
 
-    assert "2 folders have images and masks of their own (clinic, kvasir)" in told
-    assert f"name one of them as the source, such as {two_sets / 'clinic'}" in told
+    assert "2 folders have images and masks of their own (clinic, kvasir)" in stated
+    assert f"name one of them as the source, such as {two_sets / 'clinic'}" in stated
 
 
 def test_folders_of_splits_are_one_dataset(two_sets: Path, run_cli: Cli) -> None:
@@ -64,7 +64,7 @@ def test_folders_of_splits_are_one_dataset(two_sets: Path, run_cli: Cli) -> None
 
 
 @pytest.mark.parametrize(("side", "is_small"), [(2, True), (40, False)])
-def test_small_objects_are_told_in_plain_words_with_ways_out(
+def test_small_objects_are_reported_in_plain_words_with_ways_out(
     run_cli: Cli, tmp_path: Path, side: int, is_small: bool
 ) -> None:
     """What a superpixel is has to be said to whoever has not read the paper."""
@@ -76,9 +76,9 @@ def test_small_objects_are_told_in_plain_words_with_ways_out(
             (tmp_path / kind).mkdir(exist_ok=True)
             Pillow.fromarray(array).save(tmp_path / kind / f"n{number}.png")
 
-    told = run_cli("inspect", tmp_path, *QUIETLY).stdout
+    stated = run_cli("inspect", tmp_path, *QUIETLY).stdout
 
-    found = [line for line in told.splitlines() if "objects are small" in line]
+    found = [line for line in stated.splitlines() if "objects are small" in line]
     assert bool(found) == is_small
     for words in ("the pieces that mixing moves", "--regions 100 400", "--profile robust") if is_small else ():
         assert words in found[0]

@@ -140,7 +140,7 @@ def descendants(pid: int) -> list[tuple[int, str]]:
     ],
     ids=["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"],
 )
-def test_stopped_run_tells_so_and_is_finished_by_the_same_command(  # noqa: PLR0917
+def test_stopped_run_says_so_and_is_finished_by_the_same_command(  # noqa: PLR0917
     reference: Reference,
     command: Path,
     run_cli: Cli,
@@ -227,7 +227,7 @@ def test_stopped_run_does_not_wait_for_native_code(
     number: signal.Signals,
     status: int,
 ) -> None:
-    """A worker looks at no signal before its library returns; preemption gives a run some seconds and no more."""
+    """A worker acts on no signal before its library returns; preemption gives a run some seconds and no more."""
     source, output = make_source(tmp_path / "source", train=3, val=1, test=1), tmp_path / "output"
     on_ray = ("--backend", "ray", "--workers", 2)
     with driver(command, "run", source, output, *job, "--shards", 2, *options, *on_ray) as run:
@@ -409,7 +409,7 @@ def test_lost_descriptions_are_written_again(
 def test_forged_shard_record_does_not_count(
     small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Digests
 ) -> None:
-    """A record that tells another checksum costs its shard."""
+    """A record that states another checksum costs its shard."""
     path = copied / ".hsmix" / "shards" / "train-000003.json"
     record = json.loads(path.read_text())
     record["files"][0]["sha256"] = "0" * 64

@@ -33,15 +33,15 @@ def with_versions(**versions: str) -> Callable[[Answer], Answer]:
 
 
 def test_machines_that_share_everything_are_counted_and_leave_nothing_behind(tmp_path: Path) -> None:
-    told: list[str] = []
+    stated: list[str] = []
     (tmp_path / "image.png").write_bytes(b"1234")
 
     ask = same_machine("a", "b")
     count = check_nodes(
-        ask, [tmp_path / "state", tmp_path / "cache"], [str(tmp_path / "image.png")], CONFIG, told.append
+        ask, [tmp_path / "state", tmp_path / "cache"], [str(tmp_path / "image.png")], CONFIG, stated.append
     )
 
-    assert (count, told) == (2, [])
+    assert (count, stated) == (2, [])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["cache", "image.png", "state"]
 
 
@@ -85,13 +85,13 @@ def test_an_answer_that_the_driver_does_not_see_is_refused(tmp_path: Path) -> No
         check_nodes(machine(lost), [tmp_path], [], CONFIG, lambda _: None)
 
 
-@pytest.mark.parametrize(("size", "told"), [(None, "does not see it"), (3, "sees 3 bytes")])
-def test_a_source_that_a_machine_sees_otherwise_is_refused(tmp_path: Path, size: int | None, told: str) -> None:
+@pytest.mark.parametrize(("size", "stated"), [(None, "does not see it"), (3, "sees 3 bytes")])
+def test_a_source_that_a_machine_sees_otherwise_is_refused(tmp_path: Path, size: int | None, stated: str) -> None:
     image = tmp_path / "image.png"
     image.write_bytes(b"1234")
     ask = machine(lambda answer: dataclasses.replace(answer, sizes={str(image): size}))
 
-    with pytest.raises(SourceError, match=rf"image\.png has 4 bytes for the driver, but node gpu-2 .* {told}; put it"):
+    with pytest.raises(SourceError, match=rf"image\.png has 4 bytes for the driver, but node gpu-2 .* {stated}; put"):
         check_nodes(ask, [], [str(image)], CONFIG, lambda _: None)
 
 
@@ -108,13 +108,13 @@ def test_another_kind_of_processor_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_version_that_no_byte_depends_on_is_a_note(tmp_path: Path) -> None:
-    told: list[str] = []
+    stated: list[str] = []
 
-    check_nodes(machine(with_versions(ray="0.1", python="3.0.0")), [tmp_path], [], CONFIG, told.append)
+    check_nodes(machine(with_versions(ray="0.1", python="3.0.0")), [tmp_path], [], CONFIG, stated.append)
 
-    assert len(told) == 1
-    assert "node gpu-2 (10.0.0.2) has python 3.0.0, here " in told[0]
-    assert "has ray 0.1, here " in told[0]
+    assert len(stated) == 1
+    assert "node gpu-2 (10.0.0.2) has python 3.0.0, here " in stated[0]
+    assert "has ray 0.1, here " in stated[0]
 
 
 def test_torch_matters_only_where_a_network_makes_the_maps() -> None:

@@ -1,4 +1,4 @@
-"""What is told before work starts: folders that cannot be written, and all checks in one line."""
+"""What is reported before work starts: folders that cannot be written, and all checks in one line."""
 
 import dataclasses
 import errno
@@ -36,7 +36,7 @@ def inventory_of(places: list[ImageOrigin]) -> Inventory:
 
 
 class Notes(SilentDisplay):
-    """Keeps what is told."""
+    """Keeps what is reported."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -89,7 +89,7 @@ def test_a_disk_that_takes_names_but_no_bytes_is_refused() -> None:
 # The whole
 
 
-def test_what_was_checked_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_was_checked_is_reported_in_one_line(tmp_path: Path) -> None:
     config = configured(run={"address": "10.0.0.1:6379"}, mix={"copies": 3}, output={"shards": 2})
     source, display, layers = tmp_path / "source", Notes(), layers_in(tmp_path / "cache")
     source.mkdir()
@@ -150,7 +150,7 @@ def test_a_serial_run_asks_no_cluster(tmp_path: Path) -> None:
     Preflight(config, SerialRunner(has_gpu=False), Reporter(Notes()), ask=ask).places(tmp_path, [tmp_path / "out"])
 
 
-def test_a_disk_that_is_too_small_ends_the_plan_unless_it_is_told_to_go_on(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_ends_the_plan_unless_it_is_set_to_go_on(tmp_path: Path) -> None:
     preflight = Preflight(CONFIG, SerialRunner(has_gpu=False), Reporter(Notes()), room_of=lambda _: Room(1, 1000, None))
 
     preflight.plan([layers_in(tmp_path)], [], space=False)

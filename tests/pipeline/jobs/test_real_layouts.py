@@ -17,7 +17,7 @@ class Folder:
     """A real folder, what `inspect` has to say of it, and the options that its run needs."""
 
     layout: str
-    told: dict[str, Any]
+    stated: dict[str, Any]
     """Entries of ``inspect --json``; of classes the pixels by name."""
     options: tuple[object, ...] = ()
     limit: int | None = None
@@ -206,9 +206,9 @@ def test_every_stated_number_is_understood(name: str, found: dict[str, Any]) -> 
     folder = FOLDERS[name]
 
     assert (found["layout"], found["problems"]) == (folder.layout, [])
-    for key, value in folder.told.items():
-        told = {part: found[key][part] for part in value} if key == "sizes" else found[key]
-        assert told == value, key
+    for key, value in folder.stated.items():
+        stated = {part: found[key][part] for part in value} if key == "sizes" else found[key]
+        assert stated == value, key
     pixels = {entry["name"]: entry["pixels"] for entry in found["classes"]}
     assert {class_name: pixels[class_name] for class_name in folder.classes} == folder.classes
 

@@ -151,7 +151,7 @@ def up_to(path: Path, key: str) -> bytes:
 
 
 @pytest.mark.parametrize(("form", "part", "damage", "reason"), DAMAGES)
-def test_a_damaged_sample_is_told_in_one_line(
+def test_a_damaged_sample_is_reported_in_one_line(
     output: Path, tmp_path: Path, form: str, part: str, damage: Damage, reason: str
 ) -> None:
     """In the middle of a night of training only this line is left: file, key, what is wrong, and the way out."""
@@ -173,7 +173,7 @@ def test_a_damaged_sample_is_told_in_one_line(
     assert dataset[23]["key"] == sound[23]["key"], "samples of other files are given as before"
 
 
-def test_a_damaged_manifest_is_told_in_one_line(output: Path, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_reported_in_one_line(output: Path, tmp_path: Path) -> None:
     """It is read before any sample."""
     folder = shutil.copytree(output, tmp_path / "output", ignore=shutil.ignore_patterns(".hsmix"))
     cut_to(0.5)(folder / "manifest.parquet", "")

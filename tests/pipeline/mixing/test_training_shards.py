@@ -1,6 +1,6 @@
 """Datasets for training jobs: every form of soft labels, files in a folder, and equal shards for all readers.
 
-Everything is read from the files by the rules that ``dataset.json`` tells.
+Everything is read from the files by the rules that ``dataset.json`` states.
 """
 
 import io
@@ -103,19 +103,19 @@ def test_ignored_pixels_have_no_class_in_any_form(outputs: dict[str, Path], form
 
 @pytest.mark.parametrize("form", FORMS)
 def test_all_formats_hold_the_same_sample(outputs: dict[str, Path], form: str) -> None:
-    root, told = outputs[form], described(outputs[form])["soft"]
+    root, stated = outputs[form], described(outputs[form])["soft"]
     tars = members_of(root)
     rows = {row["key"]: row for path in (root / "parquet").iterdir() for row in pq.read_table(path).to_pylist()}
 
     assert rows.keys() == tars.keys()
     for key, members in tars.items():
-        ending = told["member"].rpartition(".")[2]
-        assert (root / "folder" / "soft" / f"{key}.{ending}").read_bytes() == members[told["member"]]
+        ending = stated["member"].rpartition(".")[2]
+        assert (root / "folder" / "soft" / f"{key}.{ending}").read_bytes() == members[stated["member"]]
         column = rows[key]["soft"]
         if form == "npz":
             np.testing.assert_array_equal(np.load(io.BytesIO(column)), expanded(members["soft.npz"], "npz"))
         else:
-            assert column == members[told["member"]]
+            assert column == members[stated["member"]]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -138,7 +138,7 @@ def test_verify_and_replay_understand_every_form(
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "stated"),
     [
         ("missing", "folder/masks/train-case_00-002.png is missing; run"),
         ("flipped", "folder/masks/train-case_00-002.png does not match its checksum"),
@@ -148,7 +148,7 @@ def test_verify_and_replay_understand_every_form(
     ],
 )
 def test_verify_names_what_was_done_to_the_files(
-    outputs: dict[str, Path], damage: str, told: str, run_cli: Cli, tmp_path: Path
+    outputs: dict[str, Path], damage: str, stated: str, run_cli: Cli, tmp_path: Path
 ) -> None:
     root = tmp_path / "copy"
     shutil.copytree(outputs["npz"], root)
@@ -167,7 +167,7 @@ def test_verify_names_what_was_done_to_the_files(
 
     problems = json.loads(result.stdout)["problems"]
     assert result.exit_code == 1
-    assert any(problem.startswith(told) for problem in problems)
+    assert any(problem.startswith(stated) for problem in problems)
     lacking = [problem for problem in problems if "lacks" in problem]
     assert lacking == (
         ["folder lacks 1 samples of the manifest, first train-case_00-002"] if damage in ("missing", "flipped") else []
@@ -195,15 +195,15 @@ def test_a_lost_file_of_a_folder_is_made_again(
 
 def test_training_shards_are_equal_and_shared_out_evenly(outputs: dict[str, Path]) -> None:
     """24 samples over 6 readers: 24 shards of one sample, 4 for each worker of each rank."""
-    told = described(outputs["npz"])
+    stated = described(outputs["npz"])
     rows = pq.read_table(outputs["npz"] / "manifest.parquet").to_pylist()
     counts = Counter(row["shard"] for row in rows)
 
     assert [counts[f"train-{number:06d}"] for number in range(24)] == [1] * 24
-    assert told["splits"]["train"]["shards"] == 24
-    assert told["splits"]["val"]["shards"] == RANKS * WORKERS
-    assert told["splits"]["test"]["shards"] == 1
-    assert told["readers"] == {
+    assert stated["splits"]["train"]["shards"] == 24
+    assert stated["splits"]["val"]["shards"] == RANKS * WORKERS
+    assert stated["splits"]["test"]["shards"] == 1
+    assert stated["readers"] == {
         "ranks": 2, "workers_per_rank": 3, "shards_per_worker": 4, "least_samples_per_worker": 4,
     }  # fmt: skip
     assert "dataset.with_epoch(4)" in (outputs["npz"] / "README.md").read_text()
@@ -240,7 +240,7 @@ def test_pairs_of_overlapping_channels_are_refused_before_any_work(
 def test_overlapping_channels_keep_their_shares(
     source: Path, form: str, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
-    """Ignored pixels are 0 in all channels, which the mask tells from background."""
+    """Ignored pixels are 0 in all channels, which the mask distinguishes from background."""
     made = run_cli(
         *("run", source, tmp_path / "o", *tiny, "--ignore", 77, "--soft-encoding", form, "--copies", 1),
         *("--label-regions", "whole=128+255,core=255,rest=0", *FORMATS),

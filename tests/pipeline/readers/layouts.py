@@ -1,4 +1,4 @@
-"""Layouts of empty files, as readers look at names only, and what they find in them."""
+"""Layouts of empty files, as readers use names only, and what they find in them."""
 
 from pathlib import Path
 

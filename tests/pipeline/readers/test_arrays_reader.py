@@ -107,7 +107,7 @@ def test_each_group_of_a_file_may_hold_an_item(tmp_path: Path) -> None:
         (("image", "label"), {"mask_key": "seg"}, "has no mask array seg, got image, label; name it with --mask-key"),
     ],
 )
-def test_missing_arrays_are_told_with_those_that_are_there(
+def test_missing_arrays_are_reported_with_those_that_are_there(
     tmp_path: Path, arrays: tuple[str, ...], options: dict[str, str], reason: str
 ) -> None:
     write(tmp_path / "a.npz", **dict.fromkeys(arrays, PICTURE))
@@ -288,7 +288,7 @@ def test_slices_of_a_case_are_a_group(tmp_path: Path) -> None:
         ("images/train.npy", None),
     ],
 )
-def test_folders_tell_the_split(path: str, split: str | None) -> None:
+def test_folders_state_the_split(path: str, split: str | None) -> None:
     assert split_of(path) == split
 
 
@@ -342,7 +342,7 @@ def test_a_single_file_is_a_source_too(tmp_path: Path) -> None:
     assert ids(find(path)) == ["a"]
 
 
-def test_an_absent_source_is_told(tmp_path: Path) -> None:
+def test_an_absent_source_is_reported(tmp_path: Path) -> None:
     assert not ArraysReader().recognises(tmp_path / "none")
     with pytest.raises(SourceError, match="none does not exist"):
         find(tmp_path / "none")
@@ -363,12 +363,12 @@ def test_whatever_files_are_called_nothing_is_lost(tmp_path_factory: pytest.Temp
 
     found = find(source)
 
-    told = {item.image.paths[0] for item in found.items} | {refusal.path for refusal in found.refusals}
-    assert told == {str(source / f"{name}.npz") for name in names}
+    stated = {item.image.paths[0] for item in found.items} | {refusal.path for refusal in found.refusals}
+    assert stated == {str(source / f"{name}.npz") for name in names}
     assert len(set(ids(found))) == len(found.items)
 
 
-def test_a_note_tells_that_planes_of_an_array_are_of_one_patient(tmp_path: Path) -> None:
+def test_a_note_says_that_planes_of_an_array_are_of_one_patient(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / f"{name}.npz", image=VOLUME, label=VOLUME)
     write(tmp_path / "c.npz", image=PICTURE, label=PICTURE)

@@ -200,10 +200,10 @@ def test_one_pair_that_looks_swapped_says_nothing(tmp_path: Path) -> None:
 def test_the_nearest_name_is_shown(tmp_path: Path, image: str, mask: str) -> None:
     found = find(tmp_path, image, mask, "images/zzz.png", "masks/qqq.png")
 
-    told = {Path(refusal.path).relative_to(tmp_path).as_posix(): refusal.reason for refusal in found.refusals}
-    assert told[image].endswith(f"the nearest name is {mask}, rename one of them")
-    assert told[mask].endswith(f"the nearest name is {image}, rename one of them")
-    assert "nearest" not in told["images/zzz.png"]
+    stated = {Path(refusal.path).relative_to(tmp_path).as_posix(): refusal.reason for refusal in found.refusals}
+    assert stated[image].endswith(f"the nearest name is {mask}, rename one of them")
+    assert stated[mask].endswith(f"the nearest name is {image}, rename one of them")
+    assert "nearest" not in stated["images/zzz.png"]
 
 
 def test_a_number_inside_of_another_is_not_near(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Cases of BraTS are found in every tree of 2015 to 2021, each file in its role; what is incomplete is told."""
+"""Cases of BraTS are found in every tree of 2015 to 2021, each file in its role; what is incomplete is reported."""
 
 import re
 from pathlib import Path
@@ -245,7 +245,7 @@ def test_the_label_of_a_lone_case_may_have_a_name_of_its_own(tmp_path: Path) -> 
     assert list(images(found)) == ["BraTS20_355"]
 
 
-def test_cases_of_one_name_are_told_apart_and_stay_one_group(tmp_path: Path) -> None:
+def test_cases_of_one_name_are_distinguished_and_stay_one_group(tmp_path: Path) -> None:
     found = find(tmp_path, *case("a/Brats18_1"), *case("b/Brats18_1"))
 
     assert [(item.id, item.group) for item in found.items] == [

@@ -1,4 +1,4 @@
-"""Colour tables tell which colour is which class; a doubtful one is refused in a line."""
+"""Colour tables say which colour is which class; a doubtful one is refused in a line."""
 
 from pathlib import Path
 

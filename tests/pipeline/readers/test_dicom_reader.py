@@ -28,7 +28,7 @@ def write(path: Path, kind: str, series: str, **elements: Any) -> Path:
 
 
 def write_series(folder: Path, uid: str, *, files: int = 3, ending: str = ".dcm", **elements: Any) -> list[str]:
-    """Headers without pixels: a reader never looks at them."""
+    """Headers without pixels: a reader never needs them."""
     elements = {"Rows": 10, "Columns": 14, "FrameOfReferenceUID": f"{uid}.1"} | elements
     names = [f"{uid}.{number}{ending}" for number in range(files)]
     return [str(write(folder / name, CTImageStorage, uid, **elements)) for name in names]
@@ -95,7 +95,7 @@ def test_trees_of_patients_give_short_ids(tmp_path: Path) -> None:
     assert sorted(pairs(find(tmp_path))) == ["P1-CT", "P2-CT"]
 
 
-def test_ids_and_groups_tell_no_person(tmp_path: Path) -> None:
+def test_ids_and_groups_name_no_person(tmp_path: Path) -> None:
     """The folder bears the name, the group would bear the number of the patient."""
     write_series(tmp_path / "DOE_JANE" / "CT", "1.2.3")
     write_segmentation(tmp_path / "DOE_JANE" / "seg.dcm", of="1.2.3")
@@ -126,7 +126,7 @@ def test_copies_of_a_file_count_once(tmp_path: Path) -> None:
     assert pairs(find(tmp_path)) == {"ct": (1, "seg.dcm")}
 
 
-def test_folders_of_a_split_tell_it(tmp_path: Path) -> None:
+def test_folders_of_a_split_state_it(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_series(tmp_path / split / "a", f"1.2.{len(split)}")
         write_segmentation(tmp_path / split / "seg.dcm", of=f"1.2.{len(split)}")
@@ -162,7 +162,7 @@ def test_series_with_several_masks_are_refused_by_their_names(tmp_path: Path) ->
     assert refusal.reason == "series has 2 masks: s1.dcm, s2.dcm; keep one, or merge them into one label map"
 
 
-def test_localizers_contours_and_reports_are_told_in_notes(tmp_path: Path) -> None:
+def test_localizers_contours_and_reports_are_named_in_notes(tmp_path: Path) -> None:
     write_series(tmp_path / "a", "1.2.1")
     write_series(tmp_path / "scout", "1.2.2", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     write_segmentation(tmp_path / "s.dcm", of="1.2.1")
@@ -284,7 +284,7 @@ def test_overlaps_and_the_option_decide_whether_classes_exclude_each_other(
     assert [item.mask.key for item in find(tmp_path, labels=labels).items] == [key]
 
 
-def test_values_that_the_user_tells_are_the_numbers_of_the_files(tmp_path: Path) -> None:
+def test_values_that_the_user_states_are_the_numbers_of_the_files(tmp_path: Path) -> None:
     write_series(tmp_path / "a", "1.2.1")
     write_segmentation(tmp_path / "s.dcm", of="1.2.1", labels={4: "liver"})
     found = find(tmp_path, mask_values={0: 0, 4: 1})

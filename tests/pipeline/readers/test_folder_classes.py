@@ -89,10 +89,10 @@ def test_masks_that_leave_a_doubt_are_refused(
     """Taking either would lose the other in silence; images that are beyond doubt stay."""
     found = find(tmp_path, *paths.split(", "), **config)
 
-    told = reasons(found)
-    assert told.keys() == refused.keys()
-    assert [name for name, reason in refused.items() if not told[name].startswith(reason)] == []
-    assert {item.id for item in found.items} == {"a", "b"} - told.keys() if "b.png" in paths else not found.items
+    stated = reasons(found)
+    assert stated.keys() == refused.keys()
+    assert [name for name, reason in refused.items() if not stated[name].startswith(reason)] == []
+    assert {item.id for item in found.items} == {"a", "b"} - stated.keys() if "b.png" in paths else not found.items
 
 
 @pytest.mark.parametrize(

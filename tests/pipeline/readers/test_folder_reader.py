@@ -1,4 +1,4 @@
-"""Images and masks find each other however their folders and names are laid out; what has no partner is told."""
+"""Images and masks find each other however their folders and names are laid out; what has no partner is reported."""
 
 import os
 from pathlib import Path
@@ -149,9 +149,9 @@ def test_each_file_is_of_a_pair_or_refused_by_name(
 
     assert [(name, " ".join(pair)) for name, pair in pairs(tmp_path, found).items()] == [*expected.items()]
     assert {r.stage for r in found.refusals} <= {"discover"}
-    told = {Path(r.path).relative_to(tmp_path).as_posix(): r.reason for r in found.refusals}
-    assert told.keys() == refused.keys()
-    assert [path for path, reason in refused.items() if not told[path].startswith(reason)] == []
+    stated = {Path(r.path).relative_to(tmp_path).as_posix(): r.reason for r in found.refusals}
+    assert stated.keys() == refused.keys()
+    assert [path for path, reason in refused.items() if not stated[path].startswith(reason)] == []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_single_channel_files_of_another_ending_are_the_masks_where_nothing_is_n
 
 
 @pytest.mark.parametrize("modes", [("RGB", "RGB"), ("L", "L")])
-def test_endings_that_tell_nothing_make_no_masks(tmp_path: Path, modes: tuple[str, str]) -> None:
+def test_endings_that_say_nothing_make_no_masks(tmp_path: Path, modes: tuple[str, str]) -> None:
     picture(tmp_path / "a.bmp", modes[0])
     picture(tmp_path / "a.png", modes[1])
 
@@ -328,7 +328,7 @@ def test_pictures_with_an_ending_of_two_parts_find_their_masks(tmp_path: Path, e
     assert pairs(tmp_path, found) == {"a": (f"images/a{ending}", "masks/a.png")}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.png", "masks/a.png", "closed/images/b.png")
     (tmp_path / "closed").chmod(0)
     try:

@@ -59,7 +59,7 @@ def test_an_image_finds_its_annotation(tmp_path: Path) -> None:
     ],
     ids=["official", "training-alone", "folder", "other-word", "other-ending", "one-name-twice"],
 )
-def test_names_and_folders_tell_the_split(tmp_path: Path, paths: list[str], expected: dict[str, str | None]) -> None:
+def test_names_and_folders_state_the_split(tmp_path: Path, paths: list[str], expected: dict[str, str | None]) -> None:
     assert {item.id: item.split for item in find(tmp_path, *paths).items} == expected
 
 
@@ -97,7 +97,7 @@ def test_images_of_a_patient_are_one_group(tmp_path: Path) -> None:
     assert (found.refusals, found.notes) == ((), ())
 
 
-def test_images_without_a_row_are_told(tmp_path: Path) -> None:
+def test_images_without_a_row_are_reported(tmp_path: Path) -> None:
     write_grades(tmp_path, "train_1,4, benign, x")
 
     found = find(tmp_path, *warwick("train_1", "train_2", "train_3"))
@@ -106,7 +106,7 @@ def test_images_without_a_row_are_told(tmp_path: Path) -> None:
     assert found.notes == ("Grade.csv names no one patient for 2 images, first train_2; each is its own",)
 
 
-def test_a_source_without_the_table_is_told(tmp_path: Path) -> None:
+def test_a_source_without_the_table_is_reported(tmp_path: Path) -> None:
     found = find(tmp_path, *warwick("train_1"))
 
     assert (groups(found), found.notes) == ({"train_1": None}, (NO_TABLE,))
@@ -120,7 +120,7 @@ def test_a_source_without_the_table_is_told(tmp_path: Path) -> None:
         (b"name,patient ID\r\"" + b"x" * 200_000, "is damaged (field larger than field limit (131072))"),
     ],
 )  # fmt: skip
-def test_a_table_that_is_not_understood_is_told(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_a_table_that_is_not_understood_is_reported(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "Grade.csv").write_bytes(data)
 
     found = find(tmp_path, *warwick("train_1"))
@@ -135,7 +135,7 @@ TORN = ("train_1,4,b,x", "train_2,4,b,x", "train_3,5,b,x", "testA_1,4,b,x", "tes
 NAMES = ("train_1", "train_2", "train_3", "testA_1", "testB_1")
 
 
-def test_patients_on_both_sides_of_the_official_split_are_parted_and_told(tmp_path: Path) -> None:
+def test_patients_on_both_sides_of_the_official_split_are_parted_and_reported(tmp_path: Path) -> None:
     """The official split is the benchmark; refused as leakage, the data could not be used with it at all."""
     write_grades(tmp_path, *TORN)
 
@@ -211,7 +211,7 @@ def test_one_name_with_two_endings_is_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_other_pictures_are_told(tmp_path: Path) -> None:
+def test_other_pictures_are_reported(tmp_path: Path) -> None:
     write_grades(tmp_path, "train_1,4,b,x")
 
     found = find(tmp_path, *warwick("train_1"), "overview.png", "._train_1.bmp")

@@ -47,7 +47,7 @@ def test_other_forms_are_paired_too(tmp_path: Path, image: str, mask: str, confi
 
 @pytest.mark.parametrize("year", ISIC_RELEASES)
 @pytest.mark.parametrize("test", ["Test", "Test_v2"])
-def test_folders_tell_the_official_splits(tmp_path: Path, year: str, test: str) -> None:
+def test_folders_state_the_official_splits(tmp_path: Path, year: str, test: str) -> None:
     paths = (
         *release(year, "Training", "ISIC_0000001"),
         *release(year, "Validation", "ISIC_0000002"),
@@ -74,7 +74,7 @@ def test_maps_tables_and_lists_beside_the_photographs_are_passed_over(tmp_path: 
     assert (found.refusals, found.notes) == ((), ())
 
 
-def test_masks_of_attributes_are_left_aside_and_told(tmp_path: Path) -> None:
+def test_masks_of_attributes_are_left_aside_and_reported(tmp_path: Path) -> None:
     """Taken for the lesion's, they would train a network on its streaks."""
     folder = "ISIC2018_Task2_Training_GroundTruth_v3"
     attributes = [f"{folder}/ISIC_0000001_attribute_{kind}.png" for kind in ("globules", "streaks")]
@@ -86,7 +86,7 @@ def test_masks_of_attributes_are_left_aside_and_told(tmp_path: Path) -> None:
     assert found.notes == ("2 masks of attributes (task 2) are no masks of lesions and were left aside",)
 
 
-def test_pictures_of_other_names_are_told(tmp_path: Path) -> None:
+def test_pictures_of_other_names_are_reported(tmp_path: Path) -> None:
     others = ("figure.png", f"{DATA_2017}/ISIC_0000001_thumbnail.jpg", f"{TRUTH_2017}/ISIC_0000001_globules.png")
 
     found = find(tmp_path, *release("2017", "Training", "ISIC_0000001"), *others)

@@ -191,7 +191,7 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
         ("a.npy.h5#x/y", "array", ["a.npy.h5"], "x/y"),
     ],
 )
-def test_the_ending_of_a_value_tells_its_format(
+def test_the_ending_of_a_value_states_its_format(
     tmp_path: Path, value: str, form: str, names: list[str], key: str
 ) -> None:
     (item,) = find(text(tmp_path, "l.csv", f'image,mask\n"{value}",m.png\n')).items
@@ -252,7 +252,7 @@ def test_a_row_that_cannot_be_used_is_refused_and_the_others_stay(tmp_path: Path
         ("image,mask,image\na,b,c\n", "has the column image twice; remove one"),
     ],
 )
-def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path, content: str, message: str) -> None:
+def test_a_missing_column_is_reported_with_those_that_are_there(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(SourceError) as refused:
         find(text(tmp_path, "l.csv", content))
 
@@ -281,7 +281,7 @@ def test_a_list_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str
     assert "\n" not in str(refused.value)
 
 
-def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+def test_another_encoding_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as refused:
         find(text(tmp_path, "l.csv", "image,mask\na.png,m.png\n\u00fc.png,m.png\n".encode("latin-1")))
 

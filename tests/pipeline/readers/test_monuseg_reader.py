@@ -41,7 +41,7 @@ def test_slides_find_their_outlines_in_both_forms_of_folder(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("paths", "expected"), [(OFFICIAL, ["train", "train", "test"]), (OFFICIAL[:4], [None, None])], ids=["all", "train"]
 )
-def test_folders_tell_the_official_split(tmp_path: Path, paths: list[str], expected: list[str | None]) -> None:
+def test_folders_state_the_official_split(tmp_path: Path, paths: list[str], expected: list[str | None]) -> None:
     """Training slides alone have none yet."""
     assert [item.split for item in find(tmp_path, *paths).items] == expected
 
@@ -72,7 +72,7 @@ SECOND = "TCGA-18-5592-01A-02-TSB"
 TORN = (*OFFICIAL, f"{TEST}/{SECOND}.tif", f"{TEST}/{SECOND}.xml")
 
 
-def test_a_patient_on_both_sides_of_the_official_split_is_parted_and_told(tmp_path: Path) -> None:
+def test_a_patient_on_both_sides_of_the_official_split_is_parted_and_reported(tmp_path: Path) -> None:
     found = find(tmp_path, *TORN)
 
     assert {item.id: item.group for item in found.items} == {

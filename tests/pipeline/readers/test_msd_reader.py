@@ -1,4 +1,4 @@
-"""Folders of the Decathlon and of nnU-Net give cases with their channels, classes and regions; gaps are told."""
+"""Folders of the Decathlon and of nnU-Net give cases with their channels, classes and regions; gaps are reported."""
 
 import json
 from pathlib import Path
@@ -18,20 +18,22 @@ MSD = ("imagesTr/hip_001.nii.gz", "labelsTr/hip_001.nii.gz")
 NNUNET = ("imagesTr/la_003_0000.nii.gz", "labelsTr/la_003.nii.gz")
 
 
-def lay_out(source: Path, *paths: str, told: Any = None) -> Path:
+def lay_out(source: Path, *paths: str, stated: Any = None) -> Path:
     lay(source, *paths)
-    if told is not None:
+    if stated is not None:
         source.mkdir(exist_ok=True)
-        (source / "dataset.json").write_text(told if isinstance(told, str) else json.dumps(told), encoding="utf-8")
+        (source / "dataset.json").write_text(
+            stated if isinstance(stated, str) else json.dumps(stated), encoding="utf-8"
+        )
     return source
 
 
-def find_msd(source: Path, *paths: str, told: Any = None) -> Found:
-    return MsdReader().find(lay_out(source, *paths, told=told), SourceConfig())
+def find_msd(source: Path, *paths: str, stated: Any = None) -> Found:
+    return MsdReader().find(lay_out(source, *paths, stated=stated), SourceConfig())
 
 
-def find_nnunet(source: Path, *paths: str, told: Any = None) -> Found:
-    return NnunetReader().find(lay_out(source, *paths, told=told), SourceConfig())
+def find_nnunet(source: Path, *paths: str, stated: Any = None) -> Found:
+    return NnunetReader().find(lay_out(source, *paths, stated=stated), SourceConfig())
 
 
 def names(found: Found) -> dict[str, tuple[list[str], str]]:
@@ -108,7 +110,7 @@ def test_an_image_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 def test_the_decathlon_names_classes_by_number(tmp_path: Path) -> None:
     labels = {"0": "background", "10": "Posterior", "2": "Anterior"}
 
-    found = find_msd(tmp_path, *MSD, told={"modality": {"1": "T1w", "0": "FLAIR"}, "labels": labels})
+    found = find_msd(tmp_path, *MSD, stated={"modality": {"1": "T1w", "0": "FLAIR"}, "labels": labels})
 
     assert found.labelling.classes == ("background", "Anterior", "Posterior")
     assert found.labelling.values == ((0, 0), (2, 1), (10, 2))
@@ -136,14 +138,14 @@ def test_nnunet_is_found_in_the_only_folder_of_a_source(tmp_path: Path) -> None:
 
 
 def test_a_case_without_a_channel_of_the_description_is_refused(tmp_path: Path) -> None:
-    told = {"channel_names": {"0": "T2", "1": "ADC"}, "labels": {"background": 0, "prostate": 1}}
+    stated = {"channel_names": {"0": "T2", "1": "ADC"}, "labels": {"background": 0, "prostate": 1}}
 
-    found = find_nnunet(tmp_path, *NNUNET, told=told)
+    found = find_nnunet(tmp_path, *NNUNET, stated=stated)
 
     assert reasons(found) == {"la_003": "has no channel la_003_0001; add it or remove the case"}
 
 
-def test_without_description_most_cases_tell_the_channels(tmp_path: Path) -> None:
+def test_without_description_most_cases_state_the_channels(tmp_path: Path) -> None:
     whole = [f"imagesTr/{name}_{number:04d}.nii.gz" for name in "ab" for number in (0, 1)]
 
     found = find_nnunet(tmp_path, *whole, "imagesTr/c_0001.nii.gz", *(f"labelsTr/{name}.nii.gz" for name in "abc"))
@@ -164,7 +166,7 @@ def test_labelled_images_for_testing_are_the_test_split(tmp_path: Path) -> None:
     assert {item.id: item.split for item in found.items} == {"la_003": "train", "la_004": "test"}
 
 
-def test_cases_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+def test_cases_of_one_name_in_two_folders_are_distinguished(tmp_path: Path) -> None:
     found = find_nnunet(tmp_path, *NNUNET, *(path.replace("Tr/", "Ts/") for path in NNUNET))
 
     assert sorted(names(found)) == ["imagesTr-la_003", "imagesTs-la_003"]
@@ -173,7 +175,7 @@ def test_cases_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None
 def test_nnunet_names_numbers_by_class_and_may_ignore_one(tmp_path: Path) -> None:
     labels = {"background": 0, "left": 1, "right": 2, "ignore": 3}
 
-    found = find_nnunet(tmp_path, *NNUNET, told={"channel_names": {"0": "MRI"}, "labels": labels})
+    found = find_nnunet(tmp_path, *NNUNET, stated={"channel_names": {"0": "MRI"}, "labels": labels})
 
     assert found.labelling.classes == ("background", "left", "right")
     assert found.labelling.values == ((0, 0), (1, 1), (2, 2), (3, 255))
@@ -182,8 +184,8 @@ def test_nnunet_names_numbers_by_class_and_may_ignore_one(tmp_path: Path) -> Non
 def test_lists_of_numbers_are_regions(tmp_path: Path) -> None:
     labels = {"background": 0, "whole tumour": [1, 2, 3], "core": [2, 3], "enhancing": 3}
 
-    told = {"channel_names": {"0": "MRI"}, "labels": labels, "regions_class_order": [1, 2, 3]}
-    found = find_nnunet(tmp_path, *NNUNET, told=told)
+    stated = {"channel_names": {"0": "MRI"}, "labels": labels, "regions_class_order": [1, 2, 3]}
+    found = find_nnunet(tmp_path, *NNUNET, stated=stated)
 
     assert found.labelling.regions == (("whole tumour", (1, 2, 3)), ("core", (2, 3)), ("enhancing", (3,)))
     assert (found.labelling.classes, found.labelling.values) == ((), ())
@@ -192,7 +194,7 @@ def test_lists_of_numbers_are_regions(tmp_path: Path) -> None:
 def test_beside_regions_a_number_may_be_ignored(tmp_path: Path) -> None:
     labels = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
 
-    found = find_nnunet(tmp_path, *NNUNET, told={"labels": labels})
+    found = find_nnunet(tmp_path, *NNUNET, stated={"labels": labels})
 
     assert found.labelling.regions == (("whole", (1, 2)), ("core", (2,)))
     assert found.labelling.values == ((0, 0), (3, 255))
@@ -200,13 +202,13 @@ def test_beside_regions_a_number_may_be_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])
 def test_pictures_of_nnunet_are_one_file_each_whatever_their_colours(tmp_path: Path, ending: str) -> None:
-    told = {
+    stated = {
         "channel_names": {"0": "R", "1": "G", "2": "B"},
         "labels": {"background": 0, "road": 1},
         "file_ending": ending,
     }
 
-    found = find_nnunet(tmp_path, f"imagesTr/a_0000{ending}", f"labelsTr/a{ending}", told=told)
+    found = find_nnunet(tmp_path, f"imagesTr/a_0000{ending}", f"labelsTr/a{ending}", stated=stated)
 
     (item,) = found.items
     assert item.image.format == item.mask.format == "picture"
@@ -222,13 +224,13 @@ def test_pictures_of_one_channel_each_are_refused(tmp_path: Path) -> None:
     }
 
 
-def test_an_ending_that_nobody_reads_is_told(tmp_path: Path) -> None:
+def test_an_ending_that_nobody_reads_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"dataset\.json has the file_ending \.nrrd, expected one of \.nii\.gz, "):
-        find_nnunet(tmp_path, told={"file_ending": ".nrrd"})
+        find_nnunet(tmp_path, stated={"file_ending": ".nrrd"})
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("stated", "reason"),
     [
         ("{", "is no valid JSON"),
         ("[" * 100_000, "is no valid JSON"),
@@ -245,16 +247,16 @@ def test_an_ending_that_nobody_reads_is_told(tmp_path: Path) -> None:
         ({"modality": {"first": "MRI"}}, "has the number 'first', expected a whole number"),
     ],
 )
-def test_a_description_that_is_none_is_told_in_one_line(tmp_path: Path, told: Any, reason: str) -> None:
+def test_a_description_that_is_none_is_reported_in_one_line(tmp_path: Path, stated: Any, reason: str) -> None:
     with pytest.raises(SourceError) as caught:
-        find_msd(tmp_path, *MSD, told=told)
+        find_msd(tmp_path, *MSD, stated=stated)
     assert str(caught.value).startswith(f"{tmp_path / 'dataset.json'} {reason}")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("told", [{}, {"labels": {}}, {"name": "Heart", "numTraining": 20}])
-def test_a_description_may_leave_out_anything(tmp_path: Path, told: Any) -> None:
-    found = find_msd(tmp_path, *MSD, told=told)
+@pytest.mark.parametrize("stated", [{}, {"labels": {}}, {"name": "Heart", "numTraining": 20}])
+def test_a_description_may_leave_out_anything(tmp_path: Path, stated: Any) -> None:
+    found = find_msd(tmp_path, *MSD, stated=stated)
 
     assert list(names(found)) == ["hip_001"]
     assert found.labelling == Labelling()

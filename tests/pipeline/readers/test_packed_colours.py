@@ -1,4 +1,4 @@
-"""Coloured masks in tar members and Parquet rows: an option or a table beside the files tells which colour is what."""
+"""Coloured masks in tar members and Parquet rows: an option or a table beside the files says which colour is what."""
 
 import io
 import tarfile

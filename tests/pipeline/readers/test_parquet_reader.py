@@ -1,4 +1,4 @@
-"""Parquet tables with pictures inside are sources; lists of paths are told from them by the schema."""
+"""Parquet tables with pictures inside are sources; lists of paths are distinguished from them by the schema."""
 
 import json
 from collections.abc import Mapping
@@ -127,13 +127,13 @@ def test_names_of_files_serve_as_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [["image.png", "image.png"], [None, None]])
-def test_names_of_files_that_tell_nothing_are_replaced_by_rows(tmp_path: Path, names: list[str | None]) -> None:
+def test_names_of_files_that_say_nothing_are_replaced_by_rows(tmp_path: Path, names: list[str | None]) -> None:
     path = table(tmp_path / "t.parquet", {"image": [cell(name) for name in names], "mask": [cell(), cell()]})
 
     assert [item.id for item in find(path).items] == ["t-000000", "t-000001"]
 
 
-def test_ids_that_begin_anew_in_each_table_are_told_apart(tmp_path: Path) -> None:
+def test_ids_that_begin_anew_in_each_table_are_distinguished(tmp_path: Path) -> None:
     for name in ("train", "test"):
         table(tmp_path / f"{name}.parquet", {"id": [1], "image": [cell()], "mask": [cell()]})
 

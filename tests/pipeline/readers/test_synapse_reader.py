@@ -93,7 +93,7 @@ def test_what_the_lists_do_not_name_is_left_out_with_a_note(tmp_path: Path) -> N
     )
 
 
-def test_what_the_lists_name_in_vain_is_told_with_its_number(tmp_path: Path) -> None:
+def test_what_the_lists_name_in_vain_is_stated_with_its_number(tmp_path: Path) -> None:
     found = find(layout(tmp_path, slices=("case0031_slice000",)))
 
     assert ids(found) == ["case0031_slice000", "case0008"]

@@ -61,7 +61,7 @@ def test_samples_are_pairs_of_members_of_one_key(tmp_path: Path) -> None:
         ("tiff", "jpg"),
     ],
 )
-def test_the_ending_of_a_member_tells_image_from_mask(tmp_path: Path, image: str, mask: str) -> None:
+def test_the_ending_of_a_member_distinguishes_image_from_mask(tmp_path: Path, image: str, mask: str) -> None:
     """Of a photograph and a lossless picture without further words the lossless one is the mask."""
     found = find(shard(tmp_path / "s.tar", [f"k.{mask}", f"k.{image}", "k.txt"]))
 
@@ -102,14 +102,14 @@ def test_our_own_output_is_a_source(tmp_path: Path) -> None:
     ("name", "split"),
     [("train-000000.tar", "train"), ("x_validation_1.tar", "val"), ("test/00.tar", "test"), ("contest.tar", None)],
 )
-def test_the_name_of_a_shard_or_its_folder_tells_the_split(tmp_path: Path, name: str, split: str | None) -> None:
+def test_the_name_of_a_shard_or_its_folder_states_the_split(tmp_path: Path, name: str, split: str | None) -> None:
     shard(tmp_path / "data" / name, ["a.jpg", "a.mask.png"])
 
     assert WebdatasetReader().recognises(tmp_path / "data")
     assert [item.split for item in find(tmp_path / "data").items] == [split]
 
 
-def test_keys_that_begin_anew_in_each_shard_are_told_apart(tmp_path: Path) -> None:
+def test_keys_that_begin_anew_in_each_shard_are_distinguished(tmp_path: Path) -> None:
     for name in ("train-0.tar", "val-0.tar"):
         shard(tmp_path / name, ["0.jpg", "0.mask.png"])
 
@@ -140,9 +140,9 @@ def test_a_sample_that_is_no_pair_is_refused_and_the_others_stay(tmp_path: Path,
     found = find(path)
 
     assert [item.id for item in found.items] == ["a"]
-    ((refused_id, place, stage, told),) = [(r.id, r.path, r.stage, r.reason) for r in found.refusals]
+    ((refused_id, place, stage, stated),) = [(r.id, r.path, r.stage, r.reason) for r in found.refusals]
     assert (refused_id, place, stage) == ("k", f"{path}#{names[0]}", "discover")
-    assert told.startswith(reason)
+    assert stated.startswith(reason)
 
 
 def test_a_member_that_is_a_link_is_refused(tmp_path: Path) -> None:

@@ -166,9 +166,9 @@ def test_a_picture_among_volumes_is_refused_and_a_volume_among_pictures() -> Non
     volumes = [slice_of("a"), slice_of("b"), scanned("c", (0, 1))]
     pictures = [scanned("a"), scanned("b"), slice_of("c", (0, 255))]
 
-    for results, told in ((volumes, "is a picture where most"), (pictures, "is an array where most")):
+    for results, stated in ((volumes, "is a picture where most"), (pictures, "is an array where most")):
         checked = with_problems(results, facts(*results), list("abc"))
-        assert [told in (result.problem or "") for result in checked] == [False, False, True]
+        assert [stated in (result.problem or "") for result in checked] == [False, False, True]
 
 
 def test_volumes_keep_their_modalities_and_one_that_lacks_some_is_refused() -> None:

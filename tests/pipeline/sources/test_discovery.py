@@ -37,7 +37,7 @@ def test_items_are_sorted_and_have_group_and_split(tmp_path: Path) -> None:
     assert all(item.split in ("train", "val", "test") for item in found.items)
 
 
-def test_a_folder_and_a_list_are_told_apart(tmp_path: Path) -> None:
+def test_a_folder_and_a_list_are_distinguished(tmp_path: Path) -> None:
     laid_out(tmp_path, "a", "b")
     (tmp_path / "list.csv").write_text("image,mask\nimages/a.png,masks/a.png\n")
 
@@ -71,8 +71,8 @@ def test_an_option_that_a_layout_does_not_have_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("reader", readers(), ids=lambda reader: reader.name)
-def test_readers_say_which_options_they_look_at(reader: Reader, tmp_path: Path) -> None:
-    """What a reader reads of its configuration, apart from options that are looked at for all layouts."""
+def test_readers_say_which_options_they_read(reader: Reader, tmp_path: Path) -> None:
+    """What a reader reads of its configuration, apart from options that are read for all layouts."""
     asked: set[str] = set()
 
     class Asked(SourceConfig):
@@ -104,7 +104,7 @@ def test_an_empty_source_is_refused_with_what_was_expected(tmp_path: Path) -> No
         discovered(tmp_path)
 
 
-def test_a_source_of_refused_files_only_tells_the_first_reason(tmp_path: Path) -> None:
+def test_a_source_of_refused_files_only_states_the_first_reason(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").touch()
 

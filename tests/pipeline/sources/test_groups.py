@@ -1,4 +1,4 @@
-"""Images of one patient stay together, also where only names tell who they are of; what is a guess is stated."""
+"""Images of one patient stay together, also where only names say who they are of; what is a guess is stated."""
 
 import json
 from collections import defaultdict
@@ -105,7 +105,7 @@ def test_a_given_split_outweighs_a_guess(tmp_path: Path) -> None:
 
 
 def test_a_dataset_keeps_the_groups_that_it_has(tmp_path: Path) -> None:
-    """One that was begun when names told nothing is finished and extended as it was."""
+    """One that was begun when names said nothing is finished and extended as it was."""
     known: dict[str, Split] = {SLICES[0]: "train", SLICES[1]: "val", "patient003": "test"}
 
     found = found_in(tmp_path, [*SLICES[:2], *SLICES[4:8], SLICES[12]], known=known)
@@ -139,14 +139,14 @@ def test_groups_of_a_list_are_not_mixed_with_guesses(tmp_path: Path) -> None:
     assert groups(discover(tmp_path / "l.csv", RunConfig())) == {"g", *SLICES[1:]}
 
 
-def test_names_in_a_list_tell_groups(tmp_path: Path) -> None:
+def test_names_in_a_list_state_groups(tmp_path: Path) -> None:
     rows = "".join(f"p{patient}/{number}.png,m.png\n" for patient in range(3) for number in range(3))
     (tmp_path / "l.csv").write_text(f"image,mask\n{rows}")
 
     assert groups(discover(tmp_path / "l.csv", RunConfig())) == {"p0", "p1", "p2"}
 
 
-def test_names_of_a_challenge_tell_nothing(tmp_path: Path) -> None:
+def test_names_of_a_challenge_say_nothing(tmp_path: Path) -> None:
     """Warwick-QU numbers its images within each part."""
     names = [f"{part}_{number}" for part in ("testA", "testB") for number in (1, 2)]
     lay(tmp_path, *(f"{name}{end}.bmp" for name in names for end in ("", "_anno")))

@@ -29,16 +29,16 @@ def test_a_hash_is_the_same_everywhere_and_another_for_each_kind_and_key() -> No
     )
 
 
-def test_an_item_keeps_its_files_and_tells_hashes() -> None:
+def test_an_item_keeps_its_files_and_states_hashes() -> None:
     (hidden,) = hidden_items([ITEM], b"")
 
     assert (hidden.image, hidden.split) == (ITEM.image, "train")
     assert hidden.group == hash_of("Doe", "group", b"")
-    told = hidden.without_hidden("/data/Doe/1.png is torn; see 1_mask.png of Doe-1 and Doe")
-    assert told == f"{hidden.id} is torn; see {hidden.id} of {hidden.id} and {hidden.id}"
+    stated = hidden.without_hidden("/data/Doe/1.png is torn; see 1_mask.png of Doe-1 and Doe")
+    assert stated == f"{hidden.id} is torn; see {hidden.id} of {hidden.id} and {hidden.id}"
 
 
-def test_an_item_with_names_tells_them() -> None:
+def test_an_item_with_names_states_them() -> None:
     assert ITEM.without_hidden("/data/Doe/1.png is torn") == "/data/Doe/1.png is torn"
 
 
@@ -98,7 +98,7 @@ def test_no_name_is_in_the_dataset_and_the_map_undoes_the_hashes(
     assert run_cli("verify", output, "--replay", 2).exit_code == 0
 
 
-def test_inspect_tells_hashes_too(named: Path, run_cli: Cli) -> None:
+def test_inspect_states_hashes_too(named: Path, run_cli: Cli) -> None:
     result = run_cli("inspect", named, "--ids", "hashed", "--json", "--progress", "none")
 
     found = json.loads(result.stdout)

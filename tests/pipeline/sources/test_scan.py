@@ -1,4 +1,4 @@
-"""One look at every item tells which images it gives and what they hold, or why it cannot be used."""
+"""One reading of every item says which images it gives and what they hold, or why it cannot be used."""
 
 import hashlib
 from dataclasses import replace
@@ -48,7 +48,7 @@ RGB = np.zeros((2, 3, 3), np.uint8)
 MASK = np.array([[0, 0, 255], [0, 255, 255]], np.uint8)
 
 
-def test_a_scan_tells_checksums_form_and_mask_values(tmp_path: Path) -> None:
+def test_a_scan_states_checksums_form_and_mask_values(tmp_path: Path) -> None:
     one = item(tmp_path, "a", RGB, MASK)
 
     (result,) = scan_one(one)
@@ -82,7 +82,7 @@ def test_items_come_back_in_their_order(tmp_path: Path) -> None:
         (RGB, np.zeros((2000, 2000), np.uint8), "a_mask.png has 2000 x 2000 pixels, more than source.max_pixels"),
     ],
 )
-def test_a_problem_is_told_with_its_file_and_the_other_pairs_stay(
+def test_a_problem_is_reported_with_its_file_and_the_other_pairs_stay(
     tmp_path: Path, image: Any, mask: Any, message: str
 ) -> None:
     items = [item(tmp_path, "a", image, mask), item(tmp_path, "b", RGB, MASK)]
@@ -159,7 +159,7 @@ def test_a_volume_without_foreground_is_a_problem_with_its_way_out(tmp_path: Pat
     assert "has no slice with 1 foreground pixels; lower --min-foreground" in (result.problem or "")
 
 
-def test_a_slice_tells_its_range_and_zeros(tmp_path: Path) -> None:
+def test_a_slice_states_its_range_and_zeros(tmp_path: Path) -> None:
     first = scan_one(volume(tmp_path, SLICES), replace(OPTIONS, min_foreground=0))[0]
 
     assert (first.range, first.dtype) == ((-3.0, 2.0), "float32")

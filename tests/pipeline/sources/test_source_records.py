@@ -1,4 +1,4 @@
-"""Records of sources carry refusals, refuse leakage, and tell what changed since."""
+"""Records of sources carry refusals, refuse leakage, and say what changed since."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_later_refusals_are_added_and_earlier_ones_kept() -> None:
         ([record("a", image="x"), record("c")], "1 changed (a); 1 added (c); 1 missing (b)"),
     ],
 )
-def test_a_difference_is_told_in_words(new: list[SourceRecord], text: str) -> None:
+def test_a_difference_is_reported_in_words(new: list[SourceRecord], text: str) -> None:
     assert describe_difference([record("a"), record("b")], new) == text
 
 

@@ -108,7 +108,7 @@ def test_a_list_may_name_what_gets_another_id(tmp_path: Path, name: str, ending:
     assert assigned(items(name), tmp_path, str(given)) == {safe_id(name): "train"}
 
 
-def test_pairs_in_no_list_are_left_out_and_told(tmp_path: Path) -> None:
+def test_pairs_in_no_list_are_left_out_and_reported(tmp_path: Path) -> None:
     given = lists(tmp_path / "s", train="a\ngone\n", val="c\n")
 
     found, notes = assign_splits(items("a", "b", "c"), tmp_path, str(given), seed=0)
@@ -140,7 +140,7 @@ def test_a_source_of_training_images_only_is_drawn(tmp_path: Path) -> None:
 
 
 def test_listed_ids_that_were_left_aside_are_not_missing(tmp_path: Path) -> None:
-    """A trial run on some of the pairs looks at as many; the lists are right all the same."""
+    """A trial run on some of the pairs scans as many; the lists are right all the same."""
     given = lists(tmp_path / "s", train="a\nb\ngone\n")
 
     _, notes = assign_splits(items("a"), tmp_path, str(given), seed=0, aside={"a", "b"})

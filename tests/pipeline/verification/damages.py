@@ -1,4 +1,4 @@
-"""Damages of a finished dataset, each with what `verify` tells of it, and how to edit what lies there."""
+"""Damages of a finished dataset, each with what `verify` reports of it, and how to edit what lies there."""
 
 import hashlib
 import io
@@ -40,13 +40,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """Return size and checksum of a file as the descriptions tell them."""
+    """Return size and checksum of a file as the descriptions state them."""
     data = path.read_bytes()
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def forge(output: Path) -> None:
-    """Let all sizes and checksums tell of the files as they lie there, whatever was done to them."""
+    """Let all sizes and checksums be those of the files as they lie there, whatever was done to them."""
     dataset = read_json(output / "dataset.json")
     for file in (*(file for files in dataset["formats"].values() for file in files), *dataset["indexes"]):
         file.update(facts(output / file["path"]))

@@ -1,4 +1,4 @@
-"""`verify`: what each depth finds, and what it does not look at."""
+"""`verify`: what each depth finds, and what it does not check."""
 
 import hashlib
 import io
@@ -59,28 +59,28 @@ def found_at(output: Path, depth: str, run_cli: Cli) -> list[str]:
 
 
 CASES = [
-    pytest.param(depth, spoil, told, id=f"{depth}-{name}")
+    pytest.param(depth, spoil, stated, id=f"{depth}-{name}")
     for depth, spoils in FOUND.items()
-    for name, (spoil, *told) in spoils.items()
+    for name, (spoil, *stated) in spoils.items()
 ]
 
 
-@pytest.mark.parametrize(("depth", "spoil", "told"), CASES)
+@pytest.mark.parametrize(("depth", "spoil", "stated"), CASES)
 def test_each_damage_is_found_at_its_depth_and_deeper(
-    output: Path, run_cli: Cli, depth: str, spoil: Spoil, told: list[str]
+    output: Path, run_cli: Cli, depth: str, spoil: Spoil, stated: list[str]
 ) -> None:
-    """A lesser depth does not look at it, or it would be no cheaper; each problem names its file or sample."""
+    """A lesser depth does not check it, or it would be no cheaper; each problem names its file or sample."""
     spoil(output)
 
     found = {each: "\n".join(found_at(output, each, run_cli)) for each in DEPTHS}
 
     first = DEPTHS.index(depth)
     assert [each for each in DEPTHS[:first] if found[each]] == [], found
-    assert [part for each in DEPTHS[first:] for part in told if part not in found[each]] == [], found
+    assert [part for each in DEPTHS[first:] for part in stated if part not in found[each]] == [], found
 
 
 def test_one_damage_is_one_problem(output: Path, run_cli: Cli) -> None:
-    """What a file lacks is not told again by everything that would have been in it."""
+    """What a file lacks is not reported again by everything that would have been in it."""
     flip(output / INDEX)
     shutil.copy(output / TAR, output / "webdataset" / "train-000003.tar")
 
@@ -90,11 +90,11 @@ def test_one_damage_is_one_problem(output: Path, run_cli: Cli) -> None:
     ]
 
 
-# What is told
+# What is reported
 
 
-def test_default_is_the_whole_check_and_tells_what_it_checked(made: Path, run_cli: Cli) -> None:
-    """Sound is only worth something with the numbers of what was looked at."""
+def test_default_is_the_whole_check_and_says_what_it_checked(made: Path, run_cli: Cli) -> None:
+    """Sound is only worth something with the numbers of what was checked."""
     text = run_cli("verify", made, "--replay", 4)
     data = run_cli("verify", made, "--replay", 4, "--json")
 
@@ -137,7 +137,7 @@ def test_report_names_its_depth_and_what_was_left_out(
     assert {"checksums", "parents for leakage", "samples"} - report["checked"].keys() == unread
 
 
-def test_problems_are_told_with_the_depth_that_found_them(output: Path, run_cli: Cli) -> None:
+def test_problems_are_reported_with_the_depth_that_found_them(output: Path, run_cli: Cli) -> None:
     (output / TAR).unlink()
 
     result = run_cli("verify", output, "--depth", "names")
@@ -217,8 +217,8 @@ def test_what_is_no_damage_is_sound(output: Path, run_cli: Cli, depth: str, chan
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_every_fold_is_looked_at(made: Path, run_cli: Cli, tmp_path: Path, depth: str) -> None:
-    """A problem tells its fold, and what was checked is counted over all."""
+def test_every_fold_is_checked(made: Path, run_cli: Cli, tmp_path: Path, depth: str) -> None:
+    """A problem states its fold, and what was checked is counted over all."""
     for fold in ("fold-0", "fold-1", "fold-2"):
         shutil.copytree(made, tmp_path / fold, ignore=shutil.ignore_patterns("cache"))
     (tmp_path / "fold-2" / "preview.png").unlink()
@@ -236,10 +236,10 @@ def test_every_fold_is_looked_at(made: Path, run_cli: Cli, tmp_path: Path, depth
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("name", ["manifest.parquet", "dataset.json"])
 @pytest.mark.parametrize("damage", ["missing", "truncated", "emptied"])
-def test_verify_of_a_damaged_description_is_told_in_one_line(
+def test_verify_of_a_damaged_description_is_reported_in_one_line(
     output: Path, run_cli: Cli, name: str, damage: str, depth: str
 ) -> None:
-    """Without them nothing can be checked; the line tells which file and what to do."""
+    """Without them nothing can be checked; the line says which file and what to do."""
     data = (output / name).read_bytes()
     (output / name).unlink()
     if damage != "missing":
@@ -296,8 +296,8 @@ def test_verify_replay_finds_a_sample_that_its_provenance_does_not_give(made: Pa
 
     assert fooled.exit_code == 0, fooled.stdout
     assert found.exit_code == 1
-    told = re.findall(rf"problem: (\w+)/\S+: sample {key} differs from what its provenance gives", found.stdout)
-    assert sorted(told) == ["folder", "parquet", "webdataset"]
+    stated = re.findall(rf"problem: (\w+)/\S+: sample {key} differs from what its provenance gives", found.stdout)
+    assert sorted(stated) == ["folder", "parquet", "webdataset"]
 
 
 def test_a_parent_that_the_cache_does_not_hold_is_a_problem(made: Path, run_cli: Cli, output: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_volume_of_background_alone_becomes_0(intensity: Intensity) -> None:
 
 
 def test_a_channel_with_few_outliers_keeps_them() -> None:
-    """Both percentiles fall on 3; a scale of width 0 would lose the only voxels that tell something."""
+    """Both percentiles fall on 3; a scale of width 0 would lose the only voxels that mean something."""
     plane = one_line(*[3] * 999, 13, dtype=np.int16)
     intensity = Intensity("percentile", (0.5, 99.5))
 
@@ -260,7 +260,7 @@ def test_inputs_are_left_alone() -> None:
         ([scanned(-600, 1), scanned(0, 1)], Intensity("percentile", (0.5, 99.5)), "uint8"),
     ],
 )  # fmt: skip
-def test_the_ranges_tell_how_numbers_become_pixels(scans: list[ScanResult], intensity: Intensity, dtype: str) -> None:
+def test_the_ranges_say_how_numbers_become_pixels(scans: list[ScanResult], intensity: Intensity, dtype: str) -> None:
     assert choose_intensity(scans, ImageConfig())[:2] == (intensity, dtype)
 
 
@@ -329,7 +329,7 @@ def test_no_usable_image_is_a_wrong_call() -> None:
         ),
     ],
 )
-def test_the_note_tells_what_was_chosen_and_how_to_change_it(
+def test_the_note_says_what_was_chosen_and_how_to_change_it(
     scan: ScanResult, options: dict[str, Any], note: str
 ) -> None:
     assert choose_intensity([scan], ImageConfig.model_validate(options))[2] == note

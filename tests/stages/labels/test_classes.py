@@ -1,4 +1,4 @@
-"""Mask values become classes or channels: as configured, else as the layout tells, else by convention."""
+"""Mask values become classes or channels: as configured, else as the layout states, else by convention."""
 
 from typing import Any
 

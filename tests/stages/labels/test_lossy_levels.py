@@ -64,7 +64,7 @@ def test_soft_edges_are_no_level(radius: float) -> None:
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_a_class_drawn_as_a_line_is_refused(width: int) -> None:
-    """It cannot be told from an edge pixel by pixel, and would be cut away."""
+    """It cannot be distinguished from an edge pixel by pixel, and would be cut away."""
     mask = drawn((disc(17 + width), 128), (disc(17), 255))
 
     with pytest.raises(SourceError, match=r"thin areas of about 1\d\d between others.*--threshold 128"):

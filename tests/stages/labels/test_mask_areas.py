@@ -34,7 +34,7 @@ def test_specks_count_as_outlines_and_areas_beside_them_do_not() -> None:
     assert form(with_pixels(nested(0, (0, 1, 255)), 255, 3)).outline == 3
 
 
-def test_255_without_ids_is_not_looked_at() -> None:
+def test_255_without_ids_is_no_question() -> None:
     assert form(outlined(disc(value=128))).outline == 0
 
 

@@ -40,7 +40,7 @@ def test_masks_of_any_integer_type_are_translated_alike(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
-def test_large_values_are_told_apart_to_the_last_digit(dtype: str) -> None:
+def test_large_values_are_distinguished_to_the_last_digit(dtype: str) -> None:
     """As floats 2**62 and 2**62 + 1 are one."""
     mask = np.array([[LARGE + 1, 0], [LARGE, LARGE - 1]], dtype)
 

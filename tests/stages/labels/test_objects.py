@@ -17,7 +17,7 @@ def test_an_empty_mask_has_no_object() -> None:
     assert median_object_share(np.zeros((3, 4), bool)) is None
 
 
-def test_large_masks_are_thinned_and_tell_the_same_share() -> None:
+def test_large_masks_are_thinned_and_give_the_same_share() -> None:
     foreground = np.zeros((3000, 3000), bool)
     foreground[:900, :1500] = True
 

@@ -184,7 +184,7 @@ def test_a_multilabel_mix_has_channels_of_its_own_and_the_innermost_region_as_it
 
 
 def test_multilabel_background_is_not_ignored_and_ignored_pixels_are_no_background() -> None:
-    """Both are 0 in all channels of the soft label; the mask tells them apart."""
+    """Both are 0 in all channels of the soft label; the mask distinguishes them."""
     image = np.zeros((1, 2, 1), np.uint8)
     nothing, ignored = np.array([[[0, 0], [0, 0]]], np.uint8), np.array([[[0, 0], [255, 255]]], np.uint8)
 

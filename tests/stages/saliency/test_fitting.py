@@ -117,7 +117,7 @@ def test_layers_that_cannot_be_used_come_last(fitted: Fitted) -> None:
     assert math.isnan(ranking[1][1])
 
 
-def test_a_ranking_without_any_usable_layer_tells_why(fitted: Fitted) -> None:
+def test_a_ranking_without_any_usable_layer_says_why(fitted: Fitted) -> None:
     with pytest.raises(ModelError, match="layer 'gone' does not exist"):
         rank_layers(fitted.network, [LayerInfo("gone", "", 8, 48, 48)], *discs(2), options=CamOptions())
 

@@ -306,7 +306,7 @@ def test_images_without_foreground_fall_back_to_all_pixels(target: CamTarget) ->
     assert maps.max(axis=(1, 2)).tolist() == [1, 1]
 
 
-def test_a_map_that_tells_nothing_is_zero() -> None:
+def test_a_map_that_says_nothing_is_zero() -> None:
     """A constant image gives a constant map; a negative weight gives one that the ReLU empties."""
     images = np.ones((2, 8, 8, 1), np.float32)
     images[1] = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)

@@ -1,4 +1,4 @@
-"""Which layers Grad-CAM may look at, and which of them is best."""
+"""Which layers Grad-CAM may use, and which of them is best."""
 
 import re
 from itertools import pairwise
@@ -56,7 +56,7 @@ def test_candidates_of_a_unet_are_its_blocks_in_the_order_they_run() -> None:
     assert names(tiny_unet()) == ["conv_0", *down, *up]
 
 
-def test_candidates_tell_type_and_size() -> None:
+def test_candidates_have_type_and_size() -> None:
     third = candidate_layers(tiny_unet(), IMAGE)[2]
 
     assert (third.name, third.type, third.channels, third.height, third.width) == (

@@ -1,4 +1,4 @@
-"""The body is told from the air around it."""
+"""The body is distinguished from the air around it."""
 
 import numpy as np
 import pytest

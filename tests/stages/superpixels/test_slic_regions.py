@@ -111,8 +111,8 @@ def test_compactness_is_a_hundred_times_weaker_for_rgb_than_for_grey() -> None:
     assert np.mean(from_grey == from_rgb) > 0.99
 
 
-def test_colours_of_equal_brightness_are_told_apart() -> None:
-    """Both colours have the grey value 100; only Lab, or the single channels, tell them apart."""
+def test_colours_of_equal_brightness_are_distinguished() -> None:
+    """Both colours have the grey value 100; only Lab, or the single channels, distinguish them."""
     image = np.empty((30, 30, 3), np.uint8)
     image[:, :14] = (200, 62, 33)
     image[:, 14:] = (51, 137, 38)

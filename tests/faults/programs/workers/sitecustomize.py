@@ -16,4 +16,4 @@ if {KILL, VERSIONS} & os.environ.keys() and any(Path(given).name == "default_wor
     if KILL in os.environ:
         driver.kill_worker_once(os.environ[KILL])
     if VERSIONS in os.environ:
-        driver.tell_versions(json.loads(os.environ[VERSIONS]))
+        driver.set_versions(json.loads(os.environ[VERSIONS]))

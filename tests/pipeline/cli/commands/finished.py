@@ -1,4 +1,4 @@
-"""A finished dataset on which commands are tried, and the line in which they tell a problem."""
+"""A finished dataset on which commands are tried, and the line in which they state a problem."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class Made:
 
 
 def error_of(result: click.testing.Result) -> str:
-    """Return the one line in which a problem is told."""
+    """Return the one line in which a problem is reported."""
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert result.exit_code == 1, (result.stdout, result.stderr)
     assert len(lines) == 1, result.stderr

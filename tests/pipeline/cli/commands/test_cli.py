@@ -1,4 +1,4 @@
-"""The command line: help, usage, options and what they win over, and which stream tells what."""
+"""The command line: help, usage, options and what they win over, and which stream says what."""
 
 import json
 import re
@@ -59,14 +59,14 @@ def test_help_of_each_command_shows_an_example(helps: dict[str, Any], name: str)
     assert f"Example: hsmix-gen {name}" in helps["texts"][name]
 
 
-def test_every_option_in_help_tells_its_effect(helps: dict[str, Any]) -> None:
+def test_every_option_in_help_states_its_effect(helps: dict[str, Any]) -> None:
     """An option without words is a riddle."""
     for name in COMMANDS:
         lines = helps["texts"][name].split("Options:\n")[1].splitlines()
         for line, following in zip(lines, [*lines[1:], ""], strict=True):
             if line.startswith("  -"):
-                told = "  " in line.strip() or (following.startswith("     ") and following.strip())
-                assert told, f"{name}: {line.strip()} says nothing"
+                stated = "  " in line.strip() or (following.startswith("     ") and following.strip())
+                assert stated, f"{name}: {line.strip()} says nothing"
 
 
 def test_help_of_every_command_loads_nothing_heavy(helps: dict[str, Any]) -> None:
@@ -98,7 +98,7 @@ def test_the_list_of_commands_does_not_load_the_schema(helps: dict[str, Any]) ->
     ids=" ".join,
 )
 def test_wrong_usage_is_status_2(run_cli: Cli, arguments: tuple[str, ...]) -> None:
-    """A script can tell a typing error from a problem of the data."""
+    """A script can distinguish a typing error from a problem of the data."""
     result = run_cli(*arguments)
 
     assert result.exit_code == 2
@@ -121,7 +121,7 @@ def test_installed_command_passes_status_and_streams_on(run_command: Command, tm
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "stated"),
     [
         (("--policy", "pairs"), ("mix.policy", "pairs", "did you mean paired")),
         (("--copies", "0"), ("mix.copies", "greater than 0", "got 0")),
@@ -143,8 +143,8 @@ def test_installed_command_passes_status_and_streams_on(run_command: Command, tm
     ],
     ids=" ".join,
 )
-def test_wrong_value_is_told_with_its_name_and_the_way_out(
-    made: Made, run_cli: Cli, tmp_path: Path, options: tuple[str, ...], told: tuple[str, ...]
+def test_wrong_value_is_reported_with_its_name_and_the_way_out(
+    made: Made, run_cli: Cli, tmp_path: Path, options: tuple[str, ...], stated: tuple[str, ...]
 ) -> None:
     """The line names the key, the rule and the value; where a name is near, it is offered."""
     given = ("--size", "48", "64", "--backend", "serial")
@@ -152,7 +152,7 @@ def test_wrong_value_is_told_with_its_name_and_the_way_out(
 
     line = error_of(run_cli("run", made.source, tmp_path / "output", *given, *saliency, *options))
 
-    assert [text for text in told if text not in line] == [], line
+    assert [text for text in stated if text not in line] == [], line
     assert not (tmp_path / "output" / "manifest.parquet").exists()
 
 

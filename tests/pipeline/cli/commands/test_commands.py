@@ -1,4 +1,4 @@
-"""What commands tell, what they write and what they leave alone; `verify` and resuming have modules of their own."""
+"""What commands say, what they write and what they leave alone; `verify` and resuming have modules of their own."""
 
 import json
 import tarfile
@@ -32,12 +32,12 @@ def test_inspect_counts_pairs_sizes_and_pixels_of_each_class(made: Made, run_cli
     assert found["mask_values"] == {"0": 0, "128": 1, "255": 2}
     assert (found["channels"], found["dtype"], found["problems"]) == (3, "uint8", [])
     assert found["sizes"]["most_common"] == [[48, 64, 8]]
-    for value, told in zip((0, 128, 255), found["classes"], strict=True):
-        assert told["pixels"] == sum(int((mask == value).sum()) for mask in masks)
-        assert told["masks"] == sum(bool((mask == value).any()) for mask in masks)
+    for value, stated in zip((0, 128, 255), found["classes"], strict=True):
+        assert stated["pixels"] == sum(int((mask == value).sum()) for mask in masks)
+        assert stated["masks"] == sum(bool((mask == value).any()) for mask in masks)
 
 
-def test_inspect_tells_people_the_same_and_does_no_work(
+def test_inspect_shows_people_the_same_and_does_no_work(
     made: Made, run_cli: Cli, snapshot: Callable[[Path], Snapshot]
 ) -> None:
     """The text names layout, sizes, classes and splits; the source is only read."""
@@ -47,11 +47,11 @@ def test_inspect_tells_people_the_same_and_does_no_work(
 
     assert result.exit_code == 0
     assert result.stderr == ""
-    told = (
+    stated = (
         *("8 pairs, 8 images, 8 usable", "8 of 64 x 48", "0 = 0, 128 = 1, 255 = 2", "train 6, val 1, test 1"),
         "pixels (",
     )
-    for text in told:
+    for text in stated:
         assert text in result.stdout
     assert snapshot(made.source) == before
 
@@ -59,7 +59,7 @@ def test_inspect_tells_people_the_same_and_does_no_work(
 # Dry run
 
 
-def test_dry_run_writes_nothing_and_tells_what_the_run_then_writes(
+def test_dry_run_writes_nothing_and_says_what_the_run_then_writes(
     made: Made, run_cli: Cli, job: Options, snapshot: Callable[[Path], Snapshot], tmp_path: Path
 ) -> None:
     """Samples, shards and images come from the very plan of the run."""
@@ -116,7 +116,7 @@ def test_generate_needs_a_finished_cache(run_cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("override", ["superpixels.variants=5", "image.size=[32, 32]", "saliency.backend=uniform"])
 def test_generate_refuses_options_of_the_features(made: Made, run_cli: Cli, tmp_path: Path, override: str) -> None:
-    """The cache was made with other values; run.json would tell a dataset that does not exist."""
+    """The cache was made with other values; run.json would describe a dataset that does not exist."""
     cache = made.output / ".hsmix" / "cache"
 
     result = run_cli("generate", "--cache", cache, tmp_path / "output", "--backend", "serial", "-o", override)
@@ -145,7 +145,7 @@ def test_preview_is_a_sheet_of_seven_panels(made: Made, run_cli: Cli, tmp_path: 
     assert sizes[1][0] - sizes[0][0] > 2 * 168
 
 
-def test_preview_goes_to_the_output_unless_told_otherwise(copied: Made, run_cli: Cli) -> None:
+def test_preview_goes_to_the_output_unless_stated_otherwise(copied: Made, run_cli: Cli) -> None:
     """Drawn again with the default rows it is the picture of the run."""
     before = (copied.output / "preview.png").read_bytes()
     (copied.output / "preview.png").unlink()
@@ -182,7 +182,7 @@ def test_replay_of_an_unknown_key_shows_how_keys_look(made: Made, run_cli: Cli, 
 
 
 @pytest.mark.parametrize(("column", "value"), [("mode", "medium"), ("source_a", "nobody")])
-def test_replay_of_a_forged_row_tells_what_is_unknown(
+def test_replay_of_a_forged_row_says_what_is_unknown(
     copied: Made, run_cli: Cli, tmp_path: Path, column: str, value: str
 ) -> None:
     """A manifest can be edited by anybody."""
@@ -221,7 +221,7 @@ def test_moved_dataset_finds_the_cache_inside_it(copied: Made, run_cli: Cli, tmp
 # Presets, doctor
 
 
-def test_presets_are_listed_and_told_with_their_sources(run_cli: Cli) -> None:
+def test_presets_are_listed_and_shown_with_their_sources(run_cli: Cli) -> None:
     """A number from a paper and one of ours are not the same authority."""
     listed = run_cli("presets")
     one = run_cli("presets", "isic2017")
@@ -238,7 +238,7 @@ def test_unknown_preset_is_refused_with_the_nearest(run_cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_doctor_tells_a_line_for_each_part(run_command: Command) -> None:
+def test_doctor_prints_a_line_for_each_part(run_command: Command) -> None:
     """Every part is tried for real; the exit status is that of the worst line."""
     done = run_command("doctor")
 

@@ -8,10 +8,10 @@ from tests.fixture_types import Cli
 
 
 def test_help_states_what_copies_are(run_cli: Cli) -> None:
-    told = " ".join(run_cli("generate", "--help-all").stdout.split())
+    stated = " ".join(run_cli("generate", "--help-all").stdout.split())
 
     for word in ("Samples per training image", "unmixed", "hard", "soft"):
-        assert word in told.partition("--copies")[2][:250]
+        assert word in stated.partition("--copies")[2][:250]
 
 
 def test_run_and_card_state_originals_and_modes(finished: Callable[..., Any], run_cli: Cli, tiny: Any) -> None:

@@ -34,7 +34,7 @@ mended(work)
 @pytest.mark.parametrize(
     ("error", "status", "word"), [("KeyboardInterrupt", 130, "interrupted"), ("Terminated", 143, "terminated")]
 )
-def test_what_an_interrupt_leaves_to_other_threads_is_not_told(error: str, status: int, word: str) -> None:
+def test_what_an_interrupt_leaves_to_other_threads_is_not_reported(error: str, status: int, word: str) -> None:
     """Zarr reads in tasks; those that fail after an interrupt have nobody to fail to."""
     ended = subprocess.run(
         [sys.executable, "-c", INTERRUPTED.format(error=error)], capture_output=True, text=True, check=False

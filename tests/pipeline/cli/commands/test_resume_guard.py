@@ -32,7 +32,7 @@ CHANGES: tuple[tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "told"), [entry[1:] for entry in CHANGES], ids=[entry[0] for entry in CHANGES]
+    ("change", "options", "stated"), [entry[1:] for entry in CHANGES], ids=[entry[0] for entry in CHANGES]
 )
 def test_changed_input_or_option_is_refused_with_the_difference(
     copied: Made,
@@ -41,15 +41,15 @@ def test_changed_input_or_option_is_refused_with_the_difference(
     snapshot: Callable[[Path], Snapshot],
     change: Callable[[Path], None],
     options: tuple[str, ...],
-    told: tuple[str, ...],
+    stated: tuple[str, ...],
 ) -> None:
-    """Half of a dataset made one way and half another cannot be told apart later."""
+    """Half of a dataset made one way and half another cannot be distinguished later."""
     change(copied.source)
     before = snapshot(copied.output)
 
     line = error_of(run_cli("run", copied.source, copied.output, *job, *options))
 
-    assert [text for text in (*told, "--fresh", str(copied.output)) if text not in line] == [], line
+    assert [text for text in (*stated, "--fresh", str(copied.output)) if text not in line] == [], line
     assert snapshot(copied.output) == before
 
 

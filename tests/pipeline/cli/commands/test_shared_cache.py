@@ -73,8 +73,8 @@ def test_features_that_are_not_there_are_refused_with_those_that_are(cache: Path
         run_cli("generate", "--cache", cache, tmp_path / "out", "-o", "superpixels.regions=[5, 9]", *QUIETLY)
     )
 
-    for told in ("superpixels.regions 5 9", "superpixels.regions 6 20", "method slic", "method grid", "prepare"):
-        assert told in line
+    for stated in ("superpixels.regions 5 9", "superpixels.regions 6 20", "method slic", "method grid", "prepare"):
+        assert stated in line
 
 
 def test_sets_that_options_leave_open_are_asked_for(

@@ -97,18 +97,18 @@ def stopped(source: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "stated"),
     [
         (("--copies", 3), "mix.copies was 2, is 3"),
         (("--regions", 5, 9), "superpixels.regions was 6 20, is 5 9"),
     ],
 )
 def test_a_run_stopped_in_the_features_does_not_go_on_with_other_options(
-    source: Path, stopped: Path, run_cli: Cli, tiny: Options, options: tuple[object, ...], told: str
+    source: Path, stopped: Path, run_cli: Cli, tiny: Options, options: tuple[object, ...], stated: str
 ) -> None:
     line = error_of(run_cli("run", source, stopped, *tiny, *MIX, *options))
 
-    assert told in line
+    assert stated in line
     assert "--fresh" in line
     same = run_cli("run", source, stopped, *tiny, *MIX)
     assert same.exit_code == 0, same.stderr
@@ -128,7 +128,7 @@ def test_a_run_that_ended_by_itself_leaves_its_output_free(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "stated"),
     [
         (("--copies", 3), "mix.copies was 2, is 3"),
         (("--folds", 2), "got the order for one of 2 folds"),
@@ -141,13 +141,13 @@ def test_a_dry_run_refuses_what_the_run_refuses(
     job: Options,
     snapshot: Callable[[Path], Snapshot],
     options: tuple[object, ...],
-    told: str,
+    stated: str,
 ) -> None:
     """An estimate of what is refused afterwards is worth nothing."""
     before = snapshot(copied.output)
 
     for dry in ((), ("--dry-run",)):
-        assert told in error_of(run_cli("run", copied.source, copied.output, *job, *options, *dry))
+        assert stated in error_of(run_cli("run", copied.source, copied.output, *job, *options, *dry))
 
     assert snapshot(copied.output) == before
 
@@ -159,9 +159,9 @@ def test_a_dry_run_refuses_outputs_that_no_run_can_take(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("x")
 
-    for name, told in (("file", "is a file"), ("other", "thesis.tex"), ("file/out", "cannot be written")):
+    for name, stated in (("file", "is a file"), ("other", "thesis.tex"), ("file/out", "cannot be written")):
         line = error_of(run_cli("run", source, tmp_path / name, *tiny, *MIX, "--dry-run"))
-        assert told in line
+        assert stated in line
     new = run_cli("run", source, tmp_path / "new", *tiny, *MIX, "--dry-run")
     assert new.exit_code == 0, new.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "other", "source"]

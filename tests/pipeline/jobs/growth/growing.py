@@ -1,4 +1,4 @@
-"""A finished dataset that is run again with other options or sources, and what of it is looked at."""
+"""A finished dataset that is run again with other options or sources, and what of it is compared."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def rows_of(output: Path) -> dict[str, Row]:
 
 def shards_of(taken: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
     """Return the part of a snapshot that is shards."""
-    return {name: told for name, told in taken.items() if name.startswith(("webdataset/", "parquet/")) and "-0" in name}
+    return {name: seen for name, seen in taken.items() if name.startswith(("webdataset/", "parquet/")) and "-0" in name}
 
 
 class GrowingDataset:

@@ -72,13 +72,13 @@ def test_more_copies_are_those_that_a_fresh_run_gives(
     fresh = GrowingDataset(begun.source, tmp_path / "fresh", run_cli, (*tiny, *OPTIONS))
     assert fresh.run("--copies", 4).exit_code == 0
 
-    def told(output: Path) -> dict[str, Row]:
+    def stated(output: Path) -> dict[str, Row]:
         return {
             key: {name: value for name, value in row.items() if name not in ("shard", "index")}
             for key, row in rows_of(output).items()
         }
 
-    assert told(dataset.output) == told(fresh.output)
+    assert stated(dataset.output) == stated(fresh.output)
 
 
 def test_the_same_command_finishes_and_then_changes_nothing(
@@ -92,7 +92,7 @@ def test_the_same_command_finishes_and_then_changes_nothing(
 
     dataset.grown("--copies", 3)
     mended = snapshot(dataset.output / "webdataset")
-    assert {name: told[0] for name, told in mended.items()} == {name: told[0] for name, told in whole.items()}
+    assert {name: stated[0] for name, stated in mended.items()} == {name: stated[0] for name, stated in whole.items()}
 
     again = dataset.run("--copies", 3)
     assert again.exit_code == 0, again.stderr
@@ -197,26 +197,26 @@ def test_deleted_features_are_made_again_with_the_same_bytes(
     assert shard_digests(dataset.output) == whole
 
 
-def test_a_run_without_extend_tells_of_it(dataset: GrowingDataset, draw: Callable[..., Any]) -> None:
+def test_a_run_without_extend_reports_it(dataset: GrowingDataset, draw: Callable[..., Any]) -> None:
     assert "mix.copies was 2, is 3; add to it with --extend" in dataset.refusal("--copies", 3)
     add_images(dataset.source, range(20, 21), draw)
-    told = dataset.refusal("--copies", 2)
-    assert "sources: 1 added (case_20); add to it with --extend" in told
-    assert "layer of" not in told
+    stated = dataset.refusal("--copies", 2)
+    assert "sources: 1 added (case_20); add to it with --extend" in stated
+    assert "layer of" not in stated
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "stated"),
     [
         (("--copies", 1), "mix.copies was 2, is 1"),
         (("--copies", 3, "--select", 0.5), "mix.select was 0.2, is 0.5"),
         (("--copies", 3, "--compactness", 3), "superpixels.compactness was None, is 3"),
     ],
 )
-def test_other_changes_are_no_extension(dataset: GrowingDataset, options: tuple[object, ...], told: str) -> None:
+def test_other_changes_are_no_extension(dataset: GrowingDataset, options: tuple[object, ...], stated: str) -> None:
     line = dataset.refusal("--extend", *options)
 
-    assert told in line
+    assert stated in line
     assert "--fresh" in line
 
 

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from tests.fixture_types import Cli, Maker, Options
 
-# Id of a bad pair -> stage that refuses it, and what its reason has to tell: what is wrong, and the way out.
+# Id of a bad pair -> stage that refuses it, and what its reason has to state: what is wrong, and the way out.
 EXPECTED = {
     "bad_cut": ("scan", ("bad_cut.jpg", "truncated", "copy it again")),
     "bad_size": ("scan", ("bad_size.png", "64 x 40", "64 x 48", "export")),
@@ -106,14 +106,14 @@ def test_run_over_bad_files_is_complete(bad: BadRun) -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_bad_file_is_refused_by_name_with_the_way_out(bad: BadRun, name: str) -> None:
     """Whoever mends the collection has only this line: which file, what is wrong, what to do."""
-    stage, told = EXPECTED[name]
+    stage, stated = EXPECTED[name]
     row = refused(bad.output)[name]
 
     assert row.keys() == {"id", "path", "stage", "reason"}
     assert row["stage"] == stage
     assert Path(row["path"]).stem == name
     assert Path(row["path"]).is_relative_to(bad.source)
-    assert [text for text in told if text not in row["reason"]] == [], row["reason"]
+    assert [text for text in stated if text not in row["reason"]] == [], row["reason"]
 
 
 def test_only_bad_files_are_refused(bad: BadRun) -> None:
@@ -148,12 +148,12 @@ def test_dataset_with_refusals_is_sound(bad: BadRun, run_cli: Cli) -> None:
     assert result.exit_code == 0, result.stdout
 
 
-def test_inspect_tells_the_same_problems_before_any_work(bad: BadRun, run_cli: Cli) -> None:
+def test_inspect_states_the_same_problems_before_any_work(bad: BadRun, run_cli: Cli) -> None:
     """Every file is decoded once before any work begins."""
     result = run_cli("inspect", bad.source, "--size", 48, 64, "--json")
 
-    told = {problem["id"] for problem in json.loads(result.stdout)["problems"]}
-    assert told == set(EXPECTED)
+    stated = {problem["id"] for problem in json.loads(result.stdout)["problems"]}
+    assert stated == set(EXPECTED)
 
 
 @pytest.mark.parametrize(("limit", "status"), [(2, 1), (len(EXPECTED) - 1, 1), (len(EXPECTED), 0)])
@@ -218,22 +218,22 @@ UNUSABLE = (
 )
 
 
-def check_refused_in_one_line(result: click.testing.Result, output: Path, told: str) -> None:
+def check_refused_in_one_line(result: click.testing.Result, output: Path, stated: str) -> None:
     """Check that a run was refused in one line, without a file that could be taken for a dataset."""
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert result.exit_code == 1
     assert result.stdout == ""
     assert len(errors) == 1
     assert errors[0] == result.stderr.splitlines()[-1]
-    assert told in errors[0]
+    assert stated in errors[0]
     assert "Traceback" not in result.stderr
     left = {path.name for path in output.iterdir()} if output.is_dir() else set()
     assert left <= {".hsmix"}
 
 
-@pytest.mark.parametrize(("spoil", "told"), UNUSABLE, ids=[spoil.__name__ for spoil, _ in UNUSABLE])
+@pytest.mark.parametrize(("spoil", "stated"), UNUSABLE, ids=[spoil.__name__ for spoil, _ in UNUSABLE])
 def test_unusable_source_is_refused_in_one_line(
-    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path, spoil: Callable[[Path], None], told: str
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path, spoil: Callable[[Path], None], stated: str
 ) -> None:
     """The line names the folder, the rule and the way out; nothing that looks finished is left."""
     source = make_source(tmp_path / "source")
@@ -241,7 +241,7 @@ def test_unusable_source_is_refused_in_one_line(
 
     result = run_cli("run", source, tmp_path / "output", *tiny)
 
-    check_refused_in_one_line(result, tmp_path / "output", told)
+    check_refused_in_one_line(result, tmp_path / "output", stated)
 
 
 def test_group_torn_between_splits_is_refused_in_one_line(
@@ -271,7 +271,9 @@ def test_drawn_split_keeps_groups_together(make_source: Maker, run_cli: Cli, tmp
     assert found["splits"] == {"train": 6, "val": 2, "test": 2}
 
 
-def test_listed_ids_without_a_pair_are_told(make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path) -> None:
+def test_listed_ids_without_a_pair_are_reported(
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
     """A list that names more than there is may be meant so, but not silently."""
     source = make_source(tmp_path / "source")
     with (source / "splits" / "train.txt").open("a") as lists:

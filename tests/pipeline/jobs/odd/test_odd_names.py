@@ -106,15 +106,15 @@ def source(tmp_path: Path) -> Path:
 
 
 def inspected(run_cli: Cli, source: Path) -> dict[str, Any]:
-    """Return what ``inspect --json`` tells of a source; all of it is fit to be read."""
+    """Return what ``inspect --json`` reports of a source; all of it is fit to be read."""
     result = run_cli("inspect", source, "--json", "--progress", "none")
     assert result.exit_code == 0, result.output
-    told: dict[str, Any] = json.loads(result.stdout)
-    for problem in told["problems"]:
+    stated: dict[str, Any] = json.loads(result.stdout)
+    for problem in stated["problems"]:
         assert ID.fullmatch(problem["id"])
         assert len(problem["reason"].splitlines()) == 1, problem["reason"]
         assert ";" in problem["reason"], f"no way out: {problem['reason']}"
-    return told
+    return stated
 
 
 def test_run_over_all_odd_names_is_complete(run_cli: Cli, tiny: Options, source: Path, tmp_path: Path) -> None:
@@ -161,36 +161,36 @@ def test_one_name_in_two_forms_of_unicode_is_one_pair(run_cli: Cli, source: Path
     save(source / "images" / f"{COMPOSED}.png", picture_of("odd"))
     save(source / "masks" / f"{NAMES['decomposed']}.png", labels())
 
-    told = inspected(run_cli, source)
+    stated = inspected(run_cli, source)
 
-    assert (told["usable"], told["problems"]) == (GOOD + 1, [])
+    assert (stated["usable"], stated["problems"]) == (GOOD + 1, [])
 
 
 def test_names_that_differ_in_capitals_alone_are_never_mixed_up(run_cli: Cli, source: Path) -> None:
-    """Their ids would be one file on some systems: both are told, neither is taken for the other."""
+    """Their ids would be one file on some systems: both are reported, neither is taken for the other."""
     add_pair(source, "Case")
     add_pair(source, "case")
 
-    told = inspected(run_cli, source)
+    stated = inspected(run_cli, source)
 
-    assert told["usable"] == GOOD
-    assert len(told["problems"]) == 2
-    assert all("rename" in problem["reason"] for problem in told["problems"])
+    assert stated["usable"] == GOOD
+    assert len(stated["problems"]) == 2
+    assert all("rename" in problem["reason"] for problem in stated["problems"])
 
 
 def test_name_that_is_no_text_is_refused(run_cli: Cli, tiny: Options, source: Path, tmp_path: Path) -> None:
-    """Bytes of another encoding can stand in no table: both sides are told, and the rest is made."""
+    """Bytes of another encoding can stand in no table: both sides are reported, and the rest is made."""
     add_pair(source, os.fsdecode(b"L\xe4sion"))
 
-    told = inspected(run_cli, source)
+    stated = inspected(run_cli, source)
     result = run_cli("run", source, tmp_path / "output", *tiny, "--copies", 1)
 
-    assert told["usable"] == GOOD
-    assert sorted(problem["path"].removeprefix(f"{source}/") for problem in told["problems"]) == [
+    assert stated["usable"] == GOOD
+    assert sorted(problem["path"].removeprefix(f"{source}/") for problem in stated["problems"]) == [
         r"images/L\xe4sion.png",
         r"masks/L\xe4sion.png",
     ]
-    assert all("no UTF-8" in problem["reason"] for problem in told["problems"])
+    assert all("no UTF-8" in problem["reason"] for problem in stated["problems"])
     assert result.exit_code == 0, result.stderr
 
 
@@ -237,8 +237,8 @@ NO_FILES = {
 @pytest.mark.timeout(20)
 def test_what_is_no_plain_file_is_refused(run_cli: Cli, source: Path) -> None:
     """A pipe would be waited for without end; a link to a picture is one."""
-    told = {f"{make.__name__}-{side}": (make, side) for make in NO_FILES for side in ("images", "masks")}
-    for name, (make, side) in told.items():
+    stated = {f"{make.__name__}-{side}": (make, side) for make in NO_FILES for side in ("images", "masks")}
+    for name, (make, side) in stated.items():
         add_pair(source, name)
         (source / side / f"{name}.png").unlink()
         make(source / side / f"{name}.png")
@@ -250,8 +250,8 @@ def test_what_is_no_plain_file_is_refused(run_cli: Cli, source: Path) -> None:
 
     assert found["usable"] == GOOD + 1
     reasons = {problem["id"]: problem["reason"] for problem in found["problems"]}
-    assert reasons.keys() == told.keys()
-    assert [name for name, (make, _) in told.items() if NO_FILES[make] not in reasons[name]] == []
+    assert reasons.keys() == stated.keys()
+    assert [name for name, (make, _) in stated.items() if NO_FILES[make] not in reasons[name]] == []
 
 
 PIPES = (
@@ -323,26 +323,26 @@ def test_loop_of_folders_is_not_followed(run_cli: Cli, source: Path) -> None:
     (source / "images" / "again").symlink_to(source, target_is_directory=True)
     (source / "masks" / "again").symlink_to(source, target_is_directory=True)
 
-    told = inspected(run_cli, source)
+    stated = inspected(run_cli, source)
 
-    assert (told["usable"], told["problems"]) == (GOOD, [])
+    assert (stated["usable"], stated["problems"]) == (GOOD, [])
 
 
 ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything whatever its permissions")
 
 
 @ROOT
-def test_folder_without_permission_is_told(run_cli: Cli, source: Path) -> None:
+def test_folder_without_permission_is_reported(run_cli: Cli, source: Path) -> None:
     """What lies in it is not known, and that is known."""
     add_pair(source, "closed/odd")
     (source / "images" / "closed").chmod(0)
     try:
-        told = inspected(run_cli, source)
+        stated = inspected(run_cli, source)
     finally:
         (source / "images" / "closed").chmod(0o700)
 
-    assert told["usable"] == GOOD
-    assert any("folder cannot be read" in problem["reason"] for problem in told["problems"])
+    assert stated["usable"] == GOOD
+    assert any("folder cannot be read" in problem["reason"] for problem in stated["problems"])
 
 
 @ROOT
@@ -352,10 +352,10 @@ def test_file_without_permission_is_refused(run_cli: Cli, source: Path, side: st
     add_pair(source, "odd")
     (source / side / "odd.png").chmod(0)
 
-    told = inspected(run_cli, source)
+    stated = inspected(run_cli, source)
 
-    (problem,) = told["problems"]
-    assert told["usable"] == GOOD
+    (problem,) = stated["problems"]
+    assert stated["usable"] == GOOD
     assert "permissions" in problem["reason"]
 
 

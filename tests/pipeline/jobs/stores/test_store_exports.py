@@ -43,14 +43,14 @@ def assert_exports_agree(bucket: Any, output: Path, tmp_path: Path, run_cli: Cli
 def test_an_export_from_a_store_has_the_bytes_of_one_from_a_disk(
     bucket: Any, make_output: Callable[..., Path], tmp_path: Path, run_cli: Cli, kind: str, options: tuple[str, ...]
 ) -> None:
-    """Images, labels, lists and what tells how to read them; folders of folds are listed there."""
+    """Images, labels, lists and what says how to read them; folders of folds are listed there."""
     files = assert_exports_agree(bucket, make_output(*options), tmp_path, run_cli, kind)
 
     assert len(files) > 5
     assert "--folds" not in options or {"manifest-fold-0.parquet", "manifest-fold-1.parquet"} <= files.keys()
 
 
-def test_a_sample_without_a_file_in_a_store_is_told_in_one_line(
+def test_a_sample_without_a_file_in_a_store_is_reported_in_one_line(
     bucket: Any, make_output: Callable[..., Path], tmp_path: Path, run_cli: Cli
 ) -> None:
     """Of the folder format each file is an object of its own."""
@@ -68,7 +68,7 @@ def test_a_sample_without_a_file_in_a_store_is_told_in_one_line(
     assert not (tmp_path / "export").exists()
 
 
-def test_a_damaged_shard_in_a_store_is_told_in_one_line(
+def test_a_damaged_shard_in_a_store_is_reported_in_one_line(
     bucket: Any, output: Path, tmp_path: Path, run_cli: Cli
 ) -> None:
     """It is compared with its checksum before anything of it is used."""
@@ -86,7 +86,7 @@ def test_a_damaged_shard_in_a_store_is_told_in_one_line(
     assert not (tmp_path / "export").exists()
 
 
-def test_what_is_no_dataset_in_a_store_is_told_in_one_line(bucket: Any, tmp_path: Path, run_cli: Cli) -> None:
+def test_what_is_no_dataset_in_a_store_is_reported_in_one_line(bucket: Any, tmp_path: Path, run_cli: Cli) -> None:
     """A misspelt name is the most frequent case."""
     result = run_cli("export", f"{bucket.address}/none", tmp_path / "export", "--to", "zarr")
 

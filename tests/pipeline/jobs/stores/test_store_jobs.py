@@ -52,7 +52,7 @@ def run_there(run_cli: Cli, store: Any, *options: str) -> click.testing.Result:
     return run_cli("run", f"{store.address}/photos", f"{store.address}/out", *options)
 
 
-def told(result: click.testing.Result) -> str:
+def stated(result: click.testing.Result) -> str:
     """Return the one line of an error, after checking that it is one."""
     assert result.exit_code == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -117,7 +117,7 @@ def test_a_job_gives_up_in_one_line_and_goes_on_from_there(
     monkeypatch.setenv("HSMIX_STORE_ATTEMPTS", "2")
     proxy.script = lambda method, path: "503" if method == "PUT" and "train-000001" in path else ""
 
-    line = told(run_there(run_cli, store, *options))
+    line = stated(run_there(run_cli, store, *options))
 
     assert "train-000001.tar failed 2 times" in line
     assert "run the same command again" in line
@@ -203,7 +203,7 @@ def test_an_output_in_a_store_is_verified_and_its_damage_found(
     assert "Traceback" not in damaged.stderr
 
 
-def test_wrong_credentials_are_told_in_one_line(
+def test_wrong_credentials_are_reported_in_one_line(
     store: Any, options: tuple[str, ...], run_cli: Cli, monkeypatch: pytest.MonkeyPatch, run_command: Any
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-right-secret")
@@ -217,7 +217,7 @@ def test_wrong_credentials_are_told_in_one_line(
     assert "not-the-right-secret" not in line
 
 
-def test_absent_credentials_are_told_in_one_line(
+def test_absent_credentials_are_reported_in_one_line(
     store: Any, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, run_command: Any
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -231,19 +231,19 @@ def test_absent_credentials_are_told_in_one_line(
     assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in line
 
 
-def test_a_bucket_that_is_not_there_is_told_in_one_line(store: Any, options: tuple[str, ...], run_cli: Cli) -> None:
-    line = told(run_cli("run", f"{store.address}/photos", "s3://no-such-bucket/out", *options))
+def test_a_bucket_that_is_not_there_is_reported_in_one_line(store: Any, options: tuple[str, ...], run_cli: Cli) -> None:
+    line = stated(run_cli("run", f"{store.address}/photos", "s3://no-such-bucket/out", *options))
 
     assert "s3://no-such-bucket/out cannot be written (404 NoSuchBucket)" in line
 
 
 @pytest.mark.parametrize("source", ["s3://no-such-bucket/photos", "{bucket}/no-such-folder"])
-def test_a_source_that_is_not_there_is_told_in_one_line(
+def test_a_source_that_is_not_there_is_reported_in_one_line(
     store: Any, options: tuple[str, ...], run_cli: Cli, tmp_path: Path, source: str
 ) -> None:
     address = source.format(bucket=store.address)
 
-    line = told(run_cli("run", address, tmp_path / "out", *options))
+    line = stated(run_cli("run", address, tmp_path / "out", *options))
 
     assert f"error: {address} holds nothing, or is not there; check bucket, name and endpoint" in line
 

@@ -62,8 +62,8 @@ def write_isic(root: Path) -> PictureTwin:
         mask = draw_mask(number, 255)
         save(root / f"ISIC-2017_{part}_Part1_GroundTruth" / f"{name}_segmentation.png", mask)
         masks[name] = mask // 255
-    told = {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 5}
-    return PictureTwin("isic", images, masks, ("background", "lesion"), told, ())
+    stated = {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 5}
+    return PictureTwin("isic", images, masks, ("background", "lesion"), stated, ())
 
 
 def write_warwick(root: Path) -> PictureTwin:
@@ -77,8 +77,8 @@ def write_warwick(root: Path) -> PictureTwin:
         masks[name] = draw_mask(number, 1, 1, 1)
         rows.append(f"{name},{patient}, benign, adenomatous")
     (root / "Grade.csv").write_text("\r".join(rows), newline="")
-    told = {"splits": {"train": 3, "val": 0, "test": 2}, "groups": 4}
-    return PictureTwin("glas", images, masks, ("background", "gland"), told, ())
+    stated = {"splits": {"train": 3, "val": 0, "test": 2}, "groups": 4}
+    return PictureTwin("glas", images, masks, ("background", "gland"), stated, ())
 
 
 def write_labelcol(root: Path) -> PictureTwin:
@@ -131,8 +131,8 @@ def write_slides(root: Path, size: tuple[int, int]) -> tuple[dict[str, Picture],
 def write_monuseg(root: Path) -> PictureTwin:
     """Slides of the training and test data, of three patients."""
     images, masks = write_slides(root, SIZE)
-    told = {"splits": {"train": 3, "val": 0, "test": 1}, "groups": 3}
-    return PictureTwin("monuseg", images, masks, ("background", "nucleus"), told, ())
+    stated = {"splits": {"train": 3, "val": 0, "test": 1}, "groups": 3}
+    return PictureTwin("monuseg", images, masks, ("background", "nucleus"), stated, ())
 
 
 def write_tiled(root: Path) -> PictureTwin:
@@ -147,9 +147,9 @@ def write_tiled(root: Path) -> PictureTwin:
         }
         for pictures in slides
     )
-    told = {"pairs": 4, "images": 16, "splits": {"train": 12, "val": 0, "test": 4}, "groups": 3}
+    stated = {"pairs": 4, "images": 16, "splits": {"train": 12, "val": 0, "test": 4}, "groups": 3}
     options = ("--tiles", 20, 28, "--overlap", 4)
-    return PictureTwin("monuseg", images, masks, ("background", "nucleus"), told, options)
+    return PictureTwin("monuseg", images, masks, ("background", "nucleus"), stated, options)
 
 
 def write_greys(root: Path) -> PictureTwin:
@@ -161,10 +161,10 @@ def write_greys(root: Path) -> PictureTwin:
         mask = draw_mask(number, 1, 2, 254)
         save(root / "masks" / f"{name}.png", mask)
         masks[name] = np.where(mask == 254, 255, mask).astype(np.uint8)
-    told = {"label_mode": "exclusive", "mask_values": {"0": 0, "1": 1, "2": 2, "254": 255}}
+    stated = {"label_mode": "exclusive", "mask_values": {"0": 0, "1": 1, "2": 2, "254": 255}}
     names = ("background", "vessel", "lesion")
     options = (*HALF, "--ignore", 254, "--classes", ",".join(names))
-    return PictureTwin("folder", images, masks, names, told, options, channels=1)
+    return PictureTwin("folder", images, masks, names, stated, options, channels=1)
 
 
 def write_class_folders(root: Path, *, overlap: bool) -> tuple[dict[str, Picture], dict[str, Picture]]:
@@ -210,7 +210,7 @@ def write_objects(root: Path) -> PictureTwin:
 
 
 def write_several(root: Path) -> PictureTwin:
-    """Breast ultrasound: some images have two masks, told apart by a number, that overlap."""
+    """Breast ultrasound: some images have two masks, distinguished by a number, that overlap."""
     images, masks = {}, {}
     for number in range(6):
         name = f"benign_{number}"
@@ -281,8 +281,8 @@ def write_coco(root: Path) -> PictureTwin:
             masks[name][nucleus == 1] = 2
         document = {"images": entries, "annotations": annotations, "categories": categories}
         (root / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(document))
-    told = {"splits": {"train": 4, "val": 2, "test": 0}}
-    return PictureTwin("coco", images, masks, ("background", "gland", "nucleus"), told, ())
+    stated = {"splits": {"train": 4, "val": 2, "test": 0}}
+    return PictureTwin("coco", images, masks, ("background", "gland", "nucleus"), stated, ())
 
 
 def write_list(root: Path) -> PictureTwin:
@@ -297,8 +297,8 @@ def write_list(root: Path) -> PictureTwin:
             save(root / "other" / f"{number}.gif", draw_mask(number, 255))
             masks[name] = draw_mask(number, 1)
             table.writerow([split, f"other/{number}.gif", f"far/off/{number}.png", name, f"p{max(number, 1)}"])
-    told = {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 4}
-    return PictureTwin("list", images, masks, ("background", "foreground"), told, ())
+    stated = {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 4}
+    return PictureTwin("list", images, masks, ("background", "foreground"), stated, ())
 
 
 CLASSES = ("background", "class_1", "class_2")
@@ -318,8 +318,8 @@ def write_parquet(root: Path) -> PictureTwin:
             cells["label"].append({"bytes": png(masks[name]), "path": None})
         columns = [pa.array(values, cell) for values in cells.values()]
         pq.write_table(pa.table(columns, names=list(cells)), root / "data" / f"{split}-00000-of-00001.parquet")
-    told = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return PictureTwin("parquet", images, masks, CLASSES, told, ())
+    stated = {"splits": {"train": 3, "val": 1, "test": 1}}
+    return PictureTwin("parquet", images, masks, CLASSES, stated, ())
 
 
 def write_stacks(root: Path) -> PictureTwin:
@@ -342,8 +342,8 @@ def write_webdataset(root: Path) -> PictureTwin:
             images[name], masks[name] = draw_image(number), draw_mask(number, 1, 2)
             members |= {f"{name}.png": png(images[name]), f"{name}.cls": b"1", f"{name}.seg.png": png(masks[name])}
         tar(root / f"{split}-000000.tar", members)
-    told = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return PictureTwin("webdataset", images, masks, CLASSES, told, ())
+    stated = {"splits": {"train": 3, "val": 1, "test": 1}}
+    return PictureTwin("webdataset", images, masks, CLASSES, stated, ())
 
 
 WRITERS: dict[str, Callable[[Path], PictureTwin]] = {

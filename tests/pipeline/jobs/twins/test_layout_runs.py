@@ -17,7 +17,7 @@ def made(
     return run_twin(WRITERS[request.param], tmp_path_factory.mktemp("twin"), run_cli, "--size", *SIZE, *quick)
 
 
-def test_inspect_tells_layout_classes_and_splits_as_written(made: Made[PictureTwin], inspected: Inspect) -> None:
+def test_inspect_states_layout_classes_and_splits_as_written(made: Made[PictureTwin], inspected: Inspect) -> None:
     twin = made.twin
 
     found = inspected(made.source, *twin.options)
@@ -28,7 +28,7 @@ def test_inspect_tells_layout_classes_and_splits_as_written(made: Made[PictureTw
     soft = sum(soft_of(mask, len(twin.names)).astype(int).sum(axis=(1, 2)) for mask in twin.masks.values())
     classes = [(entry["name"], entry["pixels"]) for entry in found["classes"] if entry["name"] != "ignore"]
     assert classes == list(zip(twin.names, np.asarray(soft).tolist(), strict=True))
-    assert {key: found[key] for key in twin.told} == twin.told
+    assert {key: found[key] for key in twin.stated} == twin.stated
 
 
 def test_images_that_are_not_mixed_are_stored_as_written(made: Made[PictureTwin], read_samples: Read) -> None:

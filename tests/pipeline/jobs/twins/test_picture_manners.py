@@ -93,11 +93,11 @@ def test_our_own_output_is_a_source_again(
     assert run_cli("run", tmp_path / "source", first, "--size", *SIZE, *quick, *formats).exit_code == 0
     moved = shutil.copytree(first / form, tmp_path / "moved")
 
-    told = inspected(moved)
+    stated = inspected(moved)
     result = run_cli("run", moved, second, "--size", *SIZE, *quick, *UNMIXED)
 
     assert result.exit_code == 0, result.stderr
-    assert (told["layout"], told["splits"]) == (form, {"train": 3, "val": 1, "test": 1})
+    assert (stated["layout"], stated["splits"]) == (form, {"train": 3, "val": 1, "test": 1})
     before, after = read_samples(first), read_samples(second)
     again = {sample.provenance["source_a"]: sample for sample in after.values()}
     assert again.keys() == before.keys()

@@ -164,7 +164,7 @@ def test_partners_of_slices_in_files_of_their_own_are_of_another_patient(
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
-def test_inspect_tells_of_volumes_of_which_none_can_be_used(brats: Source, run_cli: Cli, form: tuple[str, ...]) -> None:
+def test_inspect_reports_volumes_of_which_none_can_be_used(brats: Source, run_cli: Cli, form: tuple[str, ...]) -> None:
     """Nothing is known of their numbers then."""
     result = run_cli("inspect", brats[0], "--mask-values", "0=0,1=1", *form)
 
@@ -183,7 +183,7 @@ def test_regions_may_be_read_as_classes_that_exclude_each_other(
         assert np.array_equal(samples[name].mask, np.where(mask == 3, 255, mask)), name
 
 
-def test_a_run_of_which_no_image_can_be_used_tells_the_first_reason(
+def test_a_run_of_which_no_image_can_be_used_states_the_first_reason(
     brats: Source, run_cli: Cli, quick: Options, tmp_path: Path
 ) -> None:
     """There is no refused.csv yet that could be looked into."""

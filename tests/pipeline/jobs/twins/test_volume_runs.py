@@ -39,13 +39,15 @@ def assert_stored(image: Numbers, expected: Numbers, name: str) -> None:
         np.testing.assert_array_equal(image, expected, err_msg=name)
 
 
-def test_inspect_tells_layout_classes_groups_and_spacing_as_written(made: Made[VolumeTwin], inspected: Inspect) -> None:
+def test_inspect_states_layout_classes_groups_and_spacing_as_written(
+    made: Made[VolumeTwin], inspected: Inspect
+) -> None:
     twin = made.twin
 
     found = inspected(made.source, *twin.options)
 
     assert (found["layout"], found["problems"], found["usable"]) == (twin.layout, [], len(twin.images))
-    assert {key: found[key] for key in twin.told} == twin.told
+    assert {key: found[key] for key in twin.stated} == twin.stated
     assert found["spacing"] == ([[length, length] for length in SPACING] if twin.spacing else [])
     soft = sum(soft_of(mask, len(twin.names)).astype(int).sum(axis=(1, 2)) for mask in twin.masks.values())
     classes = [(entry["name"], entry["pixels"]) for entry in found["classes"] if entry["name"] != "ignore"]

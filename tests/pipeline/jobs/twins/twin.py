@@ -26,7 +26,7 @@ class AnyTwin:
         By id, as they are to be stored: (H, W, C) and (H, W) class ids, or (H, W, K) channels of multi-label.
     names : tuple of str
         Of the classes, or channels.
-    told : mapping
+    stated : mapping
         Entries of ``inspect --json``.
     """
 
@@ -34,7 +34,7 @@ class AnyTwin:
     images: dict[str, Numbers]
     masks: dict[str, Numbers]
     names: tuple[str, ...]
-    told: Mapping[str, Any] = field(default_factory=dict)
+    stated: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[object, ...] = HALF
 
 

@@ -28,7 +28,7 @@ SPACING = (0.5, 0.75, 3.0)
 
 @dataclass(frozen=True)
 class VolumeTwin(AnyTwin):
-    """What a run on a source has to give; it may tell millimetres."""
+    """What a run on a source has to give; it may give millimetres."""
 
     spacing: bool = True
 
@@ -146,8 +146,8 @@ def write_synapse(root: Path) -> VolumeTwin:
         kept.update(planes)
     (root / "lists/lists_Synapse/train.txt").write_text("\n".join(listed))
     (root / "lists/lists_Synapse/test_vol.txt").write_text("case0008")
-    told = {"pairs": 7, "groups": 3, "splits": {"train": 6, "val": 0, "test": 4}, "dtype": "uint16", "channels": 1}
-    return VolumeTwin("synapse", images, masks, ORGANS, told, (), spacing=False)
+    stated = {"pairs": 7, "groups": 3, "splits": {"train": 6, "val": 0, "test": 4}, "dtype": "uint16", "channels": 1}
+    return VolumeTwin("synapse", images, masks, ORGANS, stated, (), spacing=False)
 
 
 def write_npz(root: Path) -> VolumeTwin:
@@ -160,8 +160,8 @@ def write_npz(root: Path) -> VolumeTwin:
         masks[name] = draw_labels(number, 1, 2)[2]
         np.savez(root / f"{name}.npz", photo=images[name], organs=masks[name], other=np.ones(3))
     options = (*HALF, "--image-key", "photo", "--mask-key", "organs")
-    told = {"groups": 4, "dtype": "uint8", "channels": 3, "splits": {"train": 4, "val": 2, "test": 2}}
-    return VolumeTwin("arrays", images, masks, ("background", "class_1", "class_2"), told, options, spacing=False)
+    stated = {"groups": 4, "dtype": "uint8", "channels": 3, "splits": {"train": 4, "val": 2, "test": 2}}
+    return VolumeTwin("arrays", images, masks, ("background", "class_1", "class_2"), stated, options, spacing=False)
 
 
 def write_npy(root: Path) -> VolumeTwin:
@@ -176,8 +176,8 @@ def write_npy(root: Path) -> VolumeTwin:
         np.save(root / "images" / f"{name}.npy", values)
         np.save(root / "masks" / f"{name}.npy", masks[name].astype(bool))
         images[name] = by_percentiles(values.transpose(1, 2, 0)[None])[0]
-    told = {"groups": 8, "dtype": "uint8", "channels": 2, "volumes": False}
-    return VolumeTwin("arrays", images, masks, ("background", "foreground"), told, spacing=False)
+    stated = {"groups": 8, "dtype": "uint8", "channels": 2, "volumes": False}
+    return VolumeTwin("arrays", images, masks, ("background", "foreground"), stated, spacing=False)
 
 
 KINDS = ("flair", "t1", "t1ce", "t2")
@@ -221,8 +221,8 @@ def write_brats(root: Path) -> VolumeTwin:
     images, values = gathered(write_brats_cases(root), by_percentiles)
     masks = {name: np.where(mask == 4, 3, mask) for name, mask in values.items()}
     names = ("background", "necrotic core", "oedema", "enhancing tumour")
-    told = {**VOLUMES, "channels": 4, "dtype": "uint8", "label_mode": "exclusive"}
-    return VolumeTwin("brats", images, masks, names, told)
+    stated = {**VOLUMES, "channels": 4, "dtype": "uint8", "label_mode": "exclusive"}
+    return VolumeTwin("brats", images, masks, names, stated)
 
 
 def write_brats_regions(root: Path) -> VolumeTwin:
@@ -230,8 +230,8 @@ def write_brats_regions(root: Path) -> VolumeTwin:
     images, values = gathered(write_brats_cases(root), by_zscore)
     members = ((1, 2, 4), (1, 4), (4,))
     masks = {name: np.stack([np.isin(v, m) for m in members], axis=-1).astype(np.uint8) for name, v in values.items()}
-    told = {**VOLUMES, "channels": 4, "dtype": "float32", "label_mode": "multilabel"}
-    return VolumeTwin("brats", images, masks, ("WT", "TC", "ET"), told, (*HALF, "--preset", "brats2018"))
+    stated = {**VOLUMES, "channels": 4, "dtype": "float32", "label_mode": "multilabel"}
+    return VolumeTwin("brats", images, masks, ("WT", "TC", "ET"), stated, (*HALF, "--preset", "brats2018"))
 
 
 def write_cases(
@@ -262,8 +262,8 @@ def write_msd(root: Path) -> VolumeTwin:
     description = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "spleen", "2": "tumour"}}
     (root / "dataset.json").write_text(json.dumps(description))
     images, masks = gathered(cases, lambda volume: windowed(volume, -160, 240))
-    told = {**VOLUMES, "channels": 1, "dtype": "uint16"}
-    return VolumeTwin("msd", images, masks, ("background", "spleen", "tumour"), told)
+    stated = {**VOLUMES, "channels": 1, "dtype": "uint16"}
+    return VolumeTwin("msd", images, masks, ("background", "spleen", "tumour"), stated)
 
 
 def draw_two(number: int) -> Numbers:
@@ -296,8 +296,8 @@ def regions_of(values: Planes) -> Planes:
 def write_nnunet(root: Path) -> VolumeTwin:
     """Regions with ignored pixels, two modalities."""
     images, values = gathered(write_nnunet_cases(root), by_percentiles)
-    told = {**VOLUMES, "channels": 2, "dtype": "uint8", "label_mode": "multilabel"}
-    return VolumeTwin("nnunet", images, regions_of(values), ("prostate", "lesion"), told)
+    stated = {**VOLUMES, "channels": 2, "dtype": "uint8", "label_mode": "multilabel"}
+    return VolumeTwin("nnunet", images, regions_of(values), ("prostate", "lesion"), stated)
 
 
 def write_list(root: Path) -> VolumeTwin:
@@ -310,12 +310,12 @@ def write_list(root: Path) -> VolumeTwin:
             scans = f"scans/{name}_0.nii.gz; scans/{name}_1.nii.gz"
             table.writerow([scans, f"drawn/{name}.nii.gz", name, f"patient of {name}", split])
     images, masks = gathered(cases, by_percentiles)
-    told = {**VOLUMES, "channels": 2, "dtype": "uint8"}
-    return VolumeTwin("list", images, masks, ("background", "class_1", "class_2"), told, ())
+    stated = {**VOLUMES, "channels": 2, "dtype": "uint8"}
+    return VolumeTwin("list", images, masks, ("background", "class_1", "class_2"), stated, ())
 
 
 def write_series(folder: Path, stored: Numbers, patient: str, *, step: float = SPACING[2]) -> list[Path]:
-    """Write a CT series, HU = 2 x stored - 1024, whose planes rise by `step` mm; names of files tell no order."""
+    """Write a CT series, HU = 2 x stored - 1024, whose planes rise by `step` mm; names of files give no order."""
     folder.mkdir(parents=True)
     row, column, _ = SPACING
     study, series, frame = (generate_uid() for _ in range(3))
@@ -404,8 +404,8 @@ def write_dicom_nifti(root: Path) -> VolumeTwin:
     images, masks = write_dicom_cases(
         root, lambda name, _series, labels: write_nifti_mask(root / name / "mask.nii.gz", labels)
     )
-    told = {**VOLUMES, "channels": 1, "dtype": "uint16"}
-    return VolumeTwin("dicom", images, masks, ("background", "class_1", "class_2"), told)
+    stated = {**VOLUMES, "channels": 1, "dtype": "uint16"}
+    return VolumeTwin("dicom", images, masks, ("background", "class_1", "class_2"), stated)
 
 
 def write_dicom_segments(root: Path) -> VolumeTwin:
@@ -416,8 +416,8 @@ def write_dicom_segments(root: Path) -> VolumeTwin:
         write_segmentation(root / name / "seg.dcm", series, masks, ("liver", "cyst"))
 
     images, masks = write_dicom_cases(root, write_mask)
-    told = {**VOLUMES, "channels": 1, "dtype": "uint16"}
-    return VolumeTwin("dicom", images, masks, ("background", "liver", "cyst"), told)
+    stated = {**VOLUMES, "channels": 1, "dtype": "uint16"}
+    return VolumeTwin("dicom", images, masks, ("background", "liver", "cyst"), stated)
 
 
 WRITERS: dict[str, Callable[[Path], VolumeTwin]] = {

@@ -9,7 +9,7 @@ _GRID = range(0, 2048, 512)
 
 
 def keys(*names: str) -> list[str | None]:
-    """Return the group of each name, none where names tell nothing."""
+    """Return the group of each name, none where names say nothing."""
     guess = guess_groups(names)
     return [None] * len(names) if guess is None else list(guess.groups)
 
@@ -97,7 +97,7 @@ def test_what_was_made_of_an_image_joins_it() -> None:
     assert keys("a1", "a1_flip_0", "a2", "a2_flip_0") == ["a1", "a1", "a2", "a2"]
 
 
-def test_a_name_that_tells_nothing_stays_alone() -> None:
+def test_a_name_that_says_nothing_stays_alone() -> None:
     assert keys("p1_1", "p1_2", "p2_1", "p2_2", "overview") == ["p1", "p1", "p2", "p2", None]
 
 

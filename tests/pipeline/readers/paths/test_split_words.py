@@ -1,4 +1,4 @@
-"""Names tell a split by whole words; what says several, or is part of another word, tells none."""
+"""Names state a split by whole words; what says several, or is part of another word, states none."""
 
 import pytest
 
@@ -27,12 +27,12 @@ def test_a_word_is_a_split_as_a_whole(word: str, split: str | None) -> None:
      ("instances_val2017", "val"), ("train-000000", "train"), ("x_validation_1", "val"),
      ("TRAIN", "train"), ("train_training", "train")],
 )  # fmt: skip
-def test_one_word_of_a_name_tells_its_split(name: str, split: str) -> None:
+def test_one_word_of_a_name_states_its_split(name: str, split: str) -> None:
     assert split_of_name(name) == split
 
 
 @pytest.mark.parametrize("name", ["trainval", "train_val", "TrainTest", "trainer", "latest", "values", "imagesTs", ""])
-def test_several_splits_or_parts_of_words_tell_none(name: str) -> None:
+def test_several_splits_or_parts_of_words_state_none(name: str) -> None:
     assert split_of_name(name) is None
 
 
@@ -43,7 +43,7 @@ def test_a_folder_of_a_split_has_no_other_word(name: str, split: str | None) -> 
     assert split_of_folder(name) == split
 
 
-def test_the_deepest_folder_that_tells_a_split_counts() -> None:
+def test_the_deepest_folder_that_states_a_split_counts() -> None:
     assert deepest_split(["train", "TestData", "x"]) == "test"
 
 
@@ -52,6 +52,6 @@ def test_folders_are_asked_as_strictly_as_wanted() -> None:
     assert deepest_split(["Val", "TEST BOLUS"], split_of_word) == "val"
 
 
-def test_the_name_of_a_file_tells_nothing_of_its_folders() -> None:
+def test_the_name_of_a_file_says_nothing_of_its_folders() -> None:
     assert split_of_path("val/train_1.png") == "val"
     assert split_of_path("train_1.png") is None
