@@ -12,6 +12,7 @@ BENCHMARKS := \
 	benchmarks/quality.py \
 	benchmarks/superpixels.py \
 	benchmarks/throughput.py \
+	benchmarks/measures.py \
 	benchmarks/scaling.py \
 	benchmarks/loaders.py \
 	benchmarks/soft_encodings.py \

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar, cast
@@ -239,6 +239,53 @@ class SamplePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """What is measured of a sample when it is mixed; None where it does not apply or an older version made it.
+
+    Attributes
+    ----------
+    pixels_a, pixels_b : tuple of int
+        Pixels of each class in the parents; in multi-label of each channel.
+    pixels : tuple of float
+        Pixels of each class in the sample: sums of its soft label.
+    fragments, fragments_before : int
+        Connected pieces of foreground below ten pixels, in the sample and in both parents together.
+    objects, cut : int
+        Larger pieces in both parents, and those that the mix divides (a tenth to nine tenths of one are in the sample).
+    small, small_cut : int
+        Objects below four mean regions of the mix, and those of them that are cut.
+    appearance : float
+        How far the parents' looks are apart, 0 to 1: means and spreads of their channels.
+    contour, contour_chance : float
+        Share of the seam that lies on a contour of B's mask or image, and what a seam by chance has.
+    auc_a, auc_b : float
+        Area under the ROC curve of the parents' saliency maps against their masks, where maps were read.
+    lambda_std : float
+        Spread of lambda over the pixels.
+    """
+
+    pixels_a: tuple[int, ...] | None = None
+    pixels_b: tuple[int, ...] | None = None
+    pixels: tuple[float, ...] | None = None
+    fragments: int | None = None
+    fragments_before: int | None = None
+    objects: int | None = None
+    cut: int | None = None
+    small: int | None = None
+    small_cut: int | None = None
+    appearance: float | None = None
+    contour: float | None = None
+    contour_chance: float | None = None
+    auc_a: float | None = None
+    auc_b: float | None = None
+    lambda_std: float | None = None
+
+
+MEASURED = tuple(field.name for field in fields(Measures))
+"""Columns of the manifest that hold measures; samples do not carry them, so that their bytes do not depend on them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """Row of ``manifest.parquet``: one sample, where it lies and how it came about."""
 
@@ -269,11 +316,27 @@ class ManifestRow:
     spacing_a: tuple[float, ...] | None = None
     """Millimetres between rows and columns of parent A as it is stored, before its turn; None where unknown."""
     spacing_b: tuple[float, ...] | None = None
+    # As in `Measures`, in its order.
+    pixels_a: tuple[int, ...] | None = None
+    pixels_b: tuple[int, ...] | None = None
+    pixels: tuple[float, ...] | None = None
+    fragments: int | None = None
+    fragments_before: int | None = None
+    objects: int | None = None
+    cut: int | None = None
+    small: int | None = None
+    small_cut: int | None = None
+    appearance: float | None = None
+    contour: float | None = None
+    contour_chance: float | None = None
+    auc_a: float | None = None
+    auc_b: float | None = None
+    lambda_std: float | None = None
 
     def provenance(self) -> dict[str, Any]:
-        """Return what is stored inside the sample: all but its place and checksum, which are known later."""
+        """Return what is stored inside the sample: all but its measures, its place and its checksum."""
         row = asdict(self)
-        for name in ("shard", "index", "bytes", "sha256"):
+        for name in ("shard", "index", "bytes", "sha256", *MEASURED):
             del row[name]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 

@@ -49,6 +49,24 @@ _PROVENANCE = [
 
 _SPACING = [pa.field("spacing_a", pa.list_(pa.float64())), pa.field("spacing_b", pa.list_(pa.float64()))]
 
+_MEASURES = [
+    pa.field("pixels_a", pa.list_(pa.int64())),
+    pa.field("pixels_b", pa.list_(pa.int64())),
+    pa.field("pixels", pa.list_(pa.float64())),
+    pa.field("fragments", pa.int32()),
+    pa.field("fragments_before", pa.int32()),
+    pa.field("objects", pa.int32()),
+    pa.field("cut", pa.int32()),
+    pa.field("small", pa.int32()),
+    pa.field("small_cut", pa.int32()),
+    pa.field("appearance", pa.float64()),
+    pa.field("contour", pa.float64()),
+    pa.field("contour_chance", pa.float64()),
+    pa.field("auc_a", pa.float64()),
+    pa.field("auc_b", pa.float64()),
+    pa.field("lambda_std", pa.float64()),
+]
+
 MANIFEST_SCHEMA = pa.schema(
     [
         *_PROVENANCE,
@@ -57,9 +75,12 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),
         *_SPACING,
+        *_MEASURES,
     ]
 )
-"""``manifest.parquet``: one row per sample, sorted by key; bytes and sha256 are of the image member."""
+"""``manifest.parquet``: one row per sample, sorted by key; bytes and sha256 are of the image member.
+
+The measures at its end are new in version 2 of the contract; a manifest without them is read as one without values."""
 
 _PICTURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 

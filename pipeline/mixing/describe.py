@@ -25,7 +25,8 @@ from hsmix_gen.schemas.digests import digest_of, sha256_of
 from hsmix_gen.schemas.records import IGNORE, FileRecord, Refusal
 from hsmix_gen.stages.planning.pairing import Plan
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
+"""2: measures in the manifest; outputs of version 1 are read as before."""
 
 
 def finish(

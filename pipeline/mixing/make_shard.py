@@ -1,7 +1,7 @@
 """The unit of work of mixing: one shard, from rows of the plan to published files."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hsmix_gen.schemas.config import MixConfig, SoftEncoding
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
 from hsmix_gen.stages.imaging.standardise import stored_spacing
+from hsmix_gen.stages.measures.sample_measures import measure_sample
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
@@ -116,11 +117,12 @@ def make_one(
     a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
-    uses_superpixels = needs(plan.mode, mix).superpixels
-    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=uses_superpixels)
+    needed = needs(plan.mode, mix)
+    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=needed.superpixels)
+    measures = measure_sample(sample, a, b, n_classes=layers.facts.n_classes, has_maps=needed.saliency)
     members = sample_members.encode_members(sample.mixed, row.provenance(), soft_encoding)
     image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
-    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image)))
+    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures)))
 
 
 def read_parent(

@@ -6,13 +6,16 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 import pytest
 
-from hsmix_gen.schemas.records import ManifestRow, SourceRecord, record_of
+from hsmix_gen.schemas.records import MEASURED, ManifestRow, SourceRecord, record_of
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA, shard_schema
 
 PROMISED = [
     "key", "split", "fold", "mode", "source_a", "source_b", "group_a", "group_b", "variant_a", "variant_b",
     "transform_a", "transform_b", "seed", "select_p", "area_b", "lambda_min", "lambda_mean", "lambda_max", "regions",
     "flags", "shard", "index", "bytes", "sha256", "spacing_a", "spacing_b",
+    "pixels_a", "pixels_b", "pixels", "fragments", "fragments_before", "objects", "cut", "small", "small_cut",
+    "appearance", "contour",
+    "contour_chance", "auc_a", "auc_b", "lambda_std",
 ]  # fmt: skip
 
 ROW = ManifestRow(
@@ -42,9 +45,20 @@ def test_the_sources_have_the_fields_of_their_record() -> None:
     assert SOURCES_SCHEMA.names == [field.name for field in fields(SourceRecord)]
 
 
-def test_provenance_is_the_row_without_its_place_and_checksum() -> None:
-    places = ("shard", "index", "bytes", "sha256")
-    assert list(ROW.provenance()) == [name for name in PROMISED if name not in places]
+def test_the_manifest_ends_with_the_measures() -> None:
+    assert MANIFEST_SCHEMA.names[-len(MEASURED) :] == list(MEASURED)
+
+
+def test_a_manifest_of_the_first_version_has_no_measures_and_is_read() -> None:
+    old = {name: value for name, value in asdict(ROW).items() if name not in MEASURED}
+    assert record_of(ManifestRow, old) == ROW
+    assert all(getattr(ROW, name) is None for name in MEASURED)
+
+
+def test_provenance_is_the_row_without_its_measures_its_place_and_its_checksum() -> None:
+    """Bytes of samples do not depend on what is measured of them."""
+    left_out = ("shard", "index", "bytes", "sha256", *MEASURED)
+    assert list(ROW.provenance()) == [name for name in PROMISED if name not in left_out]
 
 
 def test_a_row_comes_back_from_plain_values() -> None:

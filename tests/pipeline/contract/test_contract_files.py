@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image as Pillow
 
 from tests.pipeline.contract.outputs import COPIES, N_CLASSES, SELECT, TEST, TRAIN, VAL, Dataset
@@ -20,8 +21,13 @@ MANIFEST_COLUMNS = (
     "key", "split", "fold", "mode", "source_a", "source_b", "group_a", "group_b", "variant_a", "variant_b",
     "transform_a", "transform_b", "seed", "select_p", "area_b", "lambda_min", "lambda_mean", "lambda_max", "regions",
     "flags", "shard", "index", "bytes", "sha256", "spacing_a", "spacing_b",
+    "pixels_a", "pixels_b", "pixels", "fragments", "fragments_before", "objects", "cut", "small", "small_cut",
+    "appearance", "contour",
+    "contour_chance", "auc_a", "auc_b", "lambda_std",
 )  # fmt: skip
-PLACE = ("shard", "index", "bytes", "sha256")
+MEASURES = MANIFEST_COLUMNS[MANIFEST_COLUMNS.index("pixels_a") :]
+PLACE = ("shard", "index", "bytes", "sha256", *MEASURES)
+"""What the manifest has and a sample does not carry: its place, and what was measured of it."""
 MEMBERS = {"image.png", "mask.png", "soft.npz", "json"}
 
 
@@ -103,6 +109,16 @@ def test_parquet_rows_equal_the_tar_members(dataset: Dataset) -> None:
         assert {name: row[name] for name in MANIFEST_COLUMNS if name not in PLACE} == {
             name: value for name, value in sample.row.items() if name not in PLACE
         }
+
+
+def test_measures_are_those_of_the_stored_sample(dataset: Dataset) -> None:
+    """Class sums can be counted again from the soft label; what needs both parents is there for mixes alone."""
+    for sample in dataset.samples:
+        row = sample.row
+        assert row["pixels"] == pytest.approx(sample.soft.astype(np.float64).sum(axis=(1, 2)), abs=2)
+        is_mixed = row["mode"] != "none"
+        assert all((row[name] is not None) == is_mixed for name in ("pixels_b", "fragments", "cut", "appearance"))
+        assert (row["auc_a"] is not None) == (row["mode"] == "soft")
 
 
 def test_shard_names_count_without_gaps(dataset: Dataset) -> None:
