@@ -33,6 +33,7 @@ LIBRARY_HOMES = {
     },
     "defusedxml": {"pipeline/decoders/aperio_xml.py"},
     "fsspec": {"pipeline/files/object_stores.py"},
+    "google_crc32c": {"pipeline/features/zarr_shards.py"},
     "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse_export.py"},
     "monai": {"stages/saliency/fitting.py"},
     "nibabel": {
@@ -42,6 +43,7 @@ LIBRARY_HOMES = {
         "pipeline/decoders/nifti_headers.py",
         "pipeline/decoders/geometry/orientation.py",
     },
+    "numcodecs": {"pipeline/features/zarr_shards.py"},
     "pyarrow": {
         "pipeline/loading/torch_datasets.py",
         "pipeline/decoders/packed_members.py",

@@ -119,9 +119,9 @@ def _cache() -> Finding:
             cache.create("probe", [ArraySpec("a", (2,), "uint8")], n_rows=1, block=1)
             cache.write_block("probe", 0, range(1), {"a": np.array([[1, 2]], dtype=np.uint8)})
             value = cache.read("probe", "a", 0).tolist()
-        return f"zarr wrote and read {value}"
+        return f"a cache in Zarr v3 wrote and read {value}"
 
-    return _guarded("zarr", look, "install zarr 3.1.3 or newer")
+    return _guarded("zarr", look, "install numcodecs and google-crc32c again")
 
 
 def _disk() -> Finding:

@@ -1,20 +1,17 @@
 """The feature cache in Zarr v3: arrays with one row per source, written in blocks, each with a commit record."""
 
-import tempfile
+import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-from zarr.codecs import ZstdCodec
-from zarr.storage import FsspecStore
 
-from hsmix_gen.pipeline.files import atomic_files, object_stores, upload_folder
+from hsmix_gen.pipeline.features.zarr_shards import ShardedArray, described
+from hsmix_gen.pipeline.files import atomic_files, object_stores
 from hsmix_gen.pipeline.files.commit_records import CommitRecords
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.errors import CacheError
@@ -24,6 +21,7 @@ BLOCK_IMAGES = 16
 BLOCK_BYTES = 64 * 2**20
 RECORDS = "commits"
 _METADATA = "zarr.json"
+_GROUP = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,10 @@ def block_rows(block: int, size: int, n_rows: int) -> range:
 class FeatureCache:
     """Layers of a cache folder.
 
-    A chunk that is missing reads as zeros without an error, so a block counts only with its commit record; chunk
-    data carry a checksum, so a flipped bit is an error and never a pixel.
+    Any Zarr reads a chunk that is missing as zeros without an error, so a block counts only with its commit record;
+    index and chunks carry checksums, so a flipped bit is an error and never a pixel.
 
-    In an object store Zarr only reads: blocks are written here, byte for byte as on a disk, and sent whole.
+    On a disk `zarr_shards` reads and writes; out of an object store Zarr reads, which fetches no more than it needs.
 
     Parameters
     ----------
@@ -66,6 +64,7 @@ class FeatureCache:
     def __init__(self, root: Path, *, kept_bytes: int = 0) -> None:
         self.root = root
         self._records = CommitRecords(root / RECORDS, root, BlockRecord, CacheError)
+        self._arrays: dict[tuple[str, str], ShardedArray] = {}
         self._open: dict[tuple[str, str], Any] = {}
         self._kept: OrderedDict[tuple[str | int, ...], npt.NDArray[Any]] = OrderedDict()
         self._kept_bytes = self._room = kept_bytes
@@ -75,56 +74,24 @@ class FeatureCache:
 
         A description that is not as it would be written now decides wrongly how chunks are read, and is replaced.
         """
-        with _scratch() as scratch:
-            group = zarr.open_group(str(scratch / f"{layer}.zarr"), mode="w", zarr_format=3)
-            for spec in arrays:
-                group.create_array(
-                    spec.name,
-                    shape=(n_rows, *spec.row),
-                    chunks=(1, *(spec.chunk or spec.row)),
-                    shards=(block, *spec.row),
-                    dtype=spec.dtype,
-                    compressors=ZstdCodec(level=1, checksum=True),
-                    fill_value=0,
-                )
-            for path in sorted(scratch.rglob(_METADATA)):
-                atomic_files.write_whole(self.root / path.relative_to(scratch).as_posix(), path.read_bytes())
+        atomic_files.write_whole(self._layer_path(layer) / _METADATA, _json(_GROUP))
+        for spec in arrays:
+            array = ShardedArray((n_rows, *spec.row), (block, *spec.row), (1, *(spec.chunk or spec.row)), spec.dtype)
+            atomic_files.write_whole(self._metadata_path(layer, spec.name), _json(array.description()))
 
     def write_block(
         self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
     ) -> tuple[FileRecord, ...]:
         """Write one block of every array of a layer and return its files, synced to disk."""
-        if is_remote(self.root):
-            return self._send_block(layer, block, rows, values)
         files = []
         for name, value in values.items():
-            array = self._array(layer, name)
-            key = array.metadata.encode_chunk_key((block, *([0] * (array.ndim - 1))))
-            path = self._layer_path(layer) / name / key
-            # Zarr reads the index of a file that it is about to replace, and fails where that is damaged.
-            path.unlink(missing_ok=True)
-            with atomic_files.naming(path):
-                array[rows.start : rows.stop] = value
-                atomic_files.sync(path)
-                atomic_files.sync(path.parent)
+            array = self._described(layer, name)
+            if value.shape != (len(rows), *array.shape[1:]):
+                raise ValueError(f"{name} must be of shape {(len(rows), *array.shape[1:])}, got {value.shape}")
+            path = self._shard_path(layer, name, block)
+            atomic_files.write_anew(path, array.encode(value))
             files.append(atomic_files.file_record(path, self.root))
         return tuple(files)
-
-    def _send_block(
-        self, layer: str, block: int, rows: range, values: Mapping[str, npt.NDArray[Any]]
-    ) -> tuple[FileRecord, ...]:
-        with _scratch() as scratch:
-            for name in values:
-                metadata = self._layer_path(layer) / name / _METADATA
-                try:
-                    content = metadata.read_bytes()
-                except FileNotFoundError:
-                    raise self._has_no_array(layer, name) from None
-                atomic_files.write_whole(scratch / metadata.relative_to(self.root), content)
-            files = FeatureCache(scratch).write_block(layer, block, rows, values)
-            for file in files:
-                atomic_files.publish(scratch / file.path, self.root / file.path)
-        return tuple(atomic_files.file_record(self.root / file.path, self.root) for file in files)
 
     def read(self, layer: str, name: str, row: int, *index: int) -> npt.NDArray[Any]:
         """Return one row of an array, or the part of it that `index` names; do not write to it.
@@ -143,16 +110,22 @@ class FeatureCache:
         return values
 
     def _read(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
-        array = self._array(layer, name)
         try:
-            if is_remote(self.root):
-                return object_stores.patiently(lambda: np.asarray(array[index]), str(self._layer_path(layer)))
-            return np.asarray(array[index])
+            return (self._read_remotely if is_remote(self.root) else self._read_locally)(layer, name, index)
         except (ValueError, RuntimeError, OSError) as error:
             raise CacheError(
                 f"{self._layer_path(layer)} array {name} row {index[0]} is damaged ({error}); "
                 "run the same command again, it rebuilds what does not match its record"
             ) from None
+
+    def _read_locally(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        array, row = self._described(layer, name), index[0]
+        with self._shard_path(layer, name, row // array.shard[0]).open("rb") as file:
+            return array.decode(file, row, index[1:])
+
+    def _read_remotely(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        array = self._opened(layer, name)
+        return object_stores.patiently(lambda: np.asarray(array[index]), str(self._layer_path(layer)))
 
     def _keep(self, key: tuple[str | int, ...], values: npt.NDArray[Any]) -> None:
         if values.nbytes > self._kept_bytes:
@@ -192,41 +165,43 @@ class FeatureCache:
         """
         self._records.commit(record)
 
-    def _store(self, layer: str) -> Any:
-        path = self._layer_path(layer)
-        if is_remote(path):
-            return FsspecStore(
-                object_stores.filesystem(path.protocol, asynchronous=True), read_only=True, path=path.key
-            )
-        return str(path)
-
     def _layer_path(self, layer: str) -> Path:
         return self.root / f"{layer}.zarr"
 
-    def _array(self, layer: str, name: str) -> Any:
-        if (layer, name) not in self._open:
+    def _metadata_path(self, layer: str, name: str) -> Path:
+        return self._layer_path(layer) / name / _METADATA
+
+    def _shard_path(self, layer: str, name: str, block: int) -> Path:
+        return self.root / f"{layer}.zarr/{name}/{self._described(layer, name).file_name(block)}"
+
+    def _described(self, layer: str, name: str) -> ShardedArray:
+        if (layer, name) not in self._arrays:
             try:
-                found = self._opened(layer, name)
+                self._arrays[layer, name] = described(self._metadata_path(layer, name).read_bytes())
             except FileNotFoundError:
                 raise self._has_no_array(layer, name) from None
-            # A block of zeros is written like any other, so that "missing" never means "zero". The setting is not
-            # stored with the array, and `zarr.open_array` ignores it where the array is there.
-            self._open[layer, name] = found.with_config({"write_empty_chunks": True})
-        return self._open[layer, name]
+        return self._arrays[layer, name]
 
     def _opened(self, layer: str, name: str) -> Any:
-        if is_remote(self.root):
-            return object_stores.patiently(
-                lambda: zarr.open_array(self._store(layer), path=name, mode="r"), str(self._layer_path(layer))
-            )
-        return zarr.open_array(self._store(layer), path=name, mode="r+")
+        """Return an array of Zarr in an object store."""
+        if (layer, name) not in self._open:
+            path = self._layer_path(layer)
+            assert is_remote(path)
+            import zarr
+
+            system = object_stores.filesystem(path.protocol, asynchronous=True)
+            store = zarr.storage.FsspecStore(system, read_only=True, path=path.key)
+            try:
+                self._open[layer, name] = object_stores.patiently(
+                    lambda: zarr.open_array(store, path=name, mode="r"), str(path)
+                )
+            except FileNotFoundError:
+                raise self._has_no_array(layer, name) from None
+        return self._open[layer, name]
 
     def _has_no_array(self, layer: str, name: str) -> CacheError:
         return CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again")
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """Give a local folder in which a layer can be written before it is sent."""
-    with tempfile.TemporaryDirectory(dir=upload_folder.folder()) as folder:
-        yield Path(folder)
+def _json(described: Mapping[str, Any]) -> bytes:
+    return json.dumps(described, indent=2).encode()

@@ -62,6 +62,11 @@ def write_whole(path: Path, data: bytes) -> None:
         return
     if path.is_file() and path.read_bytes() == data:
         return
+    write_anew(path, data)
+
+
+def write_anew(path: Path, data: bytes) -> None:
+    """Write a file so that its final name never shows a part of it, whatever bears that name now."""
     temporary = temporary_beside(path)
     try:
         with naming(path):
@@ -167,7 +172,7 @@ def existing(path: Path) -> Path:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what dead attempts left under temporary names, zarr's (``*.partial``) and ours."""
+    """Remove what dead attempts left under temporary names, ours and those of Zarr in exports (``*.partial``)."""
     if is_remote(folder):
         upload_folder.remove_dead()
         return
