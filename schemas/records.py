@@ -18,6 +18,8 @@ _Record = TypeVar("_Record")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 MODES: tuple[Mode, ...] = ("none", "hard", "soft")
 IGNORE = 255
+LEFT_OUT = "left out: "
+"""How the refusal of an image begins that belongs to a prepared cache and not to the part of it that was chosen."""
 """Value of pixels in a mask that belong to no class and are left out of losses and counts."""
 
 
@@ -221,6 +223,11 @@ class SourceRecord:
     spacing: tuple[float, ...] | None = None
     """Millimetres between rows, columns and, of volumes, planes, as in the file."""
     refusal: str | None = None
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether a part of a prepared cache was chosen, to which this image does not belong; no fault of it."""
+        return self.refusal is not None and self.refusal.startswith(LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

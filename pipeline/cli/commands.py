@@ -109,14 +109,16 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
     usable = sum(record.refusal is None for record in first.records)
     folds = f" for {len(prepared)} folds" if first.fold is not None else ""
     click.echo(
-        f"prepared {usable} images{folds} in {cache}; refused {len(first.refusals)} of "
-        f"{len(first.records) + len(first.unpaired)} sources"
+        f"prepared {usable} images{folds} in {cache}; refused {len(first.refusals)} of {first.n_sources} sources"
     )
     for refusal in first.refusals[:10]:
         click.echo(f"  {refusal.id}: {refusal.reason}", err=True)
 
 
-@cli.command(titles=(*MIXING, *JOB))
+@cli.command(
+    titles=(*MIXING, *JOB),
+    more=dict.fromkeys(("source.split", "source.folds", "source.limit"), "as it was prepared"),
+)
 @click.argument("output", type=LOCATION)
 @cache_option("Source", "A cache that prepare finished.")
 @fresh_option
@@ -124,6 +126,8 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 @job_options
 def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options: Any) -> None:
     """Mix from a finished cache (the CPU half).
+
+    All of it, as it was prepared; or a part of it, by --split (images in no list are left out), --folds and --limit.
 
     Example: hsmix-gen generate --cache features/ out/ --copies 10 --policy paired
     """

@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline.features.cache_description import FeatureSet, feature_options, sets_text, text_of
+from hsmix_gen.pipeline.features.cache_description import (
+    FeatureSet,
+    feature_options,
+    fitting_sets,
+    lacking,
+    sets_text,
+    text_of,
+)
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError
 
@@ -26,11 +33,15 @@ def choose_features(
     ConfigError
         Naming the key and its values, if no set or more than one is meant.
     """
-    differing = [(one, _differing(feature_options(resolved(one.inherited.flat())), one.options)) for one in sets]
-    fitting = [one for one, keys in differing if not keys]
+
+    def wanted_of(one: FeatureSet) -> dict[str, Any]:
+        return feature_options(resolved(one.inherited.flat()))
+
+    fitting = fitting_sets(sets, wanted_of)
     if not fitting:
-        one, (key, *_) = min(differing, key=lambda pair: len(pair[1]))
-        value = text_of(feature_options(resolved(one.inherited.flat()))[key])
+        one = min(sets, key=lambda one: len(lacking(one, wanted_of(one))))
+        key = lacking(one, wanted_of(one))[0]
+        value = text_of(wanted_of(one)[key])
         held = f"{key} is {text_of(one.options[key])}" if len(sets) == 1 else sets_text(sets, key)
         raise ConfigError(
             f"no features of {key} {value} are in the cache {cache} ({held}); generate mixes what is cached: "
@@ -47,8 +58,3 @@ def choose_features(
         f"cache {cache} holds {len(fitting)} sets of features that fit: {sets_text(fitting)}; "
         f"name the values of one with -o {min(open_keys)}=VALUE"
     )
-
-
-def _differing(wanted: dict[str, Any], made_with: dict[str, Any]) -> list[str]:
-    """Return the keys in which features differ; the mixing may have another seed than split and network."""
-    return [key for key in wanted if wanted[key] != made_with[key] and key != "seed"]

@@ -63,7 +63,7 @@ class SectionCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options; the name is click's."""
         sections: dict[str, list[tuple[str, str]]] = {title: [] for title in TITLES}
-        for parameter in self.get_params(ctx):
+        for parameter in sorted(self.get_params(ctx), key=lambda parameter: not parameter.required):
             # Arguments have no line of their own: they stand in the usage.
             record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             short = self.is_long and not ctx.meta.get(_ALL)

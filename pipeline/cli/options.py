@@ -1,9 +1,10 @@
 """The options of the command line: those of the configuration, made from its schema, and those that jobs share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
@@ -75,14 +76,16 @@ class ConfiguredCommand(SectionCommand):
     They are made when they are first asked for: the list of commands answers without loading the schema.
     """
 
-    def __init__(self, *arguments: Any, titles: tuple[str, ...] = (), **attributes: Any) -> None:
+    def __init__(
+        self, *arguments: Any, titles: tuple[str, ...] = (), more: Mapping[str, str] | None = None, **attributes: Any
+    ) -> None:
         super().__init__(*arguments, **attributes)
-        self._titles = titles
+        self._titles, self._more = titles, more or {}
 
     @cached_property
     def _of_schema(self) -> list[click.Option]:
         own = {param.name for param in self.params}
-        return [option for option in schema_options(self._titles) if option.name not in own]
+        return [option for option in schema_options(self._titles, self._more) if option.name not in own]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all options and arguments; the name is click's."""
@@ -94,8 +97,11 @@ class ConfiguredCommand(SectionCommand):
         return bool(self._titles)
 
 
-def schema_options(titles: tuple[str, ...]) -> list[click.Option]:
-    """Return the options of the configuration that stand below some titles of the help, in the order of the schema."""
+def schema_options(titles: tuple[str, ...], more: Mapping[str, str] = MappingProxyType({})) -> list[click.Option]:
+    """Return the options of the configuration that stand below some titles of the help, in the order of the schema.
+
+    Those with a key in `more` stand there too, whatever their title, with the default in words that they have there.
+    """
     if not titles:
         return []
     from hsmix_gen.schemas.config import fields
@@ -105,7 +111,9 @@ def schema_options(titles: tuple[str, ...]) -> list[click.Option]:
     # What stands in no section sets values of others, and comes after them.
     for key, field, section in sorted(fields(), key=lambda entry: "." not in entry[0]):
         option = option_of(field)
-        if option is not None and (option.title or section) in titles:
+        if option is not None and key in more:
+            option = replace(option, otherwise=more[key])
+        if option is not None and ((option.title or section) in titles or key in more):
             found.append(_option(key.rpartition(".")[2], field, option, option.title or section))
     return found
 

@@ -1,7 +1,7 @@
 """The descriptions of a cache, one for each set of features in it: written when all layers of a set are there."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ _LIMIT_FILE = "limit.json"
 """The ``--limit`` of a trial, where a trial was the last that used the cache."""
 _OPTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 """Sections whose keys decide features."""
+_HOMES = ("source.split", "source.folds", "source.limit")
+"""Keys that decide which sources are used, and for what; features are of all of them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Prepared:
     def refusals(self) -> list[Refusal]:
         """Everything that was left out so far."""
         return [*self.unpaired, *refusals_of(self.records)]
+
+    @property
+    def n_sources(self) -> int:
+        """Number of the sources, refused ones too, of which nobody left out any."""
+        return sum(not record.is_left_out for record in self.records) + len(self.unpaired)
 
     @property
     def fold(self) -> int | None:
@@ -262,9 +269,34 @@ def of_options(root: Path, sets: list[FeatureSet], config: RunConfig) -> Feature
         If there is none, or if the seed has to say which.
     """
     wanted = feature_options(config)
-    fitting = [one for one in sets if {**one.options, "seed": 0} == {**wanted, "seed": 0}]
+    fitting = fitting_sets(sets, lambda _: wanted)
     seeded = [one for one in fitting if one.options == wanted]
     return (seeded or [_the_only_one(root, fitting or sets)])[0]
+
+
+def fitting_sets(sets: Sequence[FeatureSet], wanted_of: Callable[[FeatureSet], dict[str, Any]]) -> list[FeatureSet]:
+    """Return the sets that hold the features that options name, each for its own `wanted_of` them.
+
+    Sets that were prepared for just these sources and splits win over others, of which a part can be chosen; of those
+    that are the same but for what is chosen anew the first stands for all.
+    """
+    fitting = [one for one in sets if not lacking(one, wanted_of(one))]
+    as_prepared = [one for one in fitting if all(one.options[key] == wanted_of(one)[key] for key in _HOMES)]
+    if as_prepared:
+        return as_prepared
+    kept = [[key for key in _HOMES if one.options[key] == wanted_of(one)[key]] for one in fitting]
+    different = {
+        repr(([fold.layers for fold in one.folds], {key: one.options[key] for key in (*keys, "seed")})): one
+        for one, keys in zip(reversed(fitting), reversed(kept), strict=True)
+    }
+    return list(different.values())[::-1]
+
+
+def lacking(one: FeatureSet, wanted: Mapping[str, Any]) -> list[str]:
+    """Return the keys of options in which a set cannot give what they want; mixing may have another seed."""
+    limit, wanted_limit = one.options["source.limit"], wanted["source.limit"]
+    beyond = ["source.limit"] if limit is not None and (wanted_limit is None or wanted_limit > limit) else []
+    return beyond + [key for key in wanted if wanted[key] != one.options[key] and key not in (*_HOMES, "seed")]
 
 
 def sets_text(sets: Sequence[FeatureSet], *more: str) -> str:

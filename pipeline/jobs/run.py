@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, load, of_options
+from hsmix_gen.pipeline.features.chosen_sources import choose_sources
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
@@ -254,9 +255,10 @@ def run_generate(
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
     with _held(output, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))):
-        prepared = load(cache, lambda root, sets: of_options(root, sets, config)).folds
-        for layer in sorted({name for fold in prepared for name in fold.layers.names.values()}):
-            FeatureCache(cache).check_whole(layer, prepared[0].layers.n_blocks)
+        made = load(cache, lambda root, sets: of_options(root, sets, config))
+        for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
+            FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
+        prepared = choose_sources(made, config, reporter)
         plans = [
             check_output(part, fold.layers, fold.records, config, extend=extend)
             for fold, part in zip(prepared, _outputs(output, config), strict=True)

@@ -137,7 +137,7 @@ def describe_run(
         "saliency": prepared.saliency,
         "samples": {name: split["samples"] for name, split in dataset["splits"].items()},
         "modes": dict(sorted(modes.items())),
-        "sources": len(prepared.records) + len(prepared.unpaired),
+        "sources": prepared.n_sources,
     }
 
 

@@ -146,7 +146,7 @@ def outcome(prepared: Prepared, output: Output, plan: Plan) -> Outcome:
         samples=written,
         shards=sum(bool(record.files) for record in records),
         bytes=sum(file.bytes for record in records for file in record.files),
-        sources=len(prepared.records) + len(prepared.unpaired),
+        sources=prepared.n_sources,
         refused=len(prepared.refusals),
         refused_samples=refused,
     )

@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
 from hsmix_gen.pipeline.sources.layout_trials import note_on_forced, notes_on_left
-from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits
+from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split
@@ -134,10 +134,8 @@ def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal
 
 
 def _limited(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
-    if limit is None or limit >= len(items):
-        return items
-    ordered = sorted(items, key=lambda item: item.id)
-    return [ordered[i * len(ordered) // limit] for i in range(limit)]
+    chosen = set(spread(sorted(item.id for item in items), limit))
+    return [item for item in items if item.id in chosen]
 
 
 def _notes(source: Path, found: Found) -> tuple[str, ...]:

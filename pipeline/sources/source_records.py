@@ -1,6 +1,7 @@
 """Source records: from what was found and scanned to the rows of the cache."""
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from hsmix_gen.stages.planning.splitting import deal_folds, deal_further
 
 SOURCES_FILE = "sources.parquet"
 _SHOWN = 5
+_PART = re.compile(r"(-z\d+)?(-y\d+-x\d+)?$")
+"""What follows the id of a volume or picture in that of its slice or tile."""
 
 
 def make_records(
@@ -44,6 +47,17 @@ def make_records(
         )
         for item, scan in zip(items, scans, strict=True)
     ]
+    return without_leakage(records, used)
+
+
+def without_leakage(records: list[SourceRecord], used: frozenset[str] = frozenset()) -> list[SourceRecord]:
+    """Return the records, those refused whose bytes stand in another split too.
+
+    Raises
+    ------
+    SourceError
+        If a group is torn between splits.
+    """
     _check_groups(records)
     return _without_leaks(records, used)
 
@@ -110,10 +124,10 @@ def with_refusals(records: Sequence[SourceRecord], refusals: Iterable[Refusal]) 
 
 
 def refusals_of(records: Iterable[SourceRecord]) -> list[Refusal]:
-    """Return the refusals that records carry."""
+    """Return the refusals that records carry; what was left out on purpose is none."""
     found = []
     for record in records:
-        if record.refusal is not None:
+        if record.refusal is not None and not record.is_left_out:
             stage, _, reason = record.refusal.partition(": ")
             found.append(Refusal(record.id, record.image, stage, reason))
     return found
@@ -157,6 +171,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
+def item_id(record: SourceRecord) -> str:
+    """Return the id of the picture or volume that an image is a part of, which lists name."""
+    _, _, part = record.image.partition("#plane=")
+    return _PART.sub("", record.id) if part else record.id
+
+
 def _uri(content: Content, part: Part) -> str:
     """Return how tables name the part of a content: a plane and a tile after ``#``."""
     if part == Part():
@@ -181,7 +201,8 @@ def _merged_folds(records: Sequence[SourceRecord], merged: Sequence[str], known:
 def _check_groups(records: Sequence[SourceRecord]) -> None:
     splits: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        splits[record.group].add(record.split)
+        if not record.is_left_out:
+            splits[record.group].add(record.split)
     torn = sorted(group for group, found in splits.items() if len(found) > 1)
     if torn:
         raise SourceError(

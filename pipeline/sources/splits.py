@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.schemas.records import SPLITS, SourceItem, Split
+from hsmix_gen.schemas.records import SPLITS, SourceItem, SourceRecord, Split
 from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, parse_ratio, split_groups
 
 _WORDS = {"val": "validation", "test": "testing"}
@@ -72,7 +72,7 @@ def assign_splits(
     return assigned, notes
 
 
-def empty_splits(items: Sequence[SourceItem], split: str, *, pooled: bool) -> list[str]:
+def empty_splits(items: Sequence[SourceItem] | Sequence[SourceRecord], split: str, *, pooled: bool) -> list[str]:
     """Return a warning where a split that was not asked to be empty has no image; folds make their own validation."""
     counts = Counter(item.split for item in items)
     ratio = dict(zip(SPLITS, (parse_ratio(split) if split != "auto" else None) or DEFAULT_RATIO, strict=True))
@@ -91,9 +91,9 @@ def _given_or_listed(
 ) -> tuple[list[SourceItem], list[str], bool]:
     """Return the items with the split that files or the layout state, and whether they do."""
     if split != "auto":
-        return (*_listed(items, _find_lists(Path(split)), split, aside), True)
+        return (*_listed(items, Path(split), aside), True)
     if (source / "splits" / "train.txt").is_file():
-        return (*_listed(items, _find_lists(source / "splits"), str(source / "splits"), aside), True)
+        return (*_listed(items, source / "splits", aside), True)
     # A layout that knows training images only leaves it to us what is validated on.
     splits = {item.split for item in items}
     if splits == {None, "test"}:
@@ -124,18 +124,8 @@ def _given(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[str]]:
     return list(items), ["splits were taken from the source"]
 
 
-def _listed(
-    items: Sequence[SourceItem], lists: dict[Split, list[str]], origin: str, aside: Collection[str]
-) -> tuple[list[SourceItem], list[str]]:
-    by_id: dict[str, Split] = {}
-    for split, names in lists.items():
-        for name in names:
-            # The dot of a name is not the dot of an ending.
-            is_file = PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS
-            item_id = safe_id(PurePosixPath(name).with_suffix("").as_posix() if is_file else name)
-            if by_id.get(item_id, split) != split:
-                raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
-            by_id[item_id] = split
+def _listed(items: Sequence[SourceItem], origin: Path, aside: Collection[str]) -> tuple[list[SourceItem], list[str]]:
+    by_id = read_lists(origin)
     kept = [dataclasses.replace(item, split=by_id[item.id]) for item in items if item.id in by_id]
     if not kept:
         raise SourceError(f"{origin} names none of the {len(items)} ids, which look like {items[0].id}")
@@ -146,6 +136,33 @@ def _listed(
     if absent:
         notes.append(f"{absent} listed ids have no pair in the source")
     return kept, notes
+
+
+def read_lists(origin: Path) -> dict[str, Split]:
+    """Return the split of each id that a folder of lists, or a file of two columns, names.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If they cannot be read, or name an id in two splits.
+    """
+    by_id: dict[str, Split] = {}
+    for split, names in _find_lists(origin).items():
+        for name in names:
+            # The dot of a name is not the dot of an ending.
+            is_file = PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS
+            item_id = safe_id(PurePosixPath(name).with_suffix("").as_posix() if is_file else name)
+            if by_id.get(item_id, split) != split:
+                raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
+            by_id[item_id] = split
+    return by_id
+
+
+def spread(ids: Sequence[str], limit: int | None) -> list[str]:
+    """Return `limit` of some sorted ids, evenly spread over them."""
+    if limit is None or limit >= len(ids):
+        return list(ids)
+    return [ids[i * len(ids) // limit] for i in range(limit)]
 
 
 def _find_lists(path: Path) -> dict[Split, list[str]]:

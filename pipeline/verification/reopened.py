@@ -1,6 +1,6 @@
 """Work on a finished dataset with its cache: another preview, one sample made again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.mixing.output_plan import plan_samples
 from hsmix_gen.pipeline.mixing.preview import draw_preview
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError, OutputError
-from hsmix_gen.schemas.records import MODES, ManifestRow, SamplePlan, Split
+from hsmix_gen.schemas.records import MODES, SPLITS, ManifestRow, SamplePlan
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,15 @@ class Reopened:
         records = self.prepared.records
         by_id = {record.id: i for i, record in enumerate(records)}
         unknown = [name for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
-        if unknown or row.mode not in MODES:
-            wrong = f"source {unknown[0]}" if unknown else f"mode {row.mode}"
+        split = next((split for split in SPLITS if split == row.split), None)
+        if unknown or row.mode not in MODES or split is None:
+            wrong = f"source {unknown[0]}" if unknown else f"mode {row.mode}" if split else f"split {row.split}"
             raise OutputError(f"{self.root / MANIFEST} gives {row.key} the unknown {wrong}; run the same command again")
         row_a = by_id[row.source_a]
         row_b = by_id[row.source_b] if row.source_b is not None else None
-        split: Split = records[row_a].split
         plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index)
-        sources = {i: records[i] for i in (row_a, row_b) if i is not None}
+        # A part of a cache may be divided into other splits and folds than all of it.
+        sources = {i: replace(records[i], split=split, fold=row.fold) for i in (row_a, row_b) if i is not None}
         return make_one(
             FeatureCache(self.prepared.layers.root),
             self.prepared.layers,
@@ -77,15 +78,14 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
     folder = cache or _cache_of(root, run["cache"])
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; give its place with --cache DIR")
-    prepared = load(folder, lambda cache, sets: _made_from(root, cache, sets, run)).folds[run["fold"] or 0]
-    return Reopened(root, prepared, RunConfig.model_validate(run["config"]))
+    made = load(folder, lambda cache, sets: _made_from(root, cache, sets, run))
+    return Reopened(root, _folds_like(made, run)[0], RunConfig.model_validate(run["config"]))
 
 
 def _made_from(root: Path, cache: Path, sets: list[FeatureSet], run: dict[str, Any]) -> FeatureSet:
     """Return the set of features that a dataset was made from."""
     config = RunConfig.model_validate(run["config"])
-    fold = run["fold"] or 0
-    made = [one for one in sets if fold < len(one.folds) and one.folds[fold].layers.names == run["layers"]]
+    made = [one for one in sets if _folds_like(one, run)]
     if made:
         same = [one for one in made if one.options == feature_options(config)]
         return (same or made)[0]
@@ -95,6 +95,12 @@ def _made_from(root: Path, cache: Path, sets: list[FeatureSet], run: dict[str, A
         f"cache {cache} holds {now[changed]} now, {root} was made from {run['layers'][changed]}; "
         "run prepare again with the options of run.json"
     )
+
+
+def _folds_like(made: FeatureSet, run: dict[str, Any]) -> list[Prepared]:
+    """Return the folds of a set with the features of a dataset, that of its own number first."""
+    found = [fold for fold in made.folds if fold.layers.names == run["layers"]]
+    return sorted(found, key=lambda fold: fold.fold != run["fold"])
 
 
 def config_of(root: Path) -> RunConfig:
@@ -118,13 +124,14 @@ def preview_output(root: Path, *, rows: int, target: Path | None, cache: Path | 
     """Draw the contact sheet of a finished dataset and return where it is."""
     opened = reopen(root, cache)
     output = Output(root)
-    plan = plan_samples(
-        opened.prepared.layers.facts, opened.prepared.records, opened.config, output.bindings.read()[:-1]
-    )
+    bounds, prepared = output.bindings.read(), opened.prepared
+    if bounds:
+        prepared = replace(prepared, records=bounds[-1].records)
+    plan = plan_samples(prepared.layers.facts, prepared.records, opened.config, bounds[:-1])
     records = {record.name: record for record in output.rows()}
-    plan = written_plan(plan, records, opened.prepared.records)
+    plan = written_plan(plan, records, prepared.records)
     path = target or root / "preview.png"
-    atomic_files.write_whole(path, draw_preview(opened.prepared, opened.config, plan, n_rows=rows))
+    atomic_files.write_whole(path, draw_preview(prepared, opened.config, plan, n_rows=rows))
     return path
 
 

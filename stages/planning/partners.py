@@ -118,7 +118,8 @@ def _drawn_from_other_groups(
 
 
 def _why_few(sources: Sequence[SourceRecord]) -> str:
-    refused = [source for source in sources if source.refusal is not None]
+    there = [source for source in sources if not source.is_left_out]
+    refused = [source for source in there if source.refusal is not None]
     if not refused:
         return "add images, or change --split"
-    return f"{len(refused)} of {len(sources)} images were refused, first {refused[0].id}: {refused[0].refusal}"
+    return f"{len(refused)} of {len(there)} images were refused, first {refused[0].id}: {refused[0].refusal}"

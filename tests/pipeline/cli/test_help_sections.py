@@ -51,7 +51,7 @@ def test_no_option_is_left_out(name: str) -> None:
 
 
 def test_a_required_option_comes_first() -> None:
-    assert sections_of("generate")["Source"] == ["--cache DIR"]
+    assert sections_of("generate")["Source"][0] == "--cache DIR"
 
 
 @pytest.mark.parametrize("name", ["run", "prepare", "generate", "inspect"])
@@ -72,4 +72,4 @@ def test_the_short_help_of_run_has_what_a_first_run_needs() -> None:
 
 
 def test_a_required_option_is_in_the_short_help() -> None:
-    assert sections_of("generate", "--help")["Source"] == ["--cache DIR"]
+    assert sections_of("generate", "--help")["Source"][0] == "--cache DIR"

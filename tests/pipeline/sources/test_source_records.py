@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.sources.source_records import (
     check_same,
     content_digest,
     describe_difference,
+    item_id,
     make_records,
     of_fold,
     per_fold,
@@ -45,6 +46,22 @@ def test_a_record_joins_item_and_scan() -> None:
     assert made == [SourceRecord("a", "p", "val", None, "a.png", "a_m.png", "i-a", "m-a", 4, 5)]
     assert make_records([item("a", None)], [result("a")])[0].group == "a"
     assert per_fold(made) == [made]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "whole"),
+    [
+        (Part(), "case-z004", "case-z004"),
+        (Part(4), "case-z004", "case"),
+        (Part(4, (0, 64, 32, 32)), "case-z004-y0000-x0064", "case"),
+        (Part(0, (0, 64, 32, 32)), "slide-y0000-x0064", "slide"),
+    ],
+)
+def test_a_part_knows_the_id_of_the_whole(part: Part, name: str, whole: str) -> None:
+    """A picture may be called like a slice."""
+    (made,) = make_records([item(whole)], [replace(result(name), part=part)])
+
+    assert item_id(made) == whole
 
 
 def test_a_problem_of_the_scan_is_a_refusal() -> None:

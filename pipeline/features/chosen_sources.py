@@ -1,0 +1,184 @@
+"""Which sources of a finished set of features are mixed, and in which split: as prepared, or as options say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.sources.earlier_sources import without_fold_view
+from hsmix_gen.pipeline.sources.hashed_ids import hash_of, read_key
+from hsmix_gen.pipeline.sources.source_records import item_id, per_fold, with_folds, without_leakage
+from hsmix_gen.pipeline.sources.splits import empty_splits, read_lists, spread
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import ConfigError, SourceError
+from hsmix_gen.schemas.records import LEFT_OUT, SPLITS, Refusal, ScanResult, SourceRecord, Split
+from hsmix_gen.stages.planning.splitting import parse_ratio, split_groups
+from hsmix_gen.stages.saliency.backend import backend_of
+
+
+def choose_sources(made: FeatureSet, config: RunConfig, reporter: Reporter) -> list[Prepared]:
+    """Return what is mixed of a set of features, for each fold.
+
+    All records stay, since row i of the cache is record i; those that are not chosen are left out.
+
+    Parameters
+    ----------
+    made : FeatureSet
+    config : RunConfig
+        Its split, folds and limit choose, where they are not those that the set was made with.
+    reporter : Reporter
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If what is named is not in the cache, or tests on images that a network was fitted on.
+    """
+    wanted, before = config.source, made.config.source
+    if (wanted.split, wanted.folds, wanted.limit) == (before.split, before.folds, before.limit):
+        return made.folds
+    choice = _Choice(made, config)
+    records = choice.records()
+    prepared = choice.prepared(records)
+    used = [record for record in records if record.refusal is None]
+    counts = ", ".join(f"{split} {sum(record.split == split for record in used)}" for split in SPLITS)
+    folds = "" if wanted.folds is None else f" in {wanted.folds} folds"
+    reporter.note(f"{len(used)} of the {len(records)} images in the cache are mixed{folds}: {counts}")
+    for warning in empty_splits(
+        list({item_id(record): record for record in used}.values()), wanted.split, pooled=wanted.folds is not None
+    ):
+        reporter.warn(warning)
+    return prepared
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The choice of sources that a configuration makes from a set of features."""
+
+    made: FeatureSet
+    config: RunConfig
+
+    @property
+    def _root(self) -> Path:
+        return self.made.folds[0].layers.root
+
+    @property
+    def _has_networks(self) -> bool:
+        return backend_of(self.config.saliency).has_network
+
+    def records(self) -> list[SourceRecord]:
+        """Return all records, each with its split and fold, or left out."""
+        wanted, before = self.config.source, self.made.config.source
+        records = without_fold_view([fold.records for fold in self.made.folds])
+        if wanted.limit != before.limit:
+            kept = set(spread(sorted({item_id(record) for record in records}), wanted.limit))
+            records = [r if item_id(r) in kept else _left_out(r, f"by --limit {wanted.limit}") for r in records]
+        if wanted.split != before.split:
+            records = self._split(records)
+        records = without_leakage(records)
+        return records if wanted.folds is None and before.folds is None else self._dealt(records)
+
+    def _split(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
+        split = self.config.source.split
+        if split == "auto":
+            raise ConfigError(
+                "split auto is what the source itself says, which generate does not read; "
+                "name lists or a ratio, or leave --split out"
+            )
+        ratio = parse_ratio(split)
+        if ratio is None:
+            homes: Mapping[str, Split] = self._listed({item_id(record) for record in records})
+        else:
+            groups = {item_id(record): record.group for record in records if not record.is_left_out}
+            of_group = split_groups(list(groups.values()), ratio, seed=self.made.config.seed)
+            homes = {name: of_group[group] for name, group in groups.items()}
+        return [
+            replace(record, split=homes[item_id(record)])
+            if item_id(record) in homes
+            else _left_out(record, f"stands in no list of {split}")
+            for record in records
+        ]
+
+    def _listed(self, there: set[str]) -> dict[str, Split]:
+        """Return the split of each id that lists name, by its name or hash; all of them are in the cache."""
+        split, key = self.config.source.split, read_key(self.config.source)
+        refused = {refusal.id for refusal in self.made.folds[0].unpaired}
+        lists = read_lists(Path(split))
+        named = {name: name if name in there else hash_of(name, "source", key) for name in lists}
+        absent = [name for name, found in named.items() if found not in there and not {name, found} & refused]
+        if absent:
+            raise SourceError(
+                f"{split} names {len(absent)} ids that the cache {self._root} does not hold, first {absent[0]} "
+                f"(its ids look like {min(there)}); take them out, or run prepare on a source that has them"
+            )
+        return {found: lists[name] for name, found in named.items()}
+
+    def _dealt(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
+        """Return the records in as many folds as are wanted, those of the set where they are as many."""
+        count, is_kept = self.config.source.folds, self.config.source.folds == self.made.config.source.folds
+        known = {record.group: record.fold for record in records if record.fold is not None} if is_kept else None
+        plain = [replace(record, fold=None) for record in records]
+        if count is None:
+            return plain
+        held = [] if known else [self._held(row, record) for row, record in enumerate(records)]
+        dealt = with_folds(plain, held, count, seed=self.made.config.seed, known=known)
+        empty = set(range(count)) - {record.fold for record in dealt}
+        if empty:
+            raise SourceError(f"fold {min(empty)} of {count} has none of the chosen images; choose more of them")
+        return dealt
+
+    def _held(self, row: int, record: SourceRecord) -> ScanResult:
+        """Return the classes of a mask in the cache, as far as an image is used."""
+        if record.refusal is not None:
+            return ScanResult(record.id)
+        layers = self.made.folds[0].layers
+        mask = FeatureCache(self._root).read(layers.images, "mask", row)
+        values = np.flatnonzero(mask.any(axis=(0, 1))) if layers.facts.multilabel else np.unique(mask)
+        return ScanResult(record.id, mask_counts=tuple((int(value), 1) for value in values))
+
+    def prepared(self, records: Sequence[SourceRecord]) -> list[Prepared]:
+        """Return what is mixed for each fold, with the features of the fold that it comes from."""
+        folds = per_fold(records)
+        origins = self.made.folds if len(folds) == len(self.made.folds) else self.made.folds[:1] * len(folds)
+        if self._has_networks:
+            self._check_networks(origins, folds)
+        return [
+            replace(origin, records=seen, unpaired=self._unpaired(origin.unpaired))
+            for origin, seen in zip(origins, folds, strict=True)
+        ]
+
+    def _check_networks(self, origins: Sequence[Prepared], folds: Sequence[Sequence[SourceRecord]]) -> None:
+        """Refuse to validate or test on images that the network behind the saliency was fitted on."""
+        ways = "run prepare with that split, or take features of a --saliency without a network"
+        if len(self.made.folds) not in (1, len(folds)):
+            raise ConfigError(
+                f"the cache {self._root} holds a network for each of its {len(self.made.folds)} folds, which is for "
+                f"no other division; leave --folds as it is, or {ways}"
+            )
+        for origin, seen in zip(origins, folds, strict=True):
+            leaked = [
+                now.id
+                for before, now in zip(origin.records, seen, strict=True)
+                if before.split == "train" and before.refusal is None and now.refusal is None and now.split != "train"
+            ]
+            if leaked:
+                raise SourceError(
+                    f"{len(leaked)} images that the network of the cache {self._root} was fitted on would be "
+                    f"validated or tested on, first {leaked[0]} (leakage); keep them in train or leave them out, {ways}"
+                )
+
+    def _unpaired(self, unpaired: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+        """Return the files without a pair; where lists choose, only those that they name."""
+        source = self.config.source
+        if source.split == self.made.config.source.split or parse_ratio(source.split) is not None:
+            return unpaired
+        listed = read_lists(Path(source.split))
+        return tuple(refusal for refusal in unpaired if refusal.id in listed)
+
+
+def _left_out(record: SourceRecord, reason: str) -> SourceRecord:
+    """Return a record that is not chosen; its split and group count no more."""
+    return replace(record, refusal=LEFT_OUT + reason, fold=None)

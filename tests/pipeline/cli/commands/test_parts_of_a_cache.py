@@ -1,0 +1,249 @@
+"""`generate` mixes a part of what was prepared: other splits, fewer images, folds; what is not there is refused."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.features.cache_description import FeatureSet, load
+from hsmix_gen.pipeline.features.chosen_sources import choose_sources
+from hsmix_gen.pipeline.files.tables import read_manifest
+from hsmix_gen.pipeline.sources.hashed_ids import hash_of
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import HsmixError
+from tests.fixture_types import Cli, Options
+from tests.pipeline.cli.commands.finished import Made, error_of
+
+QUIETLY = ("--backend", "serial", "--progress", "none", "--copies", "2")
+LISTS = {"train": ["case_00", "case_02", "case_05"], "val": ["case_06"], "test": ["case_07", "case_01"]}
+
+
+@pytest.fixture(scope="module")
+def cache(made: Made, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `prepare` made of eight images; `generate` only reads it."""
+    cache = tmp_path_factory.mktemp("parts") / "cache"
+    assert run_cli("prepare", made.source, "--cache", cache, *tiny).exit_code == 0
+    return cache
+
+
+@pytest.fixture
+def generate(cache: Path, run_cli: Cli, tmp_path: Path) -> Callable[..., Any]:
+    """Call `generate` on the cache."""
+    return lambda *options: run_cli("generate", "--cache", cache, tmp_path / "out", *QUIETLY, *options)
+
+
+def write_lists(folder: Path, lists: dict[str, list[str]]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for split, names in lists.items():
+        (folder / f"{split}.txt").write_text("\n".join(names))
+    return folder
+
+
+def parents(output: Path) -> dict[str, set[str]]:
+    """Return the ids of the images in each split."""
+    found: dict[str, set[str]] = {}
+    for row in read_manifest(output / "manifest.parquet"):
+        found.setdefault(row.split, set()).update({row.source_a} | ({row.source_b} if row.source_b else set()))
+    return found
+
+
+def test_lists_choose_images_and_their_splits(
+    generate: Callable[..., Any], run_cli: Cli, cache: Path, tmp_path: Path
+) -> None:
+    lists = write_lists(tmp_path / "lists", LISTS)
+    made = generate("--split", lists)
+    out = tmp_path / "out"
+
+    assert made.exit_code == 0, made.stderr
+    assert parents(out) == {split: set(names) for split, names in LISTS.items()}
+    run = json.loads((out / "run.json").read_text())
+    assert (run["sources"], run["refused"]["total"]) == (6, 0)
+    assert run["config"]["source"]["split"] == str(lists)
+    assert (out / "refused.csv").read_text() == "id,path,stage,reason\n"
+    # The lists are needed no more.
+    for file in lists.iterdir():
+        file.unlink()
+    assert run_cli("verify", out, "--replay", 9).exit_code == 0
+    before = (out / "preview.png").read_bytes()
+    assert run_cli("preview", out).exit_code == 0
+    assert (out / "preview.png").read_bytes() == before
+
+
+def test_a_part_is_finished_and_extended_like_every_dataset(generate: Callable[..., Any], tmp_path: Path) -> None:
+    lists, out = write_lists(tmp_path / "lists", LISTS), tmp_path / "out"
+    assert generate("--split", lists).exit_code == 0
+    manifest = (out / "manifest.parquet").read_bytes()
+    assert generate("--split", lists).exit_code == 0
+    assert (out / "manifest.parquet").read_bytes() == manifest
+
+    write_lists(lists, {"train": [*LISTS["train"], "case_03"]})
+    assert "sources: 1 not refused any more (case_03); add to it with --extend" in error_of(generate("--split", lists))
+    extended = generate("--split", lists, "--extend")
+    assert extended.exit_code == 0, extended.stderr
+    assert parents(out)["train"] == {*LISTS["train"], "case_03"}
+    write_lists(lists, LISTS)
+    assert "case_03" in error_of(generate("--split", lists))
+
+
+def test_what_is_listed_and_not_in_the_cache_is_refused_by_name(generate: Callable[..., Any], tmp_path: Path) -> None:
+    lists = write_lists(tmp_path / "lists", {**LISTS, "val": ["case_06", "case_99.png"]})
+
+    line = error_of(generate("--split", lists))
+
+    assert f"{lists} names 1 ids that the cache" in line
+    assert "first case_99 (its ids look like case_00)" in line
+    assert not (tmp_path / "out" / "manifest.parquet").exists()
+
+
+def test_a_ratio_draws_other_splits(generate: Callable[..., Any], tmp_path: Path) -> None:
+    assert generate("--split", "4/2/2").exit_code == 0
+    assert {split: len(names) for split, names in parents(tmp_path / "out").items()} == {
+        "train": 4,
+        "val": 2,
+        "test": 2,
+    }
+
+
+def test_folds_are_dealt_of_what_was_prepared_without(
+    generate: Callable[..., Any], run_cli: Cli, tmp_path: Path
+) -> None:
+    made = generate("--folds", 2, "--split", "6/1/1")
+    out = tmp_path / "out"
+
+    assert made.exit_code == 0, made.stderr
+    folds = [parents(out / f"fold-{k}") for k in range(2)]
+    assert folds[0]["test"] == folds[1]["test"]
+    assert folds[0]["val"] == folds[1]["train"] - folds[1]["val"]
+    assert not folds[0]["val"] & folds[1]["val"]
+    for k in range(2):
+        assert run_cli("verify", out / f"fold-{k}", "--replay", 3).exit_code == 0
+
+
+def test_a_trial_of_a_cache_goes_before_all_of_it(generate: Callable[..., Any], tmp_path: Path) -> None:
+    assert generate("--limit", 4).exit_code == 0
+    assert len(set().union(*parents(tmp_path / "out").values())) == 4
+    assert generate().exit_code == 0
+    assert len(set().union(*parents(tmp_path / "out").values())) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "stated"),
+    [
+        (("--split", "nowhere"), "split must be a ratio such as 0.8/0.1/0.1, a folder or a file"),
+        (("--folds", 9), "9 folds need"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(
+    generate: Callable[..., Any], options: tuple[object, ...], stated: str
+) -> None:
+    assert stated in error_of(generate(*options))
+
+
+# ---------------------------------------------------------------------------
+# Leakage
+
+
+@pytest.fixture
+def with_network(cache: Path) -> FeatureSet:
+    """The set of features as if its maps came of a network that was fitted on the training images."""
+    made = load(cache)
+    saliency = made.config.saliency.model_copy(update={"backend": "gradcam"})
+    return dataclasses.replace(made, config=made.config.model_copy(update={"saliency": saliency}))
+
+
+def made_config(made: FeatureSet, **source: Any) -> RunConfig:
+    config = made.config.to_dict()
+    return RunConfig.model_validate({**config, "source": {**config["source"], **source}})
+
+
+def choosing(made: FeatureSet, **source: Any) -> Any:
+    return choose_sources(made, made_config(made, **source), Reporter(SilentDisplay()))
+
+
+def test_images_that_a_network_was_fitted_on_are_not_tested_on(with_network: FeatureSet, tmp_path: Path) -> None:
+    homes = {record.id: record.split for record in with_network.folds[0].records}
+    train = sorted(name for name, split in homes.items() if split == "train")
+    rest = sorted(homes.keys() - set(train))
+    moved = write_lists(tmp_path / "moved", {"train": train[1:], "test": [train[0], *rest]})
+    fewer = write_lists(tmp_path / "fewer", {"train": train[1:], "test": rest})
+
+    with pytest.raises(HsmixError, match=rf"1 images that the network .* first {train[0]} \(leakage\); keep them"):
+        choosing(with_network, split=str(moved))
+    with pytest.raises(HsmixError, match=r"leakage"):
+        choosing(with_network, folds=2)
+    (chosen,) = choosing(with_network, split=str(fewer))
+    assert {r.id for r in chosen.records if r.refusal is None} == homes.keys() - {train[0]}
+
+
+def test_networks_of_folds_are_for_these_folds_only(with_network: FeatureSet, tmp_path: Path) -> None:
+    (made,) = with_network.folds
+    homes = {record.id: number % 2 for number, record in enumerate(made.records)}
+    folds = [
+        dataclasses.replace(
+            made,
+            records=[
+                dataclasses.replace(r, fold=k, split="val" if homes[r.id] == k else "train") for r in made.records
+            ],
+        )
+        for k in range(2)
+    ]
+    config = made_config(with_network, folds=2)
+    with_network = dataclasses.replace(with_network, folds=folds, config=config)
+    part_lists = {"train": sorted(homes)[1:]}
+    part = write_lists(tmp_path / "part", part_lists)
+
+    chosen = choosing(with_network, split=str(part))
+    for k in range(2):
+        splits = {r.id: r.split for r in chosen[k].records if r.refusal is None}
+        assert splits == {name: "val" if homes[name] == k else "train" for name in sorted(homes)[1:]}
+    with pytest.raises(HsmixError, match="holds a network for each of its 2 folds"):
+        choosing(with_network, folds=3)
+    with pytest.raises(HsmixError, match="leakage"):
+        choosing(with_network, split=str(write_lists(tmp_path / "tested", {**part_lists, "test": ["case_00"]})))
+    with pytest.raises(HsmixError, match="fold 1 of 2 has none of the chosen images"):
+        choosing(with_network, split=str(write_lists(tmp_path / "few", {"train": ["case_00", "case_02"]})))
+
+
+def test_lists_name_images_that_go_under_hashes(cache: Path, tmp_path: Path) -> None:
+    made = load(cache)
+    hashed = [dataclasses.replace(r, id=hash_of(r.id, "source", b"")) for r in made.folds[0].records]
+    made = dataclasses.replace(made, folds=[dataclasses.replace(made.folds[0], records=hashed)])
+
+    (chosen,) = choosing(made, split=str(write_lists(tmp_path / "lists", LISTS)))
+
+    used = {record.id: record.split for record in chosen.records if record.refusal is None}
+    assert used == {hash_of(name, "source", b""): split for split, names in LISTS.items() for name in names}
+
+
+def test_a_torn_group_is_refused(cache: Path, tmp_path: Path) -> None:
+    made = load(cache)
+    grouped = [
+        dataclasses.replace(record, group="patient" if record.id in {"case_00", "case_06"} else record.group)
+        for record in made.folds[0].records
+    ]
+    made = dataclasses.replace(made, folds=[dataclasses.replace(made.folds[0], records=grouped)])
+    lists = write_lists(tmp_path / "lists", LISTS)
+
+    with pytest.raises(HsmixError, match="1 groups stand in more than one split"):
+        choosing(made, split=str(lists))
+    apart = write_lists(tmp_path / "apart", {**LISTS, "val": ["case_04"]})
+    assert choosing(made, split=str(apart))
+
+
+def test_equal_images_stay_on_one_side(cache: Path, tmp_path: Path) -> None:
+    made = load(cache)
+    first = made.folds[0].records[0]
+    twins = [
+        dataclasses.replace(record, image_sha256=first.image_sha256) if record.id == "case_06" else record
+        for record in made.folds[0].records
+    ]
+    made = dataclasses.replace(made, folds=[dataclasses.replace(made.folds[0], records=twins)])
+
+    (chosen,) = choosing(made, split=str(write_lists(tmp_path / "lists", LISTS)))
+
+    assert [refusal.id for refusal in chosen.refusals] == ["case_00"]
+    assert "same bytes as val image case_06 (leakage)" in chosen.refusals[0].reason
