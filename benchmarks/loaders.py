@@ -38,7 +38,7 @@ from report import Claim, conclude, print_table
 from synthetic import write_source
 
 from hsmix_gen.pipeline.cli.commands import cli
-from hsmix_gen.pipeline.dataset.array_bytes import read_npz
+from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph, read_npz
 from hsmix_gen.pipeline.dataset.sample_members import decode_image, decode_mask, decode_soft_of
 from hsmix_gen.pipeline.loading import HsmixDataset, HsmixStream
 
@@ -258,7 +258,7 @@ def png_ways() -> dict[str, Way]:
         *((1, "HUFFMAN_ONLY", "UP"), (1, "FILTERED", "UP"), (6, "RLE", "UP")),
     ]
     for level, strategy, name in settings:
-        mark = " <- in use" if (level, strategy, name) == (1, "RLE", "UP") else ""
+        mark = " <- in use for masks" if (level, strategy, name) == (1, "RLE", "UP") else ""
         how = {
             "level": level,
             "strategy": getattr(png.STRATEGY, strategy),
@@ -266,6 +266,7 @@ def png_ways() -> dict[str, Way]:
         }
         title = f"png level {level}, {strategy.lower()}, filter {name.lower()}{mark}"
         ways[title] = (partial(imagecodecs.png_encode, **how), imagecodecs.png_decode)
+    ways["png by libdeflate, filter up <- in use for images"] = (encode_photograph, imagecodecs.png_decode)
     ways["png by Pillow, level 1"] = (lambda array: _by_pillow(array, "PNG", compress_level=1), _of_pillow)
     ways["png by Pillow, level 6"] = (lambda array: _by_pillow(array, "PNG", compress_level=6), _of_pillow)
     ways["png by libspng, level 1"] = (lambda a: bytes(imagecodecs.spng_encode(a, level=1)), imagecodecs.spng_decode)

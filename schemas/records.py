@@ -342,9 +342,8 @@ class ManifestRow:
 
     def provenance(self) -> dict[str, Any]:
         """Return what is stored inside the sample: all but its measures, its place and its checksum."""
-        row = asdict(self)
-        for name in ("shard", "index", "bytes", "sha256", *MEASURED):
-            del row[name]
+        later = ("shard", "index", "bytes", "sha256", *MEASURED)
+        row = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in later}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 
 

@@ -2,8 +2,9 @@
 
 import io
 import struct
-import zipfile
+import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import imagecodecs
@@ -13,12 +14,23 @@ from numpy.lib import format as npy_format
 
 from hsmix_gen.schemas.errors import OutputError
 
+ENCODING_VERSION = 2
+"""Raised when equal samples become other bytes. 2: images are compressed by libdeflate, in half the time of zlib."""
 _NPZ_LEVEL = 1
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP_ENTRY = struct.Struct("<4s5H3I2H")
+_ZIP_LISTED = struct.Struct("<4s4B4H3I5H2I")
+_ZIP_END = struct.Struct("<4s4H2IH")
 _ENTRY_MARK = b"PK\x03\x04"
+_ZIP_VERSION = 20
+_UNIX = 3
+_OWNER_ONLY = 0o600 << 16
+_FIRST_DAY = 0x21
+"""1 January 1980, the day zero of zip files."""
 _DEFLATED = 8
 _SIZE_FOLLOWS = 0x08
+_PNG_MARK = b"\x89PNG\r\n\x1a\n"
+_PNG_UP = 2
+_PNG_COLOURS: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
 _DEFLATE_MOST = 1032
 """Times a packed size that its content can have."""
 
@@ -26,8 +38,7 @@ _DEFLATE_MOST = 1032
 def encode_png(picture: npt.NDArray[Any]) -> bytes:
     """Return an (H, W) uint8 or uint16, or (H, W, 3 or 4) uint8 picture as PNG, without any metadata.
 
-    Lines are stored as differences to the line above and only repetitions are compressed. On photographs that
-    takes 0.4 of the time of zlib's level 1, gives 0.93 of its bytes and is decoded in half the time.
+    Lines are stored as differences to the line above and only repetitions are compressed: best for masks.
     """
     encoded = imagecodecs.png_encode(
         np.ascontiguousarray(picture),
@@ -38,26 +49,50 @@ def encode_png(picture: npt.NDArray[Any]) -> bytes:
     return bytes(encoded)
 
 
+def encode_photograph(picture: npt.NDArray[Any]) -> bytes:
+    """Return a picture as `encode_png` does, in half the time where neighbours differ: best for photographs.
+
+    Lines are stored as differences to the line above, and libdeflate compresses them: on photographs for 1.03 of the
+    bytes. Its bytes do not depend on the processor, as those of ISA-L do; masks would take twice as long.
+    """
+    height, width, *colours = picture.shape
+    depth = 8 * picture.dtype.itemsize
+    rows = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    lines = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    lines[:, 0] = _PNG_UP
+    lines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    header = struct.pack(">2I5B", width, height, depth, _PNG_COLOURS[tuple(colours)], 0, 0, 0)
+    packed = imagecodecs.deflate_encode(lines, level=1)
+    return b"".join([_PNG_MARK, *_chunk(b"IHDR", header), *_chunk(b"IDAT", packed), *_chunk(b"IEND", b"")])
+
+
 def encode_npy(array: npt.NDArray[Any]) -> bytes:
     """Return an array as the bytes of an npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    return buffer.getvalue()
+    return _npy_header(array.shape, array.dtype) + array.tobytes()
 
 
 def encode_npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Return arrays as the bytes of an npz file, the same for equal arrays.
+    """Return arrays as the bytes of an npz file, the same for equal arrays, as `zipfile` would write it at level 1.
 
     ``numpy.savez_compressed`` offers no level and labels are mostly constant: level 1 costs a quarter of the time of
-    level 6.
+    level 6, and `zipfile` a sixth of level 1.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_EPOCH)
-            member.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(member, encode_npy(array), compresslevel=_NPZ_LEVEL)
-    return buffer.getvalue()
+    parts, listed, at = [], [], 0
+    for name, array in arrays.items():
+        data, entry = encode_npy(array), f"{name}.npy".encode()
+        packer = zlib.compressobj(_NPZ_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        packed = packer.compress(data) + packer.flush()
+        crc = imagecodecs.deflate_crc32(data)
+        sizes = crc, len(packed), len(data), len(entry), 0
+        parts += [_ZIP_ENTRY.pack(_ENTRY_MARK, _ZIP_VERSION, 0, _DEFLATED, 0, _FIRST_DAY, *sizes), entry, packed]
+        made_by = _ZIP_VERSION, _UNIX, _ZIP_VERSION, 0
+        where = 0, 0, 0, _OWNER_ONLY, at
+        listed += [_ZIP_LISTED.pack(b"PK\x01\x02", *made_by, 0, _DEFLATED, 0, _FIRST_DAY, *sizes, *where), entry]
+        at += _ZIP_ENTRY.size + len(entry) + len(packed)
+    directory = b"".join(listed)
+    end = _ZIP_END.pack(b"PK\x05\x06", 0, 0, len(arrays), len(arrays), len(directory), at, 0)
+    return b"".join([*parts, directory, end])
 
 
 def read_npz(data: bytes) -> dict[str, npt.NDArray[Any]]:
@@ -93,3 +128,17 @@ def read_npy(data: bytes | bytearray) -> npt.NDArray[Any]:
         raise OutputError(f"has an array of {dtype} in an order that is not ours")
     array = np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
     return array if array.flags.writeable else array.copy()
+
+
+@lru_cache(maxsize=64)
+def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    buffer = io.BytesIO()
+    described = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    npy_format.write_array_header_1_0(buffer, described)
+    return buffer.getvalue()
+
+
+def _chunk(kind: bytes, data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the parts of a chunk of a PNG file."""
+    crc = imagecodecs.deflate_crc32(data, imagecodecs.deflate_crc32(kind))
+    return struct.pack(">I", len(data)), kind, data, struct.pack(">I", crc)

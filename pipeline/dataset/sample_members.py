@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png, read_npy
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_photograph, encode_png, read_npy
 from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft, soft_encoding_of, soft_member
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.config import SoftEncoding
@@ -38,7 +38,7 @@ def member_names(channels: int, dtype: str, soft_encoding: SoftEncoding) -> list
 def encode_image(image: arrays.Image) -> bytes:
     """Return an (H, W, C) image as the bytes of a PNG file, or of an npy file where PNG cannot hold it."""
     if image_is_png(image.shape[-1], str(image.dtype)):
-        return encode_png(image[..., 0] if image.shape[-1] == 1 else image)
+        return encode_photograph(image[..., 0] if image.shape[-1] == 1 else image)
     return encode_npy(image)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hsmix_gen.pipeline.dataset.array_bytes import ENCODING_VERSION
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.dataset.run_history import EXTENSION, FEATURES, LAYER, SPLITS_AND_GROUPS, RunIdentity
 from hsmix_gen.pipeline.dataset.soft_encoding import check_soft_encoding
@@ -83,7 +84,7 @@ def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConf
     features = {LAYER + kind: name for kind, name in layers.names.items()}
     features[FEATURES] = layers.root.name if layers.root.name.startswith(EXTENSION) else ""
     features[SPLITS_AND_GROUPS] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
-    found = versions.versions_of(versions.SHARDS)
+    found = {**versions.versions_of(versions.SHARDS), "encoding": str(ENCODING_VERSION)}
     return {**options_of(config), **features, **{f"version of {name}": value for name, value in found.items()}}
 
 

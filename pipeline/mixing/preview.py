@@ -1,6 +1,5 @@
 """The contact sheet: for some samples A, B, superpixels, saliency, mix, mask and soft mask side by side."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.mixing.make_shard import make_one, read_parent
@@ -51,10 +51,8 @@ def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan, *, n_rows: i
     chosen = _choose(prepared, plan, n_rows)
     rows = [_panels(cache, prepared, config, sample) for sample in chosen]
     captions = [_caption(prepared, sample) for sample in chosen]
-    buffer = io.BytesIO()
     titles = _titles(prepared.layers.facts.channels)
-    _sheet(rows, captions, titles).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return encode_photograph(np.asarray(_sheet(rows, captions, titles)))
 
 
 def _choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:

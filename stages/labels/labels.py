@@ -61,7 +61,7 @@ def class_shares(
 
 def soft_label(share: npt.NDArray[np.uint8]) -> SoftLabel:
     """Return shares in 255ths as a soft label, rounded to float16 once."""
-    return _AS_FLOAT16[share]
+    return _AS_FLOAT16.take(share, mode="clip")  # uint8 is in bounds: clipping only spares the look
 
 
 def hard_mask(share: npt.NDArray[np.uint8]) -> arrays.Mask:

@@ -54,9 +54,17 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
     if image_a.dtype == np.uint16:
         weight = weight_b[..., None].astype(np.uint32)
         return ((image_a * (255 - weight) + image_b * weight + 127) // 255).astype(np.uint16)
-    # 255 * 255 + 127 just fits into 16 bits, which halves the memory that is moved.
-    part = weight_b[..., None].astype(np.uint16)
-    return ((image_a * (255 - part) + image_b * part + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
+    # 255 * 255 + 127 just fits into 16 bits, which halves the memory that is moved. The weights are laid out like the
+    # images, as loops over three channels are short and so slow.
+    part = np.repeat(weight_b.ravel(), image_a.shape[-1]).reshape(image_a.shape).astype(np.uint16)
+    total = image_b.astype(np.uint16)
+    total *= part
+    part = np.subtract(255, part, out=part)
+    part *= image_a.astype(np.uint16)
+    total += part
+    total += 127
+    total //= 255
+    return total.astype(np.uint8)
 
 
 def mix(

@@ -1,7 +1,6 @@
 """WebDataset: plain tar files, members of a sample beside each other, and the index that ``wids`` reads."""
 
 import hashlib
-import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +23,10 @@ from hsmix_gen.schemas.errors import OutputError
 
 _TAR_MODE = 0o444
 _TAR_BLOCK = 512
+_TAR_NAME = 100
+_TAR_SIZE = slice(124, 136)
 _TAR_SUM = slice(148, 156)
+_TAR_MOST = 8**11 - 1
 _Places = dict[str, tuple[int, int]]
 """First byte and size of each member of a sample."""
 
@@ -34,19 +36,20 @@ class TarShard(FileShard):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._tar = tarfile.open(self._temporary, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - see close
+        self._file = self._temporary.open("wb")
 
     def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:  # noqa: ARG002
         """Add the members of one sample, contiguous and in the order of their names."""
         for name in sorted(members):
-            info = tarfile.TarInfo(f"{key}.{name}")
-            info.size = len(members[name])
-            info.mode = _TAR_MODE
-            self._tar.addfile(info, io.BytesIO(members[name]))
+            data = members[name]
+            self._file.write(b"".join([_tar_header(f"{key}.{name}", len(data)), data, bytes(-len(data) % _TAR_BLOCK)]))
 
     def close(self) -> None:
-        """Write the end of the archive."""
-        self._tar.close()
+        """Write the end of the archive: two empty blocks, and what a record lacks."""
+        if not self._file.closed:
+            with self._file:
+                self._file.write(bytes(2 * _TAR_BLOCK))
+                self._file.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
 
     def md5(self) -> str:
         """Return what ``wids`` knows a shard by, no protection against anybody."""
@@ -190,6 +193,28 @@ def _places_by_key(path: Path) -> dict[str, _Places]:
             raise OutputError(f"cannot be found: {error}") from None
 
 
+def _tar_header(name: str, size: int) -> bytes:
+    """Return the header of a file as `tarfile` makes it, in a fifth of the time."""
+    header, entry = bytearray(_HEADER), name.encode()
+    if len(entry) > _TAR_NAME or size > _TAR_MOST:
+        raise ValueError(f"{name} of {size} bytes has no place in a USTAR file")
+    header[: len(entry)] = entry
+    header[_TAR_SIZE] = b"%011o\0" % size
+    header[_TAR_SUM] = b" " * 8
+    header[_TAR_SUM] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def _plain_header() -> bytes:
+    """Return the header of an empty file without a name, a time or an owner."""
+    info = tarfile.TarInfo()
+    info.mode = _TAR_MODE
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+_HEADER = _plain_header()
+
+
 def _samples(file: IO[bytes]) -> list[tuple[str, _Places]]:
     """Return the key of each sample and where its members lie, in order; of a file that is cut off what is whole.
 
@@ -203,7 +228,7 @@ def _samples(file: IO[bytes]) -> list[tuple[str, _Places]]:
             raise ValueError(f"byte {file.tell() - _TAR_BLOCK} of the file begins no tar header")
         prefix, name = (header[begin:end].partition(b"\0")[0].decode() for begin, end in ((345, 500), (0, 100)))
         key, _, member = (f"{prefix}/{name}" if prefix else name).partition(".")
-        size = _octal(header[124:136])
+        size = _octal(header[_TAR_SIZE])
         if not found or found[-1][0] != key:
             found.append((key, {}))
         found[-1][1][member] = (file.tell(), size)

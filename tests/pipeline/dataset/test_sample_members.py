@@ -3,14 +3,16 @@
 import io
 import json
 import zipfile
+import zlib
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_npz, encode_photograph, encode_png
 from hsmix_gen.pipeline.dataset.sample_members import encode_image, encode_members, image_member, member_names
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
 from hsmix_gen.schemas.config import SoftEncoding
@@ -45,6 +47,43 @@ def test_png_holds_every_value(channels: int, dtype: str) -> None:
     decoded = np.asarray(Image.open(io.BytesIO(encode_image(image))))
 
     np.testing.assert_array_equal(decoded.reshape(image.shape), image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 7, 1), (9, 1, 4), (64, 48, 3)])
+def test_png_holds_pictures_of_any_size(shape: tuple[int, ...]) -> None:
+    """Pillow compares the checksums of all chunks, imagecodecs reads it for our own loaders."""
+    image = random(shape, "uint8")
+    data = encode_image(image)
+
+    Image.open(io.BytesIO(data)).verify()
+    np.testing.assert_array_equal(imagecodecs.png_decode(data).reshape(shape), image)
+
+
+def test_the_lines_of_a_png_are_differences_to_the_line_above() -> None:
+    """Written out: what is compressed is the filter's number 2 and the differences, modulo 256, of each line."""
+    data = encode_photograph(np.array([[1, 2], [0, 250]], np.uint8))
+
+    at = data.index(b"IDAT")
+    length = int.from_bytes(data[at - 4 : at], "big")
+    assert zlib.decompress(data[at + 4 : at + 4 + length]) == bytes([2, 1, 2, 2, 255, 248])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 4, 5)])
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "uint16", "float32"])
+def test_npy_and_npz_are_the_bytes_of_numpy_and_zipfile(shape: tuple[int, ...], dtype: str) -> None:
+    """They are written by hand because that is faster, not because they differ."""
+    named = {"soft": random(shape, dtype), "b": random((3, 3), "uint8")}
+    by_numpy = io.BytesIO()
+    np.save(by_numpy, named["soft"])
+    by_zipfile = io.BytesIO()
+    with zipfile.ZipFile(by_zipfile, "w") as archive:
+        for name, array in named.items():
+            member = zipfile.ZipInfo(f"{name}.npy")
+            member.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(member, encode_npy(array), compresslevel=1)
+
+    assert encode_npy(named["soft"]) == by_numpy.getvalue()
+    assert encode_npz(named) == by_zipfile.getvalue()
 
 
 @pytest.mark.parametrize(("channels", "dtype"), [(3, "uint16"), (1, "float32"), (2, "uint8")])

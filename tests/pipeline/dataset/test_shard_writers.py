@@ -144,6 +144,29 @@ def test_a_tar_holds_the_bytes_of_the_members(tmp_path: Path) -> None:
         assert {name: file.read() for name, file in stored.items() if file} == members
 
 
+@pytest.mark.parametrize("sizes", [[], [0], [1], [511, 512, 513], [10240, 9000, 3]])
+def test_a_tar_is_what_tarfile_writes(tmp_path: Path, sizes: list[int]) -> None:
+    """Headers are written by hand because that is faster, not because they differ."""
+    writer, by_tarfile = opened(tmp_path, "webdataset"), io.BytesIO()
+    with tarfile.open(fileobj=by_tarfile, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for number, size in enumerate(sizes):
+            info = tarfile.TarInfo(f"k{number}.json")
+            info.size, info.mode = size, 0o444
+            tar.addfile(info, io.BytesIO(b"x" * size))
+            writer.add(f"k{number}", {"json": b"x" * size}, bytes)
+    (path,) = writer.finish()
+
+    assert path.read_bytes() == by_tarfile.getvalue()
+
+
+def test_a_name_that_has_no_place_in_a_tar_is_refused(tmp_path: Path) -> None:
+    writer = opened(tmp_path, "webdataset")
+
+    with pytest.raises(ValueError, match=r"x\.json of 1 bytes has no place in a USTAR file"):
+        writer.add("x" * 96, {"json": b"1"}, bytes)
+    writer.abandon()
+
+
 def test_the_longest_key_fits_into_a_tar(tmp_path: Path) -> None:
     """An id has at most 64 characters, a name in USTAR at most 100."""
     key = f"train-{'x' * 64}-9999-hard"
