@@ -15,6 +15,7 @@ BENCHMARKS := \
 	benchmarks/measures.py \
 	benchmarks/scaling.py \
 	benchmarks/loaders.py \
+	benchmarks/fresh.py \
 	benchmarks/soft_encodings.py \
 	benchmarks/trust.py
 

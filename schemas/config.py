@@ -1,6 +1,6 @@
 """The configuration of a run: typed, frozen, checked, in sections; one place for every default and every option."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -254,6 +254,17 @@ class MixConfig(Section):
         return self
 
 
+def values_of_method(method: Any) -> dict[str, Any]:
+    """Return the values by ``section.key`` that come with a method: of one that lacks a mode, the chances of modes.
+
+    As many samples stay unmixed as by default.
+    """
+    if method not in METHODS.names or len(modes := METHODS.module(method).METHOD.modes) > 1:
+        return {}
+    unmixed, *mixed = MixConfig.model_fields["probabilities"].default
+    return {"mix.probabilities": (unmixed, *(sum(mixed) * (mode in modes) for mode in ("hard", "soft")))}
+
+
 class OutputConfig(Section):
     """What is written."""
 
@@ -338,6 +349,18 @@ class RunConfig(Section):
         first_names = {now: first for first, now in _NOW_NAMED.items()}
         flat = {name: value for name, value in self.flat().items() if not name.startswith("run.")}
         return flat | {"mix.method": first_names.get(self.mix.method, self.mix.method)}
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by ``section.key`` as the schema takes them: keys inside their sections."""
+    found: dict[str, Any] = {}
+    for name, value in flat.items():
+        section, dot, inner = name.partition(".")
+        if dot:
+            found.setdefault(section, {})[inner] = value
+        else:
+            found[section] = value
+    return found
 
 
 SECTIONS: dict[str, type[Section]] = {

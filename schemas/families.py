@@ -5,7 +5,9 @@ list what lies in the folder.
 """
 
 import ast
+import difflib
 import pkgutil
+from collections.abc import Iterable
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -70,6 +72,12 @@ class Family:
         if name not in self._modules:
             raise ValueError(f"{self.title} must be one of {', '.join(self.names)}, got {name}")
         return self._modules[name]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that asks for the known name that is most like a wrong one; empty if none is."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @cache

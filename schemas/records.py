@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar, cast

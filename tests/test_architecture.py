@@ -69,6 +69,8 @@ LIBRARY_HOMES = {
         "pipeline/cli/doctor.py",
         "pipeline/features/gpu_memory.py",
         "pipeline/features/gradcam_units.py",
+        "pipeline/loading/batch_mixing.py",
+        "pipeline/loading/fresh_samples.py",
         "pipeline/loading/torch_datasets.py",
         "pipeline/features/networks.py",
         "pipeline/features/weight_files.py",

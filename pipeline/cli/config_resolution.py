@@ -1,20 +1,19 @@
 """The resolved configuration: defaults, preset, profile, control, file, ``-o`` and options, in rising order."""
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from hsmix_gen.pipeline.files.store_paths import is_address
-from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, fields
+from hsmix_gen.schemas.checking import checked, message_of
+from hsmix_gen.schemas.config import SECTIONS, RunConfig, fields, values_of_method
 from hsmix_gen.schemas.errors import ConfigError
-from hsmix_gen.schemas.families import METHODS
+from hsmix_gen.schemas.families import nearest
 from hsmix_gen.schemas.options import option_of
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
 
@@ -65,7 +64,8 @@ def resolve(
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
     chosen = named | given
-    return _checked({**(base or {}), **_chances(chosen), **chosen})
+    flat = {**(base or {}), **values_of_method(chosen.get("mix.method")), **chosen}
+    return checked({key: _plain(key, value) for key, value in flat.items()})
 
 
 def known_keys() -> list[str]:
@@ -132,17 +132,8 @@ def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if name is None:
         return {}
     if not isinstance(name, str) or name not in known:
-        raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{_nearest(str(name), known)}")
+        raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{nearest(str(name), known)}")
     return dict(known[name].values)
-
-
-def _chances(chosen: Flat) -> Flat:
-    """Return the chances of the modes of a chosen method that lacks one; as many samples stay unmixed as by default."""
-    method = chosen.get("mix.method")
-    if method not in METHODS.names or len(modes := METHODS.module(method).METHOD.modes) > 1:
-        return {}
-    unmixed, *mixed = MixConfig.model_fields["probabilities"].default
-    return {"mix.probabilities": (unmixed, *(sum(mixed) * (mode in modes) for mode in ("hard", "soft")))}
 
 
 def _from_run(path: Path) -> Flat | None:
@@ -156,7 +147,7 @@ def _from_run(path: Path) -> Flat | None:
     try:
         return RunConfig.model_validate(loaded["config"]).flat()
     except ValidationError as error:
-        raise ConfigError(f"configuration {path}: {_message(error.errors()[0])}") from None
+        raise ConfigError(f"configuration {path}: {message_of(error)}") from None
 
 
 def _from_file(path: Path) -> Flat:
@@ -198,27 +189,8 @@ def _key(name: str, origin: str) -> str:
     full = options.get(plain, plain)
     keys = known_keys()
     if full not in keys:
-        raise ConfigError(f"{origin} has no key {name}{_nearest(plain, [*keys, *options])}")
+        raise ConfigError(f"{origin} has no key {name}{nearest(plain, [*keys, *options])}")
     return full
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _checked(flat: Flat) -> RunConfig:
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        section, dot, name = key.partition(".")
-        if dot:
-            nested.setdefault(section, {})[name] = _plain(key, value)
-        else:
-            nested[section] = value
-    try:
-        return RunConfig.model_validate(nested)
-    except ValidationError as error:
-        raise ConfigError(_message(error.errors()[0])) from None
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -232,27 +204,3 @@ def _plain(key: str, value: Any) -> Any:
     if key == "image.channels" and value is not None:
         return str(value)
     return value
-
-
-def _message(detail: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int) and part != "[key]")
-    value = detail["input"]
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    if detail["type"] == "literal_error":
-        choices = _choices(key)
-        return f"{key} must be one of {', '.join(choices)}, got {value}{_nearest(str(value), choices)}"
-    rule = detail["msg"][0].lower() + detail["msg"][1:]
-    return f"{key}: {rule}, got {value}"
-
-
-def _choices(key: str) -> list[str]:
-    found: list[str] = []
-    pending: list[Any] = [field.annotation for name, field, _ in fields() if name == key]
-    while pending:
-        for argument in get_args(pending.pop()):
-            if isinstance(argument, str):
-                found.append(argument)
-            else:
-                pending.append(argument)
-    return found

@@ -44,8 +44,8 @@ class CommandCall:
 
         if cache is None:
             return resolved(base)
-        from hsmix_gen.pipeline.cli.feature_choice import choose_features
         from hsmix_gen.pipeline.features.cache_description import load
+        from hsmix_gen.pipeline.features.feature_choice import choose_features
 
         found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
         return resolved(found.inherited.flat())

@@ -148,12 +148,32 @@ class FeatureCache:
         CacheError
             With the way out.
         """
-        n_missing = n_blocks - len(self.records(layer))
-        if n_missing:
+        self._check_blocks(layer, len(self.records(layer)), n_blocks)
+
+    def _check_blocks(self, layer: str, n_present: int, n_blocks: int) -> None:
+        if n_present < n_blocks:
             raise CacheError(
-                f"{self._layer_path(layer)}: {n_missing} of {n_blocks} blocks are missing or do not match their "
-                "record; run prepare again, it makes them anew"
+                f"{self._layer_path(layer)}: {n_blocks - n_present} of {n_blocks} blocks are missing or do not match "
+                "their record; run prepare again, it makes them anew"
             )
+
+    def check_present(self, layer: str, n_blocks: int) -> None:
+        """Refuse a layer of which blocks are missing or of another size; files are neither read nor removed.
+
+        Readers ask this: their checksums find what is damaged inside of a file.
+
+        Raises
+        ------
+        CacheError
+            With the way out.
+        """
+        sizes = atomic_files.sizes_below(self._layer_path(layer))
+        folder = self._layer_path(layer).name
+        n_present = sum(
+            all(sizes.get(file.path.removeprefix(f"{folder}/")) == file.bytes for file in record.files)
+            for record in self._records.stated(layer)
+        )
+        self._check_blocks(layer, n_present, n_blocks)
 
     def commit(self, record: BlockRecord) -> None:
         """Write the record that makes a block count; the driver alone calls this, after checking the files.

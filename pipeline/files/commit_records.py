@@ -35,6 +35,14 @@ class CommitRecords(Generic[R]):
         """Return the files of all records, or of those in one folder inside, sorted."""
         return atomic_files.finished_files(self._folder / inside, ".json")
 
+    def stated(self, inside: str = "") -> Iterator[R]:
+        """Yield the records that can be read, whatever their files hold; nothing is removed."""
+        paths = self.paths(inside)
+        for path, data in zip(paths, atomic_files.read_all(paths), strict=True):
+            record = self.parsed(data)
+            if record is not None and self._path(record) == path:
+                yield record
+
     def sound(self, inside: str = "") -> Iterator[R]:
         """Yield the records whose files match them; others are removed."""
         paths = self.paths(inside)

@@ -16,7 +16,7 @@ Where you resize, interpolate ``soft``, never ``mask``: class ids cannot be aver
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,44 @@ from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.randomness import generator_for, permutation
 
 Sample = dict[str, Any]
+
+
+class ShardReader(Protocol):
+    """What gives the samples of one epoch by their place."""
+
+    def read(self, shard: int, index: int) -> Sample:
+        """Return a sample of a shard, not transformed."""
+        ...
+
+
+class Sharded(Protocol):
+    """A dataset that a stream can divide over ranks and workers: it has samples in shards."""
+
+    counts: list[int]
+    """Samples of each shard."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at which a stream begins."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def of_epoch(self, epoch: int) -> ShardReader:
+        """Return what reads the samples of an epoch."""
+        ...
+
+    def transformed(self, sample: Sample) -> Any:
+        """Return what the transform makes of a sample."""
+        ...
+
+    def keep(self, count: int) -> None:
+        """Expect that the next `count` samples of a shard are asked for in any order."""
+        ...
+
+    def check_ranks(self, world_size: int) -> None:
+        """Refuse more ranks than there are shards."""
+        ...
 
 
 class HsmixDataset(Dataset[Any]):
@@ -87,6 +125,9 @@ class HsmixDataset(Dataset[Any]):
         self._ends = np.cumsum(self.counts)
         self._transform, self._parts, self._raw = transform, tuple(parts), raw
 
+    epoch = 0
+    """A stored dataset begins at the first epoch."""
+
     def __len__(self) -> int:
         return int(self._ends[-1])
 
@@ -112,7 +153,7 @@ class HsmixDataset(Dataset[Any]):
                 sample[part] = torch.from_numpy(decoded(part, members, self._described))
         with naming_sample(self._reader.file(shard, index), key, "has a damaged json"):
             text = member_of(members, "json").decode()
-        floats = sample if self._raw else _as_floats(sample)
+        floats = sample if self._raw else as_floats(sample)
         return {"key": key, **floats, "json": text}
 
     def transformed(self, sample: Sample) -> Any:
@@ -122,6 +163,23 @@ class HsmixDataset(Dataset[Any]):
     def keep(self, count: int) -> None:
         """Expect that the next `count` samples of a shard are asked for in any order."""
         self._reader.keep(count)
+
+    def of_epoch(self, epoch: int) -> "HsmixDataset":  # noqa: ARG002 - stored samples are the same in all epochs
+        """Return what reads the samples of an epoch."""
+        return self
+
+    def check_ranks(self, world_size: int) -> None:
+        """Refuse more ranks than there are shards.
+
+        Raises
+        ------
+        OutputError
+        """
+        if len(self.counts) < world_size:
+            raise OutputError(
+                f"{len(self.counts)} shards cannot be divided over {world_size} ranks; "
+                f"make the output again with --shards {world_size} or more"
+            )
 
 
 class HsmixStream(IterableDataset[Any]):
@@ -143,7 +201,7 @@ class HsmixStream(IterableDataset[Any]):
 
     Parameters
     ----------
-    dataset : HsmixDataset
+    dataset : HsmixDataset or HsmixFresh
         What is read, with its transform.
     rank, world_size : int or None
         This process among how many; None takes torch.distributed's, else ``RANK`` and ``WORLD_SIZE``, else one.
@@ -160,7 +218,7 @@ class HsmixStream(IterableDataset[Any]):
 
     def __init__(
         self,
-        dataset: HsmixDataset,
+        dataset: Sharded,
         *,
         rank: int | None = None,
         world_size: int | None = None,
@@ -172,16 +230,10 @@ class HsmixStream(IterableDataset[Any]):
         self._world_size = found_size if world_size is None else world_size
         if not 0 <= self._rank < self._world_size:
             raise ValueError(f"rank must be 0 to {self._world_size - 1}, one less than world_size, got {self._rank}")
-        if len(dataset.counts) < self._world_size:
-            raise OutputError(
-                f"{len(dataset.counts)} shards cannot be divided over {self._world_size} ranks; "
-                f"make the output again with --shards {self._world_size} or more"
-            )
+        dataset.check_ranks(self._world_size)
         self._dataset, self._seed, self._buffer = dataset, shuffle_seed, buffer
         dataset.keep(buffer if shuffle_seed is not None else 1)
-        # Shared with workers that outlive an epoch.
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch = shared_number(dataset.epoch)
         self._taken: dict[int, int] = {}
         self._last_worker, self._n_workers = -1, 0
         self._loaded: Mapping[str, Any] | None = None
@@ -238,8 +290,9 @@ class HsmixStream(IterableDataset[Any]):
             # A loader asks its workers in turn, from the first on: that one is now the one whose turn it was.
             own = (own + self._loaded["last_worker"] + 1) % n_workers
             start = dict(self._loaded["taken"]).get(own, 0)
+        samples = self._dataset.of_epoch(self.epoch)
         for count, (shard, index) in enumerate(self._plan(own, n_workers)[start:].tolist(), start + 1):
-            sample = self._dataset.read(shard, index)
+            sample = samples.read(shard, index)
             self._note(own, n_workers, count)
             yield self._dataset.transformed({**sample, "position": torch.tensor([own, n_workers, count])})
 
@@ -279,7 +332,14 @@ class HsmixStream(IterableDataset[Any]):
         return np.concatenate([plan[:0], *shuffled])
 
 
-def _as_floats(sample: Sample) -> Sample:
+def shared_number(value: int) -> torch.Tensor:
+    """Return a whole number that workers share which outlive an epoch."""
+    number = torch.tensor(value, dtype=torch.int64)
+    number.share_memory_()  # type: ignore[no-untyped-call]
+    return number
+
+
+def as_floats(sample: Sample) -> Sample:
     """Return stored arrays in the types that networks and losses take."""
     return {part: tensor.long() if part == "mask" else _as_float(tensor) for part, tensor in sample.items()}
 

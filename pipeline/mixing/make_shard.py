@@ -1,6 +1,7 @@
 """The unit of work of mixing: one shard, from rows of the plan to published files."""
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
 
+Sources = Mapping[int, SourceRecord] | Sequence[SourceRecord]
+"""The source of each row that is named."""
 KEPT_BYTES = 512 * 2**20
 """Memory per process for rows of the cache: the features of some 1,300 RGB images of 224 x 224."""
 
@@ -107,22 +110,31 @@ def make_one(
     cache: FeatureCache,
     layers: Layers,
     plan: SamplePlan,
-    sources: dict[int, SourceRecord],
+    sources: Sources,
     mix: MixConfig,
     soft_encoding: SoftEncoding = "npz",
 ) -> Made:
-    """Make one sample from the cache; equal plans give equal bytes."""
+    """Make one sample from the cache, encoded; equal plans give equal bytes."""
+    sample, row, (a, b) = mix_one(cache, layers, plan, sources, mix)
+    has_maps = needs(plan.mode, mix).saliency
+    measures = measure_sample(sample, a, b, n_classes=layers.facts.n_classes, has_maps=has_maps)
+    members = sample_members.encode_members(sample.mixed, row.provenance(), soft_encoding)
+    image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
+    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures)))
+
+
+def mix_one(
+    cache: FeatureCache, layers: Layers, plan: SamplePlan, sources: Sources, mix: MixConfig
+) -> tuple[Sample, ManifestRow, tuple[Parent, Parent | None]]:
+    """Mix one sample from the cache; return it as arrays, its row without what is known later, and its parents."""
     draw_a = _drawn(plan, "a", layers, mix)
     draw_b = _drawn(plan, "b", layers, mix) if plan.row_b is not None else None
     a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
-    needed = needs(plan.mode, mix)
-    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=needed.superpixels)
-    measures = measure_sample(sample, a, b, n_classes=layers.facts.n_classes, has_maps=needed.saliency)
-    members = sample_members.encode_members(sample.mixed, row.provenance(), soft_encoding)
-    image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
-    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures)))
+    uses_superpixels = needs(plan.mode, mix).superpixels
+    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=uses_superpixels)
+    return sample, row, (a, b)
 
 
 def read_parent(
@@ -150,7 +162,7 @@ def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> Par
 
 def _manifest_row(
     plan: SamplePlan,
-    sources: dict[int, SourceRecord],
+    sources: Sources,
     facts: DatasetFacts,
     sample: Sample,
     draw_a: ParentDraw,

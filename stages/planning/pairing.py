@@ -1,7 +1,7 @@
 """The plan: which samples there will be, from which parents, in which shard; all decided before any work."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.schemas.records import MODES, SPLITS, SamplePlan, SourceRecord, Split
+from hsmix_gen.schemas.records import MODES, SPLITS, Mode, SamplePlan, SourceRecord, Split
 from hsmix_gen.stages.planning.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
 from hsmix_gen.stages.planning.partners import all_partners
 from hsmix_gen.stages.randomness import derive_key, generator_for, permutation
 
 _Ints = npt.NDArray[np.int64]
+Policy = Literal["per-sample", "per-batch", "paired"]
 _COLUMNS = ("row_a", "row_b", "copy", "mode")
 
 
@@ -84,7 +85,7 @@ class Plan:
     """All samples of a dataset; a few integers for each, so that millions fit in memory."""
 
     seed: int
-    policy: Literal["per-sample", "per-batch", "paired"]
+    policy: Policy
     splits: tuple[SplitPlan, ...]
 
     @property
@@ -97,16 +98,12 @@ class Plan:
         first, last = int(part.starts[number]), int(part.starts[number + 1])
         for index, position in enumerate(range(first, last)):
             row_a, row_b = int(part.row_a[position]), int(part.row_b[position])
-            mode = MODES[int(part.mode[position])]
-            pair = _pair_key(part.split, sources[row_a].id, int(part.copy[position]))
-            key = f"{pair}-{mode}" if self.policy == "paired" and part.split == "train" else pair
-            yield SamplePlan(
-                key=key,
-                split=part.split,
-                mode=mode,
+            pair = pair_key(part.split, sources[row_a].id, int(part.copy[position]))
+            sample = planned_sample(pair, part.split, MODES[int(part.mode[position])], self.policy, seed=self.seed)
+            yield replace(
+                sample,
                 row_a=row_a,
                 row_b=None if row_b < 0 else row_b,
-                seed=derive_key(self.seed, "sample", pair),
                 shard=part.shard_name(number),
                 index=index,
             )
@@ -255,8 +252,8 @@ def _plan_training(
         drawn = [draw_mode(generator_for(seed, "batch-mode", *named, b), mix.probabilities) for b in range(n_batches)]
         mode = np.repeat(np.array(drawn, dtype=np.int64), mix.batch_size)[: len(row_a)]
     else:
-        keys = (_pair_key("train", sources[int(a)].id, int(c)) for a, c in zip(row_a, copy, strict=True))
-        drawn = [draw_mode(generator_for(seed, "mode", key), mix.probabilities) for key in keys]
+        keys = (pair_key("train", sources[int(a)].id, int(c)) for a, c in zip(row_a, copy, strict=True))
+        drawn = [mode_of_pair(key, mix, seed=seed) for key in keys]
         mode = np.array(drawn, dtype=np.int64)[order]
     row_b = np.where(mode == MODES.index("none"), -1, row_b[order])
     starts = cut(len(mode), n_shards(len(mode)), group_size(mix))
@@ -274,8 +271,20 @@ def _alike(starts: _Ints) -> _Ints:
     return np.full(len(starts) - 1, len(starts) - 1, dtype=np.int64)
 
 
-def _pair_key(split: Split, source_id: str, copy: int) -> str:
+def pair_key(split: Split, source_id: str, copy: int) -> str:
+    """Return the key of a pair of parents; validation and test images have no copies."""
     return f"{split}-{source_id}-{copy:03d}" if split == "train" else f"{split}-{source_id}"
+
+
+def mode_of_pair(pair: str, mix: MixConfig, *, seed: int) -> int:
+    """Return the mode of a pair under the policy ``per-sample``, as an index into `MODES`."""
+    return draw_mode(generator_for(seed, "mode", pair), mix.probabilities)
+
+
+def planned_sample(pair: str, split: Split, mode: Mode, policy: Policy, *, seed: int) -> SamplePlan:
+    """Return the plan of a sample of a pair; the rows of its parents and its place are still to be set."""
+    key = f"{pair}-{mode}" if policy == "paired" and split == "train" else pair
+    return SamplePlan(key, split, mode, row_a=0, row_b=None, seed=derive_key(seed, "sample", pair), shard="", index=0)
 
 
 def probe_rows(rows: _Ints, count: int, *, seed: int) -> _Ints:

@@ -1,6 +1,7 @@
 """Who is mixed with whom: a partner for each image and copy, drawn so that all meet all before any comes again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +14,36 @@ _Ints = npt.NDArray[np.int64]
 
 
 def all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
-    """Return the partners of all copies, copy after copy.
+    """Return the partners of all copies, copy after copy."""
+    of_copy = partners_by_copy(rows, sources, seed=seed, other_group=other_group)
+    return np.concatenate([of_copy(copy) for copy in range(copies)])
+
+
+def partners_by_copy(
+    rows: _Ints, sources: Sequence[SourceRecord], *, seed: int, other_group: bool
+) -> Callable[[int], _Ints]:
+    """Return what gives the partners of all rows, in their order, for the number of a copy.
 
     Exact copies of an image are the same image, so they are never partners.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing to mix an image with.
     """
     if len(rows) < 2:
         raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
     contents = [sources[row].image_sha256 or sources[row].id for row in rows]
     is_copied = len(set(contents)) < len(rows)
     if not other_group and not is_copied:
-        return np.concatenate([partners(rows, copy, seed=seed) for copy in range(copies)])
+        return partial(partners, rows, seed=seed)
     groups = [sources[row].group for row in rows] if other_group else contents
     if len(set(contents)) < 2:
         raise SourceError(f"all {len(rows)} training images have the same content; add others, or change --split")
     if other_group and is_copied:
         groups = merged_groups(groups, contents)
     ids = [sources[row].id for row in rows]
-    return np.concatenate([partners_of_other_groups(rows, groups, ids, c, seed=seed) for c in range(copies)])
+    return partial(partners_of_other_groups, rows, groups, ids, seed=seed)
 
 
 def merged_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:

@@ -56,5 +56,5 @@ def choose_features(
         return plain[0]
     raise ConfigError(
         f"cache {cache} holds {len(fitting)} sets of features that fit: {sets_text(fitting)}; "
-        f"name the values of one with -o {min(open_keys)}=VALUE"
+        f"name the values of one with -o {min(open_keys)}=VALUE (in Python features={{'{min(open_keys)}': VALUE}})"
     )
