@@ -156,7 +156,7 @@ class Started:
 
     def wait(self) -> Ended:
         """Return how it ended."""
-        status = self.ask({"wait": self.pid, "timeout_s": WAIT_S})["status"]
+        status = self.ask({"wait": self.pid, "timeout_s": WAIT_S, "streams": str(self.streams)})["status"]
         seconds = time.monotonic() - self.since
         return Ended(status, (self.streams / "stdout").read_text(), self.stderr, seconds)
 

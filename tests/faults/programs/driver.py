@@ -1,13 +1,18 @@
 """Runs ``hsmix-gen`` in forked processes, so that hundreds of them cost no imports, each with faults of its own.
 
+What one driver had to import, this process imports when that one has ended, for all that come after it.
+
 Reads one JSON request a line and answers each with one: ``{"arguments": [...], "harm": {...}, "streams": FOLDER}``
-starts a driver and states its ``pid``; ``{"wait": PID, "timeout_s": S}`` states its ``status``, negative for a signal.
+starts a driver and states its ``pid``; ``{"wait": PID, "timeout_s": S, "streams": FOLDER}`` states its ``status``, negative for a
+signal.
 
 Nothing of the product is changed: faults come from the interpreter (audit events report every change of a file
 before it happens), from the system (limits, signals) or from what the product asks others for (clock, versions).
 """
 
+import atexit
 import errno
+import gc
 import importlib
 import importlib.metadata
 import itertools
@@ -22,29 +27,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-PRELOADED = (
-    "hsmix_gen.pipeline.cli.commands",
-    "hsmix_gen.pipeline.cli.demo",
-    "hsmix_gen.pipeline.jobs.dry_run",
-    "hsmix_gen.pipeline.verification.reopened",
-    "hsmix_gen.pipeline.jobs.run",
-    "hsmix_gen.pipeline.cli.config_resolution",
-    "hsmix_gen.pipeline.jobs.summary",
-    "hsmix_gen.pipeline.verification.verify",
-    "hsmix_gen.schemas.presets",
-    "imagecodecs._png",
-    "pandas",
-    "PIL.PngImagePlugin",
-    "pyarrow.compute",
-    "pyarrow.pandas_compat",
-    "scipy.fft",
-    "scipy.fftpack",
-)
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 DAY_S = 86400
 CLOCK_JUMPS_S = (0, -DAY_S, 365 * DAY_S, -3 * 365 * DAY_S)
 GIVEN_UP = 124
+IMPORTED = "imported"
 
 
 class Steps:
@@ -206,12 +194,29 @@ def _status(pid: int, timeout_s: float) -> int:
         time.sleep(0.002)
 
 
+def _note_imports(known: frozenset[str], streams: Path) -> None:
+    """Leave the names of the modules that were imported since the start and can be found by their name."""
+    specs = {name: getattr(sys.modules[name], "__spec__", None) for name in sys.modules.keys() - known}
+    names = sorted(name for name, spec in specs.items() if spec is not None and spec.name == name)
+    if names:
+        (streams / IMPORTED).write_text("\n".join(names), encoding="utf-8")
+
+
+def _import_what_was_imported(streams: Path) -> None:
+    """Import what a driver that came to its end had imported; what lies in memory now is shared by all to come."""
+    if (streams / IMPORTED).exists():
+        for name in (streams / IMPORTED).read_text(encoding="utf-8").split():
+            importlib.import_module(name)
+        gc.freeze()
+
+
 def serve() -> dict[str, Any] | None:
     """Answer requests until there are no more; returns the request in a process that was started for it."""
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
             answer = {"status": _status(request["wait"], request["timeout_s"])}
+            _import_what_was_imported(Path(request["streams"]))
         else:
             pid = _start(request)
             if pid is None:
@@ -224,13 +229,12 @@ def serve() -> dict[str, Any] | None:
 
 def main() -> None:
     """Serve; in a process that was started, call the command line as its script does."""
-    for name in PRELOADED:
-        importlib.import_module(name)
     sys.stdout.write(json.dumps({"ready": True}) + "\n")
     sys.stdout.flush()
     request = serve()
     if request is not None:
         sys.argv = ["hsmix-gen", *request["arguments"]]
+        atexit.register(_note_imports, frozenset(sys.modules), Path(request["streams"]))
         do_harm(request.get("harm") or {})
         importlib.import_module("hsmix_gen.pipeline.__main__").main()
 
