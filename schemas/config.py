@@ -86,6 +86,8 @@ class SourceConfig(Section):
     resize_masks: bool = option(False, "Bring masks that are off by a pixel or two, or by a factor, to the size of their images (nearest pixel).")
     trust_voxels: bool = option(False, "NIfTI labels of as many voxels as their image lie on these voxels, whatever their affine says.")
     limit: PositiveInt | None = option(None, "Only N pairs or volumes, evenly spread over the sorted ids (a trial run).", common=True)
+    subset: PositiveInt | None = option(None, "Train on N groups only (patients, or images where each is its own group), drawn by --subset-seed; a larger N holds a smaller one. Validation and test stay whole.", "N")
+    subset_seed: NonNegativeInt = option(0, "Seed of the draw of --subset; the split keeps its own.", "S")
     max_pixels: PositiveInt = key(200_000_000, "Larger images are refused before they are decoded (decompression bombs).")
     max_voxels: PositiveInt = key(1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded.")
     # fmt: on
@@ -100,6 +102,14 @@ class SourceConfig(Section):
             raise ValueError(
                 f"threshold cuts masks into two classes, so that {given[0]} has no meaning; leave one of them away"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _subset_of_one_split(self) -> Self:
+        if self.subset is None and self.subset_seed:
+            raise ValueError(f"subset_seed {self.subset_seed} draws nothing without a subset; add --subset N")
+        if self.subset is not None and self.folds is not None:
+            raise ValueError("subset draws from one training split, and folds make several; leave out one of them")
         return self
 
 

@@ -53,7 +53,17 @@ cli.command_class = ConfiguredCommand
     is_flag=True,
     help="Only report counts, bytes and time (measured on a few images).",
 )
-def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, **options: Any) -> None:
+@own_option(
+    "Output",
+    "--compare",
+    common=True,
+    metavar="NAME,…",
+    help="A dataset for each method or control in OUTPUT/NAME, of one scan, one cache and one start; a name that is "
+    "both means the method.",
+)
+def run(
+    source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool, compare: str | None, **options: Any
+) -> None:
     """Do the whole job, from images to shards.
 
     Read, compute features once per image, mix, write. Run it again after any stop: it finishes what is missing.
@@ -61,13 +71,23 @@ def run(source: Path, output: Path, *, fresh: bool, extend: bool, dry_run: bool,
     Example: hsmix-gen run photos/ out/ --size 224 224 --copies 5
     """
     from hsmix_gen.pipeline.dataset.output_folder import Output
-    from hsmix_gen.pipeline.jobs.dry_run import estimate_text
+    from hsmix_gen.pipeline.jobs.comparison import compared_outputs, run_compared
+    from hsmix_gen.pipeline.jobs.dry_run import estimates_text
     from hsmix_gen.pipeline.jobs.run import run_all
 
     _check_extend(extend, fresh=fresh, dry_run=dry_run)
     job = CommandCall(options)
+    home = Output(output)
+    variants = {} if compare is None else job.variants(compare)
     if dry_run:
-        click.echo(job.call(lambda: estimate_text(source, Output(output), job.config, job.reporter, fresh=fresh)))
+        parts = {"": (home, job.config)} if compare is None else job.call(lambda: compared_outputs(home, variants))
+        click.echo(job.call(lambda: estimates_text(source, parts, job.reporter, fresh=fresh)))
+        return
+    if compare is not None:
+        for finished in job.call(
+            lambda: run_compared(source, home, variants, job.reporter, fresh=fresh, extend=extend)
+        ):
+            job.show(finished)
         return
     job.show(job.call(lambda: run_all(source, Output(output), job.config, job.reporter, fresh=fresh, extend=extend)))
 

@@ -13,7 +13,7 @@ from hsmix_gen.pipeline.files.store_paths import is_address
 from hsmix_gen.schemas.checking import checked, message_of
 from hsmix_gen.schemas.config import SECTIONS, RunConfig, fields, values_of_method
 from hsmix_gen.schemas.errors import ConfigError
-from hsmix_gen.schemas.families import nearest
+from hsmix_gen.schemas.families import METHODS, nearest
 from hsmix_gen.schemas.options import option_of
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
 
@@ -66,6 +66,27 @@ def resolve(
     chosen = named | given
     flat = {**(base or {}), **values_of_method(chosen.get("mix.method")), **chosen}
     return checked({key: _plain(key, value) for key, value in flat.items()})
+
+
+def compared(text: str) -> dict[str, dict[str, str]]:
+    """Return the option that each name of a comparison stands for: a method, else a control.
+
+    Raises
+    ------
+    ConfigError
+        If a name is neither, or stands twice.
+    """
+    names = [name.strip() for name in text.split(",")]
+    known = dict.fromkeys((*METHODS.names, *CONTROLS))
+    for place, name in enumerate(names):
+        if name not in known:
+            raise ConfigError(
+                f"compare must name methods or controls ({', '.join(known)}), got {name or 'nothing'}"
+                f"{nearest(name, known)}"
+            )
+        if name in names[:place]:
+            raise ConfigError(f"compare must name each once, got {name} twice in {text}")
+    return {name: {"method" if name in METHODS.names else "control": name} for name in names}
 
 
 def known_keys() -> list[str]:

@@ -50,6 +50,21 @@ class CommandCall:
         found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
         return resolved(found.inherited.flat())
 
+    def variants(self, names: str) -> "dict[str, RunConfig]":
+        """Return a configuration for each name of a comparison."""
+        given = [name for name in ("method", "control") if name in self._options]
+        if given:
+            raise click.UsageError(f"--compare names methods and controls itself; leave out --{given[0]}")
+        return mended(lambda: self._resolve_variants(names))  # type: ignore[no-any-return]
+
+    def _resolve_variants(self, names: str) -> "dict[str, RunConfig]":
+        from hsmix_gen.pipeline.cli.config_resolution import compared, resolve
+
+        return {
+            name: resolve(file=self._config_file, overrides=self._overrides, options={**self._options, **chosen})
+            for name, chosen in compared(names).items()
+        }
+
     def call(self, work: Callable[[], Any]) -> Any:
         """Return what the work returns; end the process with the right status where it does not."""
         return mended(lambda: self._closed_after(work), verbose=self._verbose)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
@@ -58,6 +59,16 @@ class Scale:
     images: float
     samples: float
     folds: int
+
+
+def estimates_text(
+    source: Path, parts: Mapping[str, tuple[Output, RunConfig]], reporter: Reporter, *, fresh: bool
+) -> str:
+    """Return the estimate of each dataset in words, under its name if it has one; see `estimate_text`."""
+    return "\n".join(
+        (f"{name}: " if name else "") + estimate_text(source, output, config, reporter, fresh=fresh)
+        for name, (output, config) in parts.items()
+    )
 
 
 def estimate_text(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool) -> str:

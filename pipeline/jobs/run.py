@@ -30,6 +30,9 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import HsmixError, OutputError
 from hsmix_gen.stages.saliency.backend import backend_of
 
+Scan = Callable[[Path, RunConfig, Runner, Reporter, Known | None], Inventory]
+"""What reads a source, see `take_inventory`."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -126,20 +129,33 @@ def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Rep
 @contextlib.contextmanager
 def _whole_job(
     source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
-) -> Iterator["_WholeJob"]:
+) -> Iterator["WholeJob"]:
     cache = cache_of(output, config)
     with (
-        _held(output, reporter, fresh=fresh),
-        _held_cache(cache, output, reporter),
+        held(output, reporter, fresh=fresh),
+        held_cache(cache, output, reporter),
         running(config, reporter) as runner,
     ):
-        preflight = Preflight(config, runner, reporter)
-        preflight.places(source, [output.state, cache])
-        yield _WholeJob(source, cache, output, config, runner, reporter, preflight)
+        yield placed_job(source, cache, output, config, runner, reporter)
+
+
+def placed_job(
+    source: Path,
+    cache: Path,
+    output: Output,
+    config: RunConfig,
+    runner: Runner,
+    reporter: Reporter,
+    scan: Scan = take_inventory,
+) -> "WholeJob":
+    """Return the job on an output that is held, after a look at its places."""
+    preflight = Preflight(config, runner, reporter)
+    preflight.places(source, [output.state, cache])
+    return WholeJob(source, cache, output, config, runner, reporter, preflight, scan)
 
 
 @dataclass(frozen=True)
-class _WholeJob:
+class WholeJob:
     """The whole job on an output that is held."""
 
     source: Path
@@ -149,6 +165,11 @@ class _WholeJob:
     runner: Runner
     reporter: Reporter
     preflight: Preflight
+    scan: Scan = take_inventory
+
+    def check(self) -> None:
+        """Refuse what cannot be made, before any work but the scan."""
+        planned_job(self.source, self.cache, self.output, self.config, self.runner, self.reporter, scan=self.scan)
 
     def run(self) -> Finished:
         """Do what is missing."""
@@ -173,7 +194,7 @@ class _WholeJob:
     def _prepared(self, retry: Retry) -> "_Ready":
         """Read the sources, check and plan the outputs, and fill the cache."""
         known, inventory, wanted, plans = planned_job(
-            self.source, self.cache, self.output, self.config, self.runner, self.reporter, retry
+            self.source, self.cache, self.output, self.config, self.runner, self.reporter, retry, self.scan
         )
         self.preflight.plan(wanted.layers, plans, inventory=inventory, space=self.config.run.check_space)
         for planned in plans:
@@ -198,12 +219,13 @@ def planned_job(
     runner: Runner,
     reporter: Reporter,
     retry: Retry = "nothing",
+    scan: Scan = take_inventory,
 ) -> tuple[Known | None, Inventory, FeatureGeneration, list[OutputPlan]]:
     """Read a source, and refuse what an output cannot hold; return what is known, found, wanted and planned."""
     outputs = _outputs(output, config)
     folds = [part.bindings.read() for part in outputs]
     known = known_of(folds, retry)
-    inventory = take_inventory(source, config, runner, reporter, known)
+    inventory = scan(source, config, runner, reporter, known)
     wanted = link_features(cache, folds, inventory, config, gpu=runner.has_gpu)
     plans = [
         check_output(part, layers, records, config, extend=retry != "nothing")
@@ -240,7 +262,7 @@ class _Ready:
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
     """Do the GPU half."""
-    with _held_cache(cache, None, reporter), running(config, reporter) as runner:
+    with held_cache(cache, None, reporter), running(config, reporter) as runner:
         preflight = Preflight(config, runner, reporter)
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
@@ -254,7 +276,7 @@ def run_generate(
     cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
-    with _held(output, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))):
+    with held(output, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))):
         made = load(cache, lambda root, sets: of_options(root, sets, config))
         for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
             FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
@@ -286,7 +308,7 @@ def _forget_refused(plans: Sequence[OutputPlan]) -> None:
 
 
 @contextlib.contextmanager
-def _held(output: Output, reporter: Reporter, *, fresh: bool) -> Iterator[None]:
+def held(output: Output, reporter: Reporter, *, fresh: bool) -> Iterator[None]:
     """Keep other drivers off an output, emptied first if wanted."""
     output.check_usable()
     lease = Lease(output.state, str(output.root), reporter.note)
@@ -299,7 +321,7 @@ def _held(output: Output, reporter: Reporter, *, fresh: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held_cache(cache: Path, output: Output | None, reporter: Reporter) -> Iterator[None]:
+def held_cache(cache: Path, output: Output | None, reporter: Reporter) -> Iterator[None]:
     """Keep other drivers off a cache that is filled, unless it lies in an output that is held already."""
     if output is not None and cache == output.default_cache:
         yield

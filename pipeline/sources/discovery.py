@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
 from hsmix_gen.pipeline.sources.layout_trials import note_on_forced, notes_on_left
-from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits, spread
+from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits, few_shot, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split
@@ -78,6 +78,9 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         items, source, config.source.split, seed=config.seed, known=known, pooled=pooled, aside=there
     )
     assigned, torn_notes = part_guessed(assigned, grouping.guessed)
+    if config.source.subset is not None:
+        assigned, note = few_shot(assigned, config.source.subset, seed=config.source.subset_seed)
+        split_notes.append(note)
     discovery = Discovery(
         reader.name,
         tuple(assigned),

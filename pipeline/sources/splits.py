@@ -9,7 +9,7 @@ from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SPLITS, SourceItem, SourceRecord, Split
-from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, parse_ratio, split_groups
+from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, draw_groups, parse_ratio, split_groups
 
 _WORDS = {"val": "validation", "test": "testing"}
 
@@ -70,6 +70,21 @@ def assign_splits(
             f"{moved[0].split} now; put it back, choose another folder, or start anew with --fresh"
         )
     return assigned, notes
+
+
+def few_shot(items: Sequence[SourceItem], count: int, *, seed: int) -> tuple[list[SourceItem], str]:
+    """Return the items with some groups of the training split only, and a note on which.
+
+    Raises
+    ------
+    SourceError
+        If the training split has fewer groups.
+    """
+    training = [item for item in items if item.split == "train"]
+    drawn = draw_groups([item.group or item.id for item in training], count, seed=seed)
+    kept = [item for item in items if item.split != "train" or (item.group or item.id) in drawn]
+    n_kept = len(training) - (len(items) - len(kept))
+    return kept, f"{count} groups ({n_kept} of {len(training)} files) are for training, drawn with subset seed {seed}"
 
 
 def empty_splits(items: Sequence[SourceItem] | Sequence[SourceRecord], split: str, *, pooled: bool) -> list[str]:

@@ -64,6 +64,24 @@ def split_groups(groups: Sequence[str], ratio: tuple[float, float, float], *, se
     return result
 
 
+def draw_groups(groups: Sequence[str], count: int, *, seed: int) -> set[str]:
+    """Draw some of the groups; those of a smaller count are among those of a larger one.
+
+    The draw depends on the seed and the names alone, not on their order.
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups than that.
+    """
+    names = sorted(set(groups))
+    if count > len(names):
+        raise SourceError(
+            f"subset asks for {count} groups (patients) and the training split has {len(names)}; lower --subset"
+        )
+    return set(sorted(names, key=lambda name: generator_for(seed, "subset", name).random())[:count])
+
+
 def deal_folds(groups: Sequence[str], strata: Sequence[int], k: int, *, seed: int) -> list[int]:
     """Return the fold of each image, 0 to `k` - 1; whole groups, with the strata spread evenly.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
-from hsmix_gen.pipeline.sources.splits import assign_splits
+from hsmix_gen.pipeline.sources.splits import assign_splits, few_shot
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SourceItem, Split, picture
 
@@ -146,3 +146,29 @@ def test_listed_ids_that_were_left_aside_are_not_missing(tmp_path: Path) -> None
     _, notes = assign_splits(items("a"), tmp_path, str(given), seed=0, aside={"a", "b"})
 
     assert notes == [f"splits were read from {given}", "1 listed ids have no pair in the source"]
+
+
+def test_a_few_groups_are_drawn_for_training_and_the_rest_stays() -> None:
+    """Whole patients, whatever the order of the files; a larger set holds a smaller one; another seed draws others."""
+    slices = [
+        SourceItem(f"p{patient}_{n}", picture("i.png"), picture("m.png"), f"p{patient}", "train")
+        for patient in range(6)
+        for n in range(patient + 1)
+    ]
+    whole = [*slices, *items("v", split="val"), *items("t", split="test")]
+
+    few, note = few_shot(whole, 2, seed=5)
+    more, _ = few_shot(whole[::-1], 4, seed=5)
+    other, _ = few_shot(whole, 2, seed=7)
+
+    drawn = {item.group for item in few if item.split == "train"}
+    assert len(drawn) == 2
+    assert [item for item in whole if item.split != "train" or item.group in drawn] == few
+    assert drawn < {item.group for item in more if item.split == "train"}
+    assert drawn != {item.group for item in other if item.split == "train"}
+    assert note == f"2 groups ({len(few) - 2} of 21 files) are for training, drawn with subset seed 5"
+
+
+def test_more_groups_than_there_are_cannot_be_drawn() -> None:
+    with pytest.raises(SourceError, match=r"subset asks for 3 groups .* has 2; lower --subset"):
+        few_shot([*items("a", "b", split="train"), *items("c", split="val")], 3, seed=0)

@@ -1,0 +1,99 @@
+"""Several datasets that differ in one thing, of one source: one scan, one cache and one start serve all of them."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.units import Runner
+from hsmix_gen.pipeline.jobs.run import Finished, beyond_trial, cache_of, held, held_cache, placed_job, running
+from hsmix_gen.pipeline.sources.earlier_sources import Known
+from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import OutputError
+
+
+def compared_outputs(home: Output, variants: Mapping[str, RunConfig]) -> dict[str, tuple[Output, RunConfig]]:
+    """Return the output of each variant by its name, with its configuration, which names the cache of all.
+
+    Raises
+    ------
+    OutputError
+        If the folder is a dataset itself.
+    """
+    home.check_folds(None)
+    if home.bindings.read():
+        raise OutputError(
+            f"{home.root} holds a dataset, and --compare makes one in a folder for each name; choose another folder"
+        )
+    found = {}
+    for name, config in variants.items():
+        shared = config.run.model_copy(update={"cache": str(cache_of(home, config))})
+        found[name] = Output(home.root / name), config.model_copy(update={"run": shared})
+    return found
+
+
+def run_compared(
+    source: Path,
+    home: Output,
+    variants: Mapping[str, RunConfig],
+    reporter: Reporter,
+    *,
+    fresh: bool = False,
+    extend: bool = False,
+) -> list[Finished]:
+    """Make a dataset for each variant, in a folder of its name; all are checked before the first is made.
+
+    Parameters
+    ----------
+    source : Path
+    home : Output
+        The folder that holds them; their cache lies in it unless the configuration names another.
+    variants : mapping of str to RunConfig
+        They differ in mixing and superpixels only.
+    reporter : Reporter
+    fresh : bool
+        Remove first what an earlier comparison left.
+    extend : bool
+        Add copies and sources to finished datasets.
+    """
+    home.check_usable()
+    if fresh:
+        home.clear()
+    parts = compared_outputs(home, variants)
+    first = next(iter(variants.values()))
+    scan = SharedScan()
+    with contextlib.ExitStack() as stack:
+        for output, config in parts.values():
+            anew = fresh or (not extend and beyond_trial(output, config, reporter))
+            stack.enter_context(held(output, reporter, fresh=anew))
+        cache = cache_of(home, first)
+        stack.enter_context(held_cache(cache, None, reporter))
+        runner = stack.enter_context(running(first, reporter))
+        jobs = [placed_job(source, cache, output, config, runner, reporter, scan) for output, config in parts.values()]
+        if not extend:
+            for job in jobs:
+                job.check()
+        finished = []
+        for name, job in zip(parts, jobs, strict=True):
+            reporter.note(f"{name}: {job.output.root}")
+            finished.append(job.extend() if extend else job.run())
+        return finished
+
+
+class SharedScan:
+    """Reads a source once for all outputs that know the same of it; variants do not differ in how it is read."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Known | None, Inventory]] = []
+
+    def __call__(
+        self, source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None
+    ) -> Inventory:
+        """Return what the source holds; see `take_inventory`."""
+        for before, inventory in self._taken:
+            if before == known:
+                return inventory
+        self._taken.append((known, take_inventory(source, config, runner, reporter, known)))
+        return self._taken[-1][1]

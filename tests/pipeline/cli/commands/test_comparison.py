@@ -1,0 +1,135 @@
+"""`run --compare`: a dataset for each method or control, of one scan and one cache, each that of its own run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from tests.fixture_types import Cli, Maker, Options
+
+NAMES = ("hsmix", "cutmix", "square-grid")
+MADE = ("--copies", 2, "--shards", 2)
+
+
+@pytest.fixture(scope="module")
+def compared(
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, click.testing.Result]:
+    """The home of three datasets of one source, which lies beside it, and what the command said."""
+    folder = tmp_path_factory.mktemp("compared")
+    source = make_source(folder / "source")
+    result = run_cli("run", source, folder / "home", *tiny, *MADE, "--compare", ",".join(NAMES))
+    assert result.exit_code == 0, result.stderr
+    return folder / "home", result
+
+
+def test_one_scan_and_one_cache_serve_all(compared: tuple[Path, click.testing.Result]) -> None:
+    """Images and saliency are computed once; only the grid cuts them anew."""
+    home, result = compared
+
+    assert sorted(path.name for path in home.iterdir()) == sorted([".hsmix", *NAMES])
+    assert result.stderr.count("splits were read from") == 1
+    layers = [path.name.partition("-")[0] for path in (home / ".hsmix" / "cache").glob("*.zarr")]
+    assert sorted(layers) == ["images", "saliency", "superpixels", "superpixels"]
+    assert [line.split()[0] for line in result.stdout.splitlines()].count("wrote") == len(NAMES)
+    configs = {name: json.loads((home / name / "run.json").read_text())["config"] for name in NAMES}
+    assert {name: config["mix"]["method"] for name, config in configs.items()} == {
+        "hsmix": "hsmix", "cutmix": "cutmix", "square-grid": "hsmix",
+    }  # fmt: skip
+    assert [configs[name]["control"] for name in NAMES] == [None, None, "square-grid"]
+
+
+@pytest.mark.parametrize(("name", "option"), [("cutmix", "--method"), ("square-grid", "--control")])
+def test_each_is_the_dataset_of_its_own_run(
+    compared: tuple[Path, click.testing.Result],
+    run_cli: Cli,
+    tiny: Options,
+    tmp_path: Path,
+    shard_digests: Callable[[Path], dict[str, str]],
+    name: str,
+    option: str,
+) -> None:
+    """What is compared differs in its method alone: seed, split, partners and shards are those of any run."""
+    home, _ = compared
+    cache = home / ".hsmix" / "cache"
+    alone = run_cli("run", home.parent / "source", tmp_path / "out", *tiny, *MADE, "--cache", cache, option, name)
+    assert alone.exit_code == 0, alone.stderr
+
+    assert shard_digests(home / name) == shard_digests(tmp_path / "out")
+    assert run_cli("verify", home / name, "--replay", 2).exit_code == 0
+
+
+def test_the_same_command_again_changes_nothing(
+    compared: tuple[Path, click.testing.Result],
+    run_cli: Cli,
+    tiny: Options,
+    snapshot: Callable[[Path], dict[str, tuple[str, int]]],
+) -> None:
+    home, _ = compared
+    before = {name: snapshot(home / name) for name in NAMES}
+
+    again = run_cli("run", home.parent / "source", home, *tiny, *MADE, "--compare", ", ".join(NAMES))
+
+    assert again.exit_code == 0, again.stderr
+    assert {name: snapshot(home / name) for name in NAMES} == before
+
+
+def test_a_later_name_that_cannot_be_made_is_refused_before_the_first_is(
+    compared: tuple[Path, click.testing.Result], run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """Nobody wants to hear after an hour that the second folder holds other data."""
+    home, _ = compared
+    other = run_cli("run", home.parent / "source", tmp_path / "cutmix", *tiny, "--copies", 1, "--shards", 1)
+    assert other.exit_code == 0, other.stderr
+    (tmp_path / ".hsmix").mkdir()
+
+    refused = run_cli("run", home.parent / "source", tmp_path, *tiny, *MADE, "--compare", "mixup,cutmix")
+
+    assert refused.exit_code == 1
+    assert "mix.copies" in refused.stderr
+    assert not list((tmp_path / "mixup").glob("webdataset/*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "reason"),
+    [
+        (("hsmix,cutmx",), 1, "got cutmx; did you mean cutmix?"),
+        (("hsmix,",), 1, "got nothing"),
+        (("hsmix,hsmix",), 1, "compare must name each once, got hsmix twice"),
+        (("hsmix", "--method", "mixup"), 2, "--compare names methods and controls itself; leave out --method"),
+        (("hsmix", "--control", "none"), 2, "leave out --control"),
+    ],
+)
+def test_wrong_names_are_refused(
+    run_cli: Cli, tmp_path: Path, options: tuple[str, ...], status: int, reason: str
+) -> None:
+    refused = run_cli("run", tmp_path, tmp_path / "home", "--compare", *options)
+
+    assert refused.exit_code == status
+    assert reason in refused.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_dataset_is_no_home_of_others(
+    compared: tuple[Path, click.testing.Result], run_cli: Cli, tiny: Options
+) -> None:
+    home, _ = compared
+    refused = run_cli("run", home.parent / "source", home / "hsmix", *tiny, *MADE, "--compare", "cutmix")
+
+    assert refused.exit_code == 1
+    assert "holds a dataset, and --compare makes one in a folder for each name" in refused.stderr
+
+
+def test_a_dry_run_states_what_each_would_take(
+    compared: tuple[Path, click.testing.Result], run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    home, _ = compared
+    told = run_cli(
+        *("run", home.parent / "source", tmp_path / "home", *tiny, *MADE, "--compare", "mixup,cutmix", "--dry-run")
+    )
+
+    assert told.exit_code == 0, told.stderr
+    assert [line.partition(":")[0] for line in told.stdout.splitlines() if "would write" in line] == ["mixup", "cutmix"]
+    assert not (tmp_path / "home").exists()
