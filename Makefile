@@ -31,15 +31,22 @@ TRAINERS := $(CONSUMERS)/.ready
 # The last release with the reader wids; it cannot stand beside webdataset 1.0, so it has a folder of its own.
 WIDS := webdataset==0.2.111
 
+# What `make evidence` trains on, for how long, and in how many processes of one thread each.
+EVIDENCE := $(VENV)/.evidence
+SOURCE ?=
+BUDGET_HOURS ?= 1
+PROCESSES ?= 2
+DEVICE ?= cpu
+
 # What an installation has to be renewed for; Python modules are read where they stand.
 BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpixels/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-faults bench house licences clean distclean
+.PHONY: help demo test test-slow test-faults bench evidence evidence-quick evidence-report house licences clean distclean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 17
 
 demo: $(PACKAGE)  ## make the demonstration dataset in demo-output/ and print where it is
 	@$(BIN)/hsmix-gen demo $(DEMO_OUTPUT)
@@ -59,6 +66,16 @@ test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table
 
 bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+evidence: $(EVIDENCE)  ## train what is missing of the plan: SOURCE=FOLDER BUDGET_HOURS=1 PROCESSES=2 DEVICE=cpu
+	$(BIN)/python benchmarks/evidence.py run $(if $(SOURCE),--source $(SOURCE)) --hours $(BUDGET_HOURS) \
+		--processes $(PROCESSES) --device $(DEVICE) $(if $(filter cuda%,$(DEVICE)),--large)
+
+evidence-quick: $(EVIDENCE)  ## some minutes of training: does the harness find a planted gain and a planted loss?
+	$(BIN)/python benchmarks/evidence.py quick
+
+evidence-report: $(EVIDENCE)  ## write the tables and figures of docs/evidence.md and the README from the results
+	$(BIN)/python benchmarks/evidence.py report
 
 house:  ## print the rooms of the code along the way of the data, and what each imports from which
 	@$(PYTHON) -m tests.house
@@ -91,6 +108,11 @@ $(PACKAGE): $(BUILT_FROM) | $(READY)
 $(DEV): $(BUILT_FROM) | $(READY)
 	@echo "installing hsmix-gen and its tools (the first time this takes some minutes and, with torch, some 6 GB) ..."
 	@$(INSTALL) '.[coco,dicom,s3]' --group dev
+	@touch $(PACKAGE) $@
+
+$(EVIDENCE): $(BUILT_FROM) | $(READY)
+	@echo "installing hsmix-gen and what its trainings need (the first time this takes some minutes) ..."
+	@$(INSTALL) . --group evidence
 	@touch $(PACKAGE) $@
 
 $(TRAINERS): pyproject.toml tests/consumers/constraints.txt | $(READY)

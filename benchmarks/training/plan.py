@@ -1,0 +1,119 @@
+"""The whole plan: which runs answer which question, the most telling first."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from training.arms import is_available
+from training.networks import WITH_ENCODER
+from training.results import Run
+
+SHORT, LONG = 300, 900
+"""Optimiser steps of the short and the long budget; the long one ends with the training loss at rest."""
+SIZE = 64
+NETWORK = "unet-half"
+LAYER = "strong"
+MAIN = ("strong+flips", "strong+cutmix", "strong+hsmix", "strong+hsmix-connected")
+MIXED = (
+    "cutmix", "mixup", "hsmix", "hsmix-robust", "hsmix-hard", "hsmix-soft", "hsmix-connected", "hsmix-object",
+    "hsmix-grid", "hsmix-random", "classmix", "copy-paste", "carvemix", "soft-cp", "guided", "cam-superpixels", "fmix",
+)  # fmt: skip
+CAUSES = (
+    "cutmix-third", "hsmix-hard-third", "hsmix-soft-third", "hsmix-soft-mean", "hsmix-soft-half", "hsmix-half",
+    "hsmix-coarse", "hsmix-connected-hard",
+)  # fmt: skip
+POLICIES = ("none", "trivial+flips", "rand+flips", "augmix+flips")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Runs that answer one question.
+
+    Attributes
+    ----------
+    question : str
+    arms : sequence of str
+    datasets, sizes_n, networks, steps : sequences
+        All are crossed.
+    seeds : range
+    """
+
+    question: str
+    arms: Sequence[str]
+    datasets: Sequence[str] = ("isic", "glas")
+    sizes_n: Sequence[int] = (40,)
+    steps: Sequence[int] = (SHORT, LONG)
+    networks: Sequence[str] = (NETWORK,)
+    seeds: range = range(5)
+    size: int = SIZE
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the runs, seed after seed, so that whatever is finished is balanced over arms."""
+        for seed, steps, dataset, n, network in product(
+            self.seeds, self.steps, self.datasets, self.sizes_n, self.networks
+        ):
+            for arm in self.arms:
+                yield Run(dataset, n, network, arm, steps, self.size, "test", seed)
+
+
+def _on_strong(methods: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{LAYER}+{method}" for method in methods)
+
+
+_BEST = ("strong+cutmix", "strong+hsmix-connected")
+
+STAGES = (
+    Stage("Does mixing help on top of strong augmentation, in a short training?", MAIN, steps=(SHORT,), seeds=range(3)),
+    Stage("The same in a long one", MAIN, steps=(LONG,), seeds=range(3)),
+    Stage("The same with five seeds", MAIN),
+    Stage("What is strong augmentation worth?", ("flips",), seeds=range(3)),
+    Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in _BEST),
+          steps=(LONG,), seeds=range(5)),
+    Stage("Other forms of HSMix, and its controls", _on_strong(MIXED[3:10]), steps=(LONG,), seeds=range(3)),
+    Stage("Relatives", _on_strong(("mixup", *MIXED[10:])), steps=(LONG,), seeds=range(3)),
+    Stage("Other data", MAIN, datasets=("cells", "hippocampus"), seeds=range(5)),
+    Stage("The same with ten seeds", MAIN, seeds=range(5, 10)),
+    Stage("How many images?", MAIN, sizes_n=(10, 20, 80), steps=(LONG,)),
+    Stage("Why? One change at a time", _on_strong(CAUSES), steps=(LONG,)),
+    Stage("Without strong augmentation", MIXED[:10]),
+    Stage("Policies", POLICIES),
+    Stage("Other networks", MAIN, networks=("unet", "hybrid", "two-scale", "deeplabv3plus", "segformer"),
+          steps=(LONG,)),
+    Stage("Several modalities", MAIN, datasets=("brats",), sizes_n=(20,), steps=(LONG,)),
+    Stage("Without strong augmentation: relatives", MIXED[10:], steps=(LONG,)),
+    Stage("Other data with all methods", _on_strong(MIXED), datasets=("cells", "hippocampus"), steps=(LONG,)),
+)  # fmt: skip
+"""In the order in which they are run."""
+
+QUICK = Stage(
+    "Does the harness find what is there?",
+    ("flips", "planted-good", "planted-bad+flips"),
+    datasets=("drawn",),
+    sizes_n=(10,),
+    steps=(120,),
+    seeds=range(4),
+    size=48,
+)
+
+
+def planned(stages: Sequence[Stage] = STAGES) -> Iterator[Run]:
+    """Yield every run of the plan once, in order, of arms that this version of hsmix-gen has."""
+    seen = set()
+    for stage in stages:
+        for run in stage.runs():
+            if run not in seen and is_available(run.arm):
+                seen.add(run)
+                yield run
+
+
+def on_cuda(stages: Sequence[Stage] = STAGES[:2]) -> Iterator[Run]:
+    """Yield the first questions again for larger networks at 224 pixels, which a GPU does in minutes."""
+    for stage in stages:
+        for run in stage.runs():
+            if is_available(run.arm):
+                yield Run(run.dataset, run.n, "unet-large", run.arm, run.steps, 224, run.on, run.seed)
+
+
+def with_encoder(runs: Iterable[Run], weights: str) -> list[Run]:
+    """Return the runs whose network has an encoder, named so that it starts from weights of a file."""
+    return [replace(run, network=f"{run.network}@{weights}") for run in runs if run.network in WITH_ENCODER]

@@ -1,0 +1,190 @@
+"""What the results say: tables and figures for the manual, written between marks, and the check of planted arms."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from report import Claim, conclude, print_table
+
+from training import plan
+from training.arms import words_of
+from training.comparisons import Comparison, Setting, against_references, comparison, corrected, scored
+from training.corruptions import CORRUPTIONS
+from training.results import scores_by_run
+from training.statistics import Gain
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+_STRONG = f"{plan.LAYER}+flips"
+_CUTMIX = f"{plan.LAYER}+cutmix"
+
+
+def judge_planted(table: pa.Table) -> int:
+    """Print the gains of the planted arms and return 1 if one was not found."""
+    gains = {one.arm: one.gain for one in against_references(table, reference="flips")}
+    rows = [[words_of(arm), interval(one), str(one.seeds)] for arm, one in gains.items()]
+    print_table("gain in Dice over flips, points", ["arm", "gain", "seeds"], rows)
+    good, bad = gains["planted-good"], gains["planted-bad+flips"]
+    return conclude([
+        Claim("four times the images: lower end of the gain", good.low, least=0.1),
+        Claim("half of the labels wrong: upper end of the gain", bad.high, most=-0.1),
+    ])  # fmt: skip
+
+
+def write(table: pa.Table, docs: Path) -> None:
+    """Write the tables into `docs`/evidence.md and the README, and the figures beside them."""
+    from training import figures  # matplotlib is no need of the trainings
+
+    page, folder = docs / "evidence.md", docs / "evidence"
+    main = [one for one in against_references(table) if _is_main(one.setting)]
+    strong = [one for one in main if one.reference == _STRONG and "@" not in one.arm]
+    put(README, "gains", gains_table(strong))
+    put(page, "strong", gains_table(strong, with_level=True))
+    put(page, "cutmix", gains_table(_against_cutmix(table)))
+    put(page, "flips", gains_table([one for one in main if one.reference == "flips"]))
+    put(page, "other scores", _score_tables(table))
+    put(page, "corruptions", _corruption_table(table))
+    put(page, "others", gains_table([one for one in against_references(table) if not _is_main(one.setting)]))
+    put(page, "copies", gains_table([one for one in main if "@" in one.arm]))
+    put(page, "plan", _plan_table(table))
+    if strong:
+        figures.forest(strong, folder / "forest.png")
+    copies = _over_copies(table)
+    if copies:
+        figures.curve(copies, folder / "copies.png", label="offline copies of each image",
+                      title="gain over strong augmentation alone, n = 40")  # fmt: skip
+    images = _over_images(table)
+    if images:
+        figures.curve(images, folder / "images.png", label="training images",
+                      title="gain over strong augmentation alone")  # fmt: skip
+
+
+def _is_main(setting: Setting) -> bool:
+    return (setting.network, setting.size, setting.n) == (plan.NETWORK, plan.SIZE, 40)
+
+
+def interval(gain: Gain, digits: int = 2) -> str:
+    """Return a gain with its interval, bold where zero lies outside; a single seed has none."""
+    if gain.seeds < 2:
+        return f"{gain.mean:+.{digits}f} (1 seed)"
+    text = f"{gain.mean:+.{digits}f} [{gain.low:+.{digits}f}, {gain.high:+.{digits}f}]"
+    return f"**{text}**" if gain.is_decided else text
+
+
+def gains_table(comparisons: Sequence[Comparison], *, with_level: bool = False) -> str:
+    """Return a table in Markdown: a row for each arm, a column for each setting."""
+    if not comparisons:
+        return "Nothing was run yet."
+    settings = sorted({one.setting for one in comparisons})
+    arms = list(dict.fromkeys(one.arm for one in sorted(comparisons, key=lambda one: -one.gain.mean)))
+    found = {(one.arm, one.setting): one for one in comparisons}
+    head = ["arm", *(_title(setting, settings) for setting in settings)]
+    rows = [
+        [words_of(arm), *(_cell(found.get((arm, setting)), with_level=with_level) for setting in settings)]
+        for arm in arms
+    ]
+    return markdown(head, rows)
+
+
+def _cell(one: Comparison | None, *, with_level: bool) -> str:
+    if one is None:
+        return "-"
+    text = f"{interval(one.gain)}, {one.gain.seeds} seeds" if one.gain.seeds > 1 else interval(one.gain)
+    return f"{one.level:.1f}; {text}; p {one.holm:.2g}" if with_level else text
+
+
+def _title(setting: Setting, beside: Iterable[Setting]) -> str:
+    """Return what distinguishes a setting."""
+    others = list(beside)
+    parts = [setting.dataset]
+    if len({one.n for one in others}) > 1:
+        parts.append(f"n = {setting.n}")
+    if len({one.network for one in others}) > 1:
+        parts.append(setting.network)
+    if len({one.size for one in others}) > 1:
+        parts.append(f"{setting.size} px")
+    return ", ".join([*parts, f"{setting.steps} steps"])
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _against_cutmix(table: pa.Table) -> list[Comparison]:
+    ones = against_references(table, reference=_CUTMIX)
+    wanted = [
+        one for one in ones if _is_main(one.setting) and one.arm.startswith(f"{plan.LAYER}+") and "@" not in one.arm
+    ]
+    return corrected(wanted)
+
+
+def _score_tables(table: pa.Table) -> str:
+    parts = []
+    for score, words in (("boundary_f", "Boundary F at 2 px, points"), ("hd95", "HD95, pixels (less is better)")):
+        ones = [one for one in against_references(table, score=score) if _is_main(one.setting)]
+        parts.append(f"{words}:\n\n{gains_table([one for one in ones if one.reference == _STRONG])}")
+    return "\n\n".join(parts)
+
+
+def _corruption_table(table: pa.Table) -> str:
+    ones = [(name, one) for name in CORRUPTIONS for one in against_references(table, corruption=name)]
+    rows = [
+        [
+            f"{one.setting.dataset}, {one.setting.steps} steps",
+            words_of(one.arm),
+            corruption,
+            f"{one.level:.1f}",
+            interval(one.gain),
+        ]
+        for corruption, one in ones
+        if _is_main(one.setting) and one.reference == _STRONG and "@" not in one.arm and one.gain.seeds > 1
+    ]
+    rows.sort(key=lambda row: row[:2])
+    return markdown(["data", "arm", "test images", "Dice", "gain"], rows) if rows else "Nothing was run yet."
+
+
+def _over_copies(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:
+    """Return, for each arm and data set with copies, the gains over the layer alone by their number."""
+    lines: dict[str, list[tuple[str, Comparison]]] = {}
+    for setting, arms in sorted(scored(table, "dice").items()):
+        if not _is_main(setting) or _STRONG not in arms:
+            continue
+        counted = sorted((arm for arm in arms if "@" in arm), key=lambda arm: int(arm.partition("@")[2]))
+        for arm in [*counted, *dict.fromkeys(arm.partition("@")[0] for arm in counted)]:
+            one = comparison(setting, arms, arm, _STRONG, "dice") if arm in arms else None
+            if one is not None and one.gain.seeds > 1:
+                base, _, copies = arm.partition("@")
+                lines.setdefault(f"{setting.dataset}: {words_of(base)}", []).append((copies or "fresh", one))
+    return lines
+
+
+def _over_images(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:
+    """Return, for each arm and data set that was run with several n, the gains over the layer alone by n."""
+    lines: dict[str, list[tuple[str, Comparison]]] = {}
+    for one in against_references(table, reference=_STRONG):
+        setting = one.setting
+        is_long = (setting.network, setting.size, setting.steps) == (plan.NETWORK, plan.SIZE, plan.LONG)
+        if is_long and one.arm in plan.MAIN and one.gain.seeds > 1:
+            name = f"{setting.dataset}: {words_of(one.arm)}"
+            lines.setdefault(name, []).append((str(setting.n), one))
+    return {name: line for name, line in lines.items() if len(line) > 1}
+
+
+def _plan_table(table: pa.Table) -> str:
+    done = set(scores_by_run(table, "dice"))
+    rows = []
+    for stage in plan.STAGES:
+        runs = list(stage.runs())
+        rows.append([stage.question, str(len(done.intersection(runs))), str(len(runs))])
+    return markdown(["question", "runs done", "runs planned"], rows)
+
+
+def put(path: Path, section: str, text: str) -> None:
+    """Replace what stands between the marks of a section; a file without them is left as it is."""
+    if not path.is_file():
+        return
+    begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    path.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", path.read_text(encoding="utf-8")), "utf-8")

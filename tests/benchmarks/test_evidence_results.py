@@ -1,0 +1,134 @@
+"""The table of results: resumed run by run, by several processes, whole or absent."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from report import Claim
+from training import plan, report
+from training.comparisons import against_references, reference_of
+from training.results import SCHEMA, Results, Run
+
+RUN = Run("isic", 40, "unet", "flips", 300, 64, "test", 0)
+
+
+def rows_of(*dice: float) -> list[dict[str, Any]]:
+    common = {"corruption": "clean", "boundary_f": 0.5, "hd95": 3.0, "loss": 0.1, "seconds": 1.0}
+    return [
+        {"image": f"image-{number}", "dice": value, **common, "device": "cpu", "version": "0"}
+        for number, value in enumerate(dice)
+    ]
+
+
+def test_a_run_is_done_once_and_known_to_others(tmp_path: Path) -> None:
+    first, second = Results(tmp_path), Results(tmp_path)
+
+    with first.claimed(RUN) as mine:
+        with second.claimed(RUN) as theirs:
+            assert (mine, theirs) == (True, False)
+        first.write(RUN, rows_of(0.5, 0.7))
+
+    assert second.has(RUN)
+    with second.claimed(RUN) as again:
+        assert not again
+
+
+def test_a_claim_ends_with_its_run(tmp_path: Path) -> None:
+    """A process that died leaves its run to the others."""
+    with pytest.raises(KeyboardInterrupt), Results(tmp_path).claimed(RUN):
+        raise KeyboardInterrupt
+
+    with Results(tmp_path).claimed(RUN) as mine:
+        assert mine
+
+
+def test_gathered_runs_are_resumed_without_their_files(tmp_path: Path) -> None:
+    """What is committed is one file; another machine goes on from there."""
+    results, other = Results(tmp_path), replace(RUN, seed=1)
+    results.write(RUN, rows_of(0.5))
+    results.gather()
+    for path in (tmp_path / "runs").iterdir():
+        path.unlink()
+    results.write(other, rows_of(0.6))
+
+    table = Results(tmp_path).gather()
+
+    assert Results(tmp_path).has(RUN) and table.column("seed").to_pylist() == [0, 1]
+    assert Results(tmp_path).gather().equals(table)
+
+
+def test_half_a_file_is_no_run(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.write(RUN, rows_of(0.5))
+    path = next((tmp_path / "runs").iterdir())
+    path.rename(path.with_suffix(".part"))
+
+    assert not results.has(RUN) and results.table().num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("arm", "reference"),
+    [
+        ("strong+hsmix@10", "strong+hsmix"),
+        ("strong+hsmix", "strong+flips"),
+        ("strong+flips", "flips"),
+        ("hsmix", "flips"),
+        ("none", "flips"),
+    ],
+)
+def test_each_arm_is_measured_against_what_it_adds_to(arm: str, reference: str) -> None:
+    assert reference_of(arm) == reference
+
+
+def planted(good: float, bad: float) -> pa.Table:
+    arms = {"flips": 0.5, "planted-good": 0.5 + good, "planted-bad+flips": 0.5 + bad}
+    rows = [
+        {**row, "dataset": "drawn", "n": 10, "network": "unet", "arm": arm, "steps": 9, "size": 48, "on": "test",
+         "seed": seed}
+        for arm, level in arms.items()
+        for seed in (0, 1)
+        for row in rows_of(level, level + 0.02)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+@pytest.mark.parametrize(("good", "bad", "status"), [(0.1, -0.1, 0), (0.0, -0.1, 1), (0.1, 0.1, 1)])
+def test_planted_arms_have_to_be_told_apart(good: float, bad: float, status: int) -> None:
+    assert report.judge_planted(planted(good, bad)) == status
+
+
+def test_gains_are_in_points_and_corrected_for_their_number() -> None:
+    gains = {one.arm: one for one in against_references(planted(0.1, -0.05))}
+
+    assert gains["planted-good"].gain.mean == pytest.approx(10, abs=1e-3)
+    assert gains["planted-bad+flips"].level == pytest.approx(46, abs=1e-3)
+    assert gains["planted-good"].holm == pytest.approx(2 * gains["planted-good"].gain.p)
+
+
+def test_tables_stand_between_their_marks_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- gains -->\nold\n<!-- end of gains -->\nb\n", "utf-8")
+
+    report.put(page, "gains", r"new \1")
+    report.put(page, "other", "nowhere")
+
+    assert page.read_text("utf-8") == "a\n<!-- gains -->\nnew \\1\n<!-- end of gains -->\nb\n"
+
+
+def test_a_gain_is_bold_where_zero_is_outside_only() -> None:
+    ones = against_references(planted(0.1, 0.0))
+    cells = {one.arm: report.interval(one.gain) for one in ones}
+
+    assert cells["planted-good"] == "**+10.00 [+10.00, +10.00]**"
+    assert not cells["planted-bad+flips"].startswith("**")
+    assert Claim("x", 1, least=0).is_met
+
+
+def test_the_plan_names_each_run_once_and_begins_with_the_main_question() -> None:
+    runs = list(plan.planned())
+
+    assert len(set(runs)) == len(runs)
+    assert runs[0] == Run("isic", 40, plan.NETWORK, "strong+flips", plan.SHORT, plan.SIZE, "test", 0)
+    assert {run.arm for run in runs[:3]} == {"strong+flips", "strong+cutmix", "strong+hsmix"}
