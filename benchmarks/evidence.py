@@ -78,9 +78,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _place(options: argparse.Namespace) -> Place:
-    given = vars(options)
-    names = {"source": None, "work": None, "results": RESULTS, "device": "cpu", "encoder_weights": None}
-    return Place(**{name: given.get(name, default) for name, default in names.items()})
+    given: dict[str, Any] = {"source": None, "results": RESULTS, "device": "cpu", "encoder_weights": None}
+    given |= {name: value for name, value in vars(options).items() if name in (*given, "work")}
+    return Place(**given)
 
 
 def _options() -> argparse.Namespace:
@@ -104,9 +104,7 @@ def _options() -> argparse.Namespace:
 def _folder(text: str) -> Path:
     path = Path(text)
     if not path.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"{text} is no folder; give the one above isic2017/"
-        )
+        raise argparse.ArgumentTypeError(f"{text} is no folder; give the one above isic2017/")
     return path
 
 

@@ -17,11 +17,11 @@ from training.layers import LAYERS
 
 Values = Mapping[str, Any]
 
-_UNMIXED: Values = CONTROLS["none"].values
+_UNMIXED = {"mix.probabilities": (1.0, 0.0, 0.0)}
 _TWO_THIRDS_HARD = {"mix.probabilities": (1 / 3, 2 / 3, 0.0)}
 _TWO_THIRDS_SOFT = {"mix.probabilities": (1 / 3, 0.0, 2 / 3)}
-_HARD: Values = CONTROLS["hard-only"].values
-_SOFT: Values = CONTROLS["soft-only"].values
+_HARD = {"mix.probabilities": (0.0, 1.0, 0.0)}
+_SOFT = {"mix.probabilities": (0.0, 0.0, 1.0)}
 
 
 def _hard(method: str) -> Values:
@@ -32,8 +32,8 @@ def _hard(method: str) -> Values:
 METHODS: dict[str, Values] = {
     "none": {**_UNMIXED, "mix.geometry": "none"},
     "flips": _UNMIXED,
-    "cutmix": CONTROLS["cutmix"].values,
-    "mixup": CONTROLS["mixup"].values,
+    "cutmix": _hard("cutmix"),
+    "mixup": {"mix.method": "mixup", **_SOFT},
     "hsmix": {},
     "hsmix-robust": PROFILES["robust"].values,
     "hsmix-hard": _HARD,
@@ -42,9 +42,11 @@ METHODS: dict[str, Values] = {
     "hsmix-object": {"mix.selection": "object"},
     "hsmix-connected-hard": {"mix.selection": "connected", **_HARD},
     "hsmix-object-hard": {"mix.selection": "object", **_HARD},
-    # Controls: squares for superpixels, chance for saliency.
+    "hsmix-object-mask": {"mix.selection": "object-mask"},
+    # Controls: squares for superpixels, chance for saliency, a rectangle as large as the superpixels.
     "hsmix-grid": CONTROLS["square-grid"].values,
     "hsmix-random": CONTROLS["random-lambda"].values,
+    "cutmix-matched": {**CONTROLS["cutmix"].values, **_HARD},
     # One change each: a third is left unmixed as in HSMix, or the form of the soft weights.
     "cutmix-third": {"mix.method": "cutmix", **_TWO_THIRDS_HARD},
     "mixup-third": {"mix.method": "mixup", **_TWO_THIRDS_SOFT},
@@ -98,7 +100,7 @@ class Arm:
     name : str
         ``[LAYER+]METHOD[@K]``.
     config : RunConfig
-        Of features and mixing; its ``mix.copies`` is set by the length of the training.
+        Of features and mixing; its number of copies does not matter.
     layer : str
         Augmentation of the trainer on top, a key of `layers.LAYERS`; empty: none.
     copies : int or None

@@ -83,7 +83,7 @@ def looks(arms: Sequence[str], dataset: str, size: int, place: Place) -> Iterato
         prepared = prepare(DATASETS[dataset], place.source, place.work, size, arm.config)
         rows = prepared.subset(N_IMAGES, 0)
         samples = Samples(prepared, rows, arm, seed=0, exposures=COPIES * len(rows), saliency=place.work / "saliency")
-        made = [samples.sample(int(row), copy) for row in rows for copy in range(COPIES)]
+        made = [samples.sample(place, copy) for place in range(len(rows)) for copy in range(COPIES)]
         masks = prepared.masks[rows]
         foreground = float(((masks > 0) & (masks != IGNORE)).mean())
         yield [words_of(name), *(f"{value:.2f}" for value in astuple(look_at(made, foreground)))]

@@ -10,14 +10,11 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import quantised
-from hsmix_gen.pipeline.mixing.make_shard import read_parent
+from hsmix_gen.pipeline.mixing.make_shard import mix_one
 from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.schemas.records import SamplePlan
-from hsmix_gen.stages.mixing.draws import draw_parent
-from hsmix_gen.stages.mixing.method import needs
 from hsmix_gen.stages.mixing.mixing import Mixed
-from hsmix_gen.stages.mixing.sample import Sample, make_sample
-from hsmix_gen.stages.planning.pairing import make_plan
+from hsmix_gen.stages.mixing.sample import Sample
+from hsmix_gen.stages.planning.endless_plan import EndlessPlan
 from hsmix_gen.stages.randomness import generator_for, permutation
 from training.arms import Arm
 from training.datasets import Prepared, locked, trained_on
@@ -34,7 +31,7 @@ class Samples:
     ----------
     prepared : Prepared
     rows : (n,) int64
-        Training rows; nothing else is read.
+        Training rows in rising order; nothing else is read.
     arm : Arm
     seed : int
         Of the run; equal seeds give all arms the same images in the same order.
@@ -49,44 +46,30 @@ class Samples:
         self._epochs = math.ceil(exposures / len(rows))
         self._copies = min(arm.copies or self._epochs, self._epochs)
         self._kept: dict[tuple[int, int], Mixed] | None = {} if self._copies < self._epochs else None
-        self._mix = arm.config.mix.model_copy(update={"copies": self._copies})
-        self._plans = self._planned()
+        self._mix = arm.config.mix
+        self._plan = EndlessPlan(
+            trained_on(prepared.records, rows), self._mix, "train", seed=seed,
+            other_group=_is_grouped(prepared, self._mix),
+        )  # fmt: skip
         self._features = _Features(prepared, rows, seed, saliency)
-
-    def _planned(self) -> dict[tuple[int, int], SamplePlan]:
-        """Return the plan of each image and copy, as the product makes it."""
-        records = trained_on(self._prepared.records, self._rows)
-        other_group = _is_grouped(self._prepared, self._mix)
-        plan = make_plan(records, self._mix, seed=self._seed, shards=1, sample_bytes=1, other_group=other_group)
-        part = next(part for part in plan.splits if part.split == "train")
-        samples = plan.samples(part, 0, records)
-        keys = zip(part.row_a.tolist(), part.copy.tolist(), strict=True)
-        return dict(zip(keys, samples, strict=True))
 
     def __iter__(self) -> Iterator[Mixed]:
         """Yield the samples of the training: each epoch shows every image once, in its next copy."""
         for epoch in range(self._epochs):
             for place in permutation(generator_for(self._seed, "epoch", epoch), len(self._rows)):
-                yield self._mixed(int(self._rows[place]), epoch % self._copies)
+                yield self._mixed(int(place), epoch % self._copies)
 
-    def sample(self, row: int, copy: int) -> Sample:
-        """Return one sample with the numbers of its provenance."""
-        plan = self._plans[row, copy]
-        a = self._parent(plan, "a", plan.row_a)
-        b = None if plan.row_b is None else self._parent(plan, "b", plan.row_b)
-        return make_sample(plan, a, b, self._mix, n_classes=self._prepared.n_classes)
+    def sample(self, place: int, copy: int) -> Sample:
+        """Return one sample of the image at a place of the rows, with the numbers of its provenance."""
+        prepared, features = self._prepared, cast(FeatureCache, self._features)
+        return mix_one(features, prepared.layers, self._plan.sample(copy, place), prepared.records, self._mix)[0]
 
-    def _mixed(self, row: int, copy: int) -> Mixed:
+    def _mixed(self, place: int, copy: int) -> Mixed:
         if self._kept is None:
-            return self.sample(row, copy).mixed
-        if (row, copy) not in self._kept:
-            self._kept[row, copy] = self.sample(row, copy).mixed
-        return self._kept[row, copy]
-
-    def _parent(self, plan: SamplePlan, parent: str, row: int) -> Any:
-        layers = self._prepared.layers
-        draw = draw_parent(plan.seed, parent, variants=layers.variants, size=layers.facts.size, mix=self._mix)
-        return read_parent(cast(FeatureCache, self._features), layers, plan, row, draw, self._mix)
+            return self.sample(place, copy).mixed
+        if (place, copy) not in self._kept:
+            self._kept[place, copy] = self.sample(place, copy).mixed
+        return self._kept[place, copy]
 
 
 class _Features:
@@ -147,9 +130,3 @@ def _is_grouped(prepared: Prepared, mix: MixConfig) -> bool:
     return mix.partners == "other-group" or (
         mix.partners == "auto" and prepared.layers.facts.volumes and len(groups) > 1
     )
-
-
-def reads_saliency(mix: MixConfig) -> bool:
-    """Return whether any of the samples reads saliency."""
-    chances = dict(zip(("hard", "soft"), mix.probabilities[1:], strict=True))
-    return any(chance and needs(mode, mix).saliency for mode, chance in chances.items())  # type: ignore[arg-type]
