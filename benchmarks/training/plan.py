@@ -79,6 +79,7 @@ STAGES = (
     Stage("Policies", POLICIES),
     Stage("Other networks", MAIN, networks=("unet", "hybrid", "two-scale", "deeplabv3plus", "segformer"),
           steps=(LONG,)),
+    Stage("Drawn images, for where there are no others", MAIN, datasets=("drawn",), steps=(SHORT,)),
     Stage("Several modalities", MAIN, datasets=("brats",), sizes_n=(20,), steps=(LONG,)),
     Stage("Without strong augmentation: relatives", MIXED[10:], steps=(LONG,)),
     Stage("Other data with all methods", _on_strong(MIXED), datasets=("cells", "hippocampus"), steps=(LONG,)),

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,6 +14,9 @@ from training.arms import arm_of
 from training.datasets import DATASETS, Prepared, prepare
 from training.results import Results, Run
 from training.samples import Samples
+
+Rows = list[dict[str, Any]]
+"""Of one run: scores of each test image under each corruption."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,18 @@ class Place:
     encoder_weights: Path | None = None
 
 
-def work_through(runs: Iterable[Run], place: Place, *, until: float) -> int:
-    """Do the runs that nobody has done or does, until a moment of `time.monotonic`; return how many."""
+def work_through(
+    runs: Iterable[Run], place: Place, *, until: float, do: Callable[[Run, Place], Rows] | None = None
+) -> int:
+    """Do the runs that nobody has done or does, and whose data are there; return how many.
+
+    Parameters
+    ----------
+    until : float
+        Moment of `time.monotonic` after which no run is started.
+    do : callable, optional
+        Does a run; None trains and measures.
+    """
     results, done = Results(place.results), 0
     for run in runs:
         if time.monotonic() >= until:
@@ -48,7 +61,7 @@ def work_through(runs: Iterable[Run], place: Place, *, until: float) -> int:
             continue
         with results.claimed(run) as mine:
             if mine:
-                rows = do(run, place)
+                rows = (do or train_and_measure)(run, place)
                 results.write(run, rows)
                 done += 1
                 scores = [row["dice"] for row in rows if row["corruption"] == "clean"]
@@ -56,7 +69,7 @@ def work_through(runs: Iterable[Run], place: Place, *, until: float) -> int:
     return done
 
 
-def do(run: Run, place: Place) -> list[dict[str, Any]]:
+def train_and_measure(run: Run, place: Place) -> Rows:
     """Train and measure one run and return its rows."""
     import torch  # a listing of the plan need not wait for it
 

@@ -9,7 +9,7 @@ from report import print_table
 
 from hsmix_gen.stages.randomness import generator_for, integer
 from training import plan
-from training.arms import METHODS
+from training.arms import METHODS, is_available
 from training.comparisons import scored
 from training.results import Results, Run
 from training.runner import Place, work_through
@@ -32,22 +32,25 @@ CHOICES: dict[str, Sequence[Any]] = {
     "mix.aggregate": ("sum", "mean"),
     "mix.lambda_range": ((0.0, 1.0), (0.0, 0.5), (0.2, 0.8)),
     "mix.geometry": ("flips", "none"),
+    "copies": ("", "@3", "@10"),
 }
-"""What is searched; ``unmixed`` and ``hard`` (of what is mixed) make the probabilities."""
+"""What is searched; ``unmixed`` and ``hard`` (of what is mixed) make the probabilities, ``copies`` ends the name."""
 
 
-def drawn_setting(number: int) -> Mapping[str, Any]:
-    """Return the values of a setting, by its number alone."""
+def drawn_setting(number: int) -> tuple[str, Mapping[str, Any]]:
+    """Return the arm of a setting and the values of its method, by its number alone."""
     rng = generator_for(0, "setting", number)
     drawn = {key: values[integer(rng, 0, len(values) - 1)] for key, values in CHOICES.items()}
-    unmixed, hard = drawn.pop("unmixed"), drawn.pop("hard")
-    return {**drawn, "mix.probabilities": (unmixed, (1 - unmixed) * hard, (1 - unmixed) * (1 - hard))}
+    unmixed, hard, copies = (drawn.pop(key) for key in ("unmixed", "hard", "copies"))
+    chances = (unmixed, (1 - unmixed) * hard, (1 - unmixed) * (1 - hard))
+    return f"{plan.LAYER}+setting-{number:02d}{copies}", {**drawn, "mix.probabilities": chances}
 
 
 def search(place: Place, *, until: float) -> None:
     """Run rung after rung and print what is left after each; a search that is stopped goes on where it was."""
-    METHODS.update({_name(number): drawn_setting(number) for number in range(N_SETTINGS)})
-    left = [f"{plan.LAYER}+{_name(number)}" for number in range(N_SETTINGS)]
+    settings = dict(drawn_setting(number) for number in range(N_SETTINGS))
+    METHODS.update({_method(arm): values for arm, values in settings.items()})
+    left = [arm for arm in settings if is_available(arm)]
     for steps, seeds in RUNGS:
         runs = _runs([_REFERENCE, *left], steps, seeds)
         work_through(runs, place, until=until)
@@ -57,7 +60,7 @@ def search(place: Place, *, until: float) -> None:
             print(f"{missing} of {len(runs)} runs of this rung are missing; run the search again")
             return
         ranked = ranking(results.table(), left, steps, seeds)
-        rows = [[arm, f"{value:+.2f}", str(METHODS[arm.partition("+")[2]])] for arm, value in ranked]
+        rows = [[arm, f"{value:+.2f}", str(settings[arm])] for arm, value in ranked]
         print_table(f"{steps} steps, seeds {seeds.start} to {seeds.stop - 1}", ["setting", "gain", "values"], rows)
         left = [arm for arm, _ in ranked[: max(1, len(ranked) // KEPT)]]
 
@@ -78,8 +81,8 @@ def _mean(values: Mapping[tuple[str, int], float], seeds: range) -> float:
     return float(np.nanmean([value for (_, seed), value in values.items() if seed in seeds]))
 
 
-def _name(number: int) -> str:
-    return f"setting-{number:02d}"
+def _method(arm: str) -> str:
+    return arm.partition("@")[0].rpartition("+")[2]
 
 
 def _runs(arms: Sequence[str], steps: int, seeds: range) -> list[Run]:

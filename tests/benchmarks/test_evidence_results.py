@@ -1,5 +1,6 @@
 """The table of results: resumed run by run, by several processes, whole or absent."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from report import Claim
 from training import plan, report
 from training.comparisons import against_references, reference_of
 from training.results import SCHEMA, Results, Run
+from training.runner import Place, work_through
 
 RUN = Run("isic", 40, "unet", "flips", 300, 64, "test", 0)
 
@@ -57,6 +59,24 @@ def test_gathered_runs_are_resumed_without_their_files(tmp_path: Path) -> None:
 
     assert Results(tmp_path).has(RUN) and table.column("seed").to_pylist() == [0, 1]
     assert Results(tmp_path).gather().equals(table)
+
+
+def test_a_plan_is_worked_through_once_within_its_time_and_where_there_are_data(tmp_path: Path) -> None:
+    """A second process, or a second start, does what is left."""
+    (tmp_path / "isic2017").mkdir()
+    place = Place(tmp_path, tmp_path / "work", tmp_path / "results")
+    runs = [replace(RUN, seed=seed) for seed in range(3)]
+    without_data = replace(RUN, dataset="glas")
+    done: list[Run] = []
+
+    def do(run: Run, _: Place) -> list[dict[str, Any]]:
+        done.append(run)
+        return rows_of(0.5)
+
+    assert work_through(runs[:2], place, until=time.monotonic() - 1, do=do) == 0
+    assert work_through(runs[:2], place, until=float("inf"), do=do) == 2
+    assert work_through([*runs, without_data], place, until=float("inf"), do=do) == 1
+    assert done == runs
 
 
 def test_half_a_file_is_no_run(tmp_path: Path) -> None:
