@@ -1,6 +1,6 @@
 """The configuration of a run: typed, frozen, checked, in sections; one place for every default and every option."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -15,15 +15,15 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import BACKENDS, FORMATS, METHODS, READERS, SUPERPIXELS
+from hsmix_gen.schemas.families import BACKENDS, FORMATS, METHODS, READERS, SUPERPIXELS, nearest
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
+from hsmix_gen.schemas.records import MODES, Mode
 
 if TYPE_CHECKING:
     Layout = str
     RegionKind = str
     Backend = str
-    MethodName = str
     Form = str
     Profile = str
     Control = str
@@ -31,7 +31,6 @@ else:
     Layout = Literal[("auto", *READERS.names)]
     RegionKind = Literal[SUPERPIXELS.names]
     Backend = Literal[BACKENDS.names]
-    MethodName = Literal[METHODS.names]
     Form = Literal[FORMATS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
@@ -43,10 +42,32 @@ _NOW_NAMED = {"superpixel": "hsmix"}
 """Names that mixing methods had when datasets were made: configurations may use them, and digests keep them."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
-def _name_now(name: Any) -> Any:
-    return _NOW_NAMED.get(name, name) if isinstance(name, str) else name
+Selection = Literal["bernoulli", "connected", "object", "object-mask"]
+"""Ways to choose what of B stands in A; each is known to ``stages.mixing.selection``."""
+Partners = Literal["auto", "any", "other-group"]
+
+
+def _names_now(text: Any) -> Any:
+    """Return methods as they are called now, each once, without blanks: ``hsmix,cutmix``.
+
+    Raises
+    ------
+    ValueError
+        Naming the first that is not known or stands twice.
+    """
+    if not isinstance(text, str):
+        return text
+    names = [_NOW_NAMED.get(name.strip(), name.strip()) for name in text.split(",")]
+    for place, name in enumerate(names):
+        if name not in METHODS.names:
+            known = METHODS.names
+            raise ValueError(f"mix.method must be one of {', '.join(known)}, got {name}{nearest(name, known)}")
+        if name in names[:place]:
+            raise ValueError(f"mix.method must name each method once, got {name} twice in {text}")
+    return ",".join(names)
 
 
 class Section(BaseModel):
@@ -234,15 +255,20 @@ class MixConfig(Section):
     title = "Mixing"
     # fmt: off
     copies: PositiveInt = option(5, "Samples per training image (pairs under --policy paired); by --probabilities a third of them stays unmixed, a third is mixed hard and a third soft.", "K", common=True)
-    partners: Literal["auto", "any", "other-group"] = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group.")
+    partners: Partners = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group.")
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
-    method: Annotated[MethodName, BeforeValidator(_name_now)] = option("hsmix", f"Mixing method: {METHODS.listed}.")
+    method: Annotated[str, BeforeValidator(_names_now)] = option("hsmix", f"Mixing method, or several as a,b,c, of which each mixed sample draws one: {METHODS.listed}. hsmix-gen methods shows them.", "NAME,…")
     probabilities: tuple[Probability, Probability, Probability] = option((1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each")
-    select: Probability = option(0.2, "Chance of each superpixel of B to be taken.", "P")
+    selection: Selection = option("bernoulli", "What hsmix takes of B: bernoulli draws each superpixel; connected grows one piece of neighbours; object takes the superpixels over one object of B's mask, object-mask the object itself.")
+    select: Probability = option(0.2, "Chance of each superpixel of B to be taken (--selection bernoulli), and the share that cam-superpixels take.", "P")
+    grown_area: tuple[Probability, Probability] = key((0.1, 0.5), "Least and greatest share of the image that --selection connected grows to, drawn evenly.")
     weight: Literal["saliency", "random"] = key("saliency", "What lambda follows in soft mixing; random draws it per superpixel of B (a control).")
     aggregate: Literal["sum", "mean"] = option("sum", "Relative saliency of a region: published area-weighted sum, or mean.")
     lambda_range: tuple[Probability, Probability] = key((0.0, 1.0), "Lambda, the weight of B, is kept inside this range.")
     zero_ratio: Literal["half", "zero"] = key("half", "Relative saliency where both maps are 0: one half, or the published 0 (which favours A).")
+    area: Literal["own", "matched"] = key("own", "How much of B a control takes: own: as published; matched: what hsmix takes of the same pair (cutmix, mixup and fmix the area of its superpixels, a random weight the mean of its lambda).")
+    scale_range: tuple[Scale, Scale] = key((1.0, 1.0), "Least and greatest factor by which copy-paste scales B before it copies objects.")
+    edge_sigma: Annotated[float, Field(gt=0, le=100)] = key(3.0, "Gaussian blur in pixels of the edge of objects that soft-cp pastes.")
     small_object_guard: bool = key(False, "Take small objects of B whole, and cover or spare those of A.")
     small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(2.0, "An object is small below so many mean superpixel areas.")
     geometry: Literal["flips", "none"] = key("flips", "Joint right-angle turns and flips per parent; none keeps the orientation.")
@@ -253,26 +279,81 @@ class MixConfig(Section):
     def _consistent(self) -> Self:
         if sum(self.probabilities) <= 0:
             raise ValueError("probabilities must hold one positive number, got 0 0 0")
-        if self.lambda_range[0] > self.lambda_range[1]:
-            raise ValueError(f"lambda_range must be ordered, got {self.lambda_range}")
-        modes = METHODS.module(self.method).METHOD.modes
-        for mode, number, use in (("hard", 1, "NONE 0 SOFT"), ("soft", 2, "NONE HARD 0")):
-            if self.probabilities[number] > 0 and mode not in modes:
-                raise ValueError(f"{self.method} has no {mode} form; use --probabilities {use}")
-        if self.policy == "paired" and len(modes) < 2:
-            raise ValueError(f"policy paired emits hard and soft samples, {self.method} has only one of them")
+        for name in ("lambda_range", "grown_area", "scale_range"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must be ordered, got {(low, high)}")
         return self
+
+    @model_validator(mode="after")
+    def _methods_can(self) -> Self:
+        own = [set(METHODS.module(name).METHOD.modes) for name in self.methods]
+        for mode, number, use in (("hard", 1, "NONE 0 SOFT"), ("soft", 2, "NONE HARD 0")):
+            if self.probabilities[number] > 0 and not any(mode in modes for modes in own):
+                raise ValueError(f"{self.method} has no {mode} form; use --probabilities {use}")
+        idle = [name for name in self.methods if not self.modes_of(name)]
+        if idle and self.probabilities[0] < sum(self.probabilities):
+            mode = "soft" if self.probabilities[1] else "hard"
+            raise ValueError(
+                f"{idle[0]} has {mode} samples only; give them a chance by --probabilities, or leave it out"
+            )
+        for name, modes in zip(self.methods, own, strict=True):
+            if self.policy == "paired" and len(modes) < 2:
+                raise ValueError(f"policy paired emits hard and soft samples, {name} has only one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        known = {name: METHODS.module(name).METHOD for name in METHODS.names}
+        used = {field for name in self.methods for field in known[name].options_of(self)}
+        for field in dict.fromkeys(field for method in known.values() for field in method.options):
+            if field not in used and getattr(self, field) != type(self).model_fields[field].default:
+                using = " and ".join(name for name, method in known.items() if field in method.options)
+                raise ValueError(f"mix.{field} is used by {using} only, got method {self.method}; drop one of them")
+        return self
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The mixing methods, of which each mixed sample has one."""
+        return tuple(self.method.split(","))
+
+    def modes_of(self, name: str) -> tuple[Mode, ...]:
+        """Return the modes of a method that have a chance, by rising number."""
+        chances = dict(zip(MODES, self.probabilities, strict=True))
+        return tuple(mode for mode in METHODS.module(name).METHOD.modes if chances[mode] > 0)
+
+    @property
+    def names_methods(self) -> bool:
+        """Whether samples state how they were mixed; where nothing is said it is hsmix by the Bernoulli draw."""
+        return self.method != "hsmix" or self.selection != "bernoulli"
+
+
+def chances_for(modes: Collection[str], chances: Sequence[float]) -> tuple[float, ...]:
+    """Return the chances of no, hard and soft mixing where all mixed samples have one mode: as many stay unmixed.
+
+    Other than one mode changes nothing.
+    """
+    if len(modes) != 1:
+        return tuple(chances)
+    unmixed, mixed = chances[0], sum(chances[1:])
+    most = max(1.0, mixed)
+    return (unmixed / most, *(mixed / most * (mode in modes) for mode in MODES[1:]))
+
+
+def modes_of_methods(methods: str) -> set[str]:
+    """Return the modes that some methods, separated by commas, have together; unknown ones have none."""
+    names = [_NOW_NAMED.get(name.strip(), name.strip()) for name in methods.split(",")]
+    return {mode for name in names if name in METHODS.names for mode in METHODS.module(name).METHOD.modes}
 
 
 def values_of_method(method: Any) -> dict[str, Any]:
-    """Return the values by ``section.key`` that come with a method: of one that lacks a mode, the chances of modes.
+    """Return the values by ``section.key`` that come with methods: where all lack a mode, the chances of modes.
 
     As many samples stay unmixed as by default.
     """
-    if method not in METHODS.names or len(modes := METHODS.module(method).METHOD.modes) > 1:
-        return {}
-    unmixed, *mixed = MixConfig.model_fields["probabilities"].default
-    return {"mix.probabilities": (unmixed, *(sum(mixed) * (mode in modes) for mode in ("hard", "soft")))}
+    modes = modes_of_methods(method) if isinstance(method, str) else set()
+    default = MixConfig.model_fields["probabilities"].default
+    return {"mix.probabilities": chances_for(modes, default)} if len(modes) == 1 else {}
 
 
 class OutputConfig(Section):
@@ -358,7 +439,7 @@ class RunConfig(Section):
         """Return the part that decides the bytes of a dataset: all but ``run``, by ``section.key``."""
         first_names = {now: first for first, now in _NOW_NAMED.items()}
         flat = {name: value for name, value in self.flat().items() if not name.startswith("run.")}
-        return flat | {"mix.method": first_names.get(self.mix.method, self.mix.method)}
+        return flat | {"mix.method": ",".join(first_names.get(name, name) for name in self.mix.methods)}
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Named sets of values: profiles, controls for ablations, and dataset presets, each with its source."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 PUBLISHED = "published code of HSMix (arXiv 2511.17614)"
 OURS = "ours, measured on repaired inputs"
@@ -9,18 +9,28 @@ OURS = "ours, measured on repaired inputs"
 
 @dataclass(frozen=True)
 class Preset:
-    """Values by ``section.key``, and where each comes from."""
+    """Values by ``section.key``, and where each comes from.
+
+    Attributes
+    ----------
+    mixed : {"", "hard", "soft"}
+        The mode of all mixed samples, if they have one; as many samples stay unmixed as without it.
+    """
 
     summary: str
     values: dict[str, Any]
     sources: dict[str, str] = field(default_factory=dict)
+    mixed: Literal["", "hard", "soft"] = ""
 
+
+_HSMIX = {"mix.method": "hsmix", "mix.selection": "bernoulli"}
 
 PROFILES: dict[str, Preset] = {
-    "paper": Preset("the published formulas on correct inputs", {}),
+    "paper": Preset("the published formulas on correct inputs", {**_HSMIX}),
     "robust": Preset(
         "area-free aggregation, lambda at most one half, small objects kept whole",
         {
+            **_HSMIX,
             "mix.aggregate": "mean",
             "mix.lambda_range": (0.0, 0.5),
             "mix.small_object_guard": True,
@@ -28,13 +38,27 @@ PROFILES: dict[str, Preset] = {
     ),
 }
 
+_HARD, _SOFT = (1 / 3, 2 / 3, 0.0), (1 / 3, 0.0, 2 / 3)
+"""Chances of no, hard and soft mixing by default, where all mixed samples have one mode."""
+
 CONTROLS: dict[str, Preset] = {
     "square-grid": Preset("squares instead of superpixels, equal count", {"superpixels.method": "grid"}),
-    "random-lambda": Preset("a uniform lambda per superpixel of B", {"mix.weight": "random"}),
-    "cutmix": Preset("one rectangle", {"mix.method": "cutmix", "mix.probabilities": (0.0, 1.0, 0.0)}),
-    "mixup": Preset("one lambda per image", {"mix.method": "mixup", "mix.probabilities": (0.0, 0.0, 1.0)}),
-    "hard-only": Preset("every sample is mixed hard", {"mix.probabilities": (0.0, 1.0, 0.0)}),
-    "soft-only": Preset("every sample is mixed soft", {"mix.probabilities": (0.0, 0.0, 1.0)}),
+    "random-lambda": Preset(
+        "a drawn lambda per region, with the mean that saliency gives",
+        {"mix.weight": "random", "mix.area": "matched"},
+    ),
+    "cutmix": Preset(
+        "one rectangle, as large as the superpixels of hsmix",
+        {"mix.method": "cutmix", "mix.area": "matched", "mix.probabilities": _HARD},
+        mixed="hard",
+    ),
+    "mixup": Preset(
+        "one lambda per image, the share of the superpixels of hsmix",
+        {"mix.method": "mixup", "mix.area": "matched", "mix.probabilities": _SOFT},
+        mixed="soft",
+    ),
+    "hard-only": Preset("every mixed sample is mixed hard", {"mix.probabilities": _HARD}, mixed="hard"),
+    "soft-only": Preset("every mixed sample is mixed soft", {"mix.probabilities": _SOFT}, mixed="soft"),
     "none": Preset("copies with flips only", {"mix.probabilities": (1.0, 0.0, 0.0)}),
 }
 
@@ -46,6 +70,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": (30, 80),
             "superpixels.compactness": 10.0,
             "superpixels.sigma": 1.0,
+            **_HSMIX,
             "mix.select": 0.2,
             "source.classes": ("background", "lesion"),
         },
@@ -54,6 +79,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": PUBLISHED,
             "superpixels.compactness": f"{OURS} (published: 8)",
             "superpixels.sigma": f"{OURS} (published: 0)",
+            **dict.fromkeys(_HSMIX, PUBLISHED),
             "mix.select": PUBLISHED,
             "source.classes": "ISIC 2017 challenge, part 1",
         },
@@ -65,6 +91,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": (200, 400),
             "superpixels.compactness": 10.0,
             "superpixels.sigma": 1.0,
+            **_HSMIX,
             "mix.select": 0.5,
             "image.intensity": "none",
             "source.instances": True,
@@ -75,6 +102,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": PUBLISHED,
             "superpixels.compactness": f"{OURS} (published: 8)",
             "superpixels.sigma": f"{OURS} (published: 0)",
+            **dict.fromkeys(_HSMIX, PUBLISHED),
             "mix.select": f"{PUBLISHED}; it cuts nine glands in ten, 0.2 spares more",
             "image.intensity": "photographs, 8 bit",
             "source.instances": "GlaS challenge: masks number the glands (doi:10.1016/j.media.2016.08.008)",
@@ -90,6 +118,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": (300, 500),
             "superpixels.compactness": 10.0,
             "superpixels.sigma": 1.0,
+            **_HSMIX,
             "mix.select": 0.5,
             "image.intensity": "none",
             "source.classes": ("background", "nucleus"),
@@ -101,6 +130,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": PUBLISHED,
             "superpixels.compactness": f"{OURS} (published: 8)",
             "superpixels.sigma": f"{OURS} (published: 0)",
+            **dict.fromkeys(_HSMIX, PUBLISHED),
             "mix.select": PUBLISHED,
             "image.intensity": "photographs, 8 bit",
             "source.classes": "MoNuSeg challenge (doi:10.1109/TMI.2019.2947628)",
@@ -116,6 +146,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": (200, 400),
             "superpixels.compactness": 0.1,
             "superpixels.sigma": 1.0,
+            **_HSMIX,
             "mix.select": 0.2,
             "mix.partners": "other-group",
             "source.labels": "exclusive",
@@ -128,6 +159,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.regions": PUBLISHED,
             "superpixels.compactness": PUBLISHED,
             "superpixels.sigma": f"{OURS} (published: 0)",
+            **dict.fromkeys(_HSMIX, PUBLISHED),
             "mix.select": PUBLISHED,
             "mix.partners": "ours: slices of one patient are near copies",
             "source.labels": "TransUNet: aorta to stomach, 1 to 8",
@@ -144,6 +176,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.compactness": 0.1,
             "superpixels.sigma": 1.0,
             "superpixels.body": "auto",
+            **_HSMIX,
             "mix.select": 0.2,
             "mix.partners": "other-group",
             "volume.min_foreground": 1,
@@ -158,6 +191,7 @@ PRESETS: dict[str, Preset] = {
             "superpixels.compactness": PUBLISHED,
             "superpixels.sigma": f"{OURS} (published: 0)",
             "superpixels.body": "ours: superpixels of the brain, not of the air (maskSLIC, arXiv:1606.09518)",
+            **dict.fromkeys(_HSMIX, PUBLISHED),
             "mix.select": PUBLISHED,
             "mix.partners": "ours: slices of one patient are near copies",
             "volume.min_foreground": PUBLISHED,

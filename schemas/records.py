@@ -243,6 +243,12 @@ class SamplePlan:
     """Key of the sample's generator; the hard and soft sample of a pair share it."""
     shard: str
     index: int
+    method: str | None = None
+    """The mixing method, where there are several to choose from or the manifest names it."""
+
+
+UNSAID = {"method": "hsmix", "selection": "bernoulli", "scale_b": None}
+"""Values that samples do not state: they are as they were when these columns were not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +329,13 @@ class ManifestRow:
     spacing_a: tuple[float, ...] | None = None
     """Millimetres between rows and columns of parent A as it is stored, before its turn; None where unknown."""
     spacing_b: tuple[float, ...] | None = None
+    method: str | None = None
+    """The method that mixed it; None where it is unmixed, and in rows of version 1 of the contract."""
+    selection: str | None = None
+    """How hsmix chose what of B stands in A."""
+    scale_b: float | None = None
+    """Factor by which B was scaled about its middle, if it was."""
+
     # As in `Measures`, in its order.
     pixels_a: tuple[int, ...] | None = None
     pixels_b: tuple[int, ...] | None = None
@@ -341,8 +354,12 @@ class ManifestRow:
     lambda_std: float | None = None
 
     def provenance(self) -> dict[str, Any]:
-        """Return what is stored inside the sample: all but its measures, its place and its checksum."""
-        later = ("shard", "index", "bytes", "sha256", *MEASURED)
+        """Return what is stored inside the sample: all but its measures, its place and its checksum.
+
+        Of how it was mixed only what is not said by its absence: hsmix by the Bernoulli draw.
+        """
+        unsaid = [name for name, value in UNSAID.items() if getattr(self, name) in (None, value)]
+        later = ("shard", "index", "bytes", "sha256", *MEASURED, *unsaid)
         row = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in later}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 

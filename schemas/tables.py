@@ -49,6 +49,8 @@ _PROVENANCE = [
 
 _SPACING = [pa.field("spacing_a", pa.list_(pa.float64())), pa.field("spacing_b", pa.list_(pa.float64()))]
 
+_MIXED_BY = [pa.field("method", pa.string()), pa.field("selection", pa.string()), pa.field("scale_b", pa.float64())]
+
 _MEASURES = [
     pa.field("pixels_a", pa.list_(pa.int64())),
     pa.field("pixels_b", pa.list_(pa.int64())),
@@ -75,6 +77,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),
         *_SPACING,
+        *_MIXED_BY,
         *_MEASURES,
     ]
 )
@@ -85,13 +88,15 @@ The measures at its end are new in version 2 of the contract; a manifest without
 _PICTURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
 
-def shard_schema(*, image_is_png: bool) -> pa.Schema:
+def shard_schema(*, image_is_png: bool, names_methods: bool = False) -> pa.Schema:
     """Return the schema of a Parquet shard, with the metadata by which HF ``datasets`` decodes pictures.
 
     Parameters
     ----------
     image_is_png : bool
         Whether images are PNG files; else they are npy bytes (H, W, C) in a binary column.
+    names_methods : bool
+        Whether samples may be mixed otherwise than by hsmix with the Bernoulli draw, which null stands for.
 
     Returns
     -------
@@ -105,6 +110,7 @@ def shard_schema(*, image_is_png: bool) -> pa.Schema:
         pa.field("soft", pa.binary(), nullable=False),
         *_PROVENANCE[1:],
         *_SPACING,
+        *(_MIXED_BY if names_methods else ()),
     ]
     features = {field.name: _hf_feature(field.type) for field in fields}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}

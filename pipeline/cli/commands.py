@@ -331,6 +331,20 @@ def presets(name: str | None) -> None:
 
 
 @cli.command()
+@click.argument("name", required=False)
+def methods(name: str | None) -> None:
+    """List the mixing methods, or show one.
+
+    Each comes with its formula, its paper, its modes and what it reads of the cache.
+
+    Example: hsmix-gen methods carvemix
+    """
+    from hsmix_gen.pipeline.cli.method_texts import method_text, methods_text
+
+    click.echo(methods_text() if name is None else mended(lambda: method_text(name)))
+
+
+@cli.command()
 @click.argument("file", type=LOCAL_PATH, default=Path("hsmix.yaml"))
 def init(file: Path) -> None:
     """Write a configuration with every option, its words and its default, all commented out.

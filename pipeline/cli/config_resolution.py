@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from hsmix_gen.pipeline.files.store_paths import is_address
 from hsmix_gen.schemas.checking import checked, message_of
-from hsmix_gen.schemas.config import SECTIONS, RunConfig, fields, values_of_method
+from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, chances_for, fields, modes_of_methods
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
 from hsmix_gen.schemas.options import option_of
@@ -63,8 +63,7 @@ def resolve(
     named: Flat = {}
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
-    chosen = named | given
-    flat = {**(base or {}), **values_of_method(chosen.get("mix.method")), **chosen}
+    flat = {**(base or {}), **_with_chances(named | given, given, base or {})}
     return checked({key: _plain(key, value) for key, value in flat.items()})
 
 
@@ -155,6 +154,27 @@ def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if not isinstance(name, str) or name not in known:
         raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{nearest(str(name), known)}")
     return dict(known[name].values)
+
+
+def _with_chances(chosen: Flat, given: Flat, base: Mapping[str, Any]) -> Flat:
+    """Return the values with chances of the modes that a chosen method has, or that a control leaves.
+
+    As many samples stay unmixed as without. Chances that are given stay as they are, but for a control.
+    """
+    control = CONTROLS.get(str(chosen.get("control")))
+    mode = control.mixed if control else ""
+    method = chosen.get("mix.method")
+    if not mode and (not isinstance(method, str) or "mix.probabilities" in given):
+        return chosen
+    known = given if mode else chosen
+    default = MixConfig.model_fields["probabilities"].default
+    chances = known.get("mix.probabilities", base.get("mix.probabilities", default))
+    try:
+        known_chances = TypeAdapter(tuple[float, float, float]).validate_python(chances)
+    except ValidationError:
+        return chosen  # the check of all values says what is wrong
+    modes = {mode} if mode else modes_of_methods(str(method))
+    return {**chosen, "mix.probabilities": chances_for(modes, known_chances)}
 
 
 def _from_run(path: Path) -> Flat | None:

@@ -43,7 +43,7 @@ def starter_text() -> str:
             parts.append(f"\n{section}:  # {SECTIONS[section].__doc__}\n")
         option = option_of(field)
         otherwise = f" [default: {option.otherwise}]" if option and option.otherwise else ""
-        words = textwrap.wrap(f"{field.description}{otherwise}", _WIDTH - len(indent) - 2)
+        words = textwrap.wrap(f"{field.description}{otherwise}", _WIDTH - len(indent) - 2, break_on_hyphens=False)
         parts.append("\n" + "".join(f"{indent}# {line}\n" for line in words))
         parts.append(f"{indent}#{inner}: {_value_text(defaults[key])}\n")
     return "".join(parts)

@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, describe_difference
+from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.planning.pairing import Generation
@@ -177,7 +178,7 @@ class Bindings:
     @property
     def _begun(self) -> dict[str, Any] | None:
         try:
-            begun = atomic_files.read_json(self._state / _BEGUN)
+            begun = _completed(atomic_files.read_json(self._state / _BEGUN))
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return begun if isinstance(begun, dict) else None
@@ -214,7 +215,7 @@ class Bindings:
 
     def _bound(self, folder: Path) -> RunIdentity:
         try:
-            identity = atomic_files.read_json(folder / _FILE)
+            identity = _completed(atomic_files.read_json(folder / _FILE))
         except ValueError:
             identity = None
         if not isinstance(identity, dict) or not isinstance(identity.get(COPIES), int):
@@ -299,6 +300,13 @@ def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
         for key in keys
         if before.get(key) != now.get(key) and key != FEATURES
     ]
+
+
+def _completed(identity: Any) -> Any:
+    """Return what an output was bound to, options that were not known then with their defaults."""
+    if not isinstance(identity, dict):
+        return identity
+    return {**{key: value for key, value in RunConfig().of_bytes().items() if "." in key}, **identity}
 
 
 def _options(identity: dict[str, Any]) -> dict[str, Any]:

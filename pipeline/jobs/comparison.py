@@ -7,11 +7,21 @@ from pathlib import Path
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
-from hsmix_gen.pipeline.jobs.run import Finished, beyond_trial, cache_of, held, held_cache, placed_job, running
+from hsmix_gen.pipeline.jobs.run import (
+    Finished,
+    beyond_trial,
+    cache_of,
+    held,
+    held_cache,
+    placed_job,
+    running,
+    without_unread_maps,
+)
 from hsmix_gen.pipeline.sources.earlier_sources import Known
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.stages.saliency.backend import backend_of
 
 
 def compared_outputs(home: Output, variants: Mapping[str, RunConfig]) -> dict[str, tuple[Output, RunConfig]]:
@@ -61,8 +71,10 @@ def run_compared(
     home.check_usable()
     if fresh:
         home.clear()
+    variants = {name: without_unread_maps(config) for name, config in variants.items()}
     parts = compared_outputs(home, variants)
-    first = next(iter(variants.values()))
+    # A runner that may use a GPU serves those that need none too.
+    first = max(variants.values(), key=lambda config: backend_of(config.saliency).has_network)
     scan = SharedScan()
     with contextlib.ExitStack() as stack:
         for output, config in parts.values():

@@ -14,11 +14,20 @@ from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access
-from hsmix_gen.pipeline.jobs.run import beyond_trial, cache_of, planned_job, processors, uses_gpu
+from hsmix_gen.pipeline.jobs.run import (
+    beyond_trial,
+    cache_of,
+    planned_job,
+    processors,
+    uses_gpu,
+    without_unread_maps,
+)
+from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.pipeline.mixing.generate import generate
 from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
+from hsmix_gen.stages.mixing.method import needs_of_all
 from hsmix_gen.stages.planning.pairing import Plan
 
 PROBE_IMAGES = 6
@@ -73,12 +82,14 @@ def estimates_text(
 
 def estimate_text(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool) -> str:
     """Return the estimate of a run in words, or refuse what the run would; nothing is written but temporary files."""
+    config = without_unread_maps(config)
     found = estimate(source, output, config, reporter, fresh=fresh)
-    stages = ", ".join(f"{name} {time_text(value)}" for name, value in found.seconds.items())
+    shown = found.seconds if needs_of_all(config.mix).saliency else {**found.seconds, "saliency": None}
+    stages = ", ".join(f"{name} {time_text(value)}" for name, value in shown.items() if value is not None)
     return "\n".join(
         [
             f"would write {found.samples} samples in {found.shards} shards from {found.images} images "
-            f"({found.refused} refused)",
+            f"({found.refused} refused), by {mixed_by(config)}",
             f"  output about {size_text(found.output_bytes)}, cache about {size_text(found.cache_bytes)}",
             f"  about {time_text(found.wall_seconds)} with {found.workers} workers (one processor: {stages})",
         ]

@@ -26,8 +26,9 @@ from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output, opti
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.errors import HsmixError, OutputError
+from hsmix_gen.stages.mixing.method import needs_of_all
 from hsmix_gen.stages.saliency.backend import backend_of
 
 Scan = Callable[[Path, RunConfig, Runner, Reporter, Known | None], Inventory]
@@ -114,6 +115,7 @@ def run_all(
     extend : bool
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
+    config = without_unread_maps(config)
     with _whole_job(
         source, output, config, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))
     ) as job:
@@ -232,6 +234,13 @@ def planned_job(
         for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
     ]
     return known, inventory, wanted, plans
+
+
+def without_unread_maps(config: RunConfig) -> RunConfig:
+    """Return a configuration without the network of Grad-CAM where no sample reads its maps; even ones stand for it."""
+    if not backend_of(config.saliency).has_network or needs_of_all(config.mix).saliency:
+        return config
+    return config.model_copy(update={"saliency": SaliencyConfig(backend="uniform")})
 
 
 def cache_of(output: Output, config: RunConfig) -> Path:

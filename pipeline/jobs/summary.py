@@ -1,12 +1,15 @@
 """The last words of a run: what a person can check."""
 
 from pathlib import Path
+from typing import Any
 
 from hsmix_gen.pipeline.dataset.output_folder import read_dataset, read_run
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.jobs.run import Finished
-from hsmix_gen.pipeline.mixing.card import training_text
+from hsmix_gen.pipeline.mixing.card import mixed_by, training_text
 from hsmix_gen.pipeline.mixing.generate import Outcome
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.stages.mixing.method import needs_of_all
 
 
 def summary_text(finished: Finished) -> str:
@@ -25,15 +28,16 @@ def _output_lines(root: Path, outcome: Outcome) -> list[str]:
     if outcome.refused_samples:
         planned = outcome.samples + outcome.refused_samples
         samples = f"{outcome.samples} of {planned} samples ({outcome.refused_samples} refused, see refused.csv)"
+    run = read_run(root)
+    config = RunConfig.model_validate(run["config"])
     return [
         f"wrote {samples} in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
-        f"training: {training_text(read_dataset(root), read_run(root))}",
-        _saliency_text(root),
+        f"training: {training_text(read_dataset(root), run)}, by {mixed_by(config)}",
+        *([_saliency_text(run["saliency"])] if needs_of_all(config.mix).saliency else []),
     ]
 
 
-def _saliency_text(root: Path) -> str:
-    saliency = read_run(root)["saliency"]
+def _saliency_text(saliency: dict[str, Any]) -> str:
     if "network" not in saliency:
         return f"saliency: {saliency['backend']}"
     parts = [f"saliency: Grad-CAM of {saliency['network']} at layer {saliency['layer']}"]

@@ -10,12 +10,11 @@ import torch
 from hsmix_gen.schemas.checking import checked
 from hsmix_gen.schemas.config import RunConfig, values_of_method
 from hsmix_gen.schemas.errors import ConfigError
-from hsmix_gen.schemas.records import MODES
 from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.mixing.sample import make_sample
-from hsmix_gen.stages.planning.pairing import mode_of_pair, planned_sample
+from hsmix_gen.stages.planning.pairing import kind_of_pair, named_kind, planned_sample
 from hsmix_gen.stages.planning.partners import partners
 from hsmix_gen.stages.superpixels.label_maps import MAX_REGIONS
 
@@ -86,15 +85,15 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
     parents = _Parents(images, masks, superpixels, saliency)
     mixed, modes = [], []
     for place, (name, other) in enumerate(zip(names, partner, strict=True)):
-        mode = MODES[mode_of_pair(name, config, seed=seed)]
-        plan = planned_sample(name, "train", mode, config.policy, seed=seed)
-        need = needs(mode, config)
+        mode, chosen = named_kind(*kind_of_pair(name, config, seed=seed), config)
+        plan = planned_sample(name, "train", mode, config.policy, seed=seed, method=chosen)
+        need = needs(mode, config, chosen)
         for part, wanted, there in (
             ("superpixels", need.superpixels, superpixels is not None),
             ("saliency", need.saliency, saliency is not None),
         ):
             if wanted and not there:
-                raise ConfigError(f"method {config.method} reads {part} for {mode} mixing; give them, or another mode")
+                raise ConfigError(f"method {chosen} reads {part} for {mode} mixing; give them, or another mode")
         a, b = (
             parent.turned(draw_parent(plan.seed, side, variants=1, size=parents.size, mix=config).transform)
             for side, parent in (("a", parents[place]), ("b", parents[other]))

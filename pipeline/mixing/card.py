@@ -7,10 +7,10 @@ import yaml
 from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of
 from hsmix_gen.pipeline.dataset.soft_encoding import soft_encoding_of, soft_member
 from hsmix_gen.pipeline.mixing.card_snippets import trainer_templates
-from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import MODES
-from hsmix_gen.stages.mixing.method import needs
+from hsmix_gen.stages.mixing.method import method_named, needs_of_all
 
 PAIR_DECODER = """\
 def soft_label(data):
@@ -138,7 +138,8 @@ def _header(dataset: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
-    mix = MixConfig.model_validate(run["config"]["mix"])
+    config = RunConfig.model_validate(run["config"])
+    mix = config.mix
     height, width = dataset["size"]
     rows = "\n".join(
         f"| {name} | {split['images']} | {split['samples']} | {split['shards']} |"
@@ -148,8 +149,9 @@ def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     members = ", ".join(f"`{name}`" for name in dataset["members"])
     return f"""# {dataset["name"]}
 
-Images and masks mixed by `{mix.method}` with hsmix-gen {run["versions"]["hsmix-gen"]}.
-{METHODS.summary(mix.method)}.
+Images and masks mixed by {", ".join(f"`{name}`" for name in mix.methods)} with hsmix-gen \
+{run["versions"]["hsmix-gen"]}.
+{chr(10).join(f"{METHODS.summary(name)}." for name in mix.methods)}
 Training: {training_text(dataset, run)}.
 Validation and test images are passed through. ![preview](preview.png)
 
@@ -161,7 +163,7 @@ Validation and test images are passed through. ![preview](preview.png)
 - Members of a sample: {members}.
   {_label_text(dataset)}
 {_reader_text(dataset)}
-- Profile {run["config"]["profile"]}, policy {mix.policy}, {mix.copies} copies, seed {run["seed"]}\
+- Method {mixed_by(config)}, policy {mix.policy}, {mix.copies} copies, seed {run["seed"]}\
 {_features_text(mix, run)}.
   Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
 - {run["refused"]["total"]} of {run["sources"]} sources were refused; see `refused.csv`.
@@ -177,11 +179,29 @@ def training_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     )
 
 
+def mixed_by(config: RunConfig) -> str:
+    """Return in words what mixed the samples: methods, and what was chosen of them by profile, selection or control."""
+    mix = config.mix
+    words = [f"profile {config.profile}"] if "hsmix" in mix.methods else []
+    if (selection := selection_of(mix)) is not None:
+        words.append(f"selection {selection}")
+    if config.control is not None:
+        words.append(f"control {config.control}")
+    return ", ".join(mix.methods) + (f" ({', '.join(words)})" if words else "")
+
+
+def selection_of(mix: MixConfig) -> str | None:
+    """Return how superpixels of B are chosen, None where no method has the choice."""
+    has_choice = any("selection" in method_named(name).options_of(mix) for name in mix.methods)
+    return mix.selection if has_choice else None
+
+
 def _features_text(mix: MixConfig, run: dict[str, Any]) -> str:
     """Return what the samples depend on besides images and masks."""
-    needed = [needs(mode, mix) for mode, chance in zip(MODES, mix.probabilities, strict=True) if chance > 0]
-    select = f",\n  selection probability {mix.select}" if any(one.superpixels for one in needed) else ""
-    return select + (f", saliency {run['saliency']['backend']}" if any(one.saliency for one in needed) else "")
+    is_drawn = selection_of(mix) == "bernoulli" or "cam-superpixels" in mix.methods
+    is_mixed = mix.probabilities[0] < sum(mix.probabilities)
+    select = f",\n  selection probability {mix.select}" if is_drawn and is_mixed else ""
+    return select + (f", saliency {run['saliency']['backend']}" if needs_of_all(mix).saliency else "")
 
 
 def _label_text(dataset: dict[str, Any]) -> str:
@@ -221,7 +241,7 @@ def _reader_text(dataset: dict[str, Any]) -> str:
 
 
 def _citation(run: dict[str, Any]) -> str:
-    methods = dict.fromkeys((run["config"]["mix"]["method"], _HSMIX))
+    methods = dict.fromkeys((*MixConfig.model_validate(run["config"]["mix"]).methods, _HSMIX))
     papers = "\n\n".join(f"{METHODS.module(name).METHOD.paper}." for name in methods)
     return f"## Citation\n\n{papers}\n"
 

@@ -18,7 +18,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import manifest_batch, manifest_bytes
-from hsmix_gen.pipeline.mixing.card import card_text
+from hsmix_gen.pipeline.mixing.card import card_text, selection_of
 from hsmix_gen.pipeline.mixing.preview import draw_preview
 from hsmix_gen.schemas.config import OutputConfig, RunConfig
 from hsmix_gen.schemas.digests import digest_of, sha256_of
@@ -26,7 +26,7 @@ from hsmix_gen.schemas.records import IGNORE, FileRecord, Refusal
 from hsmix_gen.stages.planning.pairing import Plan
 
 CONTRACT_VERSION = 2
-"""2: measures in the manifest; outputs of version 1 are read as before."""
+"""2: the manifest has measures, and names method, selection and scale of each sample; version 1 is read as before."""
 
 
 def finish(
@@ -97,6 +97,8 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
         "dtype": facts.dtype,
         "intensity": asdict(facts.intensity),
         "method": config.mix.method,
+        "selection": selection_of(config.mix),
+        "control": config.control,
         "members": member_names(facts.channels, facts.dtype, config.output.soft_encoding),
         "soft": describe_soft(config.output.soft_encoding, facts),
         "splits": {

@@ -17,7 +17,7 @@ from hsmix_gen.pipeline.mixing.shard_jobs import ShardJob
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import DatasetFacts, ShardRecord, SourceRecord
-from hsmix_gen.stages.planning.pairing import Plan, SplitPlan
+from hsmix_gen.stages.planning.pairing import COLUMNS, Plan, SplitPlan
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _without(plan: Plan, part: SplitPlan, refused: dict[str, set[str]], records:
             for sample in plan.samples(part, number, records):
                 keep[first + sample.index] = sample.key not in keys
     starts = np.concatenate([[0], np.cumsum(keep)])[part.starts]
-    arrays = {name: getattr(part, name)[keep] for name in ("row_a", "row_b", "copy", "mode")}
+    arrays = {name: getattr(part, name)[keep] for name in COLUMNS}
     return replace(part, **arrays, starts=starts)
 
 

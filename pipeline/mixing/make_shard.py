@@ -85,6 +85,8 @@ def make_shard(task: ShardTask) -> ShardRecord:
     try:
         for form in task.formats:
             new = format_of(form).writer(task.root, task.split, task.number, task.total, image_is_png=is_png)
+            if task.mix.names_methods:
+                new.name_methods()
             writers.append(new)
         rows = []
         for plan in task.samples:
@@ -132,7 +134,7 @@ def mix_one(
     a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
-    uses_superpixels = needs(plan.mode, mix).superpixels
+    uses_superpixels = needs(plan.mode, mix, plan.method).superpixels
     row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=uses_superpixels)
     return sample, row, (a, b)
 
@@ -141,7 +143,7 @@ def read_parent(
     cache: FeatureCache, layers: Layers, plan: SamplePlan, row: int, draw: ParentDraw, mix: MixConfig
 ) -> Parent:
     """Return a parent from the cache, turned as drawn."""
-    needed = needs(plan.mode, mix)
+    needed = needs(plan.mode, mix, plan.method)
     size = layers.facts.size
     parent = Parent(
         image=cache.read(layers.images, "image", row),
@@ -201,6 +203,9 @@ def _manifest_row(
         sha256="",
         spacing_a=_spacing(a, facts),
         spacing_b=_spacing(b, facts) if b else None,
+        method=plan.method,
+        selection=sample.selection,
+        scale_b=sample.scale_b,
     )
 
 

@@ -1,6 +1,7 @@
 """The contact sheet: for some samples A, B, superpixels, saliency, mix, mask and soft mask side by side."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,15 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import IGNORE, SamplePlan
 from hsmix_gen.stages.labels.labels import SoftLabel, collapse
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
-from hsmix_gen.stages.mixing.method import Parent
+from hsmix_gen.stages.mixing.method import Needs, Parent, needs, needs_of_all
 from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.planning.pairing import Plan
 
 PANELS = ("A", "B", "superpixels of B", "saliency of B", "mix", "mask", "soft mask")
-"""Columns; where images are neither grey nor RGB, each channel of the mix has a column of its own."""
+"""Columns; where images are neither grey nor RGB, each channel of the mix has a column of its own.
+
+Where no sample reads superpixels their column shows what of B enters; where none reads saliency its column is left out.
+"""
 ROWS = 8
 PANEL_SIDE = 224
 _MARGIN = 6
@@ -51,24 +55,23 @@ def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan, *, n_rows: i
     chosen = _choose(prepared, plan, n_rows)
     rows = [_panels(cache, prepared, config, sample) for sample in chosen]
     captions = [_caption(prepared, sample) for sample in chosen]
-    titles = _titles(prepared.layers.facts.channels)
+    titles = _titles(prepared.layers.facts.channels, needs_of_all(config.mix))
     return encode_photograph(np.asarray(_sheet(rows, captions, titles)))
 
 
 def _choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:
-    """Return mixed samples, hard and soft in turn as long as there are both, else unmixed ones."""
+    """Return mixed samples, each kind of method and mode in turn as long as there are some, else unmixed ones."""
     part = plan.splits[0]
-    by_mode: dict[str, list[SamplePlan]] = {"hard": [], "soft": [], "none": []}
+    kinds = [(method, mode) for method in plan.methods for mode in ("hard", "soft")]
+    by_kind: dict[tuple[str | None, str], list[SamplePlan]] = {kind: [] for kind in [*kinds, (None, "none")]}
     for number in range(part.n_shards):
         for sample in plan.samples(part, number, prepared.records):
-            if len(by_mode[sample.mode]) < count:
-                by_mode[sample.mode].append(sample)
-        if len(by_mode["hard"]) + len(by_mode["soft"]) >= 2 * count:
+            if len(by_kind[sample.method, sample.mode]) < count:
+                by_kind[sample.method, sample.mode].append(sample)
+        if sum(len(by_kind[kind]) for kind in kinds) >= count * len(kinds):
             break
-    hard, soft = by_mode["hard"], by_mode["soft"]
-    mixed = [sample for pair in zip(hard, soft, strict=False) for sample in pair]
-    rest = [*hard[len(soft) :], *soft[len(hard) :], *by_mode["none"]]
-    return [*mixed, *rest][:count]
+    in_turn = [sample for row in zip_longest(*(by_kind[kind] for kind in kinds)) for sample in row if sample]
+    return [*in_turn, *by_kind[None, "none"]][:count]
 
 
 def _panels(cache: FeatureCache, prepared: Prepared, config: RunConfig, plan: SamplePlan) -> list[Picture]:
@@ -79,11 +82,13 @@ def _panels(cache: FeatureCache, prepared: Prepared, config: RunConfig, plan: Sa
     b = a if plan.row_b is None else _whole_parent(cache, prepared, config, plan, "b", plan.row_b)
     sample: Sample = made.sample
     multilabel = layers.facts.multilabel
+    shown, chosen = as_rgb(b.image), sample.weight_b if plan.mode == "hard" else None
+    has_regions = plan.row_b is None or needs(plan.mode, config.mix, plan.method).superpixels
     return [
         with_contour(as_rgb(a.image), collapse(a.mask)),
-        with_contour(as_rgb(b.image), collapse(b.mask)),
-        with_boundaries(as_rgb(b.image), b.labels, chosen=sample.weight_b if plan.mode == "hard" else None),
-        heat_map(as_rgb(b.image), b.saliency),
+        with_contour(shown, collapse(b.mask)),
+        with_boundaries(shown, b.labels, chosen=chosen) if has_regions else with_share(shown, sample.weight_b),
+        *([heat_map(shown, b.saliency)] if needs_of_all(config.mix).saliency else []),
         *(as_rgb(image) for image in _shown_channels(sample.mixed.image)),
         mask_colours(sample.mixed.mask),
         soft_colours(sample.mixed.soft, first=0 if multilabel else 1),
@@ -96,11 +101,11 @@ def _shown_channels(image: Image) -> list[Image]:
     return [image] if n_channels in (1, 3) else [image[..., k : k + 1] for k in range(n_channels)]
 
 
-def _titles(n_channels: int) -> list[str]:
-    if n_channels in (1, 3):
-        return list(PANELS)
-    mix = PANELS.index("mix")
-    return [*PANELS[:mix], *(f"mix, channel {k}" for k in range(n_channels)), *PANELS[mix + 1 :]]
+def _titles(n_channels: int, needed: Needs) -> list[str]:
+    of_b = "superpixels of B" if needed.superpixels else "share of B"
+    mix = ["mix"] if n_channels in (1, 3) else [f"mix, channel {k}" for k in range(n_channels)]
+    replaced = {"superpixels of B": [of_b], "saliency of B": ["saliency of B"] * needed.saliency, "mix": mix}
+    return [title for panel in PANELS for title in replaced.get(panel, [panel])]
 
 
 def _whole_parent(
@@ -132,6 +137,11 @@ def with_boundaries(picture: Picture, labels: Labels, *, chosen: npt.NDArray[np.
         result[chosen == 0] = (result[chosen == 0] * 0.45).astype(np.uint8)
     result[_edges(labels)] = (255, 255, 0)
     return result
+
+
+def with_share(picture: Picture, weight: npt.NDArray[np.uint8]) -> Picture:
+    """Dim a picture where it enters less, to a quarter where it does not enter at all."""
+    return (picture * (0.25 + 0.75 * weight[..., None] / 255)).astype(np.uint8)
 
 
 def with_contour(picture: Picture, mask: Mask) -> Picture:
@@ -183,7 +193,7 @@ def _edges(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
 def _caption(prepared: Prepared, plan: SamplePlan) -> str:
     a = prepared.records[plan.row_a].id
     parents = a if plan.row_b is None else f"{a} + {prepared.records[plan.row_b].id}"
-    return f"{plan.mode}: {parents}"
+    return f"{plan.mode}: {parents}" if plan.method is None else f"{plan.method}, {plan.mode}: {parents}"
 
 
 def _sheet(rows: Sequence[Sequence[Picture]], captions: Sequence[str], titles: Sequence[str]) -> Pillow.Image:

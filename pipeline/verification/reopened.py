@@ -33,18 +33,22 @@ class Reopened:
         Raises
         ------
         OutputError
-            If the row names a mode or a source that there is not.
+            If the row names a mode, a method or a source that there is not.
         """
         records = self.prepared.records
         by_id = {record.id: i for i, record in enumerate(records)}
-        unknown = [name for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
+        wrong = [f"source {name}" for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
+        wrong += [f"mode {row.mode}"] * (row.mode not in MODES)
+        wrong += [f"method {row.method}"] * (row.method not in (None, *self.config.mix.methods))
         split = next((split for split in SPLITS if split == row.split), None)
-        if unknown or row.mode not in MODES or split is None:
-            wrong = f"source {unknown[0]}" if unknown else f"mode {row.mode}" if split else f"split {row.split}"
-            raise OutputError(f"{self.root / MANIFEST} gives {row.key} the unknown {wrong}; run the same command again")
+        if wrong or split is None:
+            problem = next(iter(wrong), f"split {row.split}")
+            raise OutputError(
+                f"{self.root / MANIFEST} gives {row.key} the unknown {problem}; run the same command again"
+            )
         row_a = by_id[row.source_a]
         row_b = by_id[row.source_b] if row.source_b is not None else None
-        plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index)
+        plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index, row.method)
         # A part of a cache may be divided into other splits and folds than all of it.
         sources = {i: replace(records[i], split=split, fold=row.fold) for i in (row_a, row_b) if i is not None}
         return make_one(

@@ -55,16 +55,23 @@ def _check_counts(files: ListedFiles, rows: Sequence[ManifestRow], report: Repor
 
 
 def _check_modes(rows: Sequence[ManifestRow], report: Report) -> None:
-    """Check that samples are unmixed, or of a mode that the recorded method has."""
+    """Check that samples are unmixed, or of a recorded method and a mode that it has."""
     if not report.method:
         return
-    if report.method not in METHODS.names:
+    names = report.method.split(",")
+    unknown = [name for name in names if name not in METHODS.names]
+    if unknown:
         known = ", ".join(METHODS.names)
-        report.problems.append(f"dataset.json names the mixing method {report.method}, known are {known}")
+        report.problems.append(f"dataset.json names the mixing method {unknown[0]}, known are {known}")
         return
-    modes = ("none", *METHODS.module(report.method).METHOD.modes)
-    wrong = [f"{row.key} is {row.mode}, {report.method} has no such samples" for row in rows if row.mode not in modes]
-    report.problems += [f"{MANIFEST}: {problem}" for problem in wrong]
+    modes = {name: METHODS.module(name).METHOD.modes for name in names}
+    for row in rows:
+        if row.method is not None and row.method not in modes:
+            made = f"is mixed by {row.method}, dataset.json names {report.method}"
+            report.problems.append(f"{MANIFEST}: {row.key} {made}")
+        name = row.method if row.method in modes else names[0]
+        if row.mode not in ("none", *modes[name]):
+            report.problems.append(f"{MANIFEST}: {row.key} is {row.mode}, {name} has no such samples")
 
 
 def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> None:

@@ -94,12 +94,21 @@ class Weights:
         Regions that the mixed image has, of methods that have regions.
     select_p : float or None
         Chance with which each superpixel of B was taken, of methods that draw them.
+    selection : str or None
+        How superpixels of B were chosen, of methods with a choice.
+    moved_b : Parent or None
+        What stands in for B, where a method moves or scales it.
+    scale_b : float or None
+        Factor by which B was scaled about its middle.
     """
 
     weight_b: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]
     flags: Collection[str] = ()
     n_regions: int | None = None
     select_p: float | None = None
+    selection: str | None = None
+    moved_b: Parent | None = None
+    scale_b: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,10 @@ class Needs:
 
     superpixels: bool = False
     saliency: bool = False
+
+
+SELECTING = ("selection", "grown_area")
+"""Fields of `MixConfig` that choose what hsmix takes of B."""
 
 
 class Method(ABC):
@@ -120,6 +133,14 @@ class Method(ABC):
     """Authors, title and place, with DOI or arXiv number."""
     modes: ClassVar[tuple[Mode, ...]]
     """Of ``hard`` (each pixel is one parent's) and ``soft`` (blended)."""
+    formula: ClassVar[str] = ""
+    """Where and how much of B enters, in one line; M is 1 where B is taken, lambda the weight of B."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """Fields of `MixConfig` that this method uses, and not all do."""
+
+    def options_of(self, mix: MixConfig) -> Collection[str]:
+        """Return the fields of ``options`` that have an effect; more where the area is that of a selection."""
+        return (*self.options, *(SELECTING if "area" in self.options and mix.area == "matched" else ()))
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - most need the same in all modes
         """Return what the mix of a mode reads; without an answer of its own a method reads images and masks only."""
@@ -130,12 +151,24 @@ class Method(ABC):
         """Return the weights of a pair; equal pairs give equal weights, and the pair is not changed."""
 
 
-def method_of(mix: MixConfig) -> Method:
-    """Return the method that a configuration names."""
-    method: Method = METHODS.module(mix.method).METHOD
+def method_named(name: str) -> Method:
+    """Return a method by its name."""
+    method: Method = METHODS.module(name).METHOD
     return method
 
 
-def needs(mode: Mode, mix: MixConfig) -> Needs:
+def method_of(mix: MixConfig, name: str | None = None) -> Method:
+    """Return the method of a sample: the one that its plan names, else the first that a configuration names."""
+    return method_named(name or mix.methods[0])
+
+
+def needs(mode: Mode, mix: MixConfig, name: str | None = None) -> Needs:
     """Return what samples of a mode read of their parents; unmixed ones read neither superpixels nor saliency."""
-    return Needs() if mode == "none" else method_of(mix).needs(mode, mix)
+    return Needs() if mode == "none" else method_of(mix, name).needs(mode, mix)
+
+
+def needs_of_all(mix: MixConfig) -> Needs:
+    """Return what any sample of a configuration may read."""
+    modes = {"paired": ("hard", "soft")}.get(mix.policy)
+    found = [needs(mode, mix, name) for name in mix.methods for mode in modes or mix.modes_of(name)]
+    return Needs(any(one.superpixels for one in found), any(one.saliency for one in found))

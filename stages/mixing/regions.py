@@ -1,5 +1,6 @@
 """Regions of a mixed image and their lambda: sections 1.5 and 1.6 of the method, without a loop over regions."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,8 +101,35 @@ def region_weights(
 
 def quantise(weight: npt.NDArray[np.float64], lambda_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Return weights in [0, 1] as whole 255ths inside `lambda_range`, uint8."""
+    return limited(np.rint(weight * 255), lambda_range)
+
+
+def limited(levels: npt.NDArray[np.floating], lambda_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return whole 255ths inside `lambda_range`, uint8."""
     low, high = int(np.ceil(lambda_range[0] * 255 - 1e-9)), int(np.floor(lambda_range[1] * 255 + 1e-9))
-    return np.clip(np.rint(weight * 255), low, max(low, high)).astype(np.uint8)
+    return np.clip(levels, low, max(low, high)).astype(np.uint8)
+
+
+def with_mean(
+    weight: npt.NDArray[np.float64], areas: npt.NDArray[np.integer], wanted: float
+) -> npt.NDArray[np.float64]:
+    """Return weights in [0, 1], in the same order of size, whose mean over the pixels is `wanted`.
+
+    What is too much on the whole is scaled down towards 0, what is too little up towards 1.
+
+    Parameters
+    ----------
+    weight : (R,) float64
+    areas : (R,) int
+        Pixels of each region.
+    wanted : float
+        In [0, 1].
+    """
+    # Sums in one order, so that no library may choose another.
+    mean = math.fsum((weight * areas).tolist()) / math.fsum(areas.tolist())
+    if mean > wanted:
+        return weight * (wanted / mean)
+    return 1 - (1 - weight) * ((1 - wanted) / (1 - mean)) if mean < 1 else weight
 
 
 def zero_ratio_of(mix: MixConfig) -> float:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
-from hsmix_gen.stages.mixing.method import Pair, Parent, method_of
+from hsmix_gen.stages.mixing.method import Pair, Parent, method_named
 from hsmix_gen.stages.mixing.mixing import Mixed, mix, paste_weights, unmixed
 
 
@@ -30,6 +30,10 @@ class Sample:
     flags: tuple[str, ...]
     n_regions: int | None = None
     select_p: float | None = None
+    method: str | None = None
+    """Name of the method; None of unmixed samples."""
+    selection: str | None = None
+    scale_b: float | None = None
 
 
 def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig, *, n_classes: int) -> Sample:
@@ -48,7 +52,9 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
     if b is None:
         nothing = np.zeros(a.mask.shape[:2], dtype=np.uint8)
         return Sample(unmixed(a.image, a.mask, n_classes=n_classes), nothing, 0.0, ())
-    weights = method_of(config).weigh(Pair(a, b, plan.mode, plan.seed, config, n_classes))
+    name = plan.method or config.methods[0]
+    weights = method_named(name).weigh(Pair(a, b, plan.mode, plan.seed, config, n_classes))
+    b = weights.moved_b or b
     given = weights.weight_b
     weight_b = paste_weights(given.astype(bool)) if given.dtype == bool else given.astype(np.uint8, copy=False)
     flags = set(weights.flags)
@@ -61,4 +67,7 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
         tuple(sorted(flags)),
         weights.n_regions,
         weights.select_p,
+        name,
+        weights.selection,
+        weights.scale_b,
     )

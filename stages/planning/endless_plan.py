@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import ConfigError
-from hsmix_gen.schemas.records import MODES, SamplePlan, SourceRecord, Split
-from hsmix_gen.stages.planning.pairing import mode_of_pair, pair_key, planned_sample
+from hsmix_gen.schemas.records import Mode, SamplePlan, SourceRecord, Split
+from hsmix_gen.stages.planning.pairing import kind_of_pair, method_of_pair, named_kind, pair_key, planned_sample
 from hsmix_gen.stages.planning.partners import partners_by_copy
 
-_PAIRED = ("hard", "soft")
+_PAIRED: tuple[Mode, Mode] = ("hard", "soft")
 
 
 class EndlessPlan:
@@ -68,13 +68,18 @@ class EndlessPlan:
         place, twin = divmod(number, len(_PAIRED)) if self._is_paired else (number, 0)
         row = int(self._rows[place])
         pair = pair_key(self._split, self._sources[row].id, copy)
-        if self._of_copy is None:
-            mode = "none"
-        else:
-            mode = _PAIRED[twin] if self._is_paired else MODES[mode_of_pair(pair, self._mix, seed=self._seed)]
-        sample = planned_sample(pair, self._split, mode, self._mix.policy, seed=self._seed)
+        mode, method = self._kind(pair, twin)
+        sample = planned_sample(pair, self._split, mode, self._mix.policy, seed=self._seed, method=method)
         partner = None if mode == "none" else int(self._partners_of(copy)[place])
         return replace(sample, row_a=row, row_b=partner, index=number)
+
+    def _kind(self, pair: str, twin: int) -> tuple[Mode, str | None]:
+        """Return mode and method of a sample."""
+        if self._of_copy is None:
+            return "none", None
+        if self._is_paired:
+            return _PAIRED[twin], self._mix.methods[method_of_pair(pair, None, self._mix, seed=self._seed)]
+        return named_kind(*kind_of_pair(pair, self._mix, seed=self._seed), self._mix)
 
     @property
     def _is_paired(self) -> bool:

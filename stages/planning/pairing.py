@@ -12,11 +12,12 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import MODES, SPLITS, Mode, SamplePlan, SourceRecord, Split
 from hsmix_gen.stages.planning.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
 from hsmix_gen.stages.planning.partners import all_partners
-from hsmix_gen.stages.randomness import derive_key, generator_for, permutation
+from hsmix_gen.stages.randomness import derive_key, generator_for, integer, permutation
 
 _Ints = npt.NDArray[np.int64]
 Policy = Literal["per-sample", "per-batch", "paired"]
-_COLUMNS = ("row_a", "row_b", "copy", "mode")
+COLUMNS = ("row_a", "row_b", "copy", "mode", "method")
+"""What a plan holds of each sample."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class SplitPlan:
         Which copy of its image a sample is.
     mode : (S,) int64
         Index into `MODES`.
+    method : (S,) int64
+        Index into the methods of the plan; -1 where nothing is mixed in.
     starts : (N + 1,) int64
         Shard k holds samples ``starts[k]`` to ``starts[k + 1]``.
     totals : (N,) int64
@@ -58,6 +61,7 @@ class SplitPlan:
     row_b: _Ints
     copy: _Ints
     mode: _Ints
+    method: _Ints
     starts: _Ints
     totals: _Ints
 
@@ -87,6 +91,7 @@ class Plan:
     seed: int
     policy: Policy
     splits: tuple[SplitPlan, ...]
+    methods: tuple[str, ...] = ("hsmix",)
 
     @property
     def n_samples(self) -> int:
@@ -99,7 +104,9 @@ class Plan:
         for index, position in enumerate(range(first, last)):
             row_a, row_b = int(part.row_a[position]), int(part.row_b[position])
             pair = pair_key(part.split, sources[row_a].id, int(part.copy[position]))
-            sample = planned_sample(pair, part.split, MODES[int(part.mode[position])], self.policy, seed=self.seed)
+            mode, number_of = MODES[int(part.mode[position])], int(part.method[position])
+            method = self.methods[number_of] if number_of >= 0 else None
+            sample = planned_sample(pair, part.split, mode, self.policy, seed=self.seed, method=method)
             yield replace(
                 sample,
                 row_a=row_a,
@@ -174,7 +181,7 @@ def make_plan(
         joined = _joined(split, made)
         if split == "train" or joined.n_samples:
             parts.append(joined)
-    return Plan(seed, mix.policy, tuple(parts))
+    return Plan(seed, mix.policy, tuple(parts), mix.methods)
 
 
 def _rows(
@@ -207,7 +214,7 @@ def _n_training_shards(
 
 def _joined(split: Split, made: Sequence[SplitPlan]) -> SplitPlan:
     """Return the plan of all generations, shards numbered on."""
-    arrays = {name: np.concatenate([getattr(part, name) for part in made]) for name in _COLUMNS}
+    arrays = {name: np.concatenate([getattr(part, name) for part in made]) for name in COLUMNS}
     before = np.cumsum([0, *(part.n_samples for part in made)])
     starts = [part.starts[:-1] + first for part, first in zip(made, before[:-1], strict=True)]
     totals = np.cumsum([part.n_shards for part in made])
@@ -247,23 +254,68 @@ def _plan_training(
     if mix.policy == "paired":
         order = np.repeat(order, 2)
         mode = np.tile([MODES.index("hard"), MODES.index("soft")], len(row_a))
+        drawn = [method_of_pair(key, None, mix, seed=seed) for key in _keys(row_a, copy, sources)]
+        method = np.array(drawn, dtype=np.int64)[order]
     elif mix.policy == "per-batch":
         n_batches = -(-len(row_a) // mix.batch_size)
-        drawn = [draw_mode(generator_for(seed, "batch-mode", *named, b), mix.probabilities) for b in range(n_batches)]
-        mode = np.repeat(np.array(drawn, dtype=np.int64), mix.batch_size)[: len(row_a)]
+        kinds = [draw_batch(mix, *named, number, seed=seed) for number in range(n_batches)]
+        mode, method = np.repeat(_pairs_of(kinds), mix.batch_size, axis=0)[: len(row_a)].T
     else:
-        keys = (pair_key("train", sources[int(a)].id, int(c)) for a, c in zip(row_a, copy, strict=True))
-        drawn = [mode_of_pair(key, mix, seed=seed) for key in keys]
-        mode = np.array(drawn, dtype=np.int64)[order]
+        kinds = [kind_of_pair(key, mix, seed=seed) for key in _keys(row_a, copy, sources)]
+        mode, method = _pairs_of(kinds)[order].T
     row_b = np.where(mode == MODES.index("none"), -1, row_b[order])
     starts = cut(len(mode), n_shards(len(mode)), group_size(mix))
-    return SplitPlan("train", row_a[order], row_b, copy[order], mode, starts, _alike(starts))
+    return SplitPlan("train", row_a[order], row_b, copy[order], mode, method, starts, _alike(starts))
+
+
+def kind_of_pair(pair: str, mix: MixConfig, *, seed: int) -> tuple[int, int]:
+    """Return mode and method of a pair under the policy ``per-sample``: indexes into `MODES` and `mix.methods`.
+
+    First the mode is drawn, so that every configuration leaves the same samples unmixed, then the method. One that
+    lacks the mode has its other.
+    """
+    mode = draw_mode(generator_for(seed, "mode", pair), mix.probabilities)
+    return _kind(mode, method_of_pair(pair, mode, mix, seed=seed), mix)
+
+
+def draw_batch(mix: MixConfig, *number: int, seed: int) -> tuple[int, int]:
+    """Return mode and method of all samples of a batch under the policy ``per-batch``, as `kind_of_pair` does."""
+    mode = draw_mode(generator_for(seed, "batch-mode", *number), mix.probabilities)
+    drawn = integer(generator_for(seed, "batch-method", *number), 0, len(mix.methods) - 1)
+    return _kind(mode, drawn, mix)
+
+
+def method_of_pair(pair: str, mode: int | None, mix: MixConfig, *, seed: int) -> int:
+    """Return the method of a pair, an index into `mix.methods`; -1 for the mode ``none``."""
+    if mode == MODES.index("none"):
+        return -1
+    return integer(generator_for(seed, "method", pair), 0, len(mix.methods) - 1)
+
+
+def named_kind(mode: int, method: int, mix: MixConfig) -> tuple[Mode, str | None]:
+    """Return mode and method by their names; no method of the mode ``none``."""
+    return MODES[mode], mix.methods[method] if method >= 0 else None
+
+
+def _kind(mode: int, method: int, mix: MixConfig) -> tuple[int, int]:
+    if mode == MODES.index("none"):
+        return mode, -1
+    own = mix.modes_of(mix.methods[method])
+    return (mode if MODES[mode] in own else MODES.index(own[0])), method
+
+
+def _pairs_of(kinds: Sequence[tuple[int, int]]) -> _Ints:
+    return np.array(kinds, dtype=np.int64).reshape(-1, 2)
+
+
+def _keys(row_a: _Ints, copy: _Ints, sources: Sequence[SourceRecord]) -> Iterator[str]:
+    return (pair_key("train", sources[int(a)].id, int(c)) for a, c in zip(row_a, copy, strict=True))
 
 
 def _pass_through(split: Split, rows: _Ints, readers: int) -> SplitPlan:
     nothing = np.zeros(len(rows), dtype=np.int64)
     starts = cut(len(rows), pass_through_shards(len(rows), readers), 1)
-    return SplitPlan(split, rows, nothing - 1, nothing, nothing, starts, _alike(starts))
+    return SplitPlan(split, rows, nothing - 1, nothing, nothing, nothing - 1, starts, _alike(starts))
 
 
 def _alike(starts: _Ints) -> _Ints:
@@ -276,15 +328,13 @@ def pair_key(split: Split, source_id: str, copy: int) -> str:
     return f"{split}-{source_id}-{copy:03d}" if split == "train" else f"{split}-{source_id}"
 
 
-def mode_of_pair(pair: str, mix: MixConfig, *, seed: int) -> int:
-    """Return the mode of a pair under the policy ``per-sample``, as an index into `MODES`."""
-    return draw_mode(generator_for(seed, "mode", pair), mix.probabilities)
-
-
-def planned_sample(pair: str, split: Split, mode: Mode, policy: Policy, *, seed: int) -> SamplePlan:
+def planned_sample(
+    pair: str, split: Split, mode: Mode, policy: Policy, *, seed: int, method: str | None = None
+) -> SamplePlan:
     """Return the plan of a sample of a pair; the rows of its parents and its place are still to be set."""
     key = f"{pair}-{mode}" if policy == "paired" and split == "train" else pair
-    return SamplePlan(key, split, mode, row_a=0, row_b=None, seed=derive_key(seed, "sample", pair), shard="", index=0)
+    drawn = derive_key(seed, "sample", pair)
+    return SamplePlan(key, split, mode, row_a=0, row_b=None, seed=drawn, shard="", index=0, method=method)
 
 
 def probe_rows(rows: _Ints, count: int, *, seed: int) -> _Ints:

@@ -23,9 +23,9 @@ def made_of(preset: Preset) -> RunConfig:
 def test_the_values_make_a_configuration_that_holds_them(kind: str, name: str) -> None:
     preset = KNOWN[kind][name]
 
-    of_bytes = made_of(preset).of_bytes()
+    flat = made_of(preset).flat()
 
-    held = {key: tuple(value) if isinstance(value, list) else value for key, value in of_bytes.items()}
+    held = {key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()}
     assert {key: held[key] for key in preset.values} == preset.values
 
 
@@ -51,11 +51,16 @@ def test_the_robust_profile_averages_caps_lambda_and_guards_small_objects() -> N
 
 @pytest.mark.parametrize(
     ("name", "probabilities"),
-    [("hard-only", (0, 1, 0)), ("soft-only", (0, 0, 1)), ("none", (1, 0, 0)), ("cutmix", (0, 1, 0)),
-     ("mixup", (0, 0, 1))],
+    [("hard-only", (1 / 3, 2 / 3, 0)), ("soft-only", (1 / 3, 0, 2 / 3)), ("none", (1, 0, 0)),
+     ("cutmix", (1 / 3, 2 / 3, 0)), ("mixup", (1 / 3, 0, 2 / 3))],
 )  # fmt: skip
-def test_a_control_of_one_mode_gives_no_chance_to_the_others(name: str, probabilities: tuple[int, int, int]) -> None:
+def test_a_control_of_one_mode_leaves_as_many_samples_unmixed(name: str, probabilities: tuple[float, ...]) -> None:
     assert made_of(CONTROLS[name]).mix.probabilities == probabilities
+
+
+@pytest.mark.parametrize("named", [*PRESETS.values(), *PROFILES.values()], ids=[*PRESETS, *PROFILES])
+def test_a_preset_names_the_method_and_how_it_selects(named: Preset) -> None:
+    assert (named.values["mix.method"], named.values["mix.selection"]) == ("hsmix", "bernoulli")
 
 
 def test_isic_has_the_published_range_of_regions() -> None:

@@ -1,18 +1,19 @@
 """The columns of the tables are those of the records, in the promised order."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import pyarrow as pa
 import pytest
 
-from hsmix_gen.schemas.records import MEASURED, ManifestRow, SourceRecord, record_of
+from hsmix_gen.schemas.records import MEASURED, UNSAID, ManifestRow, SourceRecord, record_of
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA, shard_schema
 
 PROMISED = [
     "key", "split", "fold", "mode", "source_a", "source_b", "group_a", "group_b", "variant_a", "variant_b",
     "transform_a", "transform_b", "seed", "select_p", "area_b", "lambda_min", "lambda_mean", "lambda_max", "regions",
     "flags", "shard", "index", "bytes", "sha256", "spacing_a", "spacing_b",
+    "method", "selection", "scale_b",
     "pixels_a", "pixels_b", "pixels", "fragments", "fragments_before", "objects", "cut", "small", "small_cut",
     "appearance", "contour",
     "contour_chance", "auc_a", "auc_b", "lambda_std",
@@ -57,8 +58,18 @@ def test_a_manifest_of_the_first_version_has_no_measures_and_is_read() -> None:
 
 def test_provenance_is_the_row_without_its_measures_its_place_and_its_checksum() -> None:
     """Bytes of samples do not depend on what is measured of them."""
-    left_out = ("shard", "index", "bytes", "sha256", *MEASURED)
+    left_out = ("shard", "index", "bytes", "sha256", *MEASURED, *UNSAID)
     assert list(ROW.provenance()) == [name for name in PROMISED if name not in left_out]
+
+
+def test_provenance_states_how_a_sample_was_mixed_unless_it_is_hsmix_by_the_first_draw() -> None:
+    """Samples of hsmix are, byte for byte, what they were before there were other methods and selections."""
+    mixed = replace(ROW, mode="hard", method="hsmix", selection="bernoulli")
+    other = replace(mixed, method="copy-paste", selection=None, scale_b=0.75)
+
+    assert mixed.provenance().keys() == ROW.provenance().keys()
+    assert other.provenance() == {**mixed.provenance(), "method": "copy-paste", "scale_b": 0.75}
+    assert replace(mixed, selection="connected").provenance()["selection"] == "connected"
 
 
 def test_a_row_comes_back_from_plain_values() -> None:
@@ -73,6 +84,7 @@ def test_a_shard_has_the_sample_first_and_then_its_provenance() -> None:
     names = shard_schema(image_is_png=True).names
 
     assert names == ["key", "image", "mask", "soft", *list(ROW.provenance())[1:]]
+    assert shard_schema(image_is_png=True, names_methods=True).names == [*names, "method", "selection", "scale_b"]
 
 
 def test_a_shard_takes_the_provenance_of_a_sample() -> None:

@@ -55,6 +55,9 @@ class Stored:
 class ShardWriter(ABC):
     """Takes the samples of one shard in order; files appear under their final names at `finish` only."""
 
+    def name_methods(self) -> None:  # noqa: B027 - most take members as they are
+        """Expect, before the first sample, that some state how they were mixed."""
+
     @abstractmethod
     def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:
         """Add one sample: its encoded members, and its soft label for a column, made on demand."""

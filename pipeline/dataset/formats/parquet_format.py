@@ -17,6 +17,7 @@ from hsmix_gen.pipeline.dataset.formats.base import FileShard, Format, Members, 
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import UNSAID
 from hsmix_gen.schemas.tables import shard_schema
 
 ROW_GROUP = 100
@@ -36,13 +37,23 @@ class ParquetShard(FileShard):
         self._schema = shard_schema(image_is_png=image_is_png)
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
-        self._writer = pq.ParquetWriter(
-            self._temporary,
-            self._schema,
-            compression={leaf: "NONE" if leaf in _PICTURES else "ZSTD" for leaf in _leaves(self._schema)},
-            use_dictionary=False,
-            write_page_index=True,
-        )
+        self._opened: pq.ParquetWriter | None = None
+
+    def name_methods(self) -> None:
+        """Add columns for how samples were mixed."""
+        self._schema = shard_schema(image_is_png=self._is_png, names_methods=True)
+
+    @property
+    def _writer(self) -> pq.ParquetWriter:
+        if self._opened is None:
+            self._opened = pq.ParquetWriter(
+                self._temporary,
+                self._schema,
+                compression={leaf: "NONE" if leaf in _PICTURES else "ZSTD" for leaf in _leaves(self._schema)},
+                use_dictionary=False,
+                write_page_index=True,
+            )
+        return self._opened
 
     def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:
         """Add one sample as a row."""
@@ -210,7 +221,9 @@ class _Rows:
         image = _column(table, "image")
         is_npy = pa.types.is_binary(image.type)
         self._encoded["image.npy" if is_npy else "image.png"] = image if is_npy else image.field("bytes")
-        rows = table.drop_columns(["image", "mask", "soft"]).to_pylist()
+        plain = table.drop_columns(["image", "mask", "soft"]).to_pylist()
+        # What is null there is not said by samples.
+        rows = [{name: v for name, v in row.items() if v is not None or name not in UNSAID} for row in plain]
         self.keys: Sequence[str] = [row["key"] for row in rows]
         self._rows = [canonical_json(row).encode() for row in rows]
 

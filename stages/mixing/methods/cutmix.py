@@ -1,9 +1,15 @@
 """CutMix: one rectangle of B stands in A."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.mixing.method import Method, Pair, Weights
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.records import Mode
+from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing.selection import take
+from hsmix_gen.stages.randomness import integer
 
 
 class CutMix(Method):
@@ -19,10 +25,20 @@ class CutMix(Method):
         "doi:10.1109/ICCV.2019.00612"
     )
     modes = ("hard",)
+    formula = "M = 1 in a rectangle of the shape of the image with sides sqrt(r) H and sqrt(r) W, r ~ U(0, 1)"
+    options = ("area",)
+
+    def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
+        """Return that superpixels are read where their area is matched."""
+        return Needs(superpixels=mix.area == "matched")
 
     def weigh(self, pair: Pair) -> Weights:
         """Return whether each pixel lies in the rectangle."""
-        return Weights(draw_rectangle(pair.generator("rectangle"), pair.size))
+        rng = pair.generator("rectangle")
+        if pair.mix.area == "own":
+            return Weights(draw_rectangle(rng, pair.size))
+        taken = take(pair.b.labels, pair.a.mask, pair.b.mask, seed=pair.seed, mix=pair.mix)
+        return Weights(place_rectangle(rng, pair.size, int(taken.from_b.sum())))
 
 
 def draw_rectangle(rng: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -35,6 +51,17 @@ def draw_rectangle(rng: np.random.Generator, size: tuple[int, int]) -> npt.NDArr
         for middle, length in zip(centre, size, strict=True)
     ]
     inside[bounds[0], bounds[1]] = True
+    return inside
+
+
+def place_rectangle(rng: np.random.Generator, size: tuple[int, int], area: int) -> npt.NDArray[np.bool_]:
+    """Place an (H, W) bool rectangle of `area` pixels, as near as whole sides allow, anywhere inside of the image."""
+    height, width = size
+    rows = min(height, math.isqrt(area * height // width) or min(area, 1))
+    columns = min(width, (2 * area + rows) // (2 * rows)) if rows else 0
+    top, left = integer(rng, 0, height - rows), integer(rng, 0, width - columns)
+    inside = np.zeros(size, dtype=bool)
+    inside[top : top + rows, left : left + columns] = True
     return inside
 
 

@@ -1,13 +1,16 @@
 """HSMix: superpixels of B stand in A (hard), or regions of both are blended by their saliency (soft)."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
-import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode
-from hsmix_gen.stages.mixing import guard, regions
-from hsmix_gen.stages.mixing.draws import draw_selection, draw_weights
-from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing import regions
+from hsmix_gen.stages.mixing.draws import draw_weights
+from hsmix_gen.stages.mixing.method import SELECTING, Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing.selection import Taken, take
 
 
 class HSMix(Method):
@@ -23,22 +26,37 @@ class HSMix(Method):
         "Information Fusion, doi:10.1016/j.inffus.2024.102741, arXiv:2511.17614"
     )
     modes = ("hard", "soft")
+    formula = (
+        "hard: M = 1 on the selected superpixels of B; soft: lambda of each region r of the hard mix = "
+        "minmax(sum over r of S_B / (S_A + S_B))"
+    )
+    options = (*SELECTING, "area")
+
+    def options_of(self, mix: MixConfig) -> Collection[str]:
+        """Return the fields that have an effect; an area to match only where lambda is drawn."""
+        return self.options if mix.weight == "random" else SELECTING
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:
         """Return that superpixels are read, and saliency where lambda follows it."""
-        return Needs(superpixels=True, saliency=mode == "soft" and mix.weight == "saliency")
+        return Needs(superpixels=True, saliency=mode == "soft" and (mix.weight == "saliency" or mix.area == "matched"))
 
     def weigh(self, pair: Pair) -> Weights:
         """Return which pixels are taken from B, or lambda by region."""
         if pair.mode == "hard":
             return _hard_weights(pair)
-        return _random_weights(pair) if pair.mix.weight == "random" else _saliency_weights(pair)
+        if pair.mix.weight == "saliency":
+            return _saliency_weights(pair)
+        return _matched_weights(pair) if pair.mix.area == "matched" else _random_weights(pair)
+
+
+def _taken(pair: Pair) -> Taken:
+    return take(pair.b.labels, pair.a.mask, pair.b.mask, seed=pair.seed, mix=pair.mix)
 
 
 def _hard_weights(pair: Pair) -> Weights:
-    from_b, flags = _selected_pixels(pair)
-    _, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, from_b)
-    return Weights(from_b, flags, n_regions, pair.mix.select)
+    taken = _taken(pair)
+    _, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, taken.from_b)
+    return Weights(taken.from_b, taken.flags, n_regions, taken.select_p, taken.kind)
 
 
 def _random_weights(pair: Pair) -> Weights:
@@ -47,35 +65,32 @@ def _random_weights(pair: Pair) -> Weights:
     return Weights(drawn[pair.b.labels], (), n_regions)
 
 
+def _matched_weights(pair: Pair) -> Weights:
+    """Return a drawn lambda for each region of the mix, scaled so that B takes as much as saliency would give it."""
+    by_saliency = _saliency_weights(pair)
+    wanted = float(by_saliency.weight_b.mean(dtype=np.float64)) / 255
+    region, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, _taken(pair).from_b)
+    matched = regions.with_mean(draw_weights(pair.seed, n_regions), np.bincount(region.ravel()), wanted)
+    return replace(by_saliency, weight_b=regions.quantise(matched, pair.mix.lambda_range)[region])
+
+
 def _saliency_weights(pair: Pair) -> Weights:
     a, b, mix = pair.a, pair.b, pair.mix
-    from_b, flags = _selected_pixels(pair)
-    if "single_superpixel" in flags:
-        return Weights(np.zeros(pair.size, dtype=np.uint8), flags, 1, mix.select)
-    region, n_regions = regions.mixed_regions(a.labels, b.labels, from_b)
+    taken = _taken(pair)
+    kept = {"select_p": taken.select_p, "selection": taken.kind}
+    if "single_superpixel" in taken.flags:
+        return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1, **kept)
+    region, n_regions = regions.mixed_regions(a.labels, b.labels, taken.from_b)
     flat = [name for name, parent in (("a", a), ("b", b)) if not parent.saliency.any()]
-    flags += [f"flat_saliency_{name}" for name in flat]
+    flags = [*taken.flags, *(f"flat_saliency_{name}" for name in flat)]
     # One flat map makes the ratio 0 or 1 everywhere, which says nothing: one half is the honest weight. With A
     # flat the published sum gives lambda by area, which is kept, as it is where both are flat (ratio one half).
     if flat == ["b"] or (flat == ["a"] and mix.aggregate == "mean"):
         half = regions.quantise(np.array([0.5]), mix.lambda_range)
-        return Weights(np.full(pair.size, half[0], dtype=np.uint8), flags, n_regions, mix.select)
+        return Weights(np.full(pair.size, half[0], dtype=np.uint8), flags, n_regions, **kept)
     ratio = regions.relative_saliency(a.saliency, b.saliency, zero_ratio=regions.zero_ratio_of(mix))
     found = regions.region_weights(ratio, region, n_regions, aggregate=mix.aggregate, lambda_range=mix.lambda_range)
-    return Weights(found.weight[region], [*flags, *found.flags], n_regions, mix.select)
-
-
-def _selected_pixels(pair: Pair) -> tuple[npt.NDArray[np.bool_], list[str]]:
-    """Return which pixels of B are selected, (H, W) bool, and flags."""
-    b, mix = pair.b, pair.mix
-    n_b = int(b.labels.max()) + 1
-    if n_b <= 1:
-        return np.zeros(b.labels.shape, dtype=bool), ["single_superpixel"]
-    selected = draw_selection(pair.seed, n_b, mix.select)
-    if not mix.small_object_guard:
-        return selected[b.labels], []
-    guarded = guard.guard_selection(selected, b.labels, pair.a.mask, b.mask, ratio=mix.small_object_ratio)
-    return guarded[b.labels], [] if np.array_equal(guarded, selected) else ["guarded"]
+    return Weights(found.weight[region], [*flags, *found.flags], n_regions, **kept)
 
 
 METHOD = HSMix()

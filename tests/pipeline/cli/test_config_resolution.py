@@ -60,13 +60,43 @@ def test_a_profile_goes_before_the_base() -> None:
 
 
 def test_a_control_sets_its_values_and_an_option_goes_before_it() -> None:
-    assert resolve(options={"control": "hard-only"}).mix.probabilities == (0, 1, 0)
-    assert resolve(options={"control": "hard-only", "probabilities": (1, 1, 0)}).mix.probabilities == (1, 1, 0)
+    assert resolve(options={"control": "random-lambda"}).mix.weight == "random"
+    assert resolve(options={"control": "random-lambda", "mix.weight": "saliency", "mix.area": "own"}) == RunConfig(
+        control="random-lambda"
+    )
+
+
+@pytest.mark.parametrize(
+    ("control", "chances", "expected"),
+    [
+        ("hard-only", None, (1 / 3, 2 / 3, 0)),
+        ("soft-only", None, (1 / 3, 0, 2 / 3)),
+        ("cutmix", (0.25, 0.5, 0.25), (0.25, 0.75, 0)),
+        ("mixup", (0.25, 0.5, 0.25), (0.25, 0, 0.75)),
+        ("hard-only", (0, 0.5, 0.5), (0, 1, 0)),
+        ("hard-only", (1, 1, 1), (0.5, 1, 0)),
+        ("none", None, (1, 0, 0)),
+        ("square-grid", (0.25, 0.5, 0.25), (0.25, 0.5, 0.25)),
+    ],
+)
+def test_a_control_keeps_the_share_of_unmixed_samples(
+    control: str, chances: tuple[float, ...] | None, expected: tuple[float, ...]
+) -> None:
+    """Else a control would differ from what it is compared with in more than one thing."""
+    assert resolve(options={"control": control, "probabilities": chances}).mix.probabilities == expected
+    if chances is not None:
+        assert resolve(base={"mix.probabilities": chances}, options={"control": control}).mix.probabilities == expected
 
 
 @pytest.mark.parametrize(
     ("method", "chances"),
-    [("cutmix", (1 / 3, 2 / 3, 0)), ("mixup", (1 / 3, 0, 2 / 3)), ("hsmix", (1 / 3, 1 / 3, 1 / 3))],
+    [
+        ("cutmix", (1 / 3, 2 / 3, 0)),
+        ("mixup", (1 / 3, 0, 2 / 3)),
+        ("hsmix", (1 / 3, 1 / 3, 1 / 3)),
+        ("cutmix, mixup", (1 / 3, 1 / 3, 1 / 3)),
+        ("cutmix,copy-paste", (1 / 3, 2 / 3, 0)),
+    ],
 )
 def test_a_method_gets_the_chance_of_a_mode_that_it_lacks(method: str, chances: tuple[float, ...]) -> None:
     """Else each of them would be refused until three numbers are given as well."""

@@ -21,6 +21,7 @@ MANIFEST_COLUMNS = (
     "key", "split", "fold", "mode", "source_a", "source_b", "group_a", "group_b", "variant_a", "variant_b",
     "transform_a", "transform_b", "seed", "select_p", "area_b", "lambda_min", "lambda_mean", "lambda_max", "regions",
     "flags", "shard", "index", "bytes", "sha256", "spacing_a", "spacing_b",
+    "method", "selection", "scale_b",
     "pixels_a", "pixels_b", "pixels", "fragments", "fragments_before", "objects", "cut", "small", "small_cut",
     "appearance", "contour",
     "contour_chance", "auc_a", "auc_b", "lambda_std",
@@ -28,6 +29,7 @@ MANIFEST_COLUMNS = (
 MEASURES = MANIFEST_COLUMNS[MANIFEST_COLUMNS.index("pixels_a") :]
 PLACE = ("shard", "index", "bytes", "sha256", *MEASURES)
 """What the manifest has and a sample does not carry: its place, and what was measured of it."""
+UNSAID = ("method", "selection", "scale_b")  # absent from samples that hsmix mixed by the Bernoulli draw
 MEMBERS = {"image.png", "mask.png", "soft.npz", "json"}
 
 
@@ -88,7 +90,7 @@ def test_json_member_repeats_the_row(dataset: Dataset) -> None:
     """A shard alone says how its samples came about."""
     for sample in dataset.samples:
         provenance = json.loads(sample.members["json"])
-        assert provenance == {name: value for name, value in sample.row.items() if name not in PLACE}
+        assert provenance == {name: value for name, value in sample.row.items() if name not in (*PLACE, *UNSAID)}
 
 
 def test_parquet_rows_equal_the_tar_members(dataset: Dataset) -> None:
@@ -106,9 +108,9 @@ def test_parquet_rows_equal_the_tar_members(dataset: Dataset) -> None:
         assert row["image"]["bytes"] == sample.members["image.png"]
         assert row["mask"]["bytes"] == sample.members["mask.png"]
         assert (np.load(io.BytesIO(row["soft"])) == sample.soft).all()
-        assert {name: row[name] for name in MANIFEST_COLUMNS if name not in PLACE} == {
-            name: value for name, value in sample.row.items() if name not in PLACE
-        }
+        stated = [name for name in MANIFEST_COLUMNS if name not in (*PLACE, *UNSAID)]
+        assert {name: row[name] for name in stated} == {name: sample.row[name] for name in stated}
+        assert not set(UNSAID) & row.keys()
 
 
 def test_measures_are_those_of_the_stored_sample(dataset: Dataset) -> None:

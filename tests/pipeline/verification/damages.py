@@ -330,7 +330,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
         ),
         "unknown method": (
             name_method("blend"),
-            "dataset.json names the mixing method blend, known are cutmix, hsmix, mixup",
+            "dataset.json names the mixing method blend, known are cam-superpixels, carvemix, classmix, ",
         ),
         "mixed with itself": (
             with_rows(lambda rows: first_mixed(rows).update(source_b=first_mixed(rows)["source_a"])),

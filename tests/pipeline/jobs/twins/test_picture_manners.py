@@ -42,7 +42,7 @@ def test_tiles_without_overlap_are_the_whole_image_again(
 
 def test_partners_of_tiles_are_of_another_patient(slides: Slides, run_cli: Cli, quick: Options, tmp_path: Path) -> None:
     """Two slides are of one patient: neither their own tiles nor those of the other are mixed."""
-    options = ("--tiles", 18, 25, "--size", 18, 25, "--copies", 4, "--control", "hard-only")
+    options = ("--tiles", 18, 25, "--size", 18, 25, "--copies", 4, "--probabilities", 0, 1, 0)
 
     result = run_cli("run", slides[0], tmp_path, *quick, *options)
 

@@ -128,7 +128,7 @@ def test_coronal_slices_have_the_head_above_and_the_left_on_the_right(
 
 
 def test_any_partners_may_be_of_the_same_patient(brats: Source, run_cli: Cli, quick: Options, tmp_path: Path) -> None:
-    options = ("--partners", "any", "--control", "hard-only", "--limit", 1, "--split", "1/0/0")
+    options = ("--partners", "any", "--probabilities", 0, 1, 0, "--limit", 1, "--split", "1/0/0")
 
     result = run_cli("run", brats[0], tmp_path, *quick, "--size", *SIZE, *options)
 
@@ -154,7 +154,7 @@ def test_partners_of_slices_in_files_of_their_own_are_of_another_patient(
     (tmp_path / "source").mkdir()
     twin = WRITERS[name](tmp_path / "source")
     shutil.rmtree(tmp_path / "source" / "test_vol_h5", ignore_errors=True)
-    options = (*twin.options, "--split", "1/0/0", "--control", "hard-only")
+    options = (*twin.options, "--split", "1/0/0", "--probabilities", 0, 1, 0)
 
     result = run_cli("run", tmp_path / "source", tmp_path / "output", *quick, "--copies", 4, "--size", *SIZE, *options)
 

@@ -1,0 +1,39 @@
+"""Objects of a mask: connected pieces of its foreground, whatever their classes."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from hsmix_gen.schemas import arrays
+from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.stages.labels.labels import collapse
+from hsmix_gen.stages.randomness import integer
+
+Bools = npt.NDArray[np.bool_]
+
+
+def foreground(mask: arrays.AnyMask) -> Bools:
+    """Return where a mask of either form has a class, (H, W) bool; ignored pixels have none."""
+    ids = collapse(mask)
+    inside: Bools = (ids > 0) & (ids != IGNORE)
+    return inside
+
+
+def labelled_objects(inside: Bools) -> tuple[npt.NDArray[np.int32], int]:
+    """Return the number of each pixel's object, 0 for none, (H, W) int32, and how many objects there are.
+
+    Pixels that share a side are of one object; objects are numbered in the order of their first pixel.
+    """
+    numbers, count = ndimage.label(inside)
+    return numbers, int(count)
+
+
+def draw_objects(rng: np.random.Generator, mask: arrays.AnyMask) -> Bools:
+    """Draw a subset of the objects of a mask, each with chance one half and at least one, (H, W) bool."""
+    numbers, count = labelled_objects(foreground(mask))
+    if not count:
+        return np.zeros(numbers.shape, dtype=bool)
+    is_drawn = np.concatenate([[False], rng.random(count) < 0.5])
+    if not is_drawn.any():
+        is_drawn[integer(rng, 1, count)] = True
+    return is_drawn[numbers]

@@ -1,0 +1,80 @@
+"""Gaussian blur of 8-bit maps in whole numbers, the same to the last bit on every machine.
+
+The weights of the kernel are whole 255ths, and both passes are products with matrices of whole numbers below 2**24,
+which single precision holds exactly: no order of the sums changes a bit, whatever library multiplies.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+SCALE = 255 * 255
+"""What a map of ones becomes; one of 255 stays below 2**24."""
+_REACH = 4.0
+"""Standard deviations after which the kernel ends."""
+_ROWS = 128
+"""Rows that are multiplied at once: only their neighbours within the reach of the kernel are read."""
+
+
+def blurred(levels: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], sigma: float) -> npt.NDArray[np.float32]:
+    """Return a map blurred by a Gaussian, mirrored at the rim, times `SCALE`.
+
+    Parameters
+    ----------
+    levels : (H, W) uint8 or bool
+    sigma : float
+        Standard deviation in pixels.
+
+    Returns
+    -------
+    (H, W) float32
+        Whole numbers.
+    """
+    return _along_rows(_along_rows(levels.astype(np.float32), sigma).T, sigma).T
+
+
+def in_255ths(ones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return a blurred map of zeros and ones in whole 255ths, rounded to nearest; there are no ties, 255 is odd."""
+    return np.floor((ones + np.float32(127)) / np.float32(255))
+
+
+def kernel(sigma: float) -> npt.NDArray[np.int64]:
+    """Return the weights of a Gaussian in whole numbers whose sum is 255; the middle takes what rounding leaves."""
+    radius = int(_REACH * sigma + 0.5)
+    plain = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(-radius, radius + 1)]
+    weights = np.array([math.floor(255 * value / math.fsum(plain) + 0.5) for value in plain], dtype=np.int64)
+    weights[radius] += 255 - weights.sum()
+    return weights
+
+
+def _along_rows(values: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
+    """Return the values blurred along the first axis."""
+    result = np.empty(values.shape, dtype=np.float32)
+    for start, near, weights in _blocks(len(values), sigma):
+        np.matmul(weights, values[near], out=result[start : start + len(weights)])
+    return result
+
+
+@lru_cache(maxsize=16)
+def _blocks(length: int, sigma: float) -> list[tuple[int, slice, npt.NDArray[np.float32]]]:
+    """Return first row, rows that are read, and weights of each block of rows."""
+    weights = kernel(sigma)
+    radius = len(weights) // 2
+    matrix = np.zeros((length, length), dtype=np.float32)
+    rows = np.arange(length)
+    for step, weight in zip(range(-radius, radius + 1), weights, strict=True):
+        np.add.at(matrix, (rows, _mirrored(rows + step, length)), np.float32(weight))
+    blocks = []
+    for start in range(0, length, _ROWS):
+        stop = min(start + _ROWS, length)
+        near = slice(max(0, start - radius), min(length, stop + radius))
+        blocks.append((start, near, np.ascontiguousarray(matrix[start:stop, near])))
+    return blocks
+
+
+def _mirrored(index: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+    """Return the index that stands for one beyond the ends: c b a | a b c | c b a."""
+    folded = index % (2 * length)
+    return np.where(folded < length, folded, 2 * length - 1 - folded)
