@@ -88,11 +88,11 @@ def train(
     rng = torch.Generator().manual_seed(derive_key(seed, "layer"))
     losses = []
     for step, (images, labels) in enumerate(_batches(samples, recipe)):
+        images, labels = images.to(recipe.device), labels.to(recipe.device)  # noqa: PLW2901 - the batch itself moves
         if layer:
-            images, labels = LAYERS[layer](images, labels, rng)  # noqa: PLW2901 - the batch itself changes
+            images, labels = LAYERS[layer](images, labels, rng)  # noqa: PLW2901
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * share_of_peak((step + 0.5) / recipe.steps)
-        images, labels = images.to(recipe.device), labels.to(recipe.device)  # noqa: PLW2901
         loss = soft_loss(network(images.contiguous(memory_format=torch.channels_last)), labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

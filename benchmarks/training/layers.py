@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-"""Images (B, C, H, W) float32 in [0, 1], and soft labels (B, K, H, W) float32."""
+"""Images (B, C, H, W) float32 in [0, 1], and soft labels (B, K, H, W) float32, on any device; chance is on the CPU."""
 
 
 def strong(images: torch.Tensor, labels: torch.Tensor, rng: torch.Generator) -> Batch:
@@ -21,7 +21,7 @@ def strong(images: torch.Tensor, labels: torch.Tensor, rng: torch.Generator) -> 
 def planted_bad(images: torch.Tensor, labels: torch.Tensor, rng: torch.Generator) -> Batch:
     """Give half of the images the labels of their neighbours in the batch: a loss that is known to be there."""
     wrong = torch.rand(len(images), generator=rng) < 0.5
-    return images, torch.where(wrong[:, None, None, None], labels.roll(1, 0), labels)
+    return images, torch.where(wrong[:, None, None, None].to(labels.device), labels.roll(1, 0), labels)
 
 
 def _from_torchvision(name: str) -> Callable[[torch.Tensor, torch.Tensor, torch.Generator], Batch]:
