@@ -74,8 +74,8 @@ WORDS: dict[str, str] = {
     "flips": "flips and right angles",
     "cutmix": "CutMix",
     "mixup": "Mixup",
-    "hsmix": "HSMix, paper: a third each unmixed, hard, soft",
-    "hsmix-robust": "HSMix, robust",
+    "hsmix": "HSMix (paper)",
+    "hsmix-robust": "HSMix (robust)",
     "hsmix-hard": "HSMix, hard only",
     "hsmix-soft": "HSMix, soft only",
     "hsmix-connected": "HSMix, connected selection",
@@ -152,4 +152,4 @@ def words_of(name: str) -> str:
     text = WORDS.get(method, method)
     if layer:
         text = f"{layer} augmentation alone" if method == "flips" else f"{layer} + {text}"
-    return f"{text}, {copies} copies" if copies else text
+    return f"{text}, {copies} {'copy' if copies == '1' else 'copies'}" if copies else text

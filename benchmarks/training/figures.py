@@ -32,7 +32,7 @@ def forest(comparisons: Sequence[Comparison], path: Path) -> None:
         axis.set_xlabel("gain in Dice, points", fontsize=8)
         axis.tick_params(labelsize=8)
     axes[0][0].set_yticks(range(len(arms)), [words_of(arm) for arm in arms], fontsize=8)
-    axes[0][0].invert_yaxis()
+    axes[0][0].set_ylim(len(arms) - 0.5, -0.5)
     _save(figure, path)
 
 

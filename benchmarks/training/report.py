@@ -156,7 +156,8 @@ def _over_copies(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:
             one = comparison(setting, arms, arm, _STRONG, "dice") if arm in arms else None
             if one is not None and one.gain.seeds > 1:
                 base, _, copies = arm.partition("@")
-                lines.setdefault(f"{setting.dataset}: {words_of(base)}", []).append((copies or "fresh", one))
+                name = f"{setting.dataset}, {setting.steps} steps: {words_of(base)}"
+                lines.setdefault(name, []).append((copies or "fresh", one))
     return lines
 
 

@@ -195,7 +195,7 @@ def test_names_of_arms_are_read_in_three_parts() -> None:
     arm = arm_of("strong+hsmix@10")
 
     assert (arm.layer, arm.copies, arm.config.mix.method) == ("strong", 10, "hsmix")
-    assert words_of("strong+hsmix@10") == "strong + HSMix, paper: a third each unmixed, hard, soft, 10 copies"
+    assert words_of("strong+hsmix@10") == "strong + HSMix (paper), 10 copies"
     assert words_of("strong+flips") == "strong augmentation alone"
     assert "none" in METHODS
 
