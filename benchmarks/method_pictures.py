@@ -8,7 +8,7 @@ from skimage import data
 
 from hsmix_gen.pipeline.cli.demo import stained_mask
 from hsmix_gen.pipeline.cli.method_texts import method_text
-from hsmix_gen.pipeline.mixing.preview import soft_colours, with_contour, with_share
+from hsmix_gen.pipeline.mixing.panels import soft_colours, with_contour, with_share
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import SamplePlan

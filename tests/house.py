@@ -39,6 +39,7 @@ ROOMS = (
     "pipeline/loading",
     "pipeline/exports",
     "pipeline/verification",
+    "pipeline/reporting",
     "pipeline/jobs",
     "pipeline/cli",
     "pipeline",

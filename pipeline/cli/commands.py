@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from hsmix_gen.pipeline.cli.options import (
 )
 from hsmix_gen.pipeline.verification.report import DEPTHS, Depth
 from hsmix_gen.schemas.families import EXPORTS
+
+if TYPE_CHECKING:
+    from hsmix_gen.schemas.records import Mode
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -184,6 +187,9 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("output", type=LOCATION)
 @click.option("--rows", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples shown.")
+@click.option("--worst", type=click.IntRange(1, 64), metavar="N", help="Show the N worst samples by what was measured.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Show this sample; repeat it for more.")
+@click.option("--mode", type=click.Choice(["hard", "soft", "none"]), help="Show samples of one mode only.")
 @click.option(
     "--to",
     "target",
@@ -192,17 +198,63 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     help="PNG to write.  [default: OUTPUT/preview.png]",
 )
 @click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved.")
-def preview(output: Path, *, rows: int, target: Path | None, cache: Path | None) -> None:
+def preview(
+    output: Path,
+    *,
+    rows: int,
+    worst: int | None,
+    keys: tuple[str, ...],
+    mode: "Mode | None",
+    target: Path | None,
+    cache: Path | None,
+) -> None:
     """Draw a contact sheet of some samples.
 
-    The panels are A, B, superpixels, saliency, mix, mask and soft mask.
+    One pair large, mixed hard and soft; then samples with A, B, superpixels, saliency, mix, mask and soft mask.
 
-    Example: hsmix-gen preview out/ --rows 12
+    Example: hsmix-gen preview out/ --worst 12 --to worst.png
     """
-    from hsmix_gen.pipeline.verification.reopened import preview_output
+    from hsmix_gen.pipeline.reporting.previews import preview_output
 
-    path = mended(lambda: preview_output(output, rows=rows, target=target, cache=cache))
+    if keys and (worst or mode):
+        raise click.UsageError("--key names samples, which --worst and --mode choose; leave out one of them")
+    path = mended(
+        lambda: preview_output(
+            output, rows=worst or rows, target=target, cache=cache, keys=keys, mode=mode, worst=bool(worst)
+        )
+    )
     click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("output", type=LOCATION)
+@click.argument("other", type=LOCATION, required=False)
+@click.option("--to", "target", type=LOCAL_PATH, metavar="DIR", help="Where both files go.  [default: OUTPUT]")
+@click.option("--strict", is_flag=True, help="End with status 1 if anything is red.")
+@click.option("--cache", type=LOCATION, metavar="DIR", help="The cache of OUTPUT, if it was moved.")
+@reporting_options
+def report(
+    output: Path, other: Path | None, *, target: Path | None, strict: bool, cache: Path | None, **shown: Any
+) -> None:
+    """Judge a dataset: report.html, one page for any browser, and report.json.
+
+    Splits and leakage, near duplicates, draws, classes, objects, superpixels, saliency, pairs and the worst samples,
+    with a way out for whatever is not green. OUTPUT may be a cache, before anything is mixed. With OTHER both are
+    compared: what a changed option did.
+
+    Example: hsmix-gen report out/
+    """
+    from hsmix_gen.pipeline.execution.progress import make_reporter
+    from hsmix_gen.pipeline.reporting.report import report_output
+
+    reporter = make_reporter(shown["progress"], shown["log_format"])
+    try:
+        made = mended(lambda: report_output(output, reporter, other=other, target=target, cache=cache))
+    finally:
+        reporter.close()
+    click.echo(made.text())
+    if strict and made.verdict == "red":
+        sys.exit(EXIT_PROBLEM)
 
 
 @cli.command()

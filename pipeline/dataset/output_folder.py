@@ -20,9 +20,11 @@ from hsmix_gen.schemas.records import FileRecord, ShardRecord, record_of
 MANIFEST = "manifest.parquet"
 OWN_NAMES = (
     *FORMATS.names, MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
-    STATE,
+    "report.html", "report.json", STATE,
 )  # fmt: skip
 """Everything that a run may leave in its output."""
+REPORT = ("report.html", "report.json")
+"""What ``hsmix-gen report`` leaves; it goes when the dataset changes."""
 FOR_PEOPLE = ("README.md", "preview.png")
 """Files that a user may edit or draw again; they have to be there, and that is all."""
 FOLD = re.compile(r"fold-\d+")
@@ -68,6 +70,8 @@ class Output:
 
     def complete(self, files: Mapping[str, bytes], manifest: bytes) -> None:
         """Write the describing files, the record of their checksums and, last, the manifest."""
+        for name in REPORT:
+            (self.root / name).unlink(missing_ok=True)
         for name, data in files.items():
             atomic_files.write_whole(self.root / name, data)
         checked = {**{name: data for name, data in files.items() if name not in FOR_PEOPLE}, MANIFEST: manifest}

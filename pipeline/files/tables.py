@@ -4,7 +4,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -71,6 +73,34 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
+
+
+def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of ``manifest.parquet`` as arrays: far less than rows of as many samples take.
+
+    Numbers that may be missing are float64 with NaN, lists and texts that may be missing objects with None; columns
+    that an older version did not write are all missing.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
+    """
+    try:
+        table = read_table(path)
+        found = {}
+        for field in MANIFEST_SCHEMA:
+            if field.name in table.column_names:
+                column = table[field.name].combine_chunks()
+            else:
+                column = pa.nulls(table.num_rows, field.type)
+            if pa.types.is_floating(field.type) or (pa.types.is_integer(field.type) and field.nullable):
+                column = column.cast(pa.float64())
+            found[field.name] = column.to_numpy(zero_copy_only=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
+    return found
 
 
 def count_manifest(path: Path) -> int:

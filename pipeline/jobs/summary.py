@@ -5,19 +5,22 @@ from typing import Any
 
 from hsmix_gen.pipeline.dataset.output_folder import read_dataset, read_run
 from hsmix_gen.pipeline.execution.human_units import size_text
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.jobs.run import Finished
 from hsmix_gen.pipeline.mixing.card import mixed_by, training_text
 from hsmix_gen.pipeline.mixing.generate import Outcome
+from hsmix_gen.pipeline.reporting.report import key_lines
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.stages.mixing.method import needs_of_all
 
 
 def summary_text(finished: Finished) -> str:
-    """Return what a finished run wrote, from what, and what was left out."""
+    """Return what a finished run wrote, from what, what was left out, and the most important lines of its report."""
     lines = [line for output, outcome in finished.outcomes for line in _output_lines(output.root, outcome)]
     root = finished.outcomes[0][0].root
     last = f"features are cached in {finished.cache}; look at {root / 'preview.png'}, load with {root / 'README.md'}"
-    return "\n".join([*lines, last])
+    found = [f"report: {line}" for line in key_lines(root, Reporter(SilentDisplay()))]
+    return "\n".join([*lines, last, *found])
 
 
 def _output_lines(root: Path, outcome: Outcome) -> list[str]:

@@ -1,21 +1,23 @@
-"""The contact sheet: for some samples A, B, superpixels, saliency, mix, mask and soft mask side by side."""
+"""The contact sheet: one pair large, hard and soft, then samples with all that they were made from, and a legend."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.mixing import panels
 from hsmix_gen.pipeline.mixing.make_shard import make_one, read_parent
-from hsmix_gen.schemas.arrays import Image, Labels, Mask
+from hsmix_gen.pipeline.mixing.panels import Contrast, Picture, as_rgb, contrast_of, enlarged
+from hsmix_gen.schemas.arrays import AnyMask, Image, Labels
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.records import IGNORE, SamplePlan
-from hsmix_gen.stages.labels.labels import SoftLabel, collapse
+from hsmix_gen.schemas.records import SamplePlan
+from hsmix_gen.stages.labels.labels import collapse
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.mixing.method import Needs, Parent, needs, needs_of_all
 from hsmix_gen.stages.mixing.sample import Sample
@@ -27,39 +29,58 @@ PANELS = ("A", "B", "superpixels of B", "saliency of B", "mix", "mask", "soft ma
 Where no sample reads superpixels their column shows what of B enters; where none reads saliency its column is left out.
 """
 ROWS = 8
-PANEL_SIDE = 224
+PANEL_SIDE = 200
+LARGE_SIDE = 288
+MOST_MODALITIES = 4
+"""Channels that have a large row of their own, where images are neither grey nor RGB."""
+_LONGEST_ID = 26
 _MARGIN = 6
 _TITLE = 22
 _CAPTION = 18
-# Colours of classes 1, 2, ...: distinct for colour-blind readers (Okabe and Ito); background keeps the picture.
-_COLOURS = np.array(
-    [
-        (230, 159, 0),
-        (0, 114, 178),
-        (0, 158, 115),
-        (204, 121, 167),
-        (213, 94, 0),
-        (86, 180, 233),
-        (240, 228, 66),
-    ],
-    dtype=np.float64,
-)
-_IGNORED = np.array((128, 128, 128), dtype=np.float64)
+_BAR = (160, 12)
 
-Picture = npt.NDArray[np.uint8]
+
+@dataclass(frozen=True)
+class Shown:
+    """A sample that is shown, and what is said of it beside its mode and parents."""
+
+    plan: SamplePlan
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Pictures side by side with their titles and a caption."""
+
+    pictures: Sequence[Picture]
+    titles: Sequence[str]
+    caption: str
+    side: int
 
 
 def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan, *, n_rows: int = ROWS) -> bytes:
     """Return the contact sheet of some training samples, hard and soft in turn, as the bytes of a PNG file."""
-    cache = FeatureCache(prepared.layers.root)
-    chosen = _choose(prepared, plan, n_rows)
-    rows = [_panels(cache, prepared, config, sample) for sample in chosen]
-    captions = [_caption(prepared, sample) for sample in chosen]
-    titles = _titles(prepared.layers.facts.channels, needs_of_all(config.mix))
-    return encode_photograph(np.asarray(_sheet(rows, captions, titles)))
+    return draw_samples(prepared, config, [Shown(sample) for sample in choose(prepared, plan, n_rows)])
 
 
-def _choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:
+def draw_samples(prepared: Prepared, config: RunConfig, shown: Sequence[Shown]) -> bytes:
+    """Return the contact sheet of given samples; the first that is mixed is the large one.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    config : RunConfig
+    shown : sequence of Shown
+        At least one.
+    """
+    painter = _Painter(FeatureCache(prepared.layers.root), prepared, config)
+    mixed = next((one.plan for one in shown if one.plan.row_b is not None), None)
+    rows = [] if mixed is None else painter.large(mixed)
+    rows += [painter.small(one) for one in shown]
+    return encode_photograph(np.asarray(_sheet(rows, prepared)))
+
+
+def choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:
     """Return mixed samples, each kind of method and mode in turn as long as there are some, else unmixed ones."""
     part = plan.splits[0]
     kinds = [(method, mode) for method in plan.methods for mode in ("hard", "soft")]
@@ -74,25 +95,108 @@ def _choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:
     return [*in_turn, *by_kind[None, "none"]][:count]
 
 
-def _panels(cache: FeatureCache, prepared: Prepared, config: RunConfig, plan: SamplePlan) -> list[Picture]:
-    layers, records = prepared.layers, prepared.records
-    sources = {row: records[row] for row in (plan.row_a, plan.row_b) if row is not None}
-    made = make_one(cache, layers, plan, sources, config.mix)
-    a = _whole_parent(cache, prepared, config, plan, "a", plan.row_a)
-    b = a if plan.row_b is None else _whole_parent(cache, prepared, config, plan, "b", plan.row_b)
-    sample: Sample = made.sample
-    multilabel = layers.facts.multilabel
-    shown, chosen = as_rgb(b.image), sample.weight_b if plan.mode == "hard" else None
-    has_regions = plan.row_b is None or needs(plan.mode, config.mix, plan.method).superpixels
-    return [
-        with_contour(as_rgb(a.image), collapse(a.mask)),
-        with_contour(shown, collapse(b.mask)),
-        with_boundaries(shown, b.labels, chosen=chosen) if has_regions else with_share(shown, sample.weight_b),
-        *([heat_map(shown, b.saliency)] if needs_of_all(config.mix).saliency else []),
-        *(as_rgb(image) for image in _shown_channels(sample.mixed.image)),
-        mask_colours(sample.mixed.mask),
-        soft_colours(sample.mixed.soft, first=0 if multilabel else 1),
-    ]
+@dataclass(frozen=True)
+class _Painter:
+    """Makes samples again and draws them."""
+
+    cache: FeatureCache
+    prepared: Prepared
+    config: RunConfig
+
+    def large(self, plan: SamplePlan) -> list[_Row]:
+        """Return the rows of one pair, mixed hard and soft: one row, or one for each modality."""
+        modes = self.config.mix.modes_of(plan.method or self.config.mix.methods[0])
+        made = {mode: self._made(replace(plan, mode=mode)) for mode in ("hard", "soft") if mode in modes}
+        a, b = self._parents(plan)
+        channels = _shown_channels(a.image)[:MOST_MODALITIES]
+        rows = []
+        for number in range(len(channels)):
+            images = [_shown_channels(image)[number] for image in (a.image, b.image)]
+            contrast = contrast_of(images)
+            pictures = [
+                _outlined(image, parent.mask, contrast, LARGE_SIDE)
+                for image, parent in zip(images, (a, b), strict=True)
+            ]
+            titles = ["A", "B"]
+            for mode, sample in made.items():
+                mixed = enlarged(as_rgb(_shown_channels(sample.mixed.image)[number], contrast), LARGE_SIDE)
+                seamed = panels.with_seams(mixed, enlarged(sample.weight_b, LARGE_SIDE))
+                pictures.append(panels.with_contour(seamed, enlarged(sample.mixed.mask, LARGE_SIDE)))
+                titles += [mode]
+            if "soft" in made:
+                pictures.append(panels.lambda_colours(made["soft"].weight_b))
+                titles.append("lambda of soft")
+            name = f", channel {number}" if len(channels) > 1 else ""
+            rows.append(_Row(pictures, titles, f"one pair, both ways{name}: {self._names(plan)}", LARGE_SIDE))
+        return rows
+
+    def small(self, shown: Shown) -> _Row:
+        """Return the row of one sample: its parents, features, mix and masks."""
+        plan = shown.plan
+        sample = self._made(plan)
+        a, b = self._parents(plan)
+        contrast = contrast_of([a.image, b.image])
+        first = 0 if self.prepared.layers.facts.multilabel else 1
+        chosen = enlarged(sample.weight_b, PANEL_SIDE) if plan.mode == "hard" else None
+        needed = needs_of_all(self.config.mix)
+        has_regions = plan.row_b is None or needs(plan.mode, self.config.mix, plan.method).superpixels
+        large_b = enlarged(as_rgb(b.image, contrast), PANEL_SIDE)
+        pictures = [
+            _outlined(a.image, a.mask, contrast, PANEL_SIDE),
+            _outlined(b.image, b.mask, contrast, PANEL_SIDE),
+            panels.with_boundaries(large_b, enlarged(b.labels, PANEL_SIDE), chosen=chosen)
+            if has_regions
+            else panels.with_share(large_b, enlarged(sample.weight_b, PANEL_SIDE)),
+            *([panels.heat_map(as_rgb(b.image, contrast), b.saliency)] if needed.saliency else []),
+            *_mixes(sample.mixed.image, contrast),
+            panels.mask_colours(sample.mixed.mask),
+            panels.soft_colours(sample.mixed.soft, first=first),
+        ]
+        titles = _titles(self.prepared.layers.facts.channels, needed)
+        remark = f"; {shown.remark}" if shown.remark else ""
+        made_by = plan.mode if plan.method is None else f"{plan.method}, {plan.mode}"
+        return _Row(pictures, titles, f"{made_by}: {self._names(plan)}{remark}", PANEL_SIDE)
+
+    def _made(self, plan: SamplePlan) -> Sample:
+        records = self.prepared.records
+        sources = {row: records[row] for row in (plan.row_a, plan.row_b) if row is not None}
+        return make_one(self.cache, self.prepared.layers, plan, sources, self.config.mix).sample
+
+    def _parents(self, plan: SamplePlan) -> tuple[Parent, Parent]:
+        a = self._whole_parent(plan, "a", plan.row_a)
+        return a, a if plan.row_b is None else self._whole_parent(plan, "b", plan.row_b)
+
+    def _whole_parent(self, plan: SamplePlan, name: str, row: int) -> Parent:
+        """Return a parent with all of its features, also those that its mode does not use."""
+        layers = self.prepared.layers
+        draw = ParentDraw(0, 0)
+        if plan.split == "train":
+            draw = draw_parent(plan.seed, name, variants=layers.variants, size=layers.facts.size, mix=self.config.mix)
+        parent = read_parent(self.cache, layers, plan, row, ParentDraw(draw.variant, 0), self.config.mix)
+        labels: Labels = self.cache.read(layers.superpixels, "labels", row, draw.variant)
+        saliency = self.cache.read(layers.saliency, "saliency", row)
+        return Parent(parent.image, parent.mask, labels, saliency).turned(draw.transform)
+
+    def _names(self, plan: SamplePlan) -> str:
+        ids = [self.prepared.records[row].id for row in (plan.row_a, plan.row_b) if row is not None]
+        return " + ".join(map(short_id, ids))
+
+
+def short_id(name: str) -> str:
+    """Return an id, its middle left out where it is long."""
+    if len(name) <= _LONGEST_ID:
+        return name
+    half = (_LONGEST_ID - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def _outlined(image: Image, mask: AnyMask, contrast: Contrast | None, side: int) -> Picture:
+    return panels.with_contour(enlarged(as_rgb(image, contrast), side), enlarged(collapse(mask), side))
+
+
+def _mixes(image: Image, contrast: Contrast | None) -> list[Picture]:
+    channels = _shown_channels(image)
+    return [as_rgb(one, contrast if len(channels) == 1 else contrast_of([one])) for one in channels]
 
 
 def _shown_channels(image: Image) -> list[Image]:
@@ -108,110 +212,60 @@ def _titles(n_channels: int, needed: Needs) -> list[str]:
     return [title for panel in PANELS for title in replaced.get(panel, [panel])]
 
 
-def _whole_parent(
-    cache: FeatureCache, prepared: Prepared, config: RunConfig, plan: SamplePlan, name: str, row: int
-) -> Parent:
-    """Return a parent with all of its features, also those that its mode does not use."""
-    layers = prepared.layers
-    draw: ParentDraw = draw_parent(plan.seed, name, variants=layers.variants, size=layers.facts.size, mix=config.mix)
-    parent = read_parent(cache, layers, plan, row, ParentDraw(draw.variant, 0), config.mix)
-    labels: Labels = cache.read(layers.superpixels, "labels", row, draw.variant)
-    saliency = cache.read(layers.saliency, "saliency", row)
-    return Parent(parent.image, parent.mask, labels, saliency).turned(draw.transform)
+def _panel_size(row: _Row) -> tuple[int, int]:
+    """Return width and height of the panels of a row in pixels."""
+    height, width = row.pictures[0].shape[:2]
+    scale = row.side / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def as_rgb(image: Image) -> Picture:
-    """Return an image as (H, W, 3) uint8 for people: the first channel unless it is RGB, stretched unless uint8."""
-    if image.shape[-1] != 3:
-        image = image[..., :1]
-    if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        image = np.rint((image - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
-    return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else np.ascontiguousarray(image)
-
-
-def with_boundaries(picture: Picture, labels: Labels, *, chosen: npt.NDArray[np.uint8] | None) -> Picture:
-    """Draw the borders of superpixels; where `chosen` is 0 the picture is dimmed."""
-    result = picture.copy()
-    if chosen is not None:
-        result[chosen == 0] = (result[chosen == 0] * 0.45).astype(np.uint8)
-    result[_edges(labels)] = (255, 255, 0)
-    return result
-
-
-def with_share(picture: Picture, weight: npt.NDArray[np.uint8]) -> Picture:
-    """Dim a picture where it enters less, to a quarter where it does not enter at all."""
-    return (picture * (0.25 + 0.75 * weight[..., None] / 255)).astype(np.uint8)
-
-
-def with_contour(picture: Picture, mask: Mask) -> Picture:
-    """Draw the borders of the classes."""
-    result = picture.copy()
-    result[_edges(mask)] = (0, 255, 128)
-    return result
-
-
-def heat_map(picture: Picture, saliency: npt.NDArray[np.uint8]) -> Picture:
-    """Lay a map over a picture in red where it is high and blue where it is low."""
-    share = saliency[..., None].astype(np.float64) / 255
-    colour = share * np.array((255, 40, 0)) + (1 - share) * np.array((0, 40, 160))
-    mixed: Picture = np.rint(0.4 * picture.mean(axis=-1, keepdims=True) + 0.6 * colour).astype(np.uint8)
-    return mixed
-
-
-def mask_colours(mask: Mask) -> Picture:
-    """Return the classes of a mask in colours; background is black, ignored pixels are grey."""
-    result = np.zeros((*mask.shape, 3), dtype=np.float64)
-    for class_id in np.unique(mask):
-        if class_id == IGNORE:
-            result[mask == class_id] = _IGNORED
-        elif class_id:
-            result[mask == class_id] = _COLOURS[(int(class_id) - 1) % len(_COLOURS)]
-    return result.astype(np.uint8)
-
-
-def soft_colours(soft: SoftLabel, *, first: int) -> Picture:
-    """Return a soft label as the mixture of the colours of its channels from `first` on.
-
-    Channels that overlap (multi-label) are laid over each other, so that the last one shows.
-    """
-    result = np.zeros((*soft.shape[1:], 3), dtype=np.float64)
-    for number, channel in enumerate(soft[first:]):
-        share = channel[..., None].astype(np.float64)
-        shown = share * _COLOURS[number % len(_COLOURS)]
-        result = result + shown if first else result * (1 - share) + shown
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
-
-
-def _edges(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    edges = np.zeros(labels.shape, dtype=bool)
-    edges[:-1] |= labels[:-1] != labels[1:]
-    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    return edges
-
-
-def _caption(prepared: Prepared, plan: SamplePlan) -> str:
-    a = prepared.records[plan.row_a].id
-    parents = a if plan.row_b is None else f"{a} + {prepared.records[plan.row_b].id}"
-    return f"{plan.mode}: {parents}" if plan.method is None else f"{plan.method}, {plan.mode}: {parents}"
-
-
-def _sheet(rows: Sequence[Sequence[Picture]], captions: Sequence[str], titles: Sequence[str]) -> Pillow.Image:
-    height, width = rows[0][0].shape[:2]
-    scale = PANEL_SIDE / max(height, width)
-    panel = (max(1, round(width * scale)), max(1, round(height * scale)))
-    step = (panel[0] + _MARGIN, panel[1] + _MARGIN + _CAPTION)
-    sheet = Pillow.new("RGB", (len(titles) * step[0] + _MARGIN, len(rows) * step[1] + _MARGIN + _TITLE), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(13)
-    for column, title in enumerate(titles):
-        draw.text((_MARGIN + column * step[0], _MARGIN // 2), title, fill="black", font=font)
-    for line, (pictures, caption) in enumerate(zip(rows, captions, strict=True)):
-        top = _TITLE + line * step[1]
-        for column, picture in enumerate(pictures):
-            tile = Pillow.fromarray(picture).resize(
-                panel, Pillow.Resampling.NEAREST if scale > 1 else Pillow.Resampling.BILINEAR
-            )
-            sheet.paste(tile, (_MARGIN + column * step[0], top))
-        draw.text((_MARGIN, top + panel[1] + 1), caption, fill="black", font=font)
+def _sheet(rows: Sequence[_Row], prepared: Prepared) -> Pillow.Image:
+    sizes = [_panel_size(row) for row in rows]
+    width = max(len(row.pictures) * (size[0] + _MARGIN) for row, size in zip(rows, sizes, strict=True)) + _MARGIN
+    # Equal titles stand above the first of the rows that share them.
+    titled = [number == 0 or row.titles != rows[number - 1].titles for number, row in enumerate(rows)]
+    heights = [
+        size[1] + _MARGIN + _CAPTION + (_TITLE if has_title else 0)
+        for size, has_title in zip(sizes, titled, strict=True)
+    ]
+    sheet = Pillow.new("RGB", (width, sum(heights) + _MARGIN + _TITLE), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    top = 0
+    for row, size, has_title, height in zip(rows, sizes, titled, heights, strict=True):
+        _draw_row(sheet, draw, row, top + (_TITLE if has_title else 0), has_title=has_title, size=size)
+        top += height
+    _draw_legend(sheet, draw, font, top + _MARGIN, prepared)
     return sheet
+
+
+def _draw_row(
+    sheet: Pillow.Image, draw: ImageDraw.ImageDraw, row: _Row, top: int, *, has_title: bool, size: tuple[int, int]
+) -> None:
+    font = ImageFont.load_default(13)
+    for column, (picture, title) in enumerate(zip(row.pictures, row.titles, strict=True)):
+        left = _MARGIN + column * (size[0] + _MARGIN)
+        if has_title:
+            draw.text((left, top - _TITLE + _MARGIN // 2), title, fill="black", font=font)
+        kind = Pillow.Resampling.NEAREST if size[0] > picture.shape[1] else Pillow.Resampling.BILINEAR
+        sheet.paste(Pillow.fromarray(picture).resize(size, kind), (left, top))
+    draw.text((_MARGIN, top + size[1] + 1), row.caption, fill="black", font=font)
+
+
+def _draw_legend(
+    sheet: Pillow.Image, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, top: int,
+    prepared: Prepared,
+) -> None:  # fmt: skip
+    facts = prepared.layers.facts
+    left = _MARGIN
+    names = facts.classes if facts.multilabel else facts.classes[1:]
+    marks = [(panels.CONTOUR, "contour of the mask"), (panels.SEAM, "seam, superpixels")]
+    marks += [(panels.class_colour(number), short_id(name)) for number, name in enumerate(names[:6], 1)]
+    for colour, text in marks:
+        draw.rectangle((left, top + 2, left + 12, top + 14), fill=colour, outline="black")
+        draw.text((left + 17, top), text, fill="black", font=font)
+        left += 17 + int(draw.textlength(text, font=font)) + 14
+    ramp = np.repeat(np.linspace(0, 255, _BAR[0]).astype(np.uint8)[None], _BAR[1], axis=0)
+    draw.text((left, top), "lambda 0: A", fill="black", font=font)
+    left += int(draw.textlength("lambda 0: A", font=font)) + 5
+    sheet.paste(Pillow.fromarray(panels.lambda_colours(ramp)), (left, top + 2))
+    draw.text((left + _BAR[0] + 5, top), "1: B", fill="black", font=font)

@@ -1,19 +1,16 @@
-"""Work on a finished dataset with its cache: another preview, one sample made again."""
+"""Work on a finished dataset with its cache: samples made again."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output, fold_outputs, read_run
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs, read_run
 from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared, feature_options, load, of_options
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_address, location
 from hsmix_gen.pipeline.files.tables import read_manifest
-from hsmix_gen.pipeline.mixing.generate import written_plan
 from hsmix_gen.pipeline.mixing.make_shard import Made, make_one
-from hsmix_gen.pipeline.mixing.output_plan import plan_samples
-from hsmix_gen.pipeline.mixing.preview import draw_preview
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError, OutputError
 from hsmix_gen.schemas.records import MODES, SPLITS, ManifestRow, SamplePlan
@@ -27,16 +24,15 @@ class Reopened:
     prepared: Prepared
     config: RunConfig
 
-    def make_again(self, row: ManifestRow) -> Made:
-        """Make the sample of a manifest row again, from its provenance alone.
+    def plan_of(self, row: ManifestRow) -> SamplePlan:
+        """Return the plan of the sample of a manifest row.
 
         Raises
         ------
         OutputError
-            If the row names a mode, a method or a source that there is not.
+            If the row names a mode, a method, a split or a source that there is not.
         """
-        records = self.prepared.records
-        by_id = {record.id: i for i, record in enumerate(records)}
+        by_id = {record.id: i for i, record in enumerate(self.prepared.records)}
         wrong = [f"source {name}" for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
         wrong += [f"mode {row.mode}"] * (row.mode not in MODES)
         wrong += [f"method {row.method}"] * (row.method not in (None, *self.config.mix.methods))
@@ -48,9 +44,21 @@ class Reopened:
             )
         row_a = by_id[row.source_a]
         row_b = by_id[row.source_b] if row.source_b is not None else None
-        plan = SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index, row.method)
+        return SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index, row.method)
+
+    def make_again(self, row: ManifestRow) -> Made:
+        """Make the sample of a manifest row again, from its provenance alone.
+
+        Raises
+        ------
+        OutputError
+            If the row names a mode, a method, a split or a source that there is not.
+        """
+        plan, records = self.plan_of(row), self.prepared.records
         # A part of a cache may be divided into other splits and folds than all of it.
-        sources = {i: replace(records[i], split=split, fold=row.fold) for i in (row_a, row_b) if i is not None}
+        sources = {
+            i: replace(records[i], split=plan.split, fold=row.fold) for i in (plan.row_a, plan.row_b) if i is not None
+        }
         return make_one(
             FeatureCache(self.prepared.layers.root),
             self.prepared.layers,
@@ -122,21 +130,6 @@ def config_of(root: Path) -> RunConfig:
 def _cache_of(root: Path, named: str) -> Path:
     """Return the cache that a dataset names: an address or a path of its own, or relative to the dataset."""
     return location(named) if is_address(named) or Path(named).is_absolute() else root / named
-
-
-def preview_output(root: Path, *, rows: int, target: Path | None, cache: Path | None) -> Path:
-    """Draw the contact sheet of a finished dataset and return where it is."""
-    opened = reopen(root, cache)
-    output = Output(root)
-    bounds, prepared = output.bindings.read(), opened.prepared
-    if bounds:
-        prepared = replace(prepared, records=bounds[-1].records)
-    plan = plan_samples(prepared.layers.facts, prepared.records, opened.config, bounds[:-1])
-    records = {record.name: record for record in output.rows()}
-    plan = written_plan(plan, records, prepared.records)
-    path = target or root / "preview.png"
-    atomic_files.write_whole(path, draw_preview(prepared, opened.config, plan, n_rows=rows))
-    return path
 
 
 def replay_sample(root: Path, key: str, *, target: Path, cache: Path | None) -> list[Path]:

@@ -1,0 +1,384 @@
+"""Findings: each rule with its number, its light and a sentence on what was seen."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.pipeline.readers.paths.name_groups import guess_groups
+from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
+from hsmix_gen.pipeline.reporting.thresholds import RULES, SEVERITY, Light, Rule
+from hsmix_gen.schemas.records import SPLITS, SourceRecord
+from hsmix_gen.stages.measures.domains import Domains, two_domains
+
+FLAT_LAMBDA = 0.02
+"""Spread of lambda below which a soft mix has no contrast."""
+_SQUARES_SUFFICE = 0.95
+"""Boundary recall of squares beyond which nothing is left to gain."""
+_LEAST_OBJECTS = 20
+_SHOWN = 3
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one rule.
+
+    Attributes
+    ----------
+    rule : str
+        Its name in `thresholds.RULES`.
+    value : float
+        NaN where nothing could be measured.
+    text : str
+        What was seen, one sentence.
+    way_out : str
+        Empty where nothing is to be done.
+    """
+
+    rule: str
+    title: str
+    light: Light
+    value: float
+    text: str
+    way_out: str
+
+    def line(self) -> str:
+        """Return the finding in one line."""
+        return f"{self.light}: {self.title.lower()}: {self.text}" + (f"; {self.way_out}" if self.way_out else "")
+
+
+Seen = tuple[float, str]
+"""Number and sentence."""
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """Return all findings, the worst first; of equal lights in the order of the rules."""
+    found = []
+    for rule in RULES:
+        value, text = _LOOKS[rule.name](evidence)
+        found.append(_finding(rule, value, text))
+    return sorted(found, key=lambda finding: SEVERITY.index(finding.light))
+
+
+def verdict(findings: Sequence[Finding]) -> Light:
+    """Return the worst light of all findings."""
+    return min((finding.light for finding in findings), key=SEVERITY.index, default="grey")
+
+
+def _finding(rule: Rule, value: float, text: str) -> Finding:
+    light = rule.light(value)
+    return Finding(rule.name, rule.title, light, value, text, rule.way_out if light in ("red", "amber") else "")
+
+
+def of_mode(samples: Columns, mode: str) -> npt.NDArray[np.bool_]:
+    """Return which samples are training samples of a mode, (N,) bool; none where there are no samples."""
+    if not samples:
+        return np.zeros(0, np.bool_)
+    found: npt.NDArray[np.bool_] = (samples["mode"] == mode) & (samples["split"] == "train")
+    return found
+
+
+def class_shares(evidence: Evidence) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the share of each class in the training images before mixing, and in the samples after it; (K,) each."""
+    samples, n_classes = evidence.samples, len(evidence.classes)
+    nothing = np.full(n_classes, np.nan)
+    if not samples:
+        train = [one.measures.pixels for one in evidence.images if one.record.split == "train"]
+        return (_shares(np.array(train, np.float64)) if train else nothing), nothing
+    train = (samples["split"] == "train") & np.array([pixels is not None for pixels in samples["pixels"]], np.bool_)
+    if not train.any():
+        return nothing, nothing
+    before = np.stack(samples["pixels_a"][train].tolist()).astype(np.float64)
+    after = np.stack(samples["pixels"][train].tolist()).astype(np.float64)
+    return _shares(before), _shares(after)
+
+
+def torn_groups(records: Sequence[SourceRecord]) -> dict[str, set[str]]:
+    """Return the groups that names of images show in several splits, with these splits.
+
+    Groups that a run parted because a split was given are found by the names that it gave them.
+    """
+    homes: dict[str, set[str]] = defaultdict(set)
+    names = [_plain_name(record) for record in records]
+    guess = guess_groups(names)
+    for record, shown in zip(records, guess.groups if guess else [None] * len(records), strict=True):
+        ending = f"-{record.split}"
+        if record.group != record.id and record.group.endswith(ending):
+            homes[record.group.removesuffix(ending)].add(record.split)
+        elif shown is not None and record.group == record.id:
+            homes[shown].add(record.split)
+    return {group: splits for group, splits in sorted(homes.items()) if len(splits) > 1}
+
+
+def domains_of(evidence: Evidence) -> Domains:
+    """Return the best division of the measured images into two kinds by their looks."""
+    looks = [one.measures.look for one in evidence.images]
+    return two_domains(np.stack(looks)) if looks else two_domains(np.empty((0, 2)))
+
+
+def seam_gain(samples: Columns) -> npt.NDArray[np.float64]:
+    """Return how much more of the seam lies on contours of B than by chance, (N,) float64."""
+    gain: npt.NDArray[np.float64] = samples["contour"] - samples["contour_chance"]
+    return gain
+
+
+def _leakage(evidence: Evidence) -> Seen:
+    homes: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record in evidence.records:
+        homes["group", record.group].add(record.split)
+        homes["image content", record.image_sha256].add(record.split)
+    for kind in ("source", "group"):
+        for side in ("a", "b") if evidence.samples else ():
+            pairs = set(
+                zip(evidence.samples[f"{kind}_{side}"].tolist(), evidence.samples["split"].tolist(), strict=True)
+            )
+            for name, split in pairs:
+                if name is not None:
+                    homes[kind, name].add(split)
+    torn = sorted((kind, name) for (kind, name), splits in homes.items() if len(splits) > 1)
+    if torn:
+        example = ", ".join(f"{kind} {name}" for kind, name in torn[:_SHOWN])
+        return len(torn), f"{_count(len(torn), 'thing')} in two splits: {example}"
+    counts = Counter(record.split for record in evidence.records)
+    return 0, "no group and no image is in two splits: " + ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+
+
+def _torn(evidence: Evidence) -> Seen:
+    found = torn_groups(evidence.records)
+    if not found:
+        return 0, "names show no patient in two splits"
+    first = next(iter(found))
+    return len(found), (
+        f"{_count(len(found), 'group')} that names show {'is' if len(found) == 1 else 'are'} in several splits, "
+        f"such as {first} in {' and '.join(sorted(found[first]))}"
+    )
+
+
+def _twins(evidence: Evidence) -> Seen:
+    if not evidence.n_hashed:
+        return _NAN, "no images at hand to compare"
+    if not evidence.twins:
+        return 0, f"none among {evidence.n_hashed} images compared"
+    first = evidence.twins[0]
+    return len(evidence.twins), (
+        f"{_count(len(evidence.twins), 'pair')}, such as {first.a.id} ({first.a.split}) "
+        f"and {first.b.id} ({first.b.split})"
+    )
+
+
+def _empty_class(evidence: Evidence) -> Seen:
+    before, _ = class_shares(evidence)
+    if np.isnan(before).any():
+        return _NAN, "classes were not counted"
+    first = 1 if evidence.has_background else 0
+    empty = [name for name, share in zip(evidence.classes[first:], before[first:], strict=True) if share == 0]
+    return len(empty), (
+        f"no training image has a pixel of {', '.join(empty)}" if empty else "every class has pixels in training images"
+    )
+
+
+def _balance(evidence: Evidence) -> Seen:
+    before, after = class_shares(evidence)
+    known = (before > 0) & (after > 0)
+    if not known.any():
+        return _NAN, "no mixed samples with counted classes"
+    factor = np.where(known, np.maximum(after, 1e-12) / np.maximum(before, 1e-12), 1.0)
+    worst = int(np.abs(np.log(factor)).argmax())
+    value = float(max(factor[worst], 1 / factor[worst]))
+    return value, (
+        f"{evidence.classes[worst]} changed most, from {before[worst]:.2%} to {after[worst]:.2%} of the pixels"
+    )
+
+
+def _object_size(evidence: Evidence) -> Seen:
+    cells = _known([one.measures.object_cells for one in evidence.images])
+    if not len(cells):
+        return _NAN, "no objects were measured"
+    small = float((cells < 2).mean())
+    return float(np.median(cells)), (
+        f"the median object covers {np.median(cells):.2g} superpixels; "
+        f"in {small:.0%} of the images it covers less than 2"
+    )
+
+
+def _recall(evidence: Evidence) -> Seen:
+    pairs = [(one.measures.recall, one.measures.grid_recall) for one in evidence.images]
+    known = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2)
+    if not len(known):
+        return _NAN, "no contours were measured"
+    ours, grid = known.mean(axis=0)
+    if grid > _SQUARES_SUFFICE:
+        return _NAN, f"superpixels are so small that squares follow {grid:.2f} of the contours within 2 pixels"
+    return float(
+        (ours - grid) / (1 - grid)
+    ), f"superpixels follow {ours:.2f} of the contours within 2 pixels, squares {grid:.2f}"
+
+
+def image_aucs(evidence: Evidence) -> dict[str, float]:
+    """Return the AUC of the map of each image: from the cache, else from the samples that read it."""
+    found = {one.record.id: one.measures.auc for one in evidence.images if not np.isnan(one.measures.auc)}
+    if found or not evidence.samples:
+        return found
+    for side in ("a", "b"):
+        auc = evidence.samples[f"auc_{side}"]
+        read = ~np.isnan(auc)
+        found |= dict(zip(evidence.samples[f"source_{side}"][read].tolist(), auc[read].tolist(), strict=True))
+    return found
+
+
+def uses_saliency(evidence: Evidence) -> bool:
+    """Return whether lambda follows saliency: of an output only where samples read maps."""
+    if not evidence.samples:
+        return str(evidence.options.get("saliency.backend")) not in ("uniform", "random")
+    return bool((~np.isnan(evidence.samples["auc_a"])).any())
+
+
+def _auc(evidence: Evidence) -> Seen:
+    found = image_aucs(evidence)
+    if not found or not uses_saliency(evidence):
+        return _NAN, "no sample follows a saliency map with a mask beside it"
+    worst = min(found, key=lambda name: (found[name], name))
+    median = float(np.median(list(found.values())))
+    return median, f"median AUC {median:.2f} over {len(found)} images; {worst} has {found[worst]:.2f}"
+
+
+def _inverted(evidence: Evidence) -> Seen:
+    found = image_aucs(evidence)
+    if not found or not uses_saliency(evidence):
+        return _NAN, "no sample follows a saliency map with a mask beside it"
+    share = float((np.array(list(found.values())) < 0.5).mean())
+    return share, f"{share:.0%} of {len(found)} maps rank background above foreground"
+
+
+def _cut(evidence: Evidence) -> Seen:
+    hard = of_mode(evidence.samples, "hard")
+    names = ("objects", "cut", "small", "small_cut")
+    objects, cut, small, small_cut = (
+        float(np.nansum(evidence.samples[name][hard])) if hard.any() else 0.0 for name in names
+    )
+    if not objects:
+        return _NAN, "no hard mixes with objects"
+    whole = f"{cut:.0f} of {objects:.0f} objects of the parents are divided"
+    if small < _LEAST_OBJECTS:
+        return _NAN, f"{small:.0f} objects are small, too few to judge; {whole}"
+    return small_cut / small, f"{small_cut:.0f} of {small:.0f} small objects are torn; {whole}"
+
+
+def _fragments(evidence: Evidence) -> Seen:
+    hard = of_mode(evidence.samples, "hard")
+    if not hard.any() or np.isnan(evidence.samples["fragments"][hard]).all():
+        return _NAN, "no hard mixes that were measured"
+    more = evidence.samples["fragments"][hard] > evidence.samples["fragments_before"][hard]
+    return float(
+        more.mean()
+    ), f"{int(more.sum())} of {len(more)} hard mixes have more pieces below ten pixels than their parents"
+
+
+def _seam(evidence: Evidence) -> Seen:
+    hard = of_mode(evidence.samples, "hard")
+    gain = _known(seam_gain(evidence.samples)[hard]) if hard.any() else np.empty(0)
+    if not len(gain):
+        return _NAN, "no hard mixes that were measured"
+    chance = float(np.nanmedian(evidence.samples["contour_chance"][hard]))
+    return float(
+        np.median(gain)
+    ), f"{np.median(gain) + chance:.2f} of the seam lies on contours of B, {chance:.2f} by chance"
+
+
+def _domains(evidence: Evidence) -> Seen:
+    if len(evidence.images) < 8:
+        return _NAN, "fewer than 8 images were measured"
+    found = domains_of(evidence)
+    if found.separation == 0:
+        return 0.0, "all images look alike"
+    n_second, n_images = int(found.is_second.sum()), len(found.is_second)
+    example = next(one.record.id for one, second in zip(evidence.images, found.is_second, strict=True) if second)
+    return found.separation, (
+        f"the best division by looks is {n_images - n_second} and {n_second} images (such as {example}), "
+        f"{found.gap:.2f} apart; between them lies {found.separation:.0%} of the variance"
+    )
+
+
+def _identity(evidence: Evidence) -> Seen:
+    hard = of_mode(evidence.samples, "hard")
+    if not hard.any():
+        return _NAN, "no hard mixes"
+    same = np.array(["hard_identity" in flags for flags in evidence.samples["flags"][hard]])
+    return float(same.mean()), f"{int(same.sum())} of {len(same)} hard samples are one of their parents"
+
+
+def _flat_lambda(evidence: Evidence) -> Seen:
+    soft = of_mode(evidence.samples, "soft")
+    spread = _known(evidence.samples["lambda_std"][soft]) if soft.any() else np.empty(0)
+    if not len(spread) or evidence.described.get("method") == "mixup":
+        return _NAN, "no soft mixes by region that were measured"
+    flat = spread < FLAT_LAMBDA
+    return (
+        float(flat.mean()),
+        f"lambda hardly varies in {int(flat.sum())} of {len(flat)} soft mixes; "
+        f"its median spread is {np.median(spread):.2f}",
+    )
+
+
+def _reuse(evidence: Evidence) -> Seen:
+    if not evidence.samples:
+        return _NAN, "no samples"
+    train = evidence.samples["split"] == "train"
+    images = len(set(evidence.samples["source_a"][train].tolist()))
+    if not images:
+        return _NAN, "no training samples"
+    count = int(train.sum())
+    return count / images, f"{count} training samples of {images} images"
+
+
+def _refused(evidence: Evidence) -> Seen:
+    if not evidence.sources:
+        return _NAN, "no sources"
+    return evidence.refused / evidence.sources, f"{evidence.refused} of {evidence.sources} sources were left out"
+
+
+_LOOKS: dict[str, Callable[[Evidence], Seen]] = {
+    "leakage": _leakage,
+    "torn_groups": _torn,
+    "near_duplicates": _twins,
+    "empty_class": _empty_class,
+    "class_balance": _balance,
+    "object_size": _object_size,
+    "boundary_recall": _recall,
+    "saliency_auc": _auc,
+    "saliency_inverted": _inverted,
+    "cut_objects": _cut,
+    "fragments": _fragments,
+    "seam": _seam,
+    "domains": _domains,
+    "identity": _identity,
+    "flat_lambda": _flat_lambda,
+    "reuse": _reuse,
+    "refused": _refused,
+}
+
+
+def _plain_name(record: SourceRecord) -> str:
+    """Return the path of an image without its ending, or the id of one that shares its file with others."""
+    if "#" in record.image:
+        return record.id
+    return PurePosixPath(record.image).with_suffix("").as_posix()
+
+
+def _shares(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    total = pixels.sum(axis=0)
+    shares: npt.NDArray[np.float64] = total / max(1.0, float(pixels.sum()))
+    return shares
+
+
+def _known(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    return array[~np.isnan(array)]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,0 +1,100 @@
+"""Another contact sheet of a finished dataset: some samples, those of a mode, named ones or the worst."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.tables import manifest_columns, read_manifest
+from hsmix_gen.pipeline.mixing.generate import written_plan
+from hsmix_gen.pipeline.mixing.output_plan import plan_samples
+from hsmix_gen.pipeline.mixing.preview import Shown, choose, draw_samples
+from hsmix_gen.pipeline.reporting.worst import worst_samples
+from hsmix_gen.pipeline.verification.reopened import Reopened, reopen
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import Mode
+
+
+def preview_output(
+    root: Path,
+    *,
+    rows: int,
+    target: Path | None = None,
+    cache: Path | None = None,
+    keys: Sequence[str] = (),
+    mode: Mode | None = None,
+    worst: bool = False,
+) -> Path:
+    """Draw a contact sheet of a finished dataset and return where it is.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset.
+    rows : int
+        Samples shown, at most.
+    target : Path or None
+        PNG to write; None: ``preview.png`` of the dataset.
+    cache : Path or None
+        Folder of the cache, if it was moved.
+    keys : sequence of str
+        Show just these samples.
+    mode : Mode or None
+        Show samples of this mode only.
+    worst : bool
+        Show the worst samples, one of each measure in turn, with the measure and its number.
+
+    Raises
+    ------
+    OutputError
+        If a key is unknown, or there is no sample to show.
+    """
+    opened = reopen(root, cache)
+    shown = _named(opened, keys) if keys else _worst(opened, rows, mode) if worst else _some(opened, rows, mode)
+    if not shown:
+        what = f"{mode} samples" if mode else "samples" if not worst else "mixed samples with measures"
+        raise OutputError(f"{root} has no {what} to show; leave out --mode and --worst")
+    path = target or root / "preview.png"
+    atomic_files.write_whole(path, draw_samples(opened.prepared, opened.config, shown[: max(rows, len(keys))]))
+    return path
+
+
+def _named(opened: Reopened, keys: Sequence[str]) -> list[Shown]:
+    by_key = {row.key: row for row in read_manifest(opened.root / MANIFEST)}
+    unknown = next((key for key in keys if key not in by_key), None)
+    if unknown is not None:
+        example = next(iter(by_key), "")
+        raise OutputError(f"{opened.root} has no sample {unknown}; keys stand in {MANIFEST} and look like {example}")
+    return [Shown(opened.plan_of(by_key[key]), key) for key in keys]
+
+
+def _worst(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
+    columns = manifest_columns(opened.root / MANIFEST)
+    lists = [
+        [(number, f"{one.title}: {value:g}") for number, value in zip(one.numbers, one.values, strict=True)]
+        for one in worst_samples(columns, rows)
+    ]
+    found: dict[str, str] = {}
+    for turn in zip_longest(*lists):
+        for number, text in filter(None, turn):
+            if mode in (None, columns["mode"][number]):
+                found.setdefault(columns["key"][number], text)
+    chosen = dict(list(found.items())[:rows])
+    by_key = {row.key: row for row in read_manifest(opened.root / MANIFEST) if row.key in chosen}
+    return [Shown(opened.plan_of(by_key[key]), f"{key}; {text}") for key, text in chosen.items()]
+
+
+def _some(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
+    output = Output(opened.root)
+    if mode is not None:
+        picked = [row for row in read_manifest(opened.root / MANIFEST) if row.mode == mode and row.split == "train"]
+        step = max(1, len(picked) // rows)
+        return [Shown(opened.plan_of(row)) for row in picked[::step][:rows]]
+    bounds, prepared = output.bindings.read(), opened.prepared
+    if bounds:
+        prepared = replace(prepared, records=bounds[-1].records)
+    plan = plan_samples(prepared.layers.facts, prepared.records, opened.config, bounds[:-1])
+    plan = written_plan(plan, {record.name: record for record in output.rows()}, prepared.records)
+    return [Shown(sample) for sample in choose(prepared, plan, rows)]

@@ -1,0 +1,96 @@
+"""The worst samples by each measure, and a drawn sample of all: what a person should look at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.pipeline.reporting.evidence import Columns
+from hsmix_gen.pipeline.reporting.findings import seam_gain
+
+WORST = 24
+DRAWN = 300
+
+
+@dataclass(frozen=True)
+class Worst:
+    """Samples in rising order of soundness.
+
+    Attributes
+    ----------
+    measure, title : str
+    numbers : tuple of int
+        Places in the manifest.
+    values : tuple of float
+    """
+
+    measure: str
+    title: str
+    numbers: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def _cut_share(samples: Columns) -> npt.NDArray[np.float64]:
+    return -samples["cut"] / np.maximum(samples["objects"], 1)
+
+
+def _class_change(samples: Columns) -> npt.NDArray[np.float64]:
+    """Return how far the foreground of a sample is from that of its first parent, as minus the greater ratio."""
+    found = np.full(len(samples["key"]), np.nan)
+    for number, (before, after) in enumerate(zip(samples["pixels_a"], samples["pixels"], strict=True)):
+        if before is not None and after is not None and len(before) > 1:
+            a, b = float(before[1:].sum()) + 1, float(after[1:].sum()) + 1
+            found[number] = -max(a / b, b / a)
+    return found
+
+
+_MEASURES: dict[str, tuple[str, Callable[[Columns], npt.NDArray[np.float64]]]] = {
+    "cut": ("most objects cut", _cut_share),
+    "fragments": ("most new fragments", lambda samples: samples["fragments_before"] - samples["fragments"]),
+    "seam": ("seam least on contours", seam_gain),
+    "appearance": ("parents furthest apart in looks", lambda samples: -samples["appearance"]),
+    "auc": ("worst saliency of a parent", lambda samples: np.fmin(samples["auc_a"], samples["auc_b"])),
+    "lambda": ("least contrast of lambda", lambda samples: samples["lambda_std"]),
+    "foreground": ("foreground changed most", _class_change),
+}
+"""Name -> title and numbers by sample, the lowest the worst, NaN where it does not apply."""
+
+
+def worst_samples(samples: Columns, count: int = WORST) -> list[Worst]:
+    """Return the worst mixed training samples by each measure that any of them has."""
+    if not samples:
+        return []
+    mixed = (samples["mode"] != "none") & (samples["split"] == "train")
+    found = []
+    for name, (title, numbers_of) in _MEASURES.items():
+        numbers = np.where(mixed, np.asarray(numbers_of(samples), np.float64), np.nan)
+        order = np.argsort(numbers, kind="stable")[: int(np.count_nonzero(~np.isnan(numbers)))][:count]
+        if len(order):
+            values = tuple(round(abs(float(numbers[i])) if name != "seam" else float(numbers[i]), 4) for i in order)
+            found.append(Worst(name, title, tuple(map(int, order)), values))
+    return found
+
+
+def measures() -> list[str]:
+    """Return the names of the measures that samples can be worst by."""
+    return list(_MEASURES)
+
+
+def drawn_samples(samples: Columns, count: int = DRAWN) -> list[int]:
+    """Return the places of so many samples, evenly spread over modes and keys: as many of each mode as there are."""
+    if not samples:
+        return []
+    modes = sorted(set(samples["mode"].tolist()))
+    found: list[int] = []
+    for mode in modes:
+        places = np.flatnonzero(samples["mode"] == mode)
+        share = min(len(places), -(-count // len(modes)))
+        found += [int(places[i * len(places) // share]) for i in range(share)]
+    return sorted(found)
+
+
+def replay_command(root: Path, key: str) -> str:
+    """Return the command that makes a sample again."""
+    return f"hsmix-gen replay {root} {key} --to sample/"

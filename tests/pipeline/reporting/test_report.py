@@ -1,0 +1,189 @@
+"""The report of a sound set and of one with planted faults, of a cache, and of two sets side by side."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.reporting.thresholds import RULES
+from tests.fixture_types import Cli
+from tests.pipeline.reporting.planted import OPTIONS, write_planted
+
+PLANTED = {"torn_groups", "empty_class", "saliency_auc", "object_size", "domains"}
+Reports = Callable[[str], tuple[Path, click.testing.Result, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def reports(run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Make the sound and the planted dataset with their reports, each once."""
+    made: dict[str, tuple[Path, click.testing.Result, dict[str, Any]]] = {}
+
+    def make(kind: str) -> tuple[Path, click.testing.Result, dict[str, Any]]:
+        if kind not in made:
+            root = tmp_path_factory.mktemp(kind)
+            source = write_planted(root, sound=kind == "sound")
+            regions = ("--regions", "40", "60") if kind == "sound" else ("--regions", "2", "3")
+            ran = run_cli("run", source, root / "out", *OPTIONS, *regions, "--saliency-dir", root / "maps")
+            assert ran.exit_code == 0, ran.stderr
+            said = run_cli("report", root / "out", "--progress", "none")
+            assert said.exit_code == 0, said.stderr
+            made[kind] = root / "out", ran, json.loads((root / "out" / "report.json").read_text())
+        return made[kind]
+
+    return make
+
+
+def lights(content: dict[str, Any]) -> dict[str, str]:
+    return {finding["rule"]: finding["light"] for finding in content["findings"]}
+
+
+def test_planted_faults_are_named_in_red_with_their_way_out(reports: Reports) -> None:
+    """A torn patient, an empty class, a wrong saliency, a too coarse grid and mixed domains, all in one set."""
+    _, _, content = reports("planted")
+    found = {finding["rule"]: finding for finding in content["findings"]}
+
+    assert {rule for rule in PLANTED if found[rule]["light"] == "red"} == PLANTED
+    assert "p00" in found["torn_groups"]["text"] and "train and val" in found["torn_groups"]["text"]
+    assert "class_2" in found["empty_class"]["text"]
+    assert all(found[rule]["way_out"] for rule in PLANTED)
+    assert content["verdict"] == "red"
+
+
+def test_a_sound_set_has_none_of_them(reports: Reports) -> None:
+    """The same drawing, split, maps and number of superpixels as they should be."""
+    _, _, content = reports("sound")
+    found = lights(content)
+    assert {rule: found[rule] for rule in PLANTED} == dict.fromkeys(PLANTED, "green")
+    assert "red" not in found.values()
+
+
+def test_every_rule_is_judged_once_and_the_worst_come_first(reports: Reports) -> None:
+    order = ["red", "amber", "green", "grey"]
+    for kind in ("sound", "planted"):
+        findings = reports(kind)[2]["findings"]
+        assert sorted(finding["rule"] for finding in findings) == sorted(rule.name for rule in RULES)
+        assert [f["light"] for f in findings] == sorted((f["light"] for f in findings), key=order.index)
+
+
+def test_a_run_ends_with_the_three_most_important_lines(reports: Reports) -> None:
+    _, ran, _ = reports("planted")
+    last = ran.stdout.splitlines()[-3:]
+    assert all(line.startswith("report: red: ") for line in last), last
+    assert "torn patients: 1 group that names show is in several splits, such as p00" in last[0]
+
+
+def test_strict_ends_with_one_on_red_only(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    codes = {}
+    for kind in ("sound", "planted"):
+        root = reports(kind)[0]
+        codes[kind] = run_cli("report", root, "--strict", "--to", tmp_path / kind, "--progress", "none").exit_code
+    assert codes == {"sound": 0, "planted": 1}
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(reports: Reports) -> None:
+    root, _, content = reports("planted")
+    page = (root / "report.html").read_text()
+
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert "http://" not in page.replace("http://www.w3.org/", "") and "https://" not in page
+    for finding in content["findings"]:
+        assert finding["title"] in page
+    assert page.count("<svg") >= 8
+    assert "currentColor" in page and "#010203" not in page
+
+
+def test_the_table_holds_every_sample_with_its_measures(reports: Reports) -> None:
+    root, _, _ = reports("sound")
+    page = (root / "report.html").read_text()
+    rows = json.loads(re.search(r'<script type="application/json" id="rows">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+
+    assert len(rows["key"]) == 16 * 2 + 4
+    assert all(len(rows[name]) == len(rows["key"]) for name in (*rows["heads"], "split", "mode", "a", "b"))
+    assert rows["pictures"]
+    assert rows["replay"].replace("KEY", rows["key"][0]).startswith(f"hsmix-gen replay {root} ")
+
+
+def test_worst_samples_can_be_made_again(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    _, _, content = reports("sound")
+    first = content["worst"]["cut"][0]
+    command = first["replay"].split()
+    assert command[:2] == ["hsmix-gen", "replay"]
+    assert run_cli(*command[1:-1], tmp_path).exit_code == 0
+    assert (tmp_path / f"{first['key']}.image.png").is_file()
+
+
+def test_equal_datasets_have_equal_reports(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    root, _, _ = reports("sound")
+    assert run_cli("report", root, "--to", tmp_path, "--progress", "none").exit_code == 0
+    for name in ("report.html", "report.json"):
+        assert (tmp_path / name).read_bytes() == (root / name).read_bytes()
+
+
+def test_a_cache_is_judged_before_anything_is_mixed(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    root, _, _ = reports("planted")
+    said = run_cli("report", Output(root).default_cache, "--to", tmp_path, "--progress", "none")
+    assert said.exit_code == 0, said.stderr
+    found = lights(json.loads((tmp_path / "report.json").read_text()))
+
+    assert {rule for rule in PLANTED if found[rule] == "red"} == PLANTED
+    assert found["cut_objects"] == found["reuse"] == "grey"
+    assert "All samples" not in (tmp_path / "report.html").read_text()
+
+
+def test_two_sets_side_by_side_say_what_an_option_did(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    said = run_cli(
+        "report", reports("sound")[0], reports("planted")[0], "--to", tmp_path, "--progress", "none"
+    )  # fmt: skip
+    assert said.exit_code == 0, said.stderr
+    assert "changed: superpixels.regions from [40, 60] to [2, 3]" in said.stdout
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["kind"] == "comparison"
+    assert [part["kind"] for part in content["reports"]] == ["output", "output"]
+    assert any(row["name"] == "Objects against superpixels" for row in content["differences"])
+    assert "Side by side" in (tmp_path / "report.html").read_text()
+
+
+def test_verify_takes_a_report_for_no_part_of_the_dataset(reports: Reports, run_cli: Cli) -> None:
+    said = run_cli("verify", reports("sound")[0], "--depth", "names")
+    assert said.exit_code == 0, said.stdout
+
+
+def test_without_its_cache_a_dataset_is_judged_by_its_manifest(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    root, _, _ = reports("planted")
+    run = json.loads((root / "run.json").read_text())
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in root.iterdir():
+        if path.name not in ("run.json", ".hsmix"):
+            (copy / path.name).symlink_to(path)
+    (copy / "run.json").write_text(json.dumps({**run, "cache": "gone"}))
+    said = run_cli("report", copy, "--to", tmp_path, "--progress", "none")
+    assert said.exit_code == 0, said.stderr
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert "not measured" in content["notes"][0]
+    assert lights(content)["empty_class"] == "red"
+    assert lights(content)["object_size"] == "grey"
+
+
+def test_a_folder_that_is_neither_is_refused_in_one_line(run_cli: Cli, tmp_path: Path) -> None:
+    said = run_cli("report", tmp_path)
+    assert said.exit_code == 1
+    assert said.stderr.startswith(f"error: {tmp_path} holds no finished dataset")
+
+
+def test_previews_show_the_worst_a_mode_and_named_samples(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    root, _, content = reports("sound")
+    key = content["worst"]["seam"][0]["key"]
+    pictures = []
+    for options in (("--worst", 2), ("--mode", "soft", "--rows", 2), ("--key", key)):
+        said = run_cli("preview", root, *options, "--to", tmp_path / "p.png")
+        assert said.exit_code == 0, said.stderr
+        pictures.append((tmp_path / "p.png").read_bytes())
+    assert len(set(pictures)) == 3
+    assert run_cli("preview", root, "--key", "none", "--to", tmp_path / "p.png").exit_code == 1
+    assert run_cli("preview", root, "--key", key, "--mode", "soft").exit_code == 2
