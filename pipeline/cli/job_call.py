@@ -44,11 +44,9 @@ class CommandCall:
 
         if cache is None:
             return resolved(base)
-        from hsmix_gen.pipeline.features.cache_description import load
-        from hsmix_gen.pipeline.features.feature_choice import choose_features
+        from hsmix_gen.pipeline.features.feature_choice import resolve_on_cache
 
-        found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
-        return resolved(found.inherited.flat())
+        return resolve_on_cache(cache, resolved)
 
     def variants(self, names: str) -> "dict[str, RunConfig]":
         """Return a configuration for each name of a comparison."""

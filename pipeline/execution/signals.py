@@ -103,6 +103,10 @@ class _Command:
 
 @contextlib.contextmanager
 def _handled(numbers: Iterable[int]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may take signals: whoever calls jobs from another one ends them himself.
+        yield
+        return
     # What is ignored from the start stays so: a job in the background of a script, or under nohup, goes on.
     before = {number: signal.getsignal(number) for number in numbers}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}

@@ -9,11 +9,24 @@ from hsmix_gen.pipeline.features.cache_description import (
     feature_options,
     fitting_sets,
     lacking,
+    load,
     sets_text,
     text_of,
 )
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError
+
+
+def resolve_on_cache(cache: Path, resolved: Callable[[Mapping[str, Any] | None], RunConfig]) -> RunConfig:
+    """Return the configuration of options over what the features that they mean were made with; see `choose_features`.
+
+    Raises
+    ------
+    CacheError, ConfigError
+        If there are no features, or not which are meant.
+    """
+    found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
+    return resolved(found.inherited.flat())
 
 
 def choose_features(
