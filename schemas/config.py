@@ -402,6 +402,9 @@ class ExecutionConfig(Section):
     cache: str | None = option(None, "Feature cache, shared by runs on the same source.", "DIR", path="any", title="Output", otherwise="OUTPUT/.hsmix/cache", common=True)
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(1800.0, "Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere, then its parts one by one.")
     check_space: bool = key(True, "Whether a run is refused for which its disks seem too small; the need is an estimate.")
+    license: str | None = option(None, "Licence of the dataset in card and metadata, such as an SPDX name or an address.", "TEXT", title="Output")
+    citation: str | None = option(None, "How the dataset is cited, in card and metadata.", "TEXT", title="Output")
+    creator: str | None = option(None, "Who made the dataset, in card and metadata.", "TEXT", title="Output")
     max_errors: NonNegativeInt | None = option(None, "Exit with 1 if more sources and samples were refused.", otherwise="no limit")
     # fmt: on
 

@@ -115,6 +115,28 @@ def retry_refused(source: Path, output: Path, **options: Any) -> None:
     job.show(job.call(lambda: retry_refused(source, Output(output), job.config, job.reporter)))
 
 
+@cli.command(titles=JOB)
+@click.argument("croissant", type=LOCATION)
+@click.argument("source", type=LOCATION)
+@click.argument("output", type=LOCATION)
+@job_options
+def rebuild(croissant: Path, source: Path, output: Path, **options: Any) -> None:
+    """Make a dataset again from its own metadata and its sources, and compare every checksum.
+
+    CROISSANT is the croissant.json of a dataset. A source that has changed is named, and nothing is written then.
+
+    Example: hsmix-gen rebuild out/croissant.json photos/ again/
+    """
+    from hsmix_gen.pipeline.dataset.output_folder import Output
+    from hsmix_gen.pipeline.jobs.rebuild import read_recipe
+    from hsmix_gen.pipeline.jobs.rebuild import rebuild as make_again
+
+    recipe = mended(lambda: read_recipe(croissant))
+    job = CommandCall(options, begun=lambda: recipe.config)
+    job.show(job.call(lambda: make_again(recipe, source, Output(output), job.config, job.reporter)))
+    click.echo(f"{output} is, to the last bit, what {croissant} describes: {len(recipe.files)} checksums are equal")
+
+
 @cli.command(titles=(*SOURCE, *FEATURES, *JOB))
 @click.argument("source", type=LOCATION)
 @cache_option("Output", "Where the features go.")

@@ -108,7 +108,26 @@ def card_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:
     header = yaml.safe_dump(_header(dataset), sort_keys=False, allow_unicode=True)
     loaders, trainers = (_blocks(texts) for texts in (snippets(dataset), trainer_snippets(dataset)))
     loading = f"## Loading\n\n{loaders}\n## Training\n\n{trainers}"
-    return f"---\n{header}---\n\n{_body(dataset, run)}\n{loading}\n{_PITFALLS}\n{_citation(run)}"
+    return f"---\n{header}---\n\n{_body(dataset, run)}\n{_owner(run)}\n{loading}\n{_PITFALLS}\n{_citation(run)}"
+
+
+def _owner(run: dict[str, Any]) -> str:
+    """Return what only the owner can say: stated by options, or a blank."""
+    stated = run["config"]["run"]
+    words = {"Licence": "license", "Creator": "creator", "How to cite": "citation"}
+    lines = [f"- {title}: {stated.get(name) or f'not stated (--{name})'}" for title, name in words.items()]
+    return "\n".join(
+        [
+            "## What only the owner can say",
+            "",
+            *lines,
+            "- Consent, bias and limits of the source images: not stated; write them here and into `croissant.json`.",
+            "",
+            "Training samples are synthetic: mixtures of two images that show nothing that exists. `hsmix-gen rebuild",
+            "croissant.json SOURCE OUT` makes this dataset again from its sources and compares every checksum.",
+            "",
+        ]
+    )
 
 
 def _blocks(texts: dict[str, str]) -> str:

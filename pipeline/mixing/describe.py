@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.formats.base import Written, format_of
-from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output
 from hsmix_gen.pipeline.dataset.sample_members import member_names
 from hsmix_gen.pipeline.dataset.soft_encoding import describe_soft
 from hsmix_gen.pipeline.execution import versions
@@ -19,6 +19,7 @@ from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import manifest_batch, manifest_bytes
 from hsmix_gen.pipeline.mixing.card import card_text, selection_of
+from hsmix_gen.pipeline.mixing.croissant import CROISSANT, croissant
 from hsmix_gen.pipeline.mixing.preview import draw_preview
 from hsmix_gen.schemas.config import OutputConfig, RunConfig
 from hsmix_gen.schemas.digests import digest_of, sha256_of
@@ -48,15 +49,19 @@ def finish(
         "refused": describe_refusals(refusals, sources=len(prepared.refusals)),
     }
     seconds = {name: round(value, 2) for name, value in reporter.seconds.items()}
+    manifest = manifest_bytes(batches)
+    usable = [record for record in prepared.records if record.refusal is None]
+    metadata = croissant(dataset, run, usable, FileRecord(MANIFEST, len(manifest), sha256_of(manifest)))
     files = {
         **indexes,
         "refused.csv": refusals_csv(refusals),
         "dataset.json": atomic_files.json_bytes(dataset),
         "run.json": atomic_files.json_bytes({**run, "workers": n_workers, "seconds": seconds}),
+        CROISSANT: atomic_files.json_bytes(metadata),
         "README.md": card_text(dataset, run).encode(),
         "preview.png": draw_preview(prepared, config, plan),
     }
-    output.complete(files, manifest_bytes(batches))
+    output.complete(files, manifest)
 
 
 def refusals_csv(refusals: list[Refusal]) -> bytes:

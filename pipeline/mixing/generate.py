@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.dataset.output_folder import Output, read_run
 from hsmix_gen.pipeline.execution.isolation import finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
@@ -18,6 +18,9 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import DatasetFacts, ShardRecord, SourceRecord
 from hsmix_gen.stages.planning.pairing import COLUMNS, Plan, SplitPlan
+
+STATED = ("license", "citation", "creator")
+"""Options that only describe a dataset."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,15 @@ def generate(
             stage.advance(len(job.task.samples))
     # A worker that was killed and replaced leaves its unfinished files.
     output.remove_temporaries()
-    if missing or not output.is_complete:
+    if missing or not output.is_complete or restated(output, config):
         finish(prepared, output, config, written_plan(plan, done, prepared.records), runner.n_workers, reporter)
     return outcome(prepared, output, plan)
+
+
+def restated(output: Output, config: RunConfig) -> bool:
+    """Return whether a finished dataset states another licence, citation or creator than wanted."""
+    before = read_run(output.root)["config"]["run"]
+    return any(before.get(name) != getattr(config.run, name) for name in STATED)
 
 
 def _bind(planned: OutputPlan, facts: DatasetFacts, config: RunConfig) -> None:

@@ -1,0 +1,150 @@
+"""A dataset made again from its own ``croissant.json`` and its sources, with every checksum compared."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output, read_dataset
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.units import SerialRunner
+from hsmix_gen.pipeline.execution.versions import environment
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.jobs.run import Finished, run_all
+from hsmix_gen.pipeline.sources.inventory import take_inventory
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.errors import OutputError, SourceError
+from hsmix_gen.schemas.records import SourceRecord
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the metadata of a dataset says of how it was made.
+
+    Attributes
+    ----------
+    sources : dict
+        sha256 of image and mask by id.
+    files : dict
+        sha256 by path.
+    fold : int or None
+    """
+
+    config: RunConfig
+    fold: int | None
+    sources: dict[str, tuple[str, str]]
+    files: dict[str, str]
+    versions: dict[str, Any]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return what a ``croissant.json`` of ours says.
+
+    Raises
+    ------
+    OutputError
+        If it is missing, damaged, of another program, or of a dataset that was extended.
+    """
+    try:
+        raw = atomic_files.read_json(path)
+        made = raw["prov:wasGeneratedBy"]
+        told = made["configuration"]
+        sets = {one["@id"]: one for one in raw["recordSet"]}
+        rows = [{name.rpartition("/")[2]: value for name, value in row.items()} for row in sets["sources"]["data"]]
+        recipe = Recipe(
+            config=RunConfig.model_validate(told["values"]),
+            fold=told["fold"],
+            sources={row["id"]: (row["image_sha256"], row["mask_sha256"]) for row in rows},
+            files={one["@id"]: one["sha256"] for one in raw["distribution"] if "sha256" in one},
+            versions=made["versions"],
+        )
+    except FileNotFoundError:
+        raise OutputError(f"{path} is missing; name the croissant.json of a dataset") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutputError(f"{path} is no croissant.json of hsmix-gen ({' '.join(str(error).split())})") from None
+    if len(told["generations"]) > 1:
+        raise OutputError(
+            f"{path} is of a dataset that was extended {len(told['generations']) - 1} times, which one run does not "
+            "make again; run and extend it as run.json lists"
+        )
+    return recipe
+
+
+def rebuild(recipe: Recipe, source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
+    """Make a dataset again and compare the checksums of all of its files.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    source : Path
+        The sources, wherever they lie now.
+    output : Output
+        A new or empty folder, or that of a rebuild that was stopped.
+    config : RunConfig
+        That of the recipe; where the work is done may be another.
+    reporter : Reporter
+
+    Raises
+    ------
+    SourceError
+        If a source has changed, is missing or new; nothing is written then.
+    OutputError
+        If a file differs.
+    """
+    check_sources(recipe, source, config, reporter)
+    finished = run_all(source, output, config, reporter)
+    root = next(part.root for part, _ in finished.outcomes if recipe.fold in (None, _fold_of(part)))
+    _compare(recipe, root)
+    return finished
+
+
+def check_sources(recipe: Recipe, source: Path, config: RunConfig, reporter: Reporter) -> None:
+    """Refuse sources that are not those of the recipe, by name."""
+    inventory = take_inventory(source, config, SerialRunner(has_gpu=False), reporter)
+    found = {record.id: record for record in inventory.records if record.refusal is None}
+    wrong = [
+        *(_change(recipe.sources[name], record) for name, record in found.items() if name in recipe.sources),
+        *(f"{name} is missing" for name in sorted(recipe.sources.keys() - found.keys())),
+        *(f"{name} is new" for name in sorted(found.keys() - recipe.sources.keys())),
+    ]
+    wrong = [text for text in wrong if text]
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise SourceError(
+            f"{source} is not what the dataset was made from: {'; '.join(wrong[:_SHOWN])}{more}; "
+            "put back those files, or make a new dataset with hsmix-gen run"
+        )
+
+
+def _change(told: tuple[str, str], record: SourceRecord) -> str:
+    """Return which file of a source has changed, or nothing."""
+    for kind, was, now, path in (
+        ("image", told[0], record.image_sha256, record.image),
+        ("mask", told[1], record.mask_sha256, record.mask),
+    ):
+        if was != now:
+            return f"the {kind} of {record.id} ({path}) has changed"
+    return ""
+
+
+def _fold_of(output: Output) -> int | None:
+    fold: int | None = read_dataset(output.root)["fold"]
+    return fold
+
+
+def _compare(recipe: Recipe, root: Path) -> None:
+    dataset = read_dataset(root)
+    made = {file["path"]: file["sha256"] for listed in dataset["formats"].values() for file in listed}
+    made[MANIFEST] = atomic_files.file_record(root / MANIFEST, root).sha256
+    different = sorted(path for path, sha256 in recipe.files.items() if made.get(path) != sha256)
+    if different:
+        now = environment()
+        versions = [
+            f"{name} {was} is {now.get(name)} now" for name, was in recipe.versions.items() if now.get(name) != was
+        ]
+        why = f" ({', '.join(versions)}; install those versions)" if versions else ""
+        raise OutputError(
+            f"{root} differs from the metadata in {len(different)} of {len(recipe.files)} files, first "
+            f"{different[0]}{why}"
+        )

@@ -1,0 +1,111 @@
+"""The metadata of a dataset, read by the library of its format, and the dataset made again from it."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlcroissant
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from hsmix_gen.pipeline.mixing.croissant import BLANK
+from tests.conftest import Finished
+from tests.fixture_types import Cli, Digests, Options
+
+STATED = ("--license", "CC0-1.0", "--citation", "A. Body, Photos, 2026", "--creator", "A. Body")
+
+
+def test_mlcroissant_finds_no_error_and_no_warning(
+    finished: Callable[..., Finished], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = finished("--copies", 1).output / "croissant.json"
+    with caplog.at_level(logging.WARNING):
+        metadata = mlcroissant.Dataset(jsonld=str(path)).metadata
+    assert (set(metadata.ctx.issues.errors), set(metadata.ctx.issues.warnings)) == (set(), set())
+    assert not caplog.records
+
+
+def test_mlcroissant_reads_records_from_the_tar(
+    finished: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROISSANT_CACHE", str(tmp_path))
+    root = finished("--copies", 1).output
+    dataset = mlcroissant.Dataset(jsonld=str(root / "croissant.json"))
+    samples = {row["samples/key"].decode(): row for row in dataset.records("samples")}
+    images = {row["images/key"].decode(): row["images/image"] for row in dataset.records("images")}
+
+    assert images.keys() == samples.keys() and len(images) == 8
+    assert np.asarray(images[min(images)]).shape == (48, 64, 3)
+    assert {row["sources/id"].decode() for row in dataset.records("sources")} == {f"case_{n:02d}" for n in range(8)}
+
+
+def test_what_only_the_owner_can_say_is_a_named_blank(finished: Callable[..., Finished]) -> None:
+    content = json.loads((finished("--copies", 1).output / "croissant.json").read_text())
+    for name, option in (("license", "--license"), ("citeAs", "--citation")):
+        assert content[name].startswith(BLANK) and option in content[name]
+    assert content["creator"]["name"].startswith(BLANK)
+    assert content["rai:dataBiases"].startswith(BLANK)
+    assert content["rai:hasSyntheticData"] is True
+
+
+def test_options_fill_blanks_of_a_finished_dataset_too(
+    finished: Callable[..., Finished], run_cli: Cli, tiny: Options, tmp_path: Path, shard_digests: Digests
+) -> None:
+    """They describe only: no byte of a sample changes, and the same command with them is no other dataset."""
+    made = finished("--copies", 1)
+    shutil.copytree(made.output, tmp_path / "out")
+    said = run_cli("run", made.source, tmp_path / "out", *tiny, "--copies", 1, *STATED)
+    assert said.exit_code == 0, said.stderr
+
+    content = json.loads((tmp_path / "out/croissant.json").read_text())
+    card = (tmp_path / "out/README.md").read_text()
+    assert (content["license"], content["citeAs"], content["creator"]["name"]) == STATED[1::2]
+    assert all(text in card for text in STATED[1::2])
+    assert shard_digests(tmp_path / "out") == shard_digests(made.output)
+
+
+def test_a_dataset_is_made_again_from_its_metadata(
+    finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path, shard_digests: Digests
+) -> None:
+    made = finished("--copies", 1)
+    moved = shutil.copytree(made.source, tmp_path / "elsewhere")
+    said = run_cli("rebuild", made.output / "croissant.json", moved, tmp_path / "again", "--progress", "none")
+    assert said.exit_code == 0, said.stderr
+    assert said.stdout.splitlines()[-1].endswith("checksums are equal")
+    assert shard_digests(tmp_path / "again") == shard_digests(made.output)
+
+
+def test_a_changed_pixel_a_missing_and_a_new_image_are_named(
+    finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path
+) -> None:
+    made = finished("--copies", 1)
+    source = shutil.copytree(made.source, tmp_path / "source")
+    pixels = np.array(Pillow.open(source / "images/case_02.png"))
+    pixels[0, 0, 0] ^= 1
+    Pillow.fromarray(pixels).save(source / "images/case_02.png")
+    said = run_cli("rebuild", made.output / "croissant.json", source, tmp_path / "again", "--progress", "none")
+
+    assert said.exit_code == 1
+    assert "the image of case_02" in said.stderr and "has changed" in said.stderr
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_file_that_differs_is_named(finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path) -> None:
+    made = finished("--copies", 1)
+    content = json.loads((made.output / "croissant.json").read_text())
+    content["distribution"][1]["sha256"] = "0" * 64
+    (tmp_path / "croissant.json").write_text(json.dumps(content))
+    said = run_cli("rebuild", tmp_path / "croissant.json", made.source, tmp_path / "again", "--progress", "none")
+    assert said.exit_code == 1
+    assert content["distribution"][1]["@id"] in said.stderr
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", '{"prov:wasGeneratedBy": 3}'])
+def test_other_files_are_refused_in_one_line(text: str, run_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "croissant.json").write_text(text)
+    said = run_cli("rebuild", tmp_path / "croissant.json", tmp_path, tmp_path / "again")
+    assert said.exit_code == 1
+    assert said.stderr.startswith("error: ") and len(said.stderr.splitlines()) == 1
