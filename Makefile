@@ -11,6 +11,7 @@ BENCHMARKS := \
 	benchmarks/reading.py \
 	benchmarks/quality.py \
 	benchmarks/superpixels.py \
+	benchmarks/paired.py \
 	benchmarks/throughput.py \
 	benchmarks/measures.py \
 	benchmarks/scaling.py \
@@ -43,7 +44,7 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpix
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-faults bench evidence evidence-quick evidence-report house licences clean distclean
+.PHONY: help demo test test-slow test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 17
@@ -66,6 +67,9 @@ test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table
 
 bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+bench-gpu:  ## Grad-CAM on a CUDA device; needs torch alone, in PYTHON or in .venv
+	@PYTHONPATH=.typing $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON)) benchmarks/gradcam_gpu.py
 
 evidence: $(EVIDENCE)  ## train what is missing of the plan: SOURCE=FOLDER BUDGET_HOURS=1 PROCESSES=2 DEVICE=cpu
 	$(BIN)/python benchmarks/evidence.py run $(if $(SOURCE),--source $(SOURCE)) --hours $(BUDGET_HOURS) \

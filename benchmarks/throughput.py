@@ -26,7 +26,8 @@ from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.gradcam_units import cam_options, network_path, record_path
+from hsmix_gen.pipeline.features.gradcam_stage import network_path, record_path
+from hsmix_gen.pipeline.features.gradcam_units import cam_options
 from hsmix_gen.pipeline.features.layers import quantised
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.jobs.run import run_prepare

@@ -5,11 +5,12 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import PurePath
-from typing import Any, Literal, TypeVar, cast
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from hsmix_gen.schemas.errors import one_line
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Split = Literal["train", "val", "test"]
 Mode = Literal["none", "hard", "soft"]
@@ -460,6 +461,9 @@ def record_of(kind: type[_Record], value: Any) -> _Record:
     ValueError
         Naming the first field that is missing or of another type.
     """
+    # Imported here, so that stages run with torch and numpy alone, as on a bare machine with a GPU.
+    from pydantic import ValidationError
+
     try:
         return cast(_Record, _adapter(cast(Hashable, kind)).validate_python(value))
     except ValidationError as error:
@@ -468,5 +472,7 @@ def record_of(kind: type[_Record], value: Any) -> _Record:
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> "TypeAdapter[Any]":
+    from pydantic import TypeAdapter
+
     return TypeAdapter(cast(Any, kind))

@@ -80,17 +80,21 @@ def _torch() -> Finding:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return f"torch {torch.__version__}, GPU: {', '.join(names)}"
 
-    return _guarded("torch", look, "install torch and torchvision of one release together")
+    return _guarded("torch", look, "install torch again")
 
 
 def _gradcam() -> Finding:
     def look() -> str:
-        import cv2
-        import pytorch_grad_cam
+        import numpy as np
 
-        return f"{pytorch_grad_cam.__name__} imports, OpenCV {cv2.__version__}"
+        from hsmix_gen.stages.saliency.fitting import build_unet
+        from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
 
-    return _guarded("grad-cam", look, "install torchvision of the release of torch, and opencv-python-headless")
+        network = build_unet(n_channels=1, n_classes=2, features=(4,) * 6, seed=0)
+        maps = GradCamSaliency(network, "upcat_1", CamOptions()).maps(np.eye(32, dtype=np.uint8)[None, ..., None])
+        return f"a map of {maps.shape[1]} x {maps.shape[2]} pixels was made"
+
+    return _guarded("grad-cam", look, "install torch again")
 
 
 def _ray() -> Finding:

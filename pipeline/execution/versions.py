@@ -15,8 +15,6 @@ REPORTED = (
     "zarr",
     "scikit-image",
     "torch",
-    "grad-cam",
-    "monai",
     "pyarrow",
     "numpy",
     "pillow",

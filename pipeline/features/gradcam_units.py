@@ -1,10 +1,12 @@
-"""Grad-CAM in units of work: a network is made or checked, its network layer chosen, then blocks are mapped."""
+"""Grad-CAM in units of work: a network is made or checked, its network layer chosen, then blocks are mapped.
+
+Only processes that do these units import this module, as it brings torch; the driver has `gradcam_stage`.
+"""
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from hsmix_gen.pipeline.execution.progress import Reporter
-from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.gradcam_stage import NetworkTask, budgets, network_path, record_path
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers, quantised
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
-from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.config import SaliencyConfig
 from hsmix_gen.schemas.errors import ModelError
-from hsmix_gen.schemas.records import BlockRecord, SourceRecord
+from hsmix_gen.schemas.records import BlockRecord
 from hsmix_gen.stages.planning.pairing import probe_rows
 from hsmix_gen.stages.saliency.fit_batches import Samples
 from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, fit_network
@@ -31,96 +32,16 @@ from hsmix_gen.stages.saliency.layer_ranking import rank_layers
 from hsmix_gen.stages.saliency.network_io import to_input
 from hsmix_gen.stages.saliency.network_layers import LayerInfo, candidate_layers, require_layer
 
-GOOD_AUC = 0.7
-"""Below this agreement of saliency and masks on training images the user is warned."""
 THREADS = 1
 """CPU threads of torch: one everywhere, so that the bytes do not depend on how many workers share a machine."""
+ENOUGH_AUC = 0.9
+"""Agreement of maps and masks on training images below which the whole budget of steps is spent."""
 
+Ranking = list[tuple[str, float | None]]
+"""Network layers with their AUC, best first."""
 
-@dataclass(frozen=True)
-class NetworkTask:
-    """What making or checking the network and choosing its network layer depends on; rows are of usable sources."""
-
-    layers: Layers
-    saliency: SaliencyConfig
-    seed: int
-    folder: Path
-    train_rows: tuple[int, ...]
-    val_rows: tuple[int, ...]
-
-
-class GradCam:
-    """The Grad-CAM part of `prepare`.
-
-    Parameters
-    ----------
-    layers : Layers
-    config : RunConfig
-    reporter : Reporter
-        Shows how good the network and its maps are.
-    earlier : Layers or None
-        The features of a dataset that is extended; its network is taken over.
-    """
-
-    def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None = None) -> None:
-        self._layers, self._config, self._reporter, self._earlier = layers, config, reporter, earlier
-        self._folder = Path.cwd()
-
-    def check(self, runner: Runner) -> None:
-        """Refuse a network of the user that cannot serve, before any work starts.
-
-        Raises
-        ------
-        ModelError
-            If it cannot be made, loaded or used, or has no such network layer.
-        """
-        if self._config.saliency.model is not None:
-            unit = Unit(
-                "check network",
-                check_user_network,
-                (self._layers, self._config.saliency, self._folder),
-                uses_gpu=True,
-            )
-            for _ in runner.run([unit]):
-                self._reporter.note(f"network {self._config.saliency.model} was checked")
-
-    def network_units(self, records: Sequence[SourceRecord]) -> list[Unit]:
-        """Return the unit that makes the network's record, or none if it is there."""
-        if record_path(self._layers).is_file():
-            return []
-        if self._earlier is not None:
-            return [Unit("network", take_over_network, (self._layers, self._earlier))]
-        rows = {
-            split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None)
-            for split in ("train", "val")
-        }
-        task = NetworkTask(
-            self._layers, self._config.saliency, self._config.seed, self._folder, rows["train"], rows["val"]
-        )
-        if self._config.saliency.model is None:
-            self._reporter.note(
-                "network: no --model was given, so a small U-Net is fitted on the training split for Grad-CAM; "
-                "then its layers are ranked"
-            )
-        else:
-            self._reporter.note(f"network: the layers of {self._config.saliency.model} are ranked")
-        return [Unit("network", make_network, (task,), uses_gpu=True)]
-
-    @property
-    def worker(self) -> "partial[GradCamWorker]":
-        """What makes a worker that holds the network, in whatever process calls it."""
-        return partial(GradCamWorker, self._layers, self._config.saliency, self._folder)
-
-    def report(self) -> dict[str, Any]:
-        """Return what is recorded of the network, and warn if its maps mean little."""
-        record = atomic_files.read_json(record_path(self._layers))
-        auc = record["layer_auc"]
-        if auc is not None and auc < GOOD_AUC:
-            self._reporter.warn(
-                f"Grad-CAM at layer {record['layer']} agrees little with the masks (mean AUC {auc:.2f} on training "
-                f"images, chance is 0.5); try another --layer, a better --model or --saliency fine_grained"
-            )
-        return {"backend": self._config.saliency.backend, **record}
+_kept: dict[tuple[Any, ...], "GradCamWorker"] = {}
+"""The worker of this process, by all that it depends on."""
 
 
 class GradCamWorker:
@@ -157,6 +78,15 @@ class GradCamWorker:
         return task.fill(lambda place: {"saliency": maps[place]})
 
 
+def kept_worker(layers: Layers, config: SaliencyConfig, folder: Path) -> GradCamWorker:
+    """Return the worker of this process for a network, made where another one, or none, was at work."""
+    key = (record_path(layers), record_path(layers).read_bytes(), config.model_dump_json(), folder)
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = GradCamWorker(layers, config, folder)
+    return _kept[key]
+
+
 def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:
     """Make the user's network, load its weights and try it on empty images (a unit of work)."""
     network = _user_network(layers, config, folder)
@@ -167,44 +97,27 @@ def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> 
 def make_network(task: NetworkTask) -> None:
     """Fit or load the network, choose its network layer, and write its record (a unit of work)."""
     layers, config = task.layers, task.saliency
-    started = time.monotonic()
     if config.model is None:
-        fitted = _fit(task)
-        networks.save_fitted(network_path(layers), fitted)
-        network = fitted.network
-        made = {
-            "network": "fitted U-Net",
-            "validation_dice": _number(fitted.validation_dice),
-            "steps": fitted.config.steps,
-        }
+        made, network, ranking, seconds = _fitted(task)
     else:
+        started = time.monotonic()
         network = _user_network(layers, config, task.folder)
         made = {"network": config.model, "validation_dice": None, "steps": None}
-    side = input_side(config)
-    fitted_at = time.monotonic()
-    ranking = _ranking(network, task, side)
+        loaded = time.monotonic()
+        ranking = _ranking(network, task, config.side)
+        seconds = {"fit": loaded - started, "layer": time.monotonic() - loaded}
     best, auc = ranking[0]
     record = {
         **made,
         "weights": networks.weights_digest(network),
-        "side": side,
+        "side": input_side(config),
         "layer": best,
         "layer_auc": auc,
         "layer_given": config.layer is not None,
         "candidates": [{"layer": name, "auc": value} for name, value in ranking],
-        "seconds": {"fit": fitted_at - started, "layer": time.monotonic() - fitted_at},
+        "seconds": seconds,
     }
     atomic_files.write_json(record_path(layers), record)
-
-
-def take_over_network(layers: Layers, earlier: Layers) -> None:
-    """Copy the network behind the features of a dataset that is extended, and its record (a unit of work).
-
-    Fitted anew, it would give other maps for images that are mixed already.
-    """
-    if network_path(earlier).is_file():
-        atomic_files.write_whole(network_path(layers), network_path(earlier).read_bytes())
-    atomic_files.write_whole(record_path(layers), record_path(earlier).read_bytes())
 
 
 def cam_options(config: SaliencyConfig, side: int | None, *, multilabel: bool = False) -> CamOptions:
@@ -224,16 +137,6 @@ def cam_options(config: SaliencyConfig, side: int | None, *, multilabel: bool = 
     )
 
 
-def record_path(layers: Layers) -> Path:
-    """Return where the record of the network behind a saliency layer of the cache lies."""
-    return layers.root / "networks" / f"{layers.saliency}.json"
-
-
-def network_path(layers: Layers) -> Path:
-    """Return where the fitted network behind a saliency layer of the cache lies."""
-    return layers.root / "networks" / f"{layers.saliency}.pt"
-
-
 def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Module:
     assert config.model is not None
     weights = here(location(config.weights)) if config.weights else None
@@ -250,10 +153,28 @@ def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Mo
     return network
 
 
-def _fit(task: NetworkTask) -> Fitted:
+def _fitted(task: NetworkTask) -> tuple[dict[str, Any], nn.Module, Ranking, dict[str, float]]:
+    """Fit a network in as few steps as its maps need; return it with its record, its layers and the time it took."""
+    seconds = {"fit": 0.0, "layer": 0.0}
+    for steps in budgets(task.saliency.fit_steps):
+        started = time.monotonic()
+        fitted = _fit(task, steps)
+        ended = time.monotonic()
+        ranking = _ranking(fitted.network, task, input_side(task.saliency))
+        seconds["fit"] += ended - started
+        seconds["layer"] += time.monotonic() - ended
+        auc = ranking[0][1]
+        if auc is None or auc >= ENOUGH_AUC:
+            break
+    networks.save_fitted(network_path(task.layers), fitted)
+    dice = _number(fitted.validation_dice)
+    return {"network": "fitted U-Net", "validation_dice": dice, "steps": steps}, fitted.network, ranking, seconds
+
+
+def _fit(task: NetworkTask, steps: int) -> Fitted:
     layers, config = task.layers, task.saliency
     cache = FeatureCache(layers.root)
-    fit = replace(FitConfig(), steps=config.fit_steps, side=input_side(config) or FitConfig().side)
+    fit = replace(FitConfig(), steps=steps, side=input_side(config) or FitConfig().side)
     return fit_network(
         _samples(cache, layers, task.train_rows),
         _samples(cache, layers, task.val_rows) if task.val_rows else None,
@@ -267,7 +188,7 @@ def _fit(task: NetworkTask) -> Fitted:
     )
 
 
-def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> list[tuple[str, float | None]]:
+def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> Ranking:
     """Return the network layers that were measured on training images with their mean AUC, best first."""
     layers, config = task.layers, task.saliency
     cache = FeatureCache(layers.root)

@@ -4,13 +4,14 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hsmix_gen.pipeline.execution.isolation import Job, WholeUnit, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit, Worker
 from hsmix_gen.pipeline.features.cache_description import Prepared, begin, save
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.gradcam_stage import GradCam
 from hsmix_gen.pipeline.features.image_units import make_images
 from hsmix_gen.pipeline.features.layers import (
     BlockTask,
@@ -27,9 +28,6 @@ from hsmix_gen.pipeline.sources.source_records import per_fold, with_refusals
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import BlockRecord, Refusal, SourceItem, SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
-
-if TYPE_CHECKING:
-    from hsmix_gen.pipeline.features.gradcam_units import GradCam
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,11 @@ def prepare(
     distinct = {fold.saliency: number for number, fold in enumerate(layers)}
     for number in sorted(distinct.values()):
         filler = _Filler(wanted, runner, reporter, fold=number, is_alone=len(distinct) == 1)
-        if maker := saliency[number]:
+        maker = saliency[number]
+        if maker and runner.has_gpu:
             records = filler.fill("saliency", records, None, make_worker=maker.worker)
+        elif maker:
+            records = filler.fill("saliency", records, maker.on_processor)
         else:
             records = filler.fill("saliency", records, make_static_saliency, config.saliency)
     prepared = [
@@ -193,16 +194,13 @@ class Block(Job):
         return reason
 
 
-def _report(maker: "GradCam | None", config: RunConfig) -> dict[str, Any]:
+def _report(maker: GradCam | None, config: RunConfig) -> dict[str, Any]:
     return maker.report() if maker else {"backend": config.saliency.backend}
 
 
-def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None) -> "GradCam | None":
+def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None) -> GradCam | None:
     if not backend_of(config.saliency).has_network:
         return None
-    # Imports torch: two seconds and some hundred megabytes that the other backends need not spend.
-    from hsmix_gen.pipeline.features.gradcam_units import GradCam
-
     return GradCam(layers, config, reporter, earlier)
 
 

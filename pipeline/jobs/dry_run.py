@@ -10,6 +10,7 @@ from hsmix_gen.pipeline.execution.human_units import size_text, time_text
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, check_sources
+from hsmix_gen.pipeline.features.gradcam_stage import budgets
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
@@ -194,6 +195,6 @@ def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, sc
         "mix": seconds["mix"] * scale.samples,
     }
     if has_network:
-        fit = network["fit"] * config.saliency.fit_steps / PROBE_STEPS
+        fit = network["fit"] * budgets(config.saliency.fit_steps)[0] / PROBE_STEPS
         scaled["network"] = (fit + network["layer"] * config.saliency.probe_images / 2) * networks
     return scaled

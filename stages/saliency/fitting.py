@@ -16,9 +16,12 @@ from hsmix_gen.stages.saliency.fit_batches import ReducedSamples, Samples, draw_
 from hsmix_gen.stages.saliency.network_io import logits_of, predicted_classes, resize_bilinear, to_input
 from hsmix_gen.stages.saliency.quality import dice
 from hsmix_gen.stages.saliency.torch_context import deterministic_algorithms, seeded_init, torch_threads
+from hsmix_gen.stages.saliency.unet import SmallUNet
 
 # Share of the steps in which the learning rate rises.
 _WARM_UP = 0.25
+# Makes the Dice loss of a class that a batch lacks 0, and its gradient finite.
+_SMOOTH = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +63,9 @@ class Fitted:
 
 
 def build_unet(*, n_channels: int, n_classes: int, features: tuple[int, ...], seed: int) -> nn.Module:
-    """Return a MONAI BasicUNet, (N, C, H, W) to (N, K, H, W) logits, with weights drawn from `seed`.
-
-    Its instance norm makes it indifferent to the intensity scale of the images, and equal in training and
-    evaluation, however small the batch.
-    """
-    # Imported here: two seconds that whoever brings a network need not wait.
-    from monai.networks.nets.basic_unet import BasicUNet
-
+    """Return a `SmallUNet` with weights drawn from `seed`."""
     with seeded_init(derive_key(seed, "fit-init")):
-        network: nn.Module = BasicUNet(
-            spatial_dims=2, in_channels=n_channels, out_channels=n_classes, features=features
-        )
-    return network
+        return SmallUNet(n_channels=n_channels, n_classes=n_classes, features=features)
 
 
 def fit_network(
@@ -183,8 +176,6 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
 
     The Dice term sums over the batch: image by image it is all or nothing for a class that an image lacks.
     """
-    from monai.losses.dice import DiceLoss
-
     valid = masks != IGNORE
     if not bool((masks[valid] < logits.shape[1]).all()):
         raise ValueError(f"masks must hold classes 0 to {logits.shape[1] - 1} or 255, got {int(masks[valid].max())}")
@@ -193,8 +184,10 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     # Written with the one-hot mask because torch's own cross-entropy has no deterministic form on a GPU.
     log_probabilities = logits.log_softmax(dim=1)
     cross_entropy = -(one_hot * log_probabilities).sum() / valid.sum().clamp(min=1)
-    dice_loss = DiceLoss(include_background=False, batch=True)(log_probabilities.exp() * known, one_hot)
-    loss: torch.Tensor = cross_entropy + dice_loss
+    predicted, true = (log_probabilities.exp() * known)[:, 1:], one_hot[:, 1:]
+    overlap, total = ((part).sum(dim=(0, 2, 3)) for part in (predicted * true, predicted + true))
+    dice_loss = 1 - (2 * overlap + _SMOOTH) / (total + _SMOOTH)
+    loss: torch.Tensor = cross_entropy + dice_loss.mean()
     return loss
 
 

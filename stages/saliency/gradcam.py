@@ -1,8 +1,9 @@
-"""Grad-CAM saliency of segmentation networks [1]_, computed by the library pytorch-grad-cam.
+"""Grad-CAM saliency of segmentation networks [1]_: one forward and one backward pass for a batch, and nothing else.
 
-What is explained is the score of the foreground against the background. The library is wrapped where it
-would surprise: hooks are always released, its context manager, which swallows errors, is not used, parameters
-may be frozen, outputs may be dictionaries or lists, and no NaN leaves.
+What is explained is the score of the foreground against the background. Nothing stays behind on a network: hooks are
+always released, parameters may be frozen, outputs may be dictionaries or lists, and no NaN leaves. The maps are those
+of the library pytorch-grad-cam, with which tests compare them; it takes six seconds to import, and fetches activations
+and gradients from the GPU to compute with numpy.
 
 References
 ----------
@@ -10,15 +11,16 @@ References
    ICCV 2017, doi:10.1109/ICCV.2017.74; for segmentation Vinogradova et al., AAAI 2020, arXiv:2002.11434.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.schemas.records import IGNORE
@@ -40,7 +42,11 @@ CamMethod = Literal["gradcam", "gradcam++", "layercam", "hirescam"]
 CamTarget = Literal["predicted", "truth", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+_Images = npt.NDArray[np.generic]
+_Masks = npt.NDArray[np.integer] | None
 _Maps = npt.NDArray[np.float32]
+_One = TypeVar("_One")
+_EPS_PLUS_PLUS = 1e-6
 _REDUCED: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -97,21 +103,11 @@ class GradCamSaliency:
     def __init__(
         self, network: nn.Module, layer: str, options: CamOptions, *, device: torch.device | str = "cpu"
     ) -> None:
-        module = require_layer(network, layer)
-        if next(network.parameters(), None) is None:
-            raise ModelError(
-                f"{type(network).__name__} must have parameters, got none; give a trained network or choose "
-                "another --saliency"
-            )
-        self._network = network.to(device).eval()
-        self._layer = module
-        self._layer_name = layer
-        self._options = options
-        self._device = torch.device(device)
-        self._batch = options.batch
+        self._layer = layer
+        self._cams = LayerCams(network, [layer], options, device=device)
 
-    def maps(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None = None) -> _Maps:
-        """Compute the saliency of images, in batches; a batch gives what its images give one by one.
+    def maps(self, images: _Images, masks: _Masks = None) -> _Maps:
+        """Compute the saliency of images, in batches; a batch gives what its images give one by one, see `LayerCams`.
 
         Parameters
         ----------
@@ -135,38 +131,95 @@ class GradCamSaliency:
         ValueError
             If masks are missing, differ from the images in size, or lack the channels of multi-label.
         """
-        truth = self._truth(images, masks)
-        parts = [np.zeros((0, *images.shape[1:3]), np.float32)]
-        start = 0
-        with torch_threads(self._options.threads):
-            while start < len(images):
-                rows = slice(start, start + self._batch)
-                part = self._try(images[rows], None if truth is None else truth[rows])
-                if part is not None:
-                    parts.append(part)
-                    start += len(part)
-        return np.concatenate(parts)
+        # While a GPU computes a batch, the one before is taken and the one after made ready.
+        sent = (_Sent(self._cams.finished(maps[self._layer], images)) for _, maps in self._cams.batches(images, masks))
+        with torch_threads(self._cams.options.threads):
+            parts = [maps.arrived() for maps in _one_behind(sent)]
+        return np.concatenate([np.zeros((0, *images.shape[1:3]), np.float32), *parts])
 
-    def _truth(
-        self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None
-    ) -> npt.NDArray[np.integer] | None:
+
+class LayerCams:
+    """Grad-CAM of one network at some network layers, which share their forward and backward passes.
+
+    On a CPU a batch gives what its images give one by one but for the last bits of a sum. On a GPU libraries choose
+    other ways to compute for other sizes of a batch, in reduced precision: there maps agree within 0.02.
+
+    Parameters
+    ----------
+    network, options, device
+        See `GradCamSaliency`.
+    layers : iterable of str
+        Dotted names; those that cannot be used have no maps.
+
+    Raises
+    ------
+    ModelError
+        If none can be used, the error of the first.
+    """
+
+    def __init__(
+        self, network: nn.Module, layers: Iterable[str], options: CamOptions, *, device: torch.device | str = "cpu"
+    ) -> None:
+        self.options = options
+        self._device = torch.device(device)
+        self._layers: dict[str, nn.Module] = {}
+        problems: list[ModelError] = []
+        for name in layers:
+            try:
+                self._layers[name] = require_layer(network, name)
+            except ModelError as problem:
+                problems.append(problem)
+        if not self._layers:
+            raise problems[0]
+        if next(network.parameters(), None) is None:
+            raise ModelError(
+                f"{type(network).__name__} must have parameters, got none; give a trained network or choose "
+                "another --saliency"
+            )
+        self._network = network.to(self._device).eval()
+        if self._device.type == "cuda":
+            # The order in which its convolutions compute in reduced precision without turning pixels around.
+            self._network = self._network.to(memory_format=torch.channels_last)
+        self._batch = options.batch
+
+    def batches(self, images: _Images, masks: _Masks) -> Iterator[tuple[slice, Mapping[str, "torch.Tensor"]]]:
+        """Yield the images of each batch with their raw maps at each layer; see `GradCamSaliency.maps`."""
+        truth = self._truth(images, masks)
+        start = 0
+        while start < len(images):
+            rows = slice(start, start + self._batch)
+            raw = self._try(images[rows], None if truth is None else truth[rows])
+            if raw is not None:
+                yield slice(start, start + len(images[rows])), raw
+                start = rows.stop
+
+    def finished(self, raw: torch.Tensor, images: _Images) -> torch.Tensor:
+        """Return raw maps of a layer at the size of the images, (N, H, W) in [0, 1], on the device."""
+        maps = resize_bilinear(raw[:, None], (images.shape[1], images.shape[2]))[:, 0]
+        # What overflowed to NaN or infinity means nothing.
+        maps = maps.where(torch.isfinite(maps).flatten(1).all(dim=1)[:, None, None], 0)
+        least = maps.amin(dim=(1, 2), keepdim=True)
+        extent = maps.amax(dim=(1, 2), keepdim=True) - least
+        return (maps - least) / extent.where(extent > 0, 1)
+
+    def _truth(self, images: _Images, masks: _Masks) -> _Masks:
         """Return the masks if the target reads them."""
-        if self._options.target != "truth":
+        if self.options.target != "truth":
             return None
         if masks is None:
             raise ValueError("target truth needs masks, got None; pass them or use target predicted")
         if masks.shape[:3] != images.shape[:3]:
             raise ValueError(f"masks must have the images' shape {images.shape[:3]}, got {masks.shape}")
-        if not self._options.multilabel:
+        if not self.options.multilabel:
             return collapse_batch(masks)
         if masks.ndim != 4:
             raise ValueError(f"masks of a multi-label network must be (N, H, W, K), got {masks.shape}")
         return masks
 
-    def _try(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> _Maps | None:
-        """Return the maps of one batch, or halve the batch and return None if the GPU's memory is short."""
+    def _try(self, images: _Images, masks: _Masks) -> Mapping[str, torch.Tensor] | None:
+        """Return the raw maps of one batch, or halve the batch and return None if the GPU's memory is short."""
         try:
-            return self._batch_maps(images, masks)
+            return self._raw_maps(to_input(images, side=self.options.side), masks)
         except torch.cuda.OutOfMemoryError as error:
             if len(images) == 1:
                 raise ModelError(
@@ -179,147 +232,201 @@ class GradCamSaliency:
             torch.cuda.empty_cache()
         return None
 
-    def _batch_maps(self, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer] | None) -> _Maps:
-        """Return the maps of images that fit into memory together."""
-        height, width = images.shape[1:3]
-        tensor = to_input(images, side=self._options.side)
-        targets = [_PixelSum(self._options, None if masks is None else masks[row]) for row in range(len(images))]
-        raw = torch.from_numpy(self._raw_maps(tensor.to(self._device), targets))  # (N, h, w)
-        # What overflowed to NaN or infinity means nothing.
-        raw[~torch.isfinite(raw).all(dim=2).all(dim=1)] = 0
-        return _stretch(resize_bilinear(raw[:, None], (height, width))[:, 0].numpy())
+    def _raw_maps(self, tensor: torch.Tensor, masks: _Masks) -> Mapping[str, torch.Tensor]:
+        """Return (N, h, w) maps of 0 and more at the size of the network's input, on the device."""
+        watched = _Watched(self._layers)
+        with _frozen(self._network), torch.enable_grad():
+            with watched, self._autocast():
+                output = self._network(self._sent(tensor))
+            logits = logits_of(output, key=self.options.output_key)
+            if len(logits) != len(tensor):
+                raise ModelError(
+                    f"the network must return one result for each image, got {len(logits)} for {len(tensor)}; "
+                    "wrap it or choose another --output-key"
+                )
+            scores = foreground_scores(logits, multilabel=self.options.multilabel)  # (N, F, h, w)
+            weights = _weights(logits.detach(), masks, self.options).to(scores.dtype)
+            gradients = watched.gradients(scores, weights)
+        size = (tensor.shape[2], tensor.shape[3])
+        with torch.no_grad():
+            return {name: _raw_map(self.options.method, *pair, size) for name, pair in gradients.items()}
 
-    def _raw_maps(self, tensor: torch.Tensor, targets: list["_PixelSum"]) -> _Maps:
-        """Return the library's (N, h, w) maps at the size of the network's input."""
-        adapter = _FromLayer(self._network, self._layer, self._layer_name, self._options.output_key)
-        cam = _cam_class(self._options.method)(
-            model=adapter, target_layers=[self._layer], reshape_transform=_detached_float
-        )
-        try:
-            # Maps that overflow become 0 afterwards, numpy need not warn.
-            with (
-                _frozen(self._network),
-                torch.enable_grad(),
-                self._autocast(),
-                np.errstate(over="ignore", invalid="ignore", divide="ignore"),
-            ):
-                maps: _Maps = cam(input_tensor=tensor, targets=targets)
-                return maps
-        finally:
-            cam.activations_and_grads.release()
+    def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor on the device, on its way to a GPU while this process goes on."""
+        if self._device.type != "cuda":
+            return tensor.to(self._device)
+        return tensor.pin_memory().to(self._device, non_blocking=True, memory_format=torch.channels_last)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         """Return the context of reduced precision, which is for GPUs only."""
-        dtype = _REDUCED.get(self._options.precision)
+        dtype = _REDUCED.get(self.options.precision)
         if dtype is None or self._device.type != "cuda":
             return nullcontext()
         return torch.autocast("cuda", dtype=dtype)
 
 
-class _PixelSum:
-    """The number that is explained: foreground scores of one image, summed over the pixels of a target."""
+class _Sent:
+    """Maps on their way from the device to this process."""
 
-    def __init__(self, options: CamOptions, mask: npt.NDArray[np.integer] | None) -> None:
-        self._target = options.target
-        self._multilabel = options.multilabel
-        self._mask = mask
+    def __init__(self, maps: torch.Tensor) -> None:
+        self._maps, self._event = maps, None
+        if maps.is_cuda:
+            self._maps = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True).copy_(maps, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
 
-    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the sum over (K, h, w) logits as a scalar."""
-        scores = foreground_scores(logits, multilabel=self._multilabel)  # (F, h, w)
-        if self._target == "all":
-            return scores.sum()
-        pixels = self._pixels(logits)  # (F, h, w)
-        return scores[pixels].sum() if bool(pixels.any()) else scores.sum()
-
-    def _pixels(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return where each score counts, (F, h, w) bool."""
-        if self._mask is None:
-            return predicted_foreground(logits.detach(), multilabel=self._multilabel)
-        if self._multilabel:
-            return self._true_regions(self._mask, logits)
-        return self._true_classes(self._mask, logits)
-
-    def _true_regions(self, mask: npt.NDArray[np.integer], logits: torch.Tensor) -> torch.Tensor:
-        """Return the (K, h, w) pixels of the channels of an (H, W, K) mask."""
-        if mask.shape[2] != len(logits):
-            raise ModelError(
-                f"a multi-label network must give one logit channel for each of the {mask.shape[2]} channels of the "
-                f"masks, got {len(logits)}; use a network of that many channels or --output-key"
-            )
-        channels = resize_mask(np.moveaxis(mask, 2, 0), (logits.shape[1], logits.shape[2]))
-        return (channels == 1).to(logits.device)
-
-    def _true_classes(self, mask: npt.NDArray[np.integer], logits: torch.Tensor) -> torch.Tensor:
-        """Return the (F, h, w) pixels of the classes above 0 of an (H, W) mask."""
-        greatest = int(mask[mask != IGNORE].max(initial=0))
-        if greatest >= n_classes_of(logits):
-            raise ModelError(
-                f"the masks must hold classes 0 to {n_classes_of(logits) - 1}, as the network has "
-                f"{logits.shape[0]} logit channels, got {greatest}; map them with --mask-values"
-            )
-        class_ids = resize_mask(mask[None], (logits.shape[1], logits.shape[2]))[0].to(logits.device)
-        return pixels_of_classes(class_ids, n_classes_of(logits))
+    def arrived(self) -> _Maps:
+        """Wait for the maps."""
+        if self._event is not None:
+            self._event.synchronize()
+        maps: _Maps = self._maps.numpy()
+        return maps
 
 
-class _FromLayer(nn.Module):
-    """A network that returns logits and whose gradients reach back to the output of one network layer, no further.
+class _Watched:
+    """What some layers put out in one forward pass, and the gradients there.
 
-    The gradient at that output is the same as in the whole graph. What lies before is run without a graph,
-    which saves most of the memory and of the backward pass, and works for frozen parameters as well.
+    The graph begins at the first of them: the gradients at its output and behind are those of the whole graph. What
+    lies before is run without a graph, which saves most of the memory and of the backward pass, and works for frozen
+    parameters as well.
     """
 
-    def __init__(self, network: nn.Module, layer: nn.Module, name: str, output_key: str | None) -> None:
-        super().__init__()
-        self.network = network
-        # In a tuple it is not registered a second time.
-        self._watched = (layer,)
-        self._name = name
-        self._output_key = output_key
-        self._runs = 0
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        self._layers = layers
+        self._outputs: dict[str, torch.Tensor] = {}
+        self._problems: dict[str, ModelError] = {}
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the (N, K, h, w) logits of (N, C, H, W) images."""
-        self._runs = 0
-        # Ahead of the library's hooks, so that they see the tensor from which gradients are asked.
-        handle = self._watched[0].register_forward_hook(self._cut, prepend=True)
-        try:
-            output = self.network(images)
-        finally:
+    def __enter__(self) -> None:
+        # Ahead of the network's own hooks, so that they see the tensor that gradients reach.
+        self._handles = [
+            layer.register_forward_hook(self._keeper(name), prepend=True) for name, layer in self._layers.items()
+        ]
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
             handle.remove()
-        logits = logits_of(output, key=self._output_key)
-        if len(logits) != len(images):
-            raise ModelError(
-                f"the network must return one result for each image, got {len(logits)} for {len(images)}; "
-                "wrap it or choose another --output-key"
-            )
-        if self._runs == 0 or not logits.requires_grad:
-            raise ModelError(
-                f"the logits must depend on layer {self._name!r}, got no gradient: it does not run, feeds "
-                "another output, or the network switches gradients off; choose another --layer"
-            )
-        return logits
 
-    def _cut(self, _layer: nn.Module, _inputs: object, output: object) -> torch.Tensor:
-        """Put a fresh start of the graph in place of the layer's output."""
-        self._runs += 1
-        if self._runs > 1:
-            raise ModelError(
-                f"layer {self._name!r} must run once in a forward pass, got a second run, "
-                "which makes its map ambiguous; choose another --layer"
+    def gradients(self, scores: torch.Tensor, weights: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Return output and gradient of each layer that can be used, (N, C, h, w) float32.
+
+        Raises
+        ------
+        ModelError
+            If none can, the error of the first.
+        """
+        usable = {name: output for name, output in self._outputs.items() if name not in self._problems}
+        found: Sequence[torch.Tensor | None] = [None] * len(usable)
+        if usable and scores.requires_grad:
+            found = torch.autograd.grad(scores, list(usable.values()), grad_outputs=weights, allow_unused=True)
+        gradients = {
+            name: (output.detach().float(), gradient.float())
+            for (name, output), gradient in zip(usable.items(), found, strict=True)
+            if gradient is not None
+        }
+        if not gradients:
+            first = next(iter(self._layers))
+            raise self._problems.get(first) or ModelError(
+                f"the logits must depend on layer {first!r}, got no gradient: it does not run, feeds another output, "
+                "or the network switches gradients off; choose another --layer"
             )
+        return gradients
+
+    def _keeper(self, name: str) -> Any:
+        def keep(_layer: nn.Module, _inputs: object, output: object) -> torch.Tensor | None:
+            problem = self._problem(name, output)
+            if problem is not None:
+                self._problems.setdefault(name, ModelError(f"layer {name!r} {problem}; choose another --layer"))
+                return None
+            assert isinstance(output, torch.Tensor)
+            self._outputs[name] = output if output.requires_grad else output.detach().requires_grad_()
+            # A layer behind may change the clone in place.
+            return self._outputs[name].clone()
+
+        return keep
+
+    def _problem(self, name: str, output: object) -> str | None:
+        if name in self._outputs:
+            return "must run once in a forward pass, got a second run, which makes its map ambiguous"
         if not isinstance(output, torch.Tensor) or output.ndim != 4 or not output.is_floating_point():
             shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-            raise ModelError(
-                f"layer {self._name!r} must put out floats of shape (N, C, h, w), got {shape}; choose another --layer"
-            )
-        # The clone is no leaf, so that a layer behind may change it in place.
-        return output.detach().requires_grad_().clone()
+            return f"must put out floats of shape (N, C, h, w), got {shape}"
+        return None
 
 
-def _detached_float(activation: torch.Tensor) -> torch.Tensor:
-    """Copy what the library keeps: a later layer may work in place, and numpy knows no bfloat16."""
-    return activation.detach().to(torch.float32, copy=True)
+def _weights(logits: torch.Tensor, masks: _Masks, options: CamOptions) -> torch.Tensor:
+    """Return where each foreground score of (N, K, h, w) logits counts, (N, F, h, w) bool.
+
+    Where the target names no pixel of an image, all of its pixels count.
+    """
+    if options.target == "all":
+        return torch.ones_like(foreground_scores(logits, multilabel=options.multilabel), dtype=torch.bool)
+    if masks is None:
+        pixels = predicted_foreground(logits, multilabel=options.multilabel)
+    else:
+        pixels = (_true_regions if options.multilabel else _true_classes)(masks, logits)
+    return pixels | ~pixels.flatten(1).any(dim=1)[:, None, None, None]
+
+
+def _true_regions(masks: npt.NDArray[np.integer], logits: torch.Tensor) -> torch.Tensor:
+    """Return the (N, K, h, w) pixels of the channels of (N, H, W, K) masks."""
+    n_channels, size = masks.shape[3], (logits.shape[2], logits.shape[3])
+    if n_channels != logits.shape[1]:
+        raise ModelError(
+            f"a multi-label network must give one logit channel for each of the {n_channels} channels of the "
+            f"masks, got {logits.shape[1]}; use a network of that many channels or --output-key"
+        )
+    planes = np.moveaxis(masks, 3, 1).reshape(-1, *masks.shape[1:3])
+    return (resize_mask(planes, size) == 1).reshape(len(masks), n_channels, *size).to(logits.device)
+
+
+def _true_classes(masks: npt.NDArray[np.integer], logits: torch.Tensor) -> torch.Tensor:
+    """Return the (N, F, h, w) pixels of the classes above 0 of (N, H, W) masks."""
+    greatest = int(masks[masks != IGNORE].max(initial=0))
+    if greatest >= n_classes_of(logits):
+        raise ModelError(
+            f"the masks must hold classes 0 to {n_classes_of(logits) - 1}, as the network has "
+            f"{logits.shape[1]} logit channels, got {greatest}; map them with --mask-values"
+        )
+    class_ids = resize_mask(masks, (logits.shape[2], logits.shape[3])).to(logits.device)
+    return pixels_of_classes(class_ids, n_classes_of(logits))
+
+
+def _raw_map(
+    method: CamMethod, activation: torch.Tensor, gradient: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
+    """Return the (N, *size) map of (N, C, h, w) activations and gradients: 0 and more, of any scale."""
+    space = (2, 3)
+    if method == "gradcam":
+        weights = gradient.mean(dim=space, keepdim=True)
+    elif method == "gradcam++":
+        weights = _plus_plus(activation, gradient).sum(dim=space, keepdim=True)
+    elif method == "layercam":
+        weights = gradient.clamp(min=0)
+    else:
+        weights = gradient
+    raw = (weights * activation).sum(dim=1, keepdim=True).clamp(min=0)
+    return functional.interpolate(raw, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _plus_plus(activation: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the weight of each pixel of each channel by Grad-CAM++ [1]_, equation 19.
+
+    References
+    ----------
+    .. [1] Chattopadhay et al., "Grad-CAM++", WACV 2018, arXiv:1710.11063.
+    """
+    square = gradient**2
+    share = square / (2 * square + activation.sum(dim=(2, 3), keepdim=True) * square * gradient + _EPS_PLUS_PLUS)
+    return gradient.clamp(min=0) * share.where(gradient != 0, 0)
+
+
+def _one_behind(values: Iterable[_One]) -> Iterator[_One]:
+    """Yield each value when the next one is there."""
+    waiting: list[_One] = []
+    for value in values:
+        yield from waiting
+        waiting = [value]
+    yield from waiting
 
 
 @contextmanager
@@ -333,18 +440,3 @@ def _frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
-
-
-def _cam_class(method: CamMethod) -> Any:
-    """Return the library's class, imported here: it brings OpenCV, matplotlib and scikit-learn along."""
-    from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
-
-    return {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM, "hirescam": HiResCAM}[method]
-
-
-def _stretch(maps: _Maps) -> _Maps:
-    """Return (N, h, w) maps with least value 0 and greatest 1; flat ones become 0."""
-    least = maps.min(axis=(1, 2), keepdims=True)
-    extent = maps.max(axis=(1, 2), keepdims=True) - least
-    stretched: _Maps = ((maps - least) / np.where(extent <= 0, np.float32(1), extent)).astype(np.float32)
-    return stretched

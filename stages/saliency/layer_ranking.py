@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from hsmix_gen.schemas.errors import ModelError
-from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
+from hsmix_gen.stages.saliency.gradcam import CamOptions, LayerCams
 from hsmix_gen.stages.saliency.network_layers import LayerInfo
 from hsmix_gen.stages.saliency.quality import saliency_auc
+from hsmix_gen.stages.saliency.torch_context import torch_threads
 
 
 def rank_layers(
@@ -56,18 +56,15 @@ def rank_layers(
     ModelError
         If no candidate can be used; the error is that of the first.
     """
-    measured: list[tuple[LayerInfo, float]] = []
-    problems: list[ModelError] = []
-    for layer in candidates:
-        try:
-            saliency = GradCamSaliency(network, layer.name, options, device=device)
-            measured.append((layer, _mean_auc(saliency, images, masks)))
-        except ModelError as problem:
-            # An auxiliary branch, for one, which the logits do not depend on.
-            measured.append((layer, math.nan))
-            problems.append(problem)
-    if problems and len(problems) == len(measured):
-        raise problems[0]
+    aucs: dict[str, list[float]] = {layer.name: [] for layer in candidates}
+    # One pass for all; a layer that the logits do not depend on, an auxiliary branch for one, has no map.
+    cams = LayerCams(network, aucs, options, device=device)
+    with torch_threads(options.threads):
+        for rows, raw in cams.batches(images, masks):
+            for name, maps in raw.items():
+                found = cams.finished(maps, images).cpu().numpy()
+                aucs[name] += [saliency_auc(one, mask) for one, mask in zip(found, masks[rows], strict=True)]
+    measured = [(layer, _mean(aucs[layer.name])) for layer in candidates]
     measured.reverse()
     return sorted(measured, key=_rank, reverse=True)
 
@@ -76,9 +73,7 @@ def _rank(measured: tuple[LayerInfo, float]) -> float:
     return -math.inf if math.isnan(measured[1]) else measured[1]
 
 
-def _mean_auc(saliency: GradCamSaliency, images: npt.NDArray[np.generic], masks: npt.NDArray[np.integer]) -> float:
-    """Return the mean AUC over the images for which it is defined."""
-    maps = saliency.maps(images, masks)
-    aucs = [saliency_auc(one, mask) for one, mask in zip(maps, masks, strict=True)]
+def _mean(aucs: Sequence[float]) -> float:
+    """Return the mean over the images for which there is a value."""
     defined = [auc for auc in aucs if not math.isnan(auc)]
     return float(np.mean(defined)) if defined else math.nan

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from hsmix_gen.stages.labels.labels import collapse
 
@@ -40,6 +39,8 @@ def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.intege
     contour = _boundaries(mask, valid=mask != IGNORE)
     offset = np.arange(-tolerance, tolerance + 1)
     disk = offset[:, None] ** 2 + offset**2 <= tolerance**2
+    from scipy import ndimage  # imported here, so that networks are fitted with torch and numpy alone
+
     near = ndimage.binary_dilation(_boundaries(labels, valid=np.ones_like(contour)), disk)
     return _ratio(np.count_nonzero(contour & near), np.count_nonzero(contour))
 

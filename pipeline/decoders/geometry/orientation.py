@@ -1,8 +1,8 @@
 """How a volume lies in the patient, and the exact flips and transposes that bring it to the frame of display."""
 
+from functools import cache
 from typing import Any
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 
@@ -12,9 +12,6 @@ Affine = npt.NDArray[np.float64]
 """(4, 4), from voxels to millimetres."""
 Turn = npt.NDArray[np.float64]
 """(3, 2) of nibabel: for each stored axis, its place among (column, row, plane) and 1 or -1."""
-
-# Functions of this module bear no types.
-_orientations: Any = nibabel.orientations
 
 # Where columns, rows and planes go: (L)eft, (P)osterior, (S)uperior, (I)nferior, as radiologists view slices.
 _DIRECTIONS = {
@@ -70,12 +67,12 @@ def display_turn(affine: Affine, shape: tuple[int, ...], axis: str) -> Turn:
         ``axial``, ``coronal``, ``sagittal``, or ``auto``: across the only axis with one voxel, else the axis whose
         voxels are at least twice as thick as along both others, else axial.
     """
-    stored = _orientations.io_orientation(affine)
+    stored = _orientations().io_orientation(affine)
     if axis == "auto":
         places = stored[:, 0].astype(int)
         single = [place for place, count in zip(places, shape, strict=True) if count == 1]
         axis = _ALONG[single[0]] if len(single) == 1 else _thick_axis(affine, places)
-    turn: Turn = _orientations.ornt_transform(stored, _orientations.axcodes2ornt(_DIRECTIONS[axis]))
+    turn: Turn = _orientations().ornt_transform(stored, _orientations().axcodes2ornt(_DIRECTIONS[axis]))
     return turn
 
 
@@ -84,19 +81,19 @@ def turn_onto(affine: Affine, frame: Affine) -> Turn:
     directions = np.eye(4)
     axes = frame[:3, :3] / np.linalg.norm(frame[:3, :3], axis=0)
     directions[:3, :3] = np.linalg.solve(axes, affine[:3, :3])
-    turn: Turn = _orientations.io_orientation(directions)
+    turn: Turn = _orientations().io_orientation(directions)
     return turn
 
 
 def turned(volume: npt.NDArray[Any], turn: Turn) -> npt.NDArray[Any]:
     """Return a view of a volume of stored axes as (plane, row, column)."""
-    view: npt.NDArray[Any] = _orientations.apply_orientation(volume, turn).T
+    view: npt.NDArray[Any] = _orientations().apply_orientation(volume, turn).T
     return view
 
 
 def turned_frame(affine: Affine, shape: tuple[int, ...], turn: Turn) -> Affine:
     """Return the affine from (column, row, plane) to millimetres."""
-    frame: Affine = affine @ _orientations.inv_ornt_aff(turn, shape)
+    frame: Affine = affine @ _orientations().inv_ornt_aff(turn, shape)
     return frame
 
 
@@ -114,7 +111,7 @@ def frame_spacing(frame: Affine, planes: int) -> tuple[float, ...]:
 
 def plane_axis(frame: Affine) -> str:
     """Return across which axis of the patient planes with this frame were cut: axial, coronal or sagittal."""
-    return _ALONG[int(_orientations.io_orientation(frame)[2, 0])]
+    return _ALONG[int(_orientations().io_orientation(frame)[2, 0])]
 
 
 def frames_apart(first: Affine, second: Affine, shape: tuple[int, int, int]) -> float:
@@ -132,3 +129,11 @@ def _thick_axis(affine: Affine, places: npt.NDArray[np.int_]) -> str:
         if spacing[along] >= _THICK * np.delete(spacing, along).max():
             return name
     return "axial"
+
+
+@cache
+def _orientations() -> Any:
+    """Return nibabel's module, whose functions bear no types; it brings pydicom too, and pictures need neither."""
+    import nibabel
+
+    return nibabel.orientations

@@ -1,0 +1,168 @@
+"""The driver's part of Grad-CAM: which units make or check a network and map blocks; it imports no torch.
+
+What a unit does stands in `gradcam_units`, which only the processes that do it import.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.units import Runner, Unit
+from hsmix_gen.pipeline.features.layers import BlockTask, Layers
+from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.records import BlockRecord, SourceRecord
+
+if TYPE_CHECKING:
+    from hsmix_gen.pipeline.features.gradcam_units import GradCamWorker
+
+GOOD_AUC = 0.7
+"""Below this agreement of saliency and masks on training images the user is warned."""
+SHORT_FIT = 40
+"""Optimiser steps that are enough for most sets."""
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """What making or checking the network and choosing its network layer depends on; rows are of usable sources."""
+
+    layers: Layers
+    saliency: SaliencyConfig
+    seed: int
+    folder: Path
+    train_rows: tuple[int, ...]
+    val_rows: tuple[int, ...]
+
+
+class GradCam:
+    """The Grad-CAM part of `prepare`.
+
+    Parameters
+    ----------
+    layers : Layers
+    config : RunConfig
+    reporter : Reporter
+        Shows how good the network and its maps are.
+    earlier : Layers or None
+        The features of a dataset that is extended; its network is taken over.
+    """
+
+    def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None = None) -> None:
+        self._layers, self._config, self._reporter, self._earlier = layers, config, reporter, earlier
+        self._folder = Path.cwd()
+
+    def check(self, runner: Runner) -> None:
+        """Refuse a network of the user that cannot serve, before any work starts.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be made, loaded or used, or has no such network layer.
+        """
+        if self._config.saliency.model is not None:
+            unit = Unit(
+                "check network",
+                _check_network,
+                (self._layers, self._config.saliency, self._folder),
+                uses_gpu=True,
+            )
+            for _ in runner.run([unit]):
+                self._reporter.note(f"network {self._config.saliency.model} was checked")
+
+    def network_units(self, records: Sequence[SourceRecord]) -> list[Unit]:
+        """Return the unit that makes the network's record, or none if it is there."""
+        if record_path(self._layers).is_file():
+            return []
+        if self._earlier is not None:
+            return [Unit("network", _take_over_network, (self._layers, self._earlier))]
+        rows = {
+            split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None)
+            for split in ("train", "val")
+        }
+        task = NetworkTask(
+            self._layers, self._config.saliency, self._config.seed, self._folder, rows["train"], rows["val"]
+        )
+        if self._config.saliency.model is None:
+            self._reporter.note(
+                "network: no --model was given, so a small U-Net is fitted on the training split for Grad-CAM; "
+                "then its layers are ranked"
+            )
+        else:
+            self._reporter.note(f"network: the layers of {self._config.saliency.model} are ranked")
+        return [Unit("network", _make_network, (task,), uses_gpu=True)]
+
+    @property
+    def worker(self) -> "partial[GradCamWorker]":
+        """What makes a worker that holds the network on a GPU, in whatever process calls it."""
+        return partial(_worker, self._layers, self._config.saliency, self._folder)
+
+    @property
+    def on_processor(self) -> "partial[BlockRecord]":
+        """What maps a block on a processor, in the process that fitted the network if that is free."""
+        return partial(_map_block, config=self._config.saliency, folder=self._folder)
+
+    def report(self) -> dict[str, Any]:
+        """Return what is recorded of the network, and warn if its maps mean little."""
+        record = atomic_files.read_json(record_path(self._layers))
+        auc = record["layer_auc"]
+        if auc is not None and auc < GOOD_AUC:
+            self._reporter.warn(
+                f"Grad-CAM at layer {record['layer']} agrees little with the masks (mean AUC {auc:.2f} on training "
+                f"images, chance is 0.5); try another --layer, a better --model or --saliency fine_grained"
+            )
+        return {"backend": self._config.saliency.backend, **record}
+
+
+def budgets(most: int) -> tuple[int, ...]:
+    """Return the numbers of steps that are tried one after the other, each from the beginning."""
+    return (SHORT_FIT, most) if most > SHORT_FIT else (most,)
+
+
+def record_path(layers: Layers) -> Path:
+    """Return where the record of the network behind a saliency layer of the cache lies."""
+    return layers.root / "networks" / f"{layers.saliency}.json"
+
+
+def network_path(layers: Layers) -> Path:
+    """Return where the fitted network behind a saliency layer of the cache lies."""
+    return layers.root / "networks" / f"{layers.saliency}.pt"
+
+
+def _check_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:
+    """Make the user's network, load its weights and try it on empty images (a unit of work)."""
+    from hsmix_gen.pipeline.features.gradcam_units import check_user_network
+
+    check_user_network(layers, config, folder)
+
+
+def _make_network(task: NetworkTask) -> None:
+    """Fit or load the network, choose its network layer, and write its record (a unit of work)."""
+    from hsmix_gen.pipeline.features.gradcam_units import make_network
+
+    make_network(task)
+
+
+def _take_over_network(layers: Layers, earlier: Layers) -> None:
+    """Copy the network behind the features of a dataset that is extended, and its record (a unit of work).
+
+    Fitted anew, it would give other maps for images that are mixed already.
+    """
+    if network_path(earlier).is_file():
+        atomic_files.write_whole(network_path(layers), network_path(earlier).read_bytes())
+    atomic_files.write_whole(record_path(layers), record_path(earlier).read_bytes())
+
+
+def _worker(layers: Layers, config: SaliencyConfig, folder: Path) -> "GradCamWorker":
+    from hsmix_gen.pipeline.features.gradcam_units import GradCamWorker
+
+    return GradCamWorker(layers, config, folder)
+
+
+def _map_block(task: BlockTask, *, config: SaliencyConfig, folder: Path) -> BlockRecord:
+    """Map one block (a unit of work)."""
+    from hsmix_gen.pipeline.features.gradcam_units import kept_worker
+
+    return kept_worker(task.layers, config, folder).process(task)
