@@ -7,36 +7,27 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 from report import print_table
-from scipy import ndimage
-from skimage.color import rgb2gray
-from skimage.segmentation import felzenszwalb, watershed
 
 from hsmix_gen.stages.saliency import quality
-from hsmix_gen.stages.superpixels import grid_regions, hierarchical_regions, slic_regions
+from hsmix_gen.stages.superpixels import (
+    felzenszwalb_regions,
+    grid_regions,
+    hierarchical_regions,
+    slic_regions,
+    watershed_regions,
+)
 from hsmix_gen.stages.superpixels.label_maps import region_count
 
 Maps = Sequence[npt.NDArray[np.integer]]
 STEPS = 0.35 * 1.18 ** np.arange(14)
 """Numbers of regions tried, in units of the number at which kinds are compared; between them is interpolated."""
-SCALES = 12 * 1.45 ** np.arange(14)
-"""Of Felzenszwalb's method, which knows no number of regions."""
-
-
-def _watershed(image: npt.NDArray[np.uint8], counts: Sequence[int]) -> Maps:
-    slope = ndimage.gaussian_gradient_magnitude(rgb2gray(image), 1)
-    flood: Callable[..., npt.NDArray[np.integer]] = watershed
-    return [flood(slope, markers=count, compactness=1e-4) - 1 for count in counts]
-
-
-def _felzenszwalb(image: npt.NDArray[np.uint8], _: Sequence[int]) -> Maps:
-    return [felzenszwalb(image, scale=scale, sigma=0.8, min_size=20) for scale in SCALES]
 
 
 KINDS: dict[str, Callable[[npt.NDArray[np.uint8], Sequence[int]], Maps]] = {
     "slic": slic_regions.segment,
     "hierarchical": hierarchical_regions.segment,
-    "watershed": _watershed,
-    "felzenszwalb": _felzenszwalb,
+    "watershed": watershed_regions.segment,
+    "felzenszwalb": felzenszwalb_regions.segment,
     "grid": grid_regions.segment,
 }
 

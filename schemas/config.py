@@ -192,9 +192,10 @@ class SuperpixelsConfig(Section):
 
     title = "Superpixels and saliency"
     # fmt: off
-    method: RegionKind = option("slic", f"How images are cut: {SUPERPIXELS.listed}. hierarchical joins the regions of one fine SLIC step by step: nested, of exact numbers, closer to contours; grid is the square-grid control.", "NAME", name="superpixels")
+    method: RegionKind = option("slic", f"How images are cut: {SUPERPIXELS.listed}. hierarchical joins the regions of one fine SLIC step by step: nested, of exact numbers, closer to contours; watershed and felzenszwalb are known alternatives; precomputed takes maps that you bring; grid is the square-grid control.", "NAME", name="superpixels")
+    folder: str | None = option(None, "Label maps for precomputed: PNG of 8 or 16 bits, TIFF, npy or NIfTI, named by the id of the picture or volume; a sub-folder for each granularity.", "DIR", name="regions_dir", path="local")
     regions: tuple[PositiveInt, PositiveInt] = option((50, 200), "Superpixels asked for, drawn evenly over the range.", "MIN MAX")
-    variants: PositiveInt = option(4, "Granularities kept per image, one drawn from each stratum of the range.", "G")
+    variants: PositiveInt = option(4, "Granularities kept per image, one drawn from each stratum of the range; of precomputed as many as there are.", "G")
     compactness: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = option(None, "Weight of space against colour in SLIC.", "C", otherwise="10 for RGB, 0.1 for grey")
     sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = option(1.0, "Gaussian smoothing before SLIC in pixels.", "S")
     body: Literal["auto", "all"] = key("auto", "auto: where background voxels are 0 only the body is cut, the rest is one region; all: everything.")
@@ -202,6 +203,13 @@ class SuperpixelsConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if self.method == "precomputed" and self.folder is None:
+            raise ValueError("superpixels precomputed needs the folder of its label maps; add --regions-dir DIR")
+        # The grid is the control of any other kind, and leaves aside what that is given.
+        if self.method not in ("precomputed", "grid") and self.folder is not None:
+            raise ValueError(
+                f"--regions-dir is used by superpixels precomputed only, got {self.method}; drop one of them"
+            )
         low, high = self.regions
         if not 2 <= low <= high <= 65535:
             raise ValueError(f"regions must hold 2 <= MIN <= MAX <= 65535, got {low} {high}")

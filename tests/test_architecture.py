@@ -65,7 +65,13 @@ LIBRARY_HOMES = {
     "pytorch_grad_cam": NOWHERE,  # six seconds of imports for a page of arithmetic; it is a judge in tests
     "ray": {f"pipeline/execution/ray_{part}.py" for part in ("nodes", "places", "runner", "session", "worker")},
     "rich": {"pipeline/execution/progress.py"},
-    "skimage": {"pipeline/decoders/aperio_xml.py", "stages/superpixels/slic.py"},
+    "skimage": {
+        "pipeline/decoders/aperio_xml.py",
+        "stages/superpixels/felzenszwalb_regions.py",
+        "stages/superpixels/precomputed_regions.py",
+        "stages/superpixels/slic.py",
+        "stages/superpixels/watershed_regions.py",
+    },
     "sklearn": {"stages/planning/splitting.py"},
     "torch": {
         "pipeline/cli/doctor.py",

@@ -22,7 +22,7 @@ Flat = dict[str, Any]
 
 _NAMED: dict[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
 
-_PATHS = ("saliency.weights", "saliency.folder")
+_PATHS = ("saliency.weights", "saliency.folder", "superpixels.folder")
 """Values that workers read, which are started in another folder."""
 _VALUES = re.compile(r"\s*(?P<first>-?\d+)\s*(?:-\s*(?P<last>\d+)\s*)?=\s*(?P<class>-?\d+)\s*")
 _MOST_RANGE = 65536

@@ -208,6 +208,7 @@ def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: 
         "config": before or config.to_dict(),
         "half": is_half or before is not None,
         "facts": dataclasses.asdict(prepared[0].layers.facts),
+        "variants": prepared[0].layers.variants,
         "folds": [{"layers": fold.layers.names, "saliency": fold.saliency} for fold in prepared],
         "unpaired": [dataclasses.asdict(refusal) for refusal in prepared[0].unpaired],
     }
@@ -338,7 +339,7 @@ def _read(features: Path, sources: Path) -> FeatureSet:
                     **fold["layers"],
                     facts=facts,
                     n_rows=len(records),
-                    variants=config.superpixels.variants,
+                    variants=raw.get("variants", config.superpixels.variants),
                 ),
                 seen,
                 unpaired,

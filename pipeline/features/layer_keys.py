@@ -7,6 +7,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.features import precomputed_maps
+from hsmix_gen.pipeline.features.brought_regions import n_variants, regions_key
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
 from hsmix_gen.pipeline.files.local_mirror import here
@@ -62,10 +63,11 @@ def name_layers(
         {
             "version": SUPERPIXELS_VERSION,
             "images": images,
-            "config": config.superpixels.model_dump(mode="json"),
+            "config": regions_key(config.superpixels, (place.item.id for place in inventory.places)),
             "libraries": versions.versions_of(versions.SUPERPIXELS),
         }
     )
+    variants = n_variants(config.superpixels)
     folds = per_fold(records)
     befores: Sequence[Layers | None] = earlier or [None] * len(folds)
     return [
@@ -76,7 +78,7 @@ def name_layers(
             saliency="saliency-" + digest_of({"images": images, **_saliency_key(seen, config, before, gpu=gpu)}),
             facts=facts,
             n_rows=len(seen),
-            variants=config.superpixels.variants,
+            variants=variants,
         )
         for seen, before in zip(folds, befores, strict=True)
     ]

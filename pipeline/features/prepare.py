@@ -9,6 +9,7 @@ from typing import Any
 from hsmix_gen.pipeline.execution.isolation import Job, WholeUnit, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit, Worker
+from hsmix_gen.pipeline.features.brought_regions import PRECOMPUTED, make_brought_regions
 from hsmix_gen.pipeline.features.cache_description import Prepared, begin, save
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.gradcam_stage import GradCam
@@ -119,7 +120,14 @@ def prepare(
     networks = [
         unit for maker, seen in zip(saliency, folds, strict=True) if maker for unit in maker.network_units(seen)
     ]
-    records = filler.fill("superpixels", records, make_superpixels, config.superpixels, first=networks)
+    regions = config.superpixels
+    if regions.method == PRECOMPUTED:
+        how, origins = read_options(config), inventory.places
+        records = filler.fill(
+            "superpixels", records, make_brought_regions, how, regions, origins=origins, first=networks
+        )
+    else:
+        records = filler.fill("superpixels", records, make_superpixels, regions, first=networks)
     distinct = {fold.saliency: number for number, fold in enumerate(layers)}
     for number in sorted(distinct.values()):
         filler = _Filler(wanted, runner, reporter, fold=number, is_alone=len(distinct) == 1)

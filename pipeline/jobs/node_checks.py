@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.files import atomic_files, lease
 from hsmix_gen.pipeline.files.local_mirror import address_of
 from hsmix_gen.pipeline.files.store_paths import is_address, is_remote
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
-from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError, SourceError
 from hsmix_gen.stages.saliency.backend import backend_of
 
@@ -201,10 +201,11 @@ def files_of(places: Sequence[ImageOrigin]) -> list[str]:
     return list(dict.fromkeys(path for content in contents for path in (*content.paths, content.body) if path))
 
 
-def given_files(saliency: SaliencyConfig) -> list[str]:
+def given_files(config: RunConfig) -> list[str]:
     """Return files that options name, which machines read too."""
-    maps = ends_of(Path(saliency.folder)) if saliency.folder and not is_address(saliency.folder) else []
-    return [*maps, *([saliency.weights] if saliency.weights else [])]
+    folders = [folder for folder in (config.saliency.folder, config.superpixels.folder) if folder]
+    maps = [file for folder in folders if not is_address(folder) for file in ends_of(Path(folder))]
+    return [*maps, *([config.saliency.weights] if config.saliency.weights else [])]
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class Preflight:
             ends += ends_of(Path(root)) if root else []
             # A cache without a source is finished, so that its descriptions stay as they are.
             finished = [str(path) for folder in folders if source is None for path in descriptions(folder)]
-            self._look_around([*ends, *given_files(self._config.saliency), *finished])
+            self._look_around([*ends, *given_files(self._config), *finished])
 
     def plan(
         self,

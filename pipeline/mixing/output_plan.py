@@ -18,7 +18,15 @@ from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 from hsmix_gen.stages.planning.pairing import Plan, SplitPlan, make_plan
 
 # Named sets are spelled out in the other keys; files are known by the layers that came of them.
-_NO_BYTES = ("preset", "profile", "control", "source.id_key", "saliency.weights", "saliency.folder")
+_NO_BYTES = (
+    "preset",
+    "profile",
+    "control",
+    "source.id_key",
+    "saliency.weights",
+    "saliency.folder",
+    "superpixels.folder",
+)
 
 
 @dataclass(frozen=True)

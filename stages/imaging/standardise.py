@@ -81,6 +81,18 @@ def fit_mask(mask: arrays.Mask, size: tuple[int, int], fit: Fit) -> arrays.Mask:
     return _placed(resize(mask, _scaled_size(mask.shape[:2], size, fit)), size)
 
 
+def fit_labels(labels: npt.NDArray[Any], size: tuple[int, int], fit: Fit) -> npt.NDArray[Any]:
+    """Bring an (H, W) map of numbered regions to `size`, like `fit_image` its image; the rest is 0.
+
+    Each pixel takes the number under its centre: numbers mean nothing by themselves, and there are many of them.
+    """
+    if fit == "crop":
+        return _placed(_middle(labels, size), size)
+    scaled = _scaled_size(labels.shape, size, fit)
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(scaled, labels.shape, strict=True))
+    return _placed(labels[rows[:, None], columns], size)
+
+
 def stored_spacing(
     spacing: tuple[float, ...], original_size: tuple[int, int], size: tuple[int, int], fit: Fit
 ) -> tuple[float, float]:

@@ -41,7 +41,7 @@ def maps_of(
 
 
 def test_kinds_are_the_modules_of_the_folder() -> None:
-    assert SUPERPIXELS.names == ("grid", "hierarchical", "slic")
+    assert SUPERPIXELS.names == ("felzenszwalb", "grid", "hierarchical", "precomputed", "slic", "watershed")
 
 
 def test_nested_maps_have_the_numbers_that_were_drawn(maps_of: Callable[[str], np.ndarray]) -> None:
@@ -70,4 +70,4 @@ def test_an_unknown_kind_is_refused_with_those_there_are(source: Path, run_cli: 
     result = run_cli("run", source, tmp_path / "output", "--superpixels", "hexagons")
 
     assert result.exit_code == 1
-    assert "superpixels.method must be one of grid, hierarchical, slic, got hexagons" in result.stderr
+    assert f"superpixels.method must be one of {', '.join(SUPERPIXELS.names)}, got hexagons" in result.stderr

@@ -170,8 +170,8 @@ def test_weights_and_maps_are_looked_for_on_machines_too(tmp_path: Path) -> None
     weights = configured(saliency={"model": "nets:make", "weights": "/disk/w.pt"})
     maps = configured(saliency={"backend": "precomputed", "folder": str(tmp_path)})
 
-    assert given_files(weights.saliency) == ["/disk/w.pt"]
-    assert given_files(maps.saliency) == [str(tmp_path / "case.png")]
+    assert given_files(weights) == ["/disk/w.pt"]
+    assert given_files(maps) == [str(tmp_path / "case.png")]
 
 
 # Two machines

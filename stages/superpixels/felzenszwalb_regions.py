@@ -1,0 +1,87 @@
+"""Felzenszwalb's graph segmentation: large regions where the image is even, small ones where it has detail."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from skimage.segmentation import felzenszwalb
+
+from hsmix_gen.stages.superpixels.label_maps import check_counts, region_count, renumbered
+from hsmix_gen.stages.superpixels.slic import check_image
+from hsmix_gen.stages.superpixels.slic_regions import stretched_channels
+
+_LEAST_PIXELS = 20
+"""Smaller regions are joined to a neighbour."""
+_STEP = 2**0.25
+"""Between two scales that are tried."""
+_STEPS = 64
+"""Scales from 1 to 65,536, by which whole images become one region."""
+
+
+def segment(
+    image: npt.NDArray[np.generic],
+    counts: Sequence[int],
+    *,
+    sigma: float = 1.0,
+    mask: npt.NDArray[np.bool_] | None = None,
+    **_: object,
+) -> list[npt.NDArray[np.uint16]]:
+    """Cut an image by the graph-based method [1]_, once for each number of regions.
+
+    The method knows a scale and no number: the scale is searched whose number comes nearest.
+
+    Parameters
+    ----------
+    image, mask
+        As for SLIC, see `slic_regions.segment`. A mask cuts the regions of the whole image.
+    counts : sequence of int
+        Regions wanted, at least 1. Fewer are returned where the image has no more at the finest scale.
+    sigma : float
+        Width in pixels of the Gaussian that smooths the image beforehand; 0 for none.
+
+    Returns
+    -------
+    list of (H, W) uint16
+        Labels 0 to R - 1, each in use. With `mask` the pixels that are False form one region of their own, label 0.
+
+    Raises
+    ------
+    ValueError
+        If a count is below 1, there are more than 65 535 regions, or the image is not finite.
+
+    References
+    ----------
+    .. [1] Felzenszwalb, Huttenlocher, "Efficient graph-based image segmentation", IJCV 2004,
+       doi:10.1023/B:VISI.0000022288.19776.77.
+    """
+    check_counts(counts)
+    check_image(image, mask)
+    if mask is not None and not mask.any():
+        return [np.zeros(mask.shape, np.uint16) for _ in counts]
+    values = stretched_channels(image, mask).astype(np.float64)
+    values = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+    made: dict[int, npt.NDArray[np.uint16]] = {}
+
+    def cut(step: int) -> npt.NDArray[np.uint16]:
+        if step not in made:
+            with warnings.catch_warnings():
+                # It wonders about images of four modalities.
+                warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
+                found = felzenszwalb(values, scale=_STEP**step, sigma=sigma, min_size=_LEAST_PIXELS, channel_axis=-1)
+            made[step] = renumbered(found if mask is None else np.where(mask, found + 1, 0))
+        return made[step]
+
+    return [cut(_nearest(cut, wanted)) for wanted in counts]
+
+
+def _nearest(cut: Callable[[int], npt.NDArray[np.uint16]], wanted: int) -> int:
+    """Return the step of the scale at which the number of regions is nearest to a number; the finer one in a tie."""
+    fine, coarse = 0, _STEPS
+    while coarse - fine > 1:
+        middle = (fine + coarse) // 2
+        if region_count(cut(middle)) >= wanted:
+            fine = middle
+        else:
+            coarse = middle
+    return min((fine, coarse), key=lambda step: abs(region_count(cut(step)) - wanted))
