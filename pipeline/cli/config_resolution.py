@@ -195,9 +195,9 @@ def _from_file(path: Path) -> Flat:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}; check its path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {path} is no YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"configuration {path} is no YAML: {' '.join(str(error).split())}; correct it") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -220,7 +220,7 @@ def _from_override(text: str) -> Flat:
     try:
         return {_key(name.strip(), "-o"): yaml.safe_load(value)}
     except yaml.YAMLError:
-        raise ConfigError(f"-o {name} has a value that is no YAML: {value}") from None
+        raise ConfigError(f"-o {name} has a value that is no YAML: {value}; put it in quotes") from None
 
 
 def _key(name: str, origin: str) -> str:

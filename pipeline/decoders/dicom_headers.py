@@ -98,7 +98,7 @@ def spacing_of(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
             found = numbers_of(source, name, 2)
             if found is not None:
                 if found.min() <= 0:
-                    raise SourceError(f"has the {name} {found.tolist()}, expected millimetres above 0")
+                    raise SourceError(f"has the {name} {found.tolist()}, expected millimetres above 0; export it again")
                 return float(found[0]), float(found[1])
     return None
 

@@ -258,13 +258,15 @@ def _array(data: bytes, how: ReadOptions) -> npt.NDArray[Any]:
         )
     shape, fortran_order, dtype = _HEADERS[version](file)
     if dtype.kind not in "buif":
-        raise SourceError(f"holds {dtype}, expected numbers; Python objects are never unpickled")
+        raise SourceError(f"holds {dtype}, expected numbers, as Python objects are never unpickled; save it as numbers")
     if len(shape) not in (2, 3) or 0 in shape:
-        raise SourceError(f"has the shape {shape}, expected (H, W, C) or (H, W)")
+        raise SourceError(f"has the shape {shape}, expected (H, W, C) or (H, W); save it so")
     check_plane(shape[1], shape[0], how.max_pixels)
     count = math.prod(shape)
     if len(data) - file.tell() != count * dtype.itemsize:
-        raise SourceError(f"is damaged: {len(data) - file.tell()} bytes of numbers, not {count * dtype.itemsize}")
+        raise SourceError(
+            f"is damaged: {len(data) - file.tell()} bytes of numbers, not {count * dtype.itemsize}; pack it again"
+        )
     values = np.frombuffer(data, dtype, count, file.tell()).reshape(shape, order="F" if fortran_order else "C")
     wanted = np.float32 if dtype == np.float16 else dtype.newbyteorder("=")
     return values.astype(wanted, copy=False)

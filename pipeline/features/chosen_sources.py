@@ -111,8 +111,8 @@ class _Choice:
         absent = [name for name, found in named.items() if found not in there and not {name, found} & refused]
         if absent:
             raise SourceError(
-                f"{split} names {len(absent)} ids that the cache {self._root} does not hold, first {absent[0]} "
-                f"(its ids look like {min(there)}); take them out, or run prepare on a source that has them"
+                f"{split} names {absent[0]}{_more(len(absent) - 1)}, which the cache {self._root} does not hold (its "
+                f"ids look like {min(there)}); take out what is not there, or run prepare on a source that has it"
             )
         return {found: lists[name] for name, found in named.items()}
 
@@ -177,6 +177,10 @@ class _Choice:
             return unpaired
         listed = read_lists(Path(source.split))
         return tuple(refusal for refusal in unpaired if refusal.id in listed)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _left_out(record: SourceRecord, reason: str) -> SourceRecord:

@@ -47,7 +47,9 @@ def read_description(folder: Path) -> Description:
     content = _read_object(path)
     channels = content.get("channel_names", content.get("modality", {}))
     if not isinstance(channels, dict):
-        raise SourceError(f"{path} has channel_names {channels!r:.60}, expected an object of number and name")
+        raise SourceError(
+            f"{path} has channel_names {channels!r:.60}, expected an object of number and name; correct it"
+        )
     return Description(
         channels=tuple(str(channels[key]) for key in sorted(channels, key=lambda key: _number(key, path))),
         ending=str(content.get("file_ending", "")).lower(),
@@ -73,7 +75,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _labelling(labels: Any, path: Path) -> Labelling:
     if not isinstance(labels, dict):
-        raise SourceError(f"{path} has labels {labels!r:.60}, expected an object of names and numbers")
+        raise SourceError(f"{path} has labels {labels!r:.60}, expected an object of names and numbers; correct it")
     if labels and all(key.isdecimal() for key in labels):
         return _exclusive({str(name): _number(key, path) for key, name in labels.items()}, len(labels), path)
     if any(isinstance(values, list) for values in labels.values()):

@@ -148,7 +148,7 @@ def _problem(row: Mapping[str, Any], word: str) -> str:
         columns = len(row) - 1
         return f"has {columns + len(surplus)} values for {columns} columns; put names with separators in quotes"
     if word and split_of_word(word) is None:
-        return f"has split {word}, expected {', '.join(SPLITS)}"
+        return f"has split {word}, expected {', '.join(SPLITS)}; correct it"
     return ""
 
 

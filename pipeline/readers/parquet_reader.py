@@ -107,7 +107,7 @@ class _Row:
         by_file = split_of_name(self.file.stem) or split_of_folder(self.file.parent.name)
         word = split_of_word(self.split) if self.split else by_file
         if self.split and word is None:
-            reason = f"row {self.number} has split {self.split}, expected {', '.join(SPLITS)}"
+            reason = f"row {self.number} has split {self.split}, expected {', '.join(SPLITS)}; correct it"
             return Refusal(item_id, f"{self.file}:{self.number}", "discover", reason)
         image, mask = (
             Content("member", (str(self.file),), f"{self.number};{column}")

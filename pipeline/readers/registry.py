@@ -52,7 +52,10 @@ def reader_for(source: Path, layout: str) -> Reader:
         with suppress(OSError):
             if reader.recognises(source):
                 return reader
-    raise SourceError(f"{source} is of no known layout; known are {', '.join(r.name for r in known)}")
+    raise SourceError(
+        f"{source} is of no known layout; known are {', '.join(r.name for r in known)}: choose one with --layout, or "
+        "name the pairs in a list with columns image and mask"
+    )
 
 
 def check_options(reader: Reader, source: Path, config: SourceConfig) -> None:

@@ -30,7 +30,9 @@ def read_key(config: SourceConfig) -> bytes:
     try:
         key = Path(config.id_key).read_bytes().strip()
     except OSError as error:
-        raise ConfigError(f"id_key {config.id_key} cannot be read ({error.strerror})") from None
+        raise ConfigError(
+            f"id_key {config.id_key} cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
     if not key:
         raise ConfigError(f"id_key {config.id_key} is empty; put a secret of your own into it")
     return hashlib.blake2b(key, digest_size=_KEY_BYTES).digest()

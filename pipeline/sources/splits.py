@@ -207,5 +207,7 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"split file {path} cannot be read as text: {error}") from None
+        raise ConfigError(
+            f"split file {path} cannot be read as text ({error}); save it as UTF-8, or check its permissions"
+        ) from None
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -66,7 +66,8 @@ def order_planes(places: Sequence[PlanePosition], spacing: tuple[float, float] |
     first = _directions(places[0])
     if abs(np.linalg.norm(first, axis=1) - 1).max() > _SQUARE_TOLERANCE or abs(first[0] @ first[1]) > _SQUARE_TOLERANCE:
         raise SourceError(
-            f"has the ImageOrientationPatient {first.ravel().tolist()}, expected perpendicular unit vectors"
+            f"has the ImageOrientationPatient {first.ravel().tolist()}, expected perpendicular unit vectors; "
+            "export it again"
         )
     if any(abs(_directions(place) - first).max() > _DIRECTION_TOLERANCE for place in places):
         raise SourceError("holds planes of several orientations (a localizer?); keep one orientation a series")

@@ -174,7 +174,7 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
         ({"options": {"region": 3}}, "option has no key region; did you mean regions?"),
         ({"overrides": ["zzzzzz=3"]}, "-o has no key zzzzzz"),
         ({"overrides": ["copies"]}, "-o must be SECTION.KEY=VALUE, got copies; for example -o mix.copies=5"),
-        ({"overrides": ["copies=[1"]}, "-o copies has a value that is no YAML: [1"),
+        ({"overrides": ["copies=[1"]}, "-o copies has a value that is no YAML: [1; put it in quotes"),
         (
             {"options": {"preset": "isic"}},
             "preset must be one of isic2017, glas, monuseg, synapse, brats2018, got isic; did you mean isic2017?",

@@ -231,7 +231,7 @@ def test_a_parquet_table_of_pictures_is_no_list(tmp_path: Path) -> None:
         (",m.png", "row 2 has no image; fill it in"),
         (",", "row 2 has no image; fill it in"),
         ("b.png", "row 2 has no mask; fill it in"),
-        ("b.png,m.png,later", "row 2 has split later, expected train, val, test"),
+        ("b.png,m.png,later", "row 2 has split later, expected train, val, test; correct it"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_and_the_others_stay(tmp_path: Path, row: str, reason: str) -> None:

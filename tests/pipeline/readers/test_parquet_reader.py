@@ -90,7 +90,9 @@ def test_a_column_of_splits_counts_more_than_the_name_of_the_file(tmp_path: Path
     found = find(table(tmp_path / "train.parquet", columns))
 
     assert [item.split for item in found.items] == ["val", "train"]
-    assert [refusal.reason for refusal in found.refusals] == ["row 2 has split later, expected train, val, test"]
+    assert [refusal.reason for refusal in found.refusals] == [
+        "row 2 has split later, expected train, val, test; correct it"
+    ]
 
 
 def test_bytes_may_lie_in_plain_columns(tmp_path: Path) -> None:

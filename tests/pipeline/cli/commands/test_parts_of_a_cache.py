@@ -94,8 +94,8 @@ def test_what_is_listed_and_not_in_the_cache_is_refused_by_name(generate: Callab
 
     line = error_of(generate("--split", lists))
 
-    assert f"{lists} names 1 ids that the cache" in line
-    assert "first case_99 (its ids look like case_00)" in line
+    assert f"{lists} names case_99, which the cache" in line
+    assert "does not hold (its ids look like case_00); take out what is not there" in line
     assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 
