@@ -111,6 +111,8 @@ class Labelling:
         Value in mask files and its class id, where classes exclude each other; 255 = ignore.
     regions : tuple of (str, tuple of int)
         For multi-label: name of each channel and the values that belong to it.
+    void : tuple of int
+        Those values that a table calls void or unlabelled, which may be the background.
     instances : bool
         Values are numbers of objects: whatever is not 0 is class 1.
     bits : bool
@@ -121,6 +123,7 @@ class Labelling:
     classes: tuple[str, ...] = ()
     values: tuple[tuple[int, int], ...] = ()
     regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    void: tuple[int, ...] = ()
     instances: bool = False
     bits: bool = False
 

@@ -179,14 +179,21 @@ def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         rounded = np.rint(values)
         if values.size and float(np.abs(values - rounded).max()) > 1e-3:
             example = float(values.ravel()[np.abs(values - rounded).argmax()])
+            cut = ", or cut it with --threshold 0.5" if values.min() >= 0 and values.max() <= 1 else ""
             raise SourceError(
-                f"{name} has the label {example:g}, expected whole numbers; save it without interpolation"
+                f"{name} has the label {example:g}, expected whole numbers; save it without interpolation{cut}"
             )
         if rounded.size and float(rounded.max()) > _GREATEST_LABEL:
-            raise SourceError(f"{name} has the label {float(rounded.max()):g}, expected at most {_GREATEST_LABEL}")
+            raise SourceError(
+                f"{name} has the label {float(rounded.max()):g}, expected at most {_GREATEST_LABEL}; number the "
+                "classes from 0"
+            )
         values = rounded.astype(np.int32)
     if values.dtype.kind not in "iu":
         raise SourceError(f"{name} has labels of type {values.dtype}, expected whole numbers; save it so")
     if values.size and int(values.min()) < 0:
-        raise SourceError(f"{name} has the label {int(values.min())}, expected 0 or more; number the classes from 0")
+        raise SourceError(
+            f"{name} has the label {int(values.min())}, expected 0 or more; number the classes from 0, and give pixels "
+            "of no class the value 255"
+        )
     return values

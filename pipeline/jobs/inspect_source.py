@@ -20,6 +20,8 @@ from hsmix_gen.stages.labels.mask_values import describe as describe_values
 from hsmix_gen.stages.labels.objects import SMALL_RATIO, object_report
 
 _SHOWN_PROBLEMS = 20
+_COLOURED = frozenset({"colours", "colourmember"})
+"""Formats of masks whose values are colours, 0xRRGGBB."""
 _SHOWN_VALUES = 12
 _SHOWN_SETS = 4
 
@@ -57,6 +59,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "values": _values(inventory),
         "label_mode": "multilabel" if facts.multilabel else "exclusive",
         "mask_values": {str(value): class_id for value, class_id in facts.mask_values},
+        "coloured": any(place.item.mask.format in _COLOURED for place in inventory.places),
         "classes": _classes(inventory),
         "small_objects": _small_objects(inventory, config),
         "groups": len({record.group for record in usable}),
@@ -166,6 +169,8 @@ def _mask_text(found: dict[str, Any]) -> str:
         text, count = "value = channels: " + ", ".join(shown), len(values)
     else:
         parts = describe_values(values).split(",")
+        if found["coloured"]:
+            parts = [f"#{value:06X}={class_id}" for value, class_id in values.items()]
         text, count = "value = class: " + ", ".join(p.replace("=", " = ") for p in parts[:_SHOWN_VALUES]), len(parts)
     return text + (f", … ({count} in all)" if count > _SHOWN_VALUES else "")
 

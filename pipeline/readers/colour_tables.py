@@ -59,6 +59,13 @@ def read_table(path: Path) -> Labelling:
     return _labelling(str(path), list(_file_rows(path, text)), first_is_background=False)
 
 
+def table_note(table: str, labelling: Labelling) -> str:
+    """Return the note on the table that was taken, and on what of it is no class."""
+    ignored = ", ".join(f"#{colour:06X}" for colour in labelling.void)
+    of_no_class = f"; pixels of {ignored} are of no class (ignore)" if ignored else ""
+    return f"colours of masks are those of {table}{of_no_class}"
+
+
 def table_among(paths: Iterable[str]) -> str | None:
     """Return the colour table among relative paths, the one nearest to the source's own folder."""
     tables = [path for path in paths if PurePosixPath(path).name.lower() in TABLE_NAMES]
@@ -113,9 +120,10 @@ def _labelling(table: str, rows: list[_Row], *, first_is_background: bool) -> La
         raise SourceError(f"{table} names {len(classes)} classes, at most {IGNORE} are taken")
     background = _background(table, classes, first_is_background=first_is_background)
     classes.sort(key=lambda row: row != background)
+    void = tuple(colour for name, colour in rows if name.lower() in _IGNORED)
     values = [(colour, number) for number, (_, colour) in enumerate(classes)]
-    values += [(colour, IGNORE) for name, colour in rows if name.lower() in _IGNORED]
-    return Labelling(classes=tuple(name for name, _ in classes), values=tuple(values))
+    values += [(colour, IGNORE) for colour in void]
+    return Labelling(classes=tuple(name for name, _ in classes), values=tuple(values), void=void)
 
 
 def _background(table: str, classes: list[_Row], *, first_is_background: bool) -> _Row:

@@ -23,9 +23,9 @@ from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
 )
 from hsmix_gen.pipeline.readers.paths.folder_walk import walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
-from hsmix_gen.pipeline.readers.paths.kind_words import MASK_SUFFIXES
+from hsmix_gen.pipeline.readers.paths.kind_words import MASK_SUFFIXES, kind_of
 from hsmix_gen.pipeline.readers.paths.label_tools import label_tool_hints
-from hsmix_gen.pipeline.readers.paths.lone_files import LoneFiles
+from hsmix_gen.pipeline.readers.paths.lone_files import OTHER_FORMS, LoneFiles
 from hsmix_gen.pipeline.readers.paths.name_pairing import Candidate, NamedFile, name_files, pair
 from hsmix_gen.pipeline.readers.paths.official_splits import without_lone_training
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_path
@@ -107,8 +107,8 @@ class FolderReader:
         pictures = [path for path in walked.files if _is_picture(path)]
         volumes = [] if pictures else [path for path in walked.files if path.lower().endswith(NIFTI_ENDINGS)]
         paths, notes = without_extras(pictures or volumes)
-        unread = [path for path in walked.files if ending_of(path) in UNREAD_ENDINGS]
-        files = renamed(name_files(paths, config, unread))
+        others = OTHER_FORMS if _are_masks(paths) else UNREAD_ENDINGS
+        files = renamed(name_files(paths, config, [path for path in walked.files if ending_of(path) in others]))
         if files and not any(file.is_mask for file in files):
             files, said = _classified_by_ending(source, files)
             notes += said
@@ -257,7 +257,13 @@ def _coloured(source: Path, pairs: Sequence[Candidate], files: Sequence[str], co
     if not any(_mode(source / one.masks[0].path) in ("RGB", "RGBA", "P") for one in pairs[:_PEEKED_AT]):
         return _Masks("picture", notes=(f"colour table {table} was left alone: the masks have no colours",))
     labelling = colour_tables.read_table(source / table)
-    return _Masks("colours", labelling=labelling, notes=(f"colours of masks are those of {table}",))
+    return _Masks("colours", labelling=labelling, notes=(colour_tables.table_note(table, labelling),))
+
+
+def _are_masks(paths: Sequence[str]) -> bool:
+    """Return whether all pictures lie in one folder that is called like masks."""
+    folders = {PurePosixPath(path).parent for path in paths}
+    return len(folders) == 1 and kind_of(next(iter(folders)).name) == "mask"
 
 
 def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks, lone: LoneFiles, lists: VocLists) -> Found:

@@ -38,8 +38,8 @@ def with_colours(found: Found, source: Path, config: SourceConfig) -> Found:
         return found
     if not any(has_colours(item.mask, ReadOptions()) for item in found.items[:_PEEKED_AT]):
         return replace(found, notes=(*found.notes, f"colour table {table} was left alone: the masks have no colours"))
-    coloured = _coloured(found, colour_tables.read_table(folder / table))
-    return replace(coloured, notes=(*found.notes, f"colours of masks are those of {table}"))
+    labelling = colour_tables.read_table(folder / table)
+    return replace(_coloured(found, labelling), notes=(*found.notes, colour_tables.table_note(table, labelling)))
 
 
 def _coloured(found: Found, labelling: Labelling) -> Found:

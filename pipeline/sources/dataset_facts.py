@@ -174,7 +174,10 @@ def _ways_out(value: int, facts: DatasetFacts) -> str:
         own = describe(classes | {value: max(classes.values()) + 1})
         both = describe(classes | {value: max(classes.values())})
         return f"leave these pixels out with --ignore {value}, or map them with --mask-values {both} or {own}"
-    return f"leave these pixels out with --ignore {value}, or map them with --mask-values {_example(mapping)},{value}=1"
+    known = {one: class_id for one, class_id in mapping.items() if class_id != IGNORE}
+    nearest = min(known, key=lambda one: (abs(one - value), -one))
+    mapped = describe(known | {value: 1 if facts.multilabel else known[nearest]})
+    return f"leave these pixels out with --ignore {value}, or map them with --mask-values {mapped}"
 
 
 def _area_problem(result: ScanResult, facts: DatasetFacts, mask: str, shades: frozenset[int]) -> str | None:
@@ -212,10 +215,6 @@ def _overlap_problem(mask: str, value: int, pixels: int, facts: DatasetFacts) ->
         f"{mask} has classes {' and '.join(names)} overlapping in {pixels} pixels; "
         "correct the masks, or give each class a channel of its own with --labels multilabel"
     )
-
-
-def _example(mapping: dict[int, int]) -> str:
-    return describe(dict(list(mapping.items())[:4]))
 
 
 def _shortened(values: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """Masks with palettes: indices mean the same only where every file has its colours in the same order."""
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +24,8 @@ class _Use:
 
     colours: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     indices: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    files: Counter[int] = field(default_factory=Counter)
+    """How many files have a colour."""
     repeated: bool = False
     """Whether a file has one colour under two indices, so that colours say nothing."""
 
@@ -31,7 +33,14 @@ class _Use:
         for index, colour in palette.items():
             self.colours[index].add(colour)
             self.indices[colour].add(index)
+        self.files.update(set(palette.values()))
         self.repeated = self.repeated or len(set(palette.values())) < len(palette)
+
+    @property
+    def are_of_files(self) -> bool:
+        """Whether most colours are in one file only, as where a tool draws them anew for each file."""
+        coloured = [count for colour, count in self.files.items() if colour != _BLACK]
+        return 2 * coloured.count(1) > len(coloured)
 
     @property
     def is_steady(self) -> bool:
@@ -64,6 +73,13 @@ def colour_classes(scans: Sequence[ScanResult], config: SourceConfig) -> tuple[L
         if use.repeated or _BLACK not in use.indices or 0 in use.colours:
             return None
     colours = sorted(use.indices)
+    if use.are_of_files and not use.is_steady:
+        if config.mask_values is not None:
+            return None
+        raise SourceError(
+            f"masks have palettes with colours of their own in each file ({_difference(use)}): if their indices are "
+            f"the classes, say so with --mask-values {_by_index(use)}; if colours are, name them{_example(colours)}"
+        )
     unsaid = config.mask_values is None and config.ignore is None
     if not all(palettes) or use.repeated or _BLACK not in use.indices or not unsaid:
         raise SourceError(
@@ -97,11 +113,10 @@ def _check_background(use: _Use) -> None:
     """Refuse masks of one order in which index 0 is not black and another index is: either may be the background."""
     if use.repeated or not use.colours.get(0) or use.colours[0] == {_BLACK} or _BLACK not in use.indices:
         return
-    indices = ",".join(f"{index}={class_id}" for class_id, index in enumerate(sorted(use.colours)))
     raise SourceError(
         f"masks have a palette in which index 0 is #{min(use.colours[0]):06X} and index {min(use.indices[_BLACK])} is "
         f"black, so that the background may be either: black{_example(sorted(use.indices))}, or index 0 with "
-        f"--mask-values {indices}"
+        f"--mask-values {_by_index(use)}"
     )
 
 
@@ -126,6 +141,10 @@ def _are_grey(colours: Sequence[int]) -> bool:
 def _numbered(colours: Sequence[int]) -> list[tuple[int, int]]:
     """Return the class of each colour; black, the least, is 0."""
     return [(colour, class_id) for class_id, colour in enumerate(colours)]
+
+
+def _by_index(use: _Use) -> str:
+    return ",".join(f"{index}={class_id}" for class_id, index in enumerate(sorted(use.colours)))
 
 
 def _difference(use: _Use) -> str:

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hsmix_gen.schemas.config import SourceConfig
-from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import IGNORE, Labelling
 from hsmix_gen.stages.labels.conventions import MaskValues, Reading, understand_values
 from hsmix_gen.stages.labels.mask_values import MAX_CLASSES, describe, listed
 
 IGNORE_CHANNELS = -1
 """What stands for ignore where values are sums of 2**channel."""
+_MOST_VOID = 0.5
+"""Share of all pixels up to which a colour that a table calls void is taken for ignore."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _exclusive_values(masks: Sequence[MaskValues], config: SourceConfig, labelli
         return Reading({0: 0, 1: 1} | ignored)
     stated = dict(labelling.values)
     if stated and not is_open(config, labelling):
+        _check_void(masks, config, labelling)
         return Reading(stated | ignored)
     # Regions name no classes; what is ignored is known all the same.
     ignored |= {value: class_id for value, class_id in stated.items() if class_id == IGNORE}
@@ -133,6 +136,23 @@ def _exclusive_values(masks: Sequence[MaskValues], config: SourceConfig, labelli
     numbered = False if config.classes or labelling.classes else config.instances
     reading = understand_values([mask.without(ignored) for mask in masks], numbered=numbered)
     return replace(reading, values=reading.values | ignored)
+
+
+def _check_void(masks: Sequence[MaskValues], config: SourceConfig, labelling: Labelling) -> None:
+    """Refuse a colour that a table calls void and that covers most pixels: it may as well be the background."""
+    if any(name.lower() == "background" for name in labelling.classes):
+        return
+    pixels = sum(mask.pixels for mask in masks)
+    for value in labelling.void:
+        share = sum(mask.counts.get(value, 0) for mask in masks) / max(pixels, 1)
+        if share > _MOST_VOID and value != config.ignore:
+            classes = sorted((class_id, colour) for colour, class_id in labelling.values if class_id != IGNORE)
+            names = [f"#{colour:06X}={labelling.classes[class_id]}" for class_id, colour in classes]
+            raise SourceError(
+                f"the colour table calls #{value:06X} void or unlabelled, and it covers {share:.0%} of all pixels: if "
+                f"it is the background, say so with --colours '#{value:06X}=background,{','.join(names)}'; if these "
+                f"pixels are of no class, with --ignore {value}"
+            )
 
 
 def _checked(values: dict[int, int]) -> dict[int, int]:

@@ -321,11 +321,16 @@ def _has_one_area_each(masks: Sequence[MaskValues]) -> bool:
 
 def _unknown_convention(found: Sequence[int], masks: Sequence[MaskValues]) -> str:
     start = f"mask values {listed(found)} follow no known convention (0/255, 0/128/255, 0..K-1); "
+    if len(found) == 1:
+        return start + (
+            f"all pixels of {len(masks)} masks have the one value, so that none is background; see whether these are "
+            f"the masks, or map it with --mask-values 0=0,{found[0]}=1"
+        )
     thick: Counter[int] = Counter()
     for mask in masks:
         thick.update({value: count for value, count in mask.counts.items() if not mask.is_thin(value)})
     each = describe({value: class_id for class_id, value in enumerate(found)})
-    example = each if len(found) <= _SHOWN_MAP else "0=0,77=1,255=2 or 0-127=0,128-255=1"
+    example = each if len(found) <= _SHOWN_MAP else f"0-{max(found) // 2}=0,{max(found) // 2 + 1}-{max(found)}=1"
     if max(found) == _WHITES[0] and len(found) > 2 and min(thick, default=1) == 0:
         areas = [v for v in thick if _SHADE < v < _WHITES[0] - _SHADE and thick[v] >= _LEVEL * sum(thick.values())]
         if not areas:

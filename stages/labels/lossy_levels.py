@@ -109,9 +109,10 @@ def _check(counts: npt.NDArray[np.int64], pixels: int, ends: tuple[int, int], *,
     # Class ids 0, 1, 2 would all turn into background.
     faint = may_be_ids and ends[0] < ends[1] < 128
     if between > _BETWEEN or faint:
+        half = (ends[1] + 1) // 2 if faint else 128
         raise SourceError(
             f"is a lossy mask with values {ends[0]} to {ends[1]}, {between:.0%} of its pixels between 64 and "
-            "192, expected black and white or a few greys; export it as PNG, or cut it with --threshold 128"
+            f"192, expected black and white or a few greys; export it as PNG, or cut it with --threshold {half}"
         )
 
 

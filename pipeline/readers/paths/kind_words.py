@@ -8,15 +8,15 @@ from hsmix_gen.pipeline.readers.paths.split_words import SPLIT_WORDS, chunks_of,
 from hsmix_gen.schemas.config import SourceConfig
 
 MASK_SUFFIXES = (
-    "_segmentation", "_mask", "-mask", "_masks", "_seg", "_label", "_labels", "_gt", "_groundtruth", "_anno",
+    "_segmentation", "_mask", "-mask", "_masks", "_seg", "_label", "_labels", "_lbl", "_gt", "_groundtruth", "_anno",
     "_annotation", "_1stho",
 )  # fmt: skip
 DRIVE_MASKS = "1st_manual"
 """Folder of DRIVE's vessels; its folder ``mask`` holds the field of view."""
 _MASK_WORDS = frozenset({
-    "mask", "masks", "label", "labels", "labelcol", "gt", "gts", "groundtruth", "groundtruths", "annotation",
-    "annotations", "annot", "annots", "segmentation", "segmentations", "seg", "segs", "manual1", "labeledapproved",
-    DRIVE_MASKS,
+    "mask", "masks", "label", "labels", "labelcol", "lbl", "lbls", "gt", "gts", "groundtruth", "groundtruths",
+    "annotation", "annotations", "annot", "annots", "segmentation", "segmentations", "seg", "segs", "target", "targets",
+    "manual1", "labeledapproved", DRIVE_MASKS,
 })  # fmt: skip
 _IMAGE_WORDS = frozenset({
     "image", "images", "img", "imgs", "input", "inputs", "photo", "photos", "pictures", "data",
@@ -28,6 +28,7 @@ _NOT_INSIDE = frozenset({"seg", "segs", "gt", "gts"})
 _NUMBER = re.compile(r"[_-]?(\d+)$")
 # So many masks without an image may come first.
 _LOOKED_AT = 20
+_PREFIXED = re.compile(r"(?P<word>[a-z]+)(?P<edge>[_\-. ]+)(?P<rest>.+)")
 _EDGE = re.compile(r"[_\-. ]+")
 
 
@@ -87,8 +88,15 @@ def mask_stems(stem: str, config: SourceConfig) -> Iterator[tuple[str, str, str]
 
 
 def image_beside(stem: str, beside: Collection[str]) -> str:
-    """Return the one of the stems `beside` that is nothing but "image", if `stem` is nothing but "mask"."""
+    """Return the one of the stems `beside` that is the image of a stem which is, or begins with, a word such as "mask".
+
+    That is ``image`` for ``mask``; ``image_07``, ``img_07`` or ``07`` for ``mask_07``.
+    """
     called = [other for other in beside if other in _IMAGE_WORDS] if stem.lower() in _MASK_WORDS else []
+    begun = _PREFIXED.fullmatch(stem.lower())
+    if begun and begun["word"] in _MASK_WORDS:
+        of_words = (f"{word}{begun['edge']}{begun['rest']}" for word in _IMAGE_WORDS)
+        called = [name for name in (begun["rest"], *of_words) if name in beside]
     return called[0] if len(called) == 1 else ""
 
 

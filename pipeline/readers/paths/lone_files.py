@@ -15,6 +15,15 @@ _LOOKED_AT = 20
 _MOST_NAMES = 5000
 _LIKENESS = 0.6
 _NUMBERS = re.compile(r"\d+")
+_LISTED = "is no picture, name the pairs in a list with columns image and mask"
+OTHER_FORMS = {
+    **{ending: f"is not read, {way}" for ending, way in UNREAD_ENDINGS.items()},
+    **dict.fromkeys((".mha", ".mhd", ".nrrd", ".nhdr"), "is not read, convert it and its mask to NIfTI"),
+    **dict.fromkeys((".nii", ".nii.gz"), "is a volume, whose mask has to be a volume too"),
+    **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5"), _LISTED),
+    ".dcm": "is DICOM, whose mask is DICOM-SEG or NIfTI; or convert it to PNG or TIFF",
+}
+"""What to say of files that may be the images of picture masks, by their endings."""
 
 
 class LoneFiles:
@@ -29,16 +38,16 @@ class LoneFiles:
 
     def __init__(self, candidates: Sequence[Candidate], files: Iterable[str]) -> None:
         self._candidates = candidates
-        self._unread: dict[str, str] = {
-            stem_of(path).casefold(): path for path in files if ending_of(path) in UNREAD_ENDINGS
+        self._others: dict[str, str] = {
+            stem_of(path).casefold(): path for path in files if ending_of(path) in OTHER_FORMS
         }
         self._hinted = 0
 
     def hint(self, one: Candidate) -> str:
         """Return what to say of a candidate that lacks one side; nothing where no name is near."""
-        unread = self._unread.get(one.stem.casefold())
-        if unread is not None:
-            return f"{unread} is not read, {UNREAD_ENDINGS[ending_of(unread)]}"
+        other = self._others.get(one.stem.casefold())
+        if other is not None:
+            return f"{other} {OTHER_FORMS[ending_of(other)]}"
         if self._hinted >= _LOOKED_AT:
             return ""
         self._hinted += 1

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from hsmix_gen.pipeline.decoders.array_containers import list_arrays
-from hsmix_gen.pipeline.decoders.stack import ReadOptions
+from hsmix_gen.pipeline.decoders.stack import ReadOptions, whole_numbers
+from hsmix_gen.schemas.errors import SourceError
 from tests.pipeline.decoders.written_arrays import PICTURE, every_kind, h5, image, npy, npz, refusal
 
 # -- damage
@@ -227,3 +228,17 @@ def test_a_filter_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     assert refusal(lambda: image(path, "image"), path) == (
         "is compressed by filter 32015 (unnamed), which is not installed; repack it with gzip"
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "stated"),
+    [
+        (np.array([0.0, 0.4, 1.0]), "has the label 0.4, expected whole numbers; .*, or cut it with --threshold 0.5$"),
+        (np.array([0.0, 1.4, 2.0]), "has the label 1.4, expected whole numbers; save it without interpolation$"),
+        (np.array([0, -1, 1]), "has the label -1, .* give pixels of no class the value 255$"),
+        (np.array([0.0, 1e12]), "expected at most .*; number the classes from 0$"),
+    ],
+)
+def test_labels_that_are_none_are_refused_with_the_way_out(values: Any, stated: str) -> None:
+    with pytest.raises(SourceError, match=stated):
+        whole_numbers(values, "a.npz")

@@ -222,3 +222,23 @@ def test_an_image_that_is_not_read_is_named(tmp_path: Path, ending: str, way: st
     assert reasons(found)["a"].startswith("mask has no image; ")
     assert f"images/a{ending} is not read, " in reasons(found)["a"]
     assert way in reasons(found)["a"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "stated"),
+    [
+        (".mha", "is not read, convert it and its mask to NIfTI"),
+        (".nii.gz", "is a volume, whose mask has to be a volume too"),
+        (".npy", "is no picture, name the pairs in a list with columns image and mask"),
+        (".dcm", "is DICOM, whose mask is DICOM-SEG or NIfTI"),
+    ],
+)
+def test_images_that_are_no_pictures_are_named_beside_their_picture_masks(
+    tmp_path: Path, ending: str, stated: str
+) -> None:
+    """Without them the masks would be the only pictures, and taken for images that lack a mask."""
+    found = find(tmp_path, f"images/a{ending}", f"images/b{ending}", "masks/a.png", "masks/b.png")
+
+    assert reasons(found)["a"] == f"mask has no image; add it or remove the mask; images/a{ending} {stated}" + (
+        "; or convert it to PNG or TIFF" if ending == ".dcm" else ""
+    )

@@ -80,6 +80,17 @@ TABLE: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
     "maps of superpixels, of which ISIC ships one with each image": (
         ["data/a.jpg", "data/a_superpixels.png", "gt/a_mask.png"], {"a": "data/a.jpg gt/a_mask.png"}, {},
     ),
+    "words for image and mask before the name": (
+        ["image_1.png", "mask_1.png", "b/2.png", "b/label-2.png", "b/gt_2.png"],
+        {"image_1": "image_1.png mask_1.png"},
+        {"b/2.png": "several masks"},
+    ),
+    "a word for a mask before a name of which there is no image": (
+        ["images/mask_1.png", "masks/mask_1.png"], {"mask_1": "images/mask_1.png masks/mask_1.png"}, {},
+    ),
+    "inputs and targets": (
+        ["inputs/a.png", "targets/a.png"], {"a": "inputs/a.png targets/a.png"}, {},
+    ),
     "a stem that is nothing but a suffix": (
         ["images/_mask.png", "masks/_mask.png"], {"_mask": "images/_mask.png masks/_mask.png"}, {},
     ),

@@ -46,6 +46,15 @@ def test_another_order_is_read_by_colour(other: ScanResult) -> None:
     assert chosen(scanned(BLACK, RED, GREEN), other) == {BLACK: 0, GREEN: 1, RED: 2}
 
 
+def test_colours_of_each_file_for_itself_are_no_classes() -> None:
+    """Some tools draw the colours of objects or classes anew for each file."""
+    scans = [scanned(BLACK, 0xFF0000 + n, 0x00FF00 + n) for n in range(3)]
+
+    with pytest.raises(SourceError, match=r"colours of their own in each file \(index 1 is #FF0000 .*0=0,1=1,2=2; if"):
+        chosen(*scans)
+    assert chosen(*scans, mask_values={0: 0, 1: 1, 2: 2}) is None
+
+
 def test_it_is_said_with_the_colours() -> None:
     found = colour_classes([scanned(BLACK, RED), scanned(RED, BLACK)], SourceConfig())
 

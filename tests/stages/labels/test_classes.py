@@ -129,3 +129,17 @@ def test_values_are_open_where_nobody_has_said_what_they_mean(
     config: dict[str, Any], labelling: Labelling, expected: bool
 ) -> None:
     assert is_open(SourceConfig(**config), labelling) == expected
+
+
+def test_a_void_that_covers_most_pixels_is_a_question() -> None:
+    """Whoever calls the background unlabelled would lose it, and have the first class as background."""
+    table = Labelling(("road", "car"), ((0xFF0000, 0), (0x00FF00, 1), (0, 255)), void=(0,))
+    masks = [MaskValues({0: 60, 0xFF0000: 30, 0x00FF00: 10}, {})]
+
+    with pytest.raises(SourceError, match=r"covers 60% .*'#000000=background,#FF0000=road,#00FF00=car'; .*--ignore 0$"):
+        understand_classes(masks, SourceConfig(), table)
+    assert understand_classes(masks, SourceConfig(ignore=0), table).values[0] == 255
+    few = [MaskValues({0: 40, 0xFF0000: 50, 0x00FF00: 10}, {})]
+    assert understand_classes(few, SourceConfig(), table).values[0] == 255
+    named = Labelling(("background", "car"), table.values, void=(0,))
+    assert understand_classes(masks, SourceConfig(), named).values[0] == 255

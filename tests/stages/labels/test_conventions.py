@@ -224,3 +224,10 @@ def test_the_order_of_masks_does_not_matter() -> None:
 )
 def test_every_value_has_a_nearest_class(classes: dict[int, int], ranges: str) -> None:
     assert nearest_ranges(classes) == ranges
+
+
+def test_masks_of_one_value_without_background_are_asked_for() -> None:
+    message = refused(np.full((4, 4), 255), np.full((4, 4), 255))
+
+    assert "all pixels of 2 masks have the one value, so that none is background" in message
+    assert message.endswith("--mask-values 0=0,255=1")
