@@ -1,7 +1,8 @@
 """What the product takes now and took before: whole jobs in turn, by processor time, and reading of the cache.
 
-``python benchmarks/paired.py --before FOLDER``, with a checkout of the commit to compare with, say by ``git worktree add
-FOLDER HEAD~5`` and ``python setup.py build_ext --inplace`` there. Without it only reading is compared, with Zarr's own.
+``python benchmarks/paired.py --before FOLDER``, with a checkout of the commit to compare with, say by ``git worktree
+add FOLDER HEAD~5`` and ``python setup.py build_ext --inplace`` there. Without it only reading is compared, with Zarr's
+own.
 """
 
 import argparse

@@ -49,12 +49,12 @@ def read_recipe(path: Path) -> Recipe:
     try:
         raw = atomic_files.read_json(path)
         made = raw["prov:wasGeneratedBy"]
-        told = made["configuration"]
+        stated = made["configuration"]
         sets = {one["@id"]: one for one in raw["recordSet"]}
         rows = [{name.rpartition("/")[2]: value for name, value in row.items()} for row in sets["sources"]["data"]]
         recipe = Recipe(
-            config=RunConfig.model_validate(told["values"]),
-            fold=told["fold"],
+            config=RunConfig.model_validate(stated["values"]),
+            fold=stated["fold"],
             sources={row["id"]: (row["image_sha256"], row["mask_sha256"]) for row in rows},
             files={one["@id"]: one["sha256"] for one in raw["distribution"] if "sha256" in one},
             versions=made["versions"],
@@ -63,9 +63,9 @@ def read_recipe(path: Path) -> Recipe:
         raise OutputError(f"{path} is missing; name the croissant.json of a dataset") from None
     except (KeyError, TypeError, ValueError) as error:
         raise OutputError(f"{path} is no croissant.json of hsmix-gen ({' '.join(str(error).split())})") from None
-    if len(told["generations"]) > 1:
+    if len(stated["generations"]) > 1:
         raise OutputError(
-            f"{path} is of a dataset that was extended {len(told['generations']) - 1} times, which one run does not "
+            f"{path} is of a dataset that was extended {len(stated['generations']) - 1} times, which one run does not "
             "make again; run and extend it as run.json lists"
         )
     return recipe
@@ -117,11 +117,11 @@ def check_sources(recipe: Recipe, source: Path, config: RunConfig, reporter: Rep
         )
 
 
-def _change(told: tuple[str, str], record: SourceRecord) -> str:
+def _change(stated: tuple[str, str], record: SourceRecord) -> str:
     """Return which file of a source has changed, or nothing."""
     for kind, was, now, path in (
-        ("image", told[0], record.image_sha256, record.image),
-        ("mask", told[1], record.mask_sha256, record.mask),
+        ("image", stated[0], record.image_sha256, record.image),
+        ("mask", stated[1], record.mask_sha256, record.mask),
     ):
         if was != now:
             return f"the {kind} of {record.id} ({path}) has changed"

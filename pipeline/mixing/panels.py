@@ -32,7 +32,7 @@ _COLOURS = np.array(
     dtype=np.float64,
 )
 _IGNORED = np.array((128, 128, 128), dtype=np.float64)
-# Points of the scale from A to B, evenly spaced: dark blue over grey to yellow, told apart by colour-blind readers too.
+# Points of the scale from A to B, evenly spaced: dark blue over grey to yellow, distinct for colour-blind readers too.
 _SCALE = np.array([(0, 34, 78), (66, 78, 108), (124, 123, 120), (186, 174, 108), (254, 232, 56)], dtype=np.float64)
 _DARK = 0.6
 """An image whose brightest pixels stay below this share of white is stretched."""

@@ -3,8 +3,8 @@
 What one driver had to import, this process imports when that one has ended, for all that come after it.
 
 Reads one JSON request a line and answers each with one: ``{"arguments": [...], "harm": {...}, "streams": FOLDER}``
-starts a driver and states its ``pid``; ``{"wait": PID, "timeout_s": S, "streams": FOLDER}`` states its ``status``, negative for a
-signal.
+starts a driver and states its ``pid``; ``{"wait": PID, "timeout_s": S, "streams": FOLDER}`` states its ``status``,
+negative for a signal.
 
 Nothing of the product is changed: faults come from the interpreter (audit events report every change of a file
 before it happens), from the system (limits, signals) or from what the product asks others for (clock, versions).
