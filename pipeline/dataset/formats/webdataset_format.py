@@ -27,6 +27,8 @@ _TAR_NAME = 100
 _TAR_SIZE = slice(124, 136)
 _TAR_SUM = slice(148, 156)
 _TAR_MOST = 8**11 - 1
+_ZIP_REACH = 2**16 + 22
+"""Bytes before the end of a file in which the end of a zip archive is looked for."""
 _Places = dict[str, tuple[int, int]]
 """First byte and size of each member of a sample."""
 
@@ -37,18 +39,22 @@ class TarShard(FileShard):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._file = self._temporary.open("wb")
+        self._holds_zip = False
 
     def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:  # noqa: ARG002
         """Add the members of one sample, contiguous and in the order of their names."""
         for name in sorted(members):
             data = members[name]
+            self._holds_zip |= name.endswith(".npz")
             self._file.write(b"".join([_tar_header(f"{key}.{name}", len(data)), data, bytes(-len(data) % _TAR_BLOCK)]))
 
     def close(self) -> None:
-        """Write the end of the archive: two empty blocks, and what a record lacks."""
+        """Write the end of the archive: two empty blocks at least, and what a record lacks."""
         if not self._file.closed:
             with self._file:
-                self._file.write(bytes(2 * _TAR_BLOCK))
+                # An npz file is a zip archive: near the end, zipfile.is_zipfile takes the whole shard for one, and
+                # mlcroissant unpacks the last label instead of the samples.
+                self._file.write(bytes(2 * _TAR_BLOCK + (_ZIP_REACH if self._holds_zip else 0)))
                 self._file.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
 
     def md5(self) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,16 @@ def test_a_tar_is_what_tarfile_writes(tmp_path: Path, sizes: list[int]) -> None:
     (path,) = writer.finish()
 
     assert path.read_bytes() == by_tarfile.getvalue()
+
+
+def test_a_tar_with_npz_labels_is_taken_for_no_zip_archive(tmp_path: Path) -> None:
+    """Readers that try zip first, such as mlcroissant, would find the last label there instead of the samples."""
+    writer = opened(tmp_path, "webdataset")
+    add(writer, "k", mixed(0))
+    (path,) = writer.finish()
+
+    assert tarfile.is_tarfile(path)
+    assert not zipfile.is_zipfile(path)
 
 
 def test_a_name_that_has_no_place_in_a_tar_is_refused(tmp_path: Path) -> None:
