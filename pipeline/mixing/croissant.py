@@ -193,7 +193,7 @@ def _members(dataset: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dic
         key = _field(
             f"{part}s/key", "sc:Text", {"fileSet": {"@id": f"{part}-files"}, "extract": {"fileProperty": "filename"}}
         )
-        key["source"]["transform"] = {"regex": rf"^(.+)\.{part}\.png$"}
+        key["source"]["transform"] = {"regex": r"^([^.]+)"}
         key["references"] = {"field": {"@id": "samples/key"}}
         content = {"fileSet": {"@id": f"{part}-files"}, "extract": {"fileProperty": "content"}}
         records.append(

@@ -15,6 +15,8 @@ from hsmix_gen.pipeline.mixing.croissant import BLANK
 from tests.conftest import Finished
 from tests.fixture_types import Cli, Digests, Options
 
+# Of the library below mlcroissant, not of the metadata.
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 STATED = ("--license", "CC0-1.0", "--citation", "A. Body, Photos, 2026", "--creator", "A. Body")
 
 
