@@ -1,12 +1,13 @@
 """The metadata of a dataset, read by the library of its format, and the dataset made again from it."""
 
+import importlib
 import json
 import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import mlcroissant
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -15,13 +16,22 @@ from hsmix_gen.pipeline.mixing.croissant import BLANK
 from tests.conftest import Finished
 from tests.fixture_types import Cli, Digests, Options
 
-# Of the library below mlcroissant, not of the metadata.
-pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
+# Of the libraries below mlcroissant, not of the metadata.
+_KINDS = ("DeprecationWarning", "FutureWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in _KINDS]
 STATED = ("--license", "CC0-1.0", "--citation", "A. Body, Photos, 2026", "--creator", "A. Body")
 
 
+@pytest.fixture(scope="module")
+def mlcroissant(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return the library, which reads the place of its cache when it is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROISSANT_CACHE", str(tmp_path_factory.mktemp("croissant")))
+        return importlib.import_module("mlcroissant")
+
+
 def test_mlcroissant_finds_no_error_and_no_warning(
-    finished: Callable[..., Finished], caplog: pytest.LogCaptureFixture
+    mlcroissant: Any, finished: Callable[..., Finished], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = finished("--copies", 1).output / "croissant.json"
     with caplog.at_level(logging.WARNING):
@@ -30,10 +40,7 @@ def test_mlcroissant_finds_no_error_and_no_warning(
     assert not caplog.records
 
 
-def test_mlcroissant_reads_records_from_the_tar(
-    finished: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CROISSANT_CACHE", str(tmp_path))
+def test_mlcroissant_reads_records_from_the_tar(mlcroissant: Any, finished: Callable[..., Finished]) -> None:
     root = finished("--copies", 1).output
     dataset = mlcroissant.Dataset(jsonld=str(root / "croissant.json"))
     samples = {row["samples/key"].decode(): row for row in dataset.records("samples")}
@@ -41,7 +48,7 @@ def test_mlcroissant_reads_records_from_the_tar(
 
     assert images.keys() == samples.keys() and len(images) == 8
     assert np.asarray(images[min(images)]).shape == (48, 64, 3)
-    assert {row["sources/id"].decode() for row in dataset.records("sources")} == {f"case_{n:02d}" for n in range(8)}
+    assert {row["sources/id"] for row in dataset.records("sources")} == {f"case_{n:02d}" for n in range(8)}
 
 
 def test_what_only_the_owner_can_say_is_a_named_blank(finished: Callable[..., Finished]) -> None:
