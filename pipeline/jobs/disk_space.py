@@ -31,7 +31,7 @@ _SOFT = 0.1
 _SAMPLE_BYTES = 6144
 """Headers in tar files, provenance inside of the sample, in the record of its shard and in the manifest."""
 _SHARD_BYTES = 20_480
-_PREVIEW_PANELS = 24
+_PREVIEW_PANELS = 25
 """Panels of the preview that cost as much as an RGB image; the others are flat."""
 _DESCRIPTION_BYTES = 65_536
 _DESCRIPTION_FILES = 10
