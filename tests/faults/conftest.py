@@ -4,7 +4,6 @@ Which tests stand for which row of the fault plan is said by the marker ``fault`
 tests elsewhere. ``--fault-table FILE`` writes the table as Markdown too.
 """
 
-import hashlib
 import json
 import os
 import signal
@@ -279,23 +278,10 @@ class Job:
 
 
 @pytest.fixture(scope="session")
-def digests_of() -> Callable[[Path], dict[str, str]]:
-    """Return the checksum of each file that equal runs have in common; a file that is not there is not named."""
-
-    def digests(output: Path) -> dict[str, str]:
-        folders = [output / form for form in ("webdataset", "parquet", "folder")]
-        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-        files += [path for path in (output / "manifest.parquet",) if path.is_file()]
-        return {str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
-
-    return digests
-
-
-@pytest.fixture(scope="session")
 def make_job(
     make_source: Maker,
     drivers: Drivers,
-    digests_of: Callable[[Path], dict[str, str]],
+    shard_digests: Callable[[Path], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Job]:
     """Do an undisturbed run: ``make_job(*options, train=..., size=...)``; its changes of files are noted."""
@@ -313,7 +299,7 @@ def make_job(
         for line in log.read_text().splitlines():
             what, _, path = line.partition("\t")
             steps.append((what, Path(path).relative_to(output).as_posix()))
-        return Job(made, every, output, digests_of(output), steps, drivers, digests_of)
+        return Job(made, every, output, shard_digests(output), steps, drivers, shard_digests)
 
     return make
 

@@ -62,11 +62,11 @@ FULL, AWAY = pytest.mark.fault("F13", "F14"), pytest.mark.fault("F14", "F21")
     ("name", "when", "every"),
     [
         # A full disk stays so: the records of what failed cannot be written either.
-        pytest.param("ENOSPC", "from", 1, marks=FULL),
+        pytest.param("ENOSPC", "from", 2, marks=FULL),
         pytest.param("EDQUOT", "from", 3, marks=(FULL, pytest.mark.faults)),
         # A network disk was away for a moment.
-        pytest.param("ESTALE", "at", 2, marks=AWAY),
-        pytest.param("EIO", "at", 3, marks=(AWAY, pytest.mark.faults)),
+        pytest.param("ESTALE", "at", 3, marks=AWAY),
+        pytest.param("EIO", "at", 1, marks=(AWAY, pytest.mark.faults)),
     ],
 )
 def test_disk_that_fails_is_reported_with_the_file_and_finished_later(
@@ -111,7 +111,7 @@ def test_disk_that_is_full_from_any_step_on_is_finished_later(
 
 
 @pytest.mark.fault("F13")
-@pytest.mark.parametrize("largest", [1200, 9000])
+@pytest.mark.parametrize("largest", [pytest.param(1200, marks=pytest.mark.faults), 9000])
 def test_files_that_cannot_grow_are_reported_and_finished_later(
     tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path, largest: int
 ) -> None:
@@ -156,8 +156,10 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize(
     ("full", "roomy"),
-    [("size=64k", "size=16m"), ("nr_inodes=24", "nr_inodes=9999")],
-    ids=["few-bytes", "few-files"],
+    [
+        pytest.param("size=64k", "size=16m", id="few-bytes"),
+        pytest.param("nr_inodes=24", "nr_inodes=9999", id="few-files", marks=pytest.mark.faults),
+    ],
 )
 def test_full_disk_is_reported_and_finished_once_it_has_room(
     tiny_job: Any, error_line: Callable[[Any], str], small_disk: Callable[[str], Path], full: str, roomy: str
