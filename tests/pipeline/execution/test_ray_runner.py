@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.execution.ray_places import DEATHS
+from hsmix_gen.pipeline.execution.ray_places import DEATHS, IN_FLIGHT
 from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 from hsmix_gen.pipeline.execution.ray_session import sockets_folder
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
@@ -277,6 +277,23 @@ def test_units_that_are_added_while_others_are_taken_are_done(runner: RayRunner)
 
     assert results[0] == 0
     assert sorted(results[1:]) == [-2, -1, 0]
+
+
+def test_units_are_taken_only_as_there_is_room_for_them(runner: RayRunner) -> None:
+    """Memory must not grow with the number of images."""
+    taken = []
+
+    def noting() -> Iterator[Unit]:
+        for unit in units(lambda i: i, 1000):
+            taken.append(unit.name)
+            yield unit
+
+    results = runner.run(noting())
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+
+    # Those in flight, and as many in the place of those that came back together with the first one.
+    assert len(taken) <= 2 * IN_FLIGHT * runner.n_workers
 
 
 def test_a_run_that_was_given_up_leaves_nothing_to_the_next(runner: RayRunner) -> None:
