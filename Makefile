@@ -44,7 +44,7 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpix
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
+.PHONY: help demo test types quick test-slow test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 17
@@ -55,8 +55,15 @@ demo: $(PACKAGE)  ## make the demonstration dataset in demo-output/ and print wh
 test: $(DEV)  ## lint, types and the quick tests: what every change has to pass
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	@$(MAKE) --no-print-directory --jobs=2 types quick
+
+# Side by side: tests wait for disks, locks and processes now and then.
+types: $(DEV)
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not faults"
+
+# A file at a time for each worker, as fixtures last for a file; in the order of names, so that short files come last.
+quick: $(DEV)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not faults"
 
 test-slow: $(DEV) $(TRAINERS)  ## the tests that take minutes, and other trainers over our outputs
 	$(BIN)/pytest -m slow --ignore=tests/consumers
