@@ -10,6 +10,8 @@ import pytest
 
 SIDE = 192
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def synapse(grey_output: Path, export: Callable[..., Path]) -> Path:
@@ -99,7 +101,6 @@ def nnunet(output: Path, export: Callable[..., Path]) -> Path:
     return export(output, "nnunet")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nnunet_reads_every_case_once(nnunet: Path, output: Path, consume: Any, read_stored: Any) -> None:
     """Its own readers give the stored pixels and class ids."""
@@ -108,7 +109,6 @@ def test_nnunet_reads_every_case_once(nnunet: Path, output: Path, consume: Any, 
     given.assert_epoch_of(read_stored(output, ("train", "val")), "image", "mask")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nnunet_finds_the_dataset_sound(nnunet: Path, consume: Any) -> None:
     """`--verify_dataset_integrity` says so; what it finds wrong ends the command."""
@@ -117,7 +117,6 @@ def test_nnunet_finds_the_dataset_sound(nnunet: Path, consume: Any) -> None:
     assert "verify_dataset_integrity Done" in str(given.facts["checked"])
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nnunet_trains_two_iterations_on_the_given_split(
     nnunet: Path, output: Path, consume: Any, read_stored: Any
@@ -133,7 +132,6 @@ def test_nnunet_trains_two_iterations_on_the_given_split(
     assert splits["train"] == given.facts["train"].tolist()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "package"), [("mds", "streaming"), ("litdata", "litdata")])
 def test_vendors_readers_give_every_sample_once(
     output: Path, export: Callable[..., Path], consume: Any, read_stored: Any, kind: str, package: str

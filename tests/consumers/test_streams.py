@@ -76,23 +76,27 @@ def contents_of(path: Path) -> Iterator[bytes]:
             yield file.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", HF_WAYS)
 def test_hugging_face_datasets_give_every_sample_once(output: Path, consume: Any, read_stored: Any, way: str) -> None:
     """All splits are loaded together, of which only one is mixed."""
     consume("read_datasets", output, "datasets")[way].assert_epoch_of(read_stored(output), *PARTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", HF_WAYS)
 def test_hugging_face_datasets_train_on_soft_labels(output: Path, consume: Any, way: str) -> None:
     """Soft labels arrive as numbers, not as bytes or lists."""
     consume("read_datasets", output, "datasets")[way].assert_learns()
 
 
+@pytest.mark.slow
 def test_monai_gives_every_sample_of_the_list_once(output: Path, consume: Any, read_stored: Any) -> None:
     """Pictures and arrays are not exchanged against each other."""
     consume("read_monai", output, "monai")["upright"].assert_epoch_of(read_stored(output), *PARTS)
 
 
+@pytest.mark.slow
 def test_default_reader_of_monai_exchanges_rows_and_columns(output: Path, consume: Any, read_stored: Any) -> None:
     """If this fails, MONAI has changed its mind and the warning of the card is to go."""
     given, stored = consume("read_monai", output, "monai")["default reader"], read_stored(output)
@@ -101,6 +105,7 @@ def test_default_reader_of_monai_exchanges_rows_and_columns(output: Path, consum
         np.testing.assert_array_equal(image, stored[key].image.transpose(1, 0, 2))
 
 
+@pytest.mark.slow
 def test_monai_trains_on_soft_labels(output: Path, consume: Any) -> None:
     """Only with `soft_label=True` a perfect prediction costs nothing."""
     given = consume("read_monai", output, "monai")["upright"]

@@ -1,11 +1,10 @@
 """One finished output for each policy, for all tests of the contract."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.fixture_types import Maker, Options
+from tests.fixture_types import Cli, Maker, Options
 from tests.pipeline.contract.outputs import BATCH, COPIES, POLICIES, SELECT, TEST, TRAIN, VAL, Dataset
 
 
@@ -16,26 +15,14 @@ def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def datasets(
-    source: Path, command: Path, tiny: Options, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Dataset]:
-    """One run for each policy, made by the installed command in all formats, side by side."""
+def datasets(source: Path, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
+    """One run for each policy, in all formats."""
     folder = tmp_path_factory.mktemp("policies")
-    common = [*tiny, "--copies", str(COPIES), "--select", str(SELECT), "-o", f"mix.batch_size={BATCH}"]
-    common += ["--format", "webdataset", "--format", "parquet", "--format", "folder"]
-    common += ["--shards", "3", "--seed", "11"]
-    running = {
-        policy: subprocess.Popen(
-            [str(command), "run", str(source), str(folder / policy), *common, "--policy", policy],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for policy in POLICIES
-    }
-    for process in running.values():
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+    common = [*tiny, "--copies", COPIES, "--select", SELECT, "-o", f"mix.batch_size={BATCH}"]
+    common += ["--format", "webdataset", "--format", "parquet", "--format", "folder", "--shards", 3, "--seed", 11]
+    for policy in POLICIES:
+        result = run_cli("run", source, folder / policy, *common, "--policy", policy)
+        assert result.exit_code == 0, result.stderr
     return {policy: Dataset(folder / policy, source) for policy in POLICIES}
 
 

@@ -11,6 +11,7 @@ from hsmix_gen.pipeline.execution.isolation import LEAST_PARTS, Job, WholeUnit, 
 from hsmix_gen.pipeline.execution.progress import LineDisplay, Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import Failure, SerialRunner, Unit, attempt
 from hsmix_gen.schemas.errors import CacheError, OutputError, SourceError
+from hsmix_gen.schemas.extras import ExtraError
 
 
 def halve(numbers: tuple[int, ...]) -> list[int]:
@@ -176,6 +177,7 @@ def test_sole_unit_ends_the_run_with_its_own_error() -> None:
     [
         SourceError("the folder is empty"),
         CacheError("row 3 is damaged"),
+        ExtraError("a.dcm needs the package pydicom"),
         OSError(28, "No space left on device"),
         KeyboardInterrupt(),
     ],

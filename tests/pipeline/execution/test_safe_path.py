@@ -41,7 +41,7 @@ def call(dataset: Path, *words: object, **environment: str) -> subprocess.Comple
     return done
 
 
-@pytest.mark.parametrize("backend", ["serial", "ray"])
+@pytest.mark.parametrize("backend", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
 def test_neither_driver_nor_workers_run_modules_of_a_dataset(
     dataset: Path, tmp_path: Path, tiny: tuple[str, ...], backend: str
 ) -> None:

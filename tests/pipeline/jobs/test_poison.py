@@ -292,13 +292,14 @@ def test_refusals_are_kept_by_the_next_run(do_job: Callable[..., Made], serial: 
         assert again.outcome == made.outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "harm"),
     [
-        pytest.param("scan", killing(), id="scan-killed", marks=pytest.mark.slow),
-        pytest.param("images", exiting(), id="images-exit-137", marks=pytest.mark.slow),
-        pytest.param("superpixels", killing(), id="superpixels-killed", marks=pytest.mark.slow),
-        pytest.param("saliency", killing(), id="saliency-killed", marks=pytest.mark.slow),
+        pytest.param("scan", killing(), id="scan-killed"),
+        pytest.param("images", exiting(), id="images-exit-137"),
+        pytest.param("superpixels", killing(), id="superpixels-killed"),
+        pytest.param("saliency", killing(), id="saliency-killed"),
         pytest.param("mix", killing(), id="mix-killed"),
     ],
 )

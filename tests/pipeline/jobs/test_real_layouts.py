@@ -119,7 +119,7 @@ FOLDERS: dict[str, Folder] = {
             "splits": {"train": 2, "val": 0, "test": 2},
             "sizes": {"different": 1, "height": [1000] * 2, "width": [1000] * 2, "most_common": [[1000, 1000, 4]]},
         },
-        ("--tiles", 256, 256, "--overlap", 8),
+        ("--tiles", 512, 512, "--overlap", 24),
     ),
     "layouts/synapse_transunet": Folder(
         "synapse",
@@ -241,6 +241,7 @@ def test_the_dataset_is_sound_and_made_again(output: Path, run_cli: Cli) -> None
     assert "4 replays" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_median_lesion_covers_28_percent(shared_data: Path, run_cli: Cli) -> None:
     """The README: median 28 %, least 6 %, most 84 % of the image."""
     from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
@@ -256,6 +257,7 @@ def test_the_median_lesion_covers_28_percent(shared_data: Path, run_cli: Cli) ->
     assert [round(share, 2) for share in (shares[0], shares[60], shares[-1])] == [0.06, 0.28, 0.84]
 
 
+@pytest.mark.slow
 def test_cells_have_30_sizes_of_88_to_120(shared_data: Path, run_cli: Cli) -> None:
     sizes = inspected(shared_data / "wbc_tecom", run_cli)["sizes"]
 
@@ -264,6 +266,7 @@ def test_cells_have_30_sizes_of_88_to_120(shared_data: Path, run_cli: Cli) -> No
     assert max(sizes["height"][1], sizes["width"][1]) == 120
 
 
+@pytest.mark.slow
 def test_all_slices_of_the_hippocampus_are_there(shared_data: Path, run_cli: Cli) -> None:
     """Shapes 31..41 x 41..56 x 24..44; every label holds all three classes."""
     result = run_cli("inspect", shared_data / "msd_hippocampus", "--json", "--progress", "none", "--min-foreground", 0)
@@ -273,6 +276,7 @@ def test_all_slices_of_the_hippocampus_are_there(shared_data: Path, run_cli: Cli
     assert 60 * 24 <= found["images"] <= 60 * 44
 
 
+@pytest.mark.slow
 def test_the_tumour_lies_in_slices_44_to_111(shared_data: Path, run_cli: Cli, tmp_path: Path) -> None:
     options = (
         *("--size", 32, 32, "--regions", 2, 4, "--variants", 1, "--saliency", "uniform", "--copies", 1),

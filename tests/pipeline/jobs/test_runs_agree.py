@@ -3,25 +3,15 @@
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.fixture_types import Cli, Digests, Maker, Options, Snapshot
+from tests.fixture_types import Cli, Command, Digests, Maker, Options, Snapshot
 
 COPIES = ("--copies", "3", "--format", "webdataset", "--format", "parquet", "--shards", "5", "--seed", "3")
 SMALL_NETWORK = ("--saliency", "gradcam", "-o", "saliency.fit_steps=4", "-o", "saliency.probe_images=2")
-
-
-@dataclass(frozen=True)
-class Both:
-    """Outputs of one job, done serially and on Ray."""
-
-    serial: Path
-    ray: Path
 
 
 @pytest.fixture(scope="module")
@@ -37,70 +27,59 @@ def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def run_both(
-    source: Path, run_cli: Cli, command: Path, job: Options, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Both]:
-    """Do the job on Ray and meanwhile serially in this process."""
+def serial(source: Path, run_cli: Cli, job: Options, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The job done in this process, which is the meaning of the program."""
+    output = tmp_path_factory.mktemp("serial") / "output"
+    result = run_cli("run", source, output, *job)
+    assert result.exit_code == 0, result.stderr
+    return output
 
-    def run(workers: int, *options: str) -> Both:
-        folder = tmp_path_factory.mktemp("both")
-        on_ray = [*("run", str(source), str(folder / "ray")), *job, *options, "--backend", "ray"]
-        process = subprocess.Popen(
-            [str(command), *on_ray, "--workers", str(workers)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            result = run_cli("run", source, folder / "serial", *job, *options)
-            _, errors = process.communicate(timeout=240)
-        finally:
-            process.kill()
-            process.wait()
-        assert result.exit_code == 0, result.stderr
-        assert process.returncode == 0, errors
-        return Both(folder / "serial", folder / "ray")
+
+@pytest.fixture
+def on_ray(source: Path, run_command: Command, job: Options, tmp_path: Path) -> Callable[..., Path]:
+    """Do the job on Ray: ``on_ray(2, *options)``."""
+
+    def run(workers: int, *options: str) -> Path:
+        done = run_command("run", source, tmp_path / "ray", *job, *options, "--backend", "ray", "--workers", workers)
+        assert done.returncode == 0, done.stderr
+        return tmp_path / "ray"
 
     return run
 
 
-@pytest.fixture(scope="module")
-def one_worker(run_both: Callable[..., Both]) -> Both:
-    """The job done serially and by one worker."""
-    return run_both(1)
-
-
-@pytest.fixture(scope="module")
-def two_workers(run_both: Callable[..., Both]) -> Both:
-    """The job with Grad-CAM, done serially and by two workers."""
-    return run_both(2, *SMALL_NETWORK)
-
-
-def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(one_worker: Both, shard_digests: Digests) -> None:
+# That two workers of which some are killed give these bytes too stands in test_kill_and_resume.
+@pytest.mark.slow
+def test_one_worker_on_ray_gives_the_bytes_of_the_serial_run(
+    serial: Path, on_ray: Callable[..., Path], shard_digests: Digests
+) -> None:
     """The backend decides who works and when, never what comes out."""
-    expected = shard_digests(one_worker.serial)
-
-    # Two formats of five, one and one shards, the index of each split for wids, and the manifest.
-    assert len(expected) == 2 * (5 + 1 + 1) + 3 + 1
-    assert shard_digests(one_worker.ray) == expected
+    assert shard_digests(on_ray(1)) == shard_digests(serial)
 
 
 @pytest.mark.slow
 def test_two_workers_with_gradcam_give_the_bytes_of_the_serial_run(
-    two_workers: Both, one_worker: Both, shard_digests: Digests
+    source: Path,
+    serial: Path,
+    on_ray: Callable[..., Path],
+    run_cli: Cli,
+    job: Options,
+    shard_digests: Digests,
+    tmp_path: Path,
 ) -> None:
     """Fitting and Grad-CAM are float sums: neither neighbours nor the number of workers may change their last bit.
 
     Were the maps those of the other backend, the comparison would compare nothing new.
     """
-    expected = shard_digests(two_workers.serial)
+    result = run_cli("run", source, tmp_path / "serial", *job, *SMALL_NETWORK)
+    assert result.exit_code == 0, result.stderr
+    expected = shard_digests(tmp_path / "serial")
 
-    assert shard_digests(two_workers.ray) == expected
-    assert expected["manifest.parquet"] != shard_digests(one_worker.serial)["manifest.parquet"]
+    assert shard_digests(on_ray(2, *SMALL_NETWORK)) == expected
+    assert expected["manifest.parquet"] != shard_digests(serial)["manifest.parquet"]
 
 
 def test_order_time_and_place_of_source_files_do_not_matter(
-    source: Path, one_worker: Both, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
+    source: Path, serial: Path, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
 ) -> None:
     """A copy made in another order, with other times, under another name gives the same bytes."""
     names = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
@@ -114,30 +93,32 @@ def test_order_time_and_place_of_source_files_do_not_matter(
     result = run_cli("run", tmp_path / "moved", tmp_path / "output", *job)
 
     assert result.exit_code == 0, result.stderr
-    assert shard_digests(tmp_path / "output") == shard_digests(one_worker.serial)
+    # Two formats of five, one and one shards, the index of each split for wids, and the manifest.
+    assert len(shard_digests(serial)) == 2 * (5 + 1 + 1) + 3 + 1
+    assert shard_digests(tmp_path / "output") == shard_digests(serial)
 
 
 def test_another_seed_gives_other_samples_from_the_same_cache(
-    source: Path, one_worker: Both, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
+    source: Path, serial: Path, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
 ) -> None:
     """The seed decides draws, not superpixels: many datasets are mixed from features made once."""
-    cache = one_worker.serial / ".hsmix" / "cache"
+    cache = serial / ".hsmix" / "cache"
 
     result = run_cli("run", source, tmp_path / "output", *job, "--cache", cache, "--seed", 4)
 
     assert result.exit_code == 0, result.stderr
     for layer in ("images", "superpixels", "saliency"):
         assert f"{layer}: nothing to do (20 done before)" in result.stderr
-    ours, theirs = shard_digests(tmp_path / "output"), shard_digests(one_worker.serial)
+    ours, theirs = shard_digests(tmp_path / "output"), shard_digests(serial)
     assert ours["manifest.parquet"] != theirs["manifest.parquet"]
     assert ours["webdataset/val-000000.tar"] != theirs["webdataset/train-000000.tar"]
 
 
 def test_other_superpixels_are_made_from_the_images_that_are_there(
-    source: Path, one_worker: Both, run_cli: Cli, job: Options, snapshot: Snapshot, tmp_path: Path
+    source: Path, serial: Path, run_cli: Cli, job: Options, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     """Which option remakes which layer stands in test_layer_keys; no block of an earlier run is touched."""
-    cache = one_worker.serial / ".hsmix" / "cache"
+    cache = serial / ".hsmix" / "cache"
     before = {name: found for name, found in snapshot(cache).items() if "/c/" in name or name.startswith("commits/")}
 
     result = run_cli("run", source, tmp_path / "output", *job, "--cache", cache, "--variants", 1, "--copies", 1)

@@ -24,6 +24,7 @@ TAR = "webdataset/train-000001.tar"
 TABLE = "parquet/val-00000-of-00001.parquet"
 RECORD = ".hsmix/shards/train-000001.json"
 INDEX = "webdataset/train-index.json"
+LIST = "folder/dataset.json"
 MASK = "folder/masks/train-case_00-001.png"
 
 # Editing
@@ -232,6 +233,10 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
             drop_a_format,
             f"{TABLE} is not of this dataset",
             f"{RECORD} lists parquet/train-00001-of-00003.parquet",
+        ),
+        "list longer": (
+            lambda output: write_json(output / LIST, read_json(output / LIST) | {"x": 1}),
+            f"{LIST} has a size of",
         ),
         "index longer": (
             lambda output: write_json(output / INDEX, read_json(output / INDEX) | {"x": 1}),

@@ -3,55 +3,70 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click.testing
 import pytest
 from PIL import Image as Pillow
 
 from hsmix_gen.schemas.extras import EXTRAS
+from tests.fixture_types import Cli
+from tests.pipeline.cli.commands.finished import error_of
 
-ALL = " ".join(module for brought in EXTRAS.values() for module in brought)
+ALL = [module for brought in EXTRAS.values() for module in brought]
 
-# Python loads it when a process starts.
+# A process that cannot import the modules that it is given, and calls the command with the words of each line.
+WITHOUT = """
+import json, sys
+sys.modules.update(dict.fromkeys(sys.argv[1:]))
+import click.testing
+from hsmix_gen.pipeline.cli.commands import cli
+for line in sys.stdin:
+    done = click.testing.CliRunner().invoke(cli, json.loads(line))
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+"""
+# Python loads it when a process starts: only workers of Ray lack a module.
 SITE = """
 import os, sys
-hidden = os.environ["HSMIX_TEST_HIDDEN"].split()
-in_worker = any("default_worker" in argument for argument in sys.orig_argv)
-if in_worker or "HSMIX_TEST_WORKERS_ONLY" not in os.environ:
-    sys.modules.update(dict.fromkeys(hidden))
+if any("default_worker" in argument for argument in sys.orig_argv):
+    sys.modules["pycocotools"] = None
 """
-
-Hiding = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def hiding(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Hiding:
-    """Call the command in a process that cannot import some modules: ``hiding("pydicom", "inspect", source)``."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "sitecustomize.py").write_text(SITE)
+def core() -> Iterator[Cli]:
+    """Call the command line where no extra is installed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WITHOUT, *ALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None and process.stdout is not None
+    words, answers = process.stdin, process.stdout
 
-    def run(hidden: str, *arguments: object, workers_only: bool = False) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-        environment = os.environ | {"PYTHONPATH": path, "HSMIX_TEST_HIDDEN": hidden}
-        if workers_only:
-            environment["HSMIX_TEST_WORKERS_ONLY"] = "1"
-        return subprocess.run(
-            [str(command), *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+    def call(*arguments: object) -> click.testing.Result:
+        words.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+        words.flush()
+        status, stdout, stderr = json.loads(answers.readline())
+        return click.testing.Result(
+            click.testing.CliRunner(), stdout.encode(), stderr.encode(), b"", None, exit_code=status, exception=None
         )
 
-    return run
+    yield call
+    words.close()
+    assert process.wait(timeout=60) == 0
+    answers.close()
 
 
 @pytest.fixture(scope="module")
 def finished(
-    hiding: Hiding, make_source: Callable[..., Path], tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    core: Cli, make_source: Callable[..., Path], tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A dataset of pictures, made where no extra is installed."""
     folder = tmp_path_factory.mktemp("core")
     source = make_source(folder / "source")
-    done = hiding(ALL, "run", source, folder / "out", *tiny, "--copies", "1")
-    assert done.returncode == 0, done.stderr
+    done = core("run", source, folder / "out", *tiny, "--copies", "1")
+    assert done.exit_code == 0, done.stderr
     return folder / "out"
 
 
@@ -78,65 +93,67 @@ def write_coco(folder: Path) -> Path:
     return folder
 
 
-def refusal(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line that a command says at its end."""
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    return line
-
-
-def test_what_needs_no_extra_works_without_any(hiding: Hiding, finished: Path, tmp_path: Path) -> None:
-    assert hiding(ALL, "verify", finished).returncode == 0
-    assert hiding(ALL, "export", finished, tmp_path / "dest", "--to", "nnunet").returncode == 0
+def test_what_needs_no_extra_works_without_any(core: Cli, finished: Path, tmp_path: Path) -> None:
+    assert core("verify", finished).exit_code == 0
+    assert core("export", finished, tmp_path / "dest", "--to", "nnunet").exit_code == 0
 
 
 @pytest.mark.parametrize(
     "words", ["inspect SOURCE", "run SOURCE OUT", "run SOURCE OUT --dry-run", "prepare SOURCE --cache OUT"]
 )
-def test_dicom_names_its_extra(hiding: Hiding, tmp_path: Path, words: str) -> None:
+def test_dicom_names_its_extra(core: Cli, tmp_path: Path, words: str) -> None:
     source, output = write_dicom(tmp_path / "scans"), tmp_path / "out"
     named = {"SOURCE": source, "OUT": output}
 
-    done = hiding(ALL, *(named.get(word, word) for word in words.split()), "--size", "48", "64", "--backend", "serial")
+    done = core(*(named.get(word, word) for word in words.split()), "--size", "48", "64", "--backend", "serial")
 
-    assert refusal(done) == (
+    assert error_of(done) == (
         f"error: {source} (layout dicom) needs the package pydicom, which is not installed; "
         "pip install 'hsmix-gen[dicom]'"
     )
 
 
-def test_coco_names_its_extra(hiding: Hiding, tmp_path: Path) -> None:
-    done = hiding(ALL, "inspect", write_coco(tmp_path / "coco"), "--backend", "serial")
+def test_coco_names_its_extra(core: Cli, tmp_path: Path) -> None:
+    line = error_of(core("inspect", write_coco(tmp_path / "coco"), "--backend", "serial"))
 
-    assert "(layout coco) needs the package pycocotools" in refusal(done)
-    assert refusal(done).endswith("pip install 'hsmix-gen[coco]'")
+    assert "(layout coco) needs the package pycocotools" in line
+    assert line.endswith("pip install 'hsmix-gen[coco]'")
 
 
-def test_a_worker_without_an_extra_ends_the_run_in_one_line(hiding: Hiding, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_worker_without_an_extra_ends_the_run_in_one_line(command: Path, tmp_path: Path) -> None:
     """Were it a refusal of each image, a node that lacks a package would leave a dataset without them."""
-    source = write_coco(tmp_path / "coco")
-    done = hiding(
-        *("pycocotools", "run", source, tmp_path / "out", "--size", "40", "48", "--saliency", "uniform"),
-        *("--workers", "1"),
-        workers_only=True,
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+
+    done = subprocess.run(
+        [
+            *(str(command), "run", str(write_coco(tmp_path / "coco")), str(tmp_path / "out")),
+            *("--size", "40", "48", "--saliency", "uniform", "--workers", "1"),
+        ],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
-    assert refusal(done).endswith("pip install 'hsmix-gen[coco]'")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("pip install 'hsmix-gen[coco]'")
     assert not (tmp_path / "out" / "refused.csv").exists()
 
 
 @pytest.mark.parametrize("kind", ["mds", "litdata"])
-def test_exports_name_their_extra(hiding: Hiding, finished: Path, tmp_path: Path, kind: str) -> None:
-    done = hiding(ALL, "export", finished, tmp_path / "dest", "--to", kind)
+def test_exports_name_their_extra(core: Cli, finished: Path, tmp_path: Path, kind: str) -> None:
+    line = error_of(core("export", finished, tmp_path / "dest", "--to", kind))
 
-    assert f"--to {kind} needs the package" in refusal(done)
-    assert f"pip install 'hsmix-gen[{kind}]'" in refusal(done)
+    assert f"--to {kind} needs the package" in line
+    assert f"pip install 'hsmix-gen[{kind}]'" in line
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", ["inspect s3://bucket/key", "run SOURCE s3://bucket/out", "verify gs://bucket/key"])
-def test_stores_name_their_extra(hiding: Hiding, finished: Path, words: str) -> None:
-    done = hiding(ALL, *(str(finished) if word == "SOURCE" else word for word in words.split()))
+def test_stores_name_their_extra(core: Cli, finished: Path, words: str) -> None:
+    done = core(*(str(finished) if word == "SOURCE" else word for word in words.split()))
 
-    assert refusal(done).endswith(f"pip install 'hsmix-gen[{'gcs' if 'gs:' in words else 's3'}]'")
+    assert error_of(done).endswith(f"pip install 'hsmix-gen[{'gcs' if 'gs:' in words else 's3'}]'")

@@ -1,6 +1,7 @@
 """Several sets of features in one cache: `generate` takes those that its options name, whatever ran between."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,27 +21,35 @@ def layers_of(output: Path) -> Layers:
     return layers
 
 
-@pytest.fixture
-def cache(copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def filled(made: Made, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `prepare` made, and then a run of the grid control with other ways to mix."""
-    cache = tmp_path / "cache"
-    assert run_cli("prepare", copied.source, "--cache", cache, *tiny).exit_code == 0
+    folder = tmp_path_factory.mktemp("filled")
+    prepared = run_cli("prepare", made.source, "--cache", folder / "cache", *tiny)
+    assert prepared.exit_code == 0, prepared.stderr
     grid = run_cli(
-        *("run", copied.source, tmp_path / "grid", *tiny, "--cache", cache, "--control", "square-grid"),
+        *("run", made.source, folder / "grid", *tiny, "--cache", folder / "cache", "--control", "square-grid"),
         *("--copies", 1, "--shards", 2, "--select", 0.9),
     )
     assert grid.exit_code == 0, grid.stderr
-    return cache
+    return folder
+
+
+@pytest.fixture
+def cache(filled: Path, tmp_path: Path) -> Path:
+    """A copy of the cache, beside one of the dataset of the grid."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "cache"
 
 
 @pytest.mark.parametrize("control", [(), ("--control", "random-lambda")], ids=["none", "random-lambda"])
 def test_generate_takes_what_was_prepared_and_not_what_ran_between(
-    cache: Path, copied: Made, run_cli: Cli, tmp_path: Path, control: tuple[str, ...]
+    cache: Path, made: Made, run_cli: Cli, tmp_path: Path, control: tuple[str, ...]
 ) -> None:
-    made = run_cli("generate", "--cache", cache, tmp_path / "out", "--copies", 2, *control, *QUIETLY)
+    done = run_cli("generate", "--cache", cache, tmp_path / "out", "--copies", 2, *control, *QUIETLY)
 
-    assert made.exit_code == 0, made.stderr
-    assert layers_of(tmp_path / "out") == layers_of(copied.output)
+    assert done.exit_code == 0, done.stderr
+    assert layers_of(tmp_path / "out") == layers_of(made.output)
     assert layers_of(tmp_path / "out") != layers_of(tmp_path / "grid")
     config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
     assert config["mix"]["select"] == 0.2
@@ -49,18 +58,18 @@ def test_generate_takes_what_was_prepared_and_not_what_ran_between(
 
 def test_generate_takes_the_features_that_its_options_name(cache: Path, run_cli: Cli, tmp_path: Path) -> None:
     options = ("--control", "square-grid", "--copies", 2, *QUIETLY)
-    made = run_cli("generate", "--cache", cache, tmp_path / "out", *options)
+    done = run_cli("generate", "--cache", cache, tmp_path / "out", *options)
 
-    assert made.exit_code == 0, made.stderr
+    assert done.exit_code == 0, done.stderr
     assert layers_of(tmp_path / "out") == layers_of(tmp_path / "grid")
     assert run_cli("verify", tmp_path / "out", "--replay", 2).exit_code == 0
 
 
 def test_every_dataset_of_a_shared_cache_is_made_again_from_its_own_features(
-    cache: Path, copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
+    cache: Path, made: Made, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """The grid was the last that was written; the others are no older for it."""
-    plain = run_cli("run", copied.source, tmp_path / "plain", *tiny, "--cache", cache, "--copies", 1)
+    plain = run_cli("run", made.source, tmp_path / "plain", *tiny, "--cache", cache, "--copies", 1)
     assert plain.exit_code == 0, plain.stderr
 
     for name in ("grid", "plain"):
@@ -78,10 +87,10 @@ def test_features_that_are_not_there_are_refused_with_those_that_are(cache: Path
 
 
 def test_sets_that_options_leave_open_are_asked_for(
-    cache: Path, copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
+    cache: Path, made: Made, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """Neither of two is the default, so that a guess would be as often wrong as right."""
-    other = run_cli("prepare", copied.source, "--cache", cache, *tiny, "--regions", 5, 9)
+    other = run_cli("prepare", made.source, "--cache", cache, *tiny, "--regions", 5, 9)
     assert other.exit_code == 0, other.stderr
     generate = ("generate", "--cache", cache, tmp_path / "out", "--copies", 1, *QUIETLY)
 
@@ -94,11 +103,11 @@ def test_sets_that_options_leave_open_are_asked_for(
 
 
 def test_a_cache_with_one_unnamed_description_is_still_read(
-    copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path
+    made: Made, run_cli: Cli, tiny: Options, tmp_path: Path
 ) -> None:
     """Caches that were filled before sets had names; a run beside them gives the old set its name."""
     cache = tmp_path / "cache"
-    assert run_cli("prepare", copied.source, "--cache", cache, *tiny).exit_code == 0
+    assert run_cli("prepare", made.source, "--cache", cache, *tiny).exit_code == 0
     (named,) = cache.glob("features-*.json")
     (sources,) = cache.glob("sources-*.parquet")
     description: dict[str, Any] = json.loads(named.read_text())
@@ -113,18 +122,18 @@ def test_a_cache_with_one_unnamed_description_is_still_read(
         return layers_of(tmp_path / name)
 
     first = generated("before")
-    grid = run_cli("run", copied.source, tmp_path / "grid", *tiny, "--cache", cache, "--control", "square-grid")
+    grid = run_cli("run", made.source, tmp_path / "grid", *tiny, "--cache", cache, "--control", "square-grid")
     assert grid.exit_code == 0, grid.stderr
     assert not (cache / "features.json").exists()
-    assert generated("after") == first == layers_of(copied.output)
+    assert generated("after") == first == layers_of(made.output)
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"{"), Path.unlink], ids=["description", "sources"])
 def test_a_damaged_set_is_made_anew_by_prepare(
-    copied: Made, run_cli: Cli, tiny: Options, tmp_path: Path, spoil: Callable[[Path], None]
+    made: Made, run_cli: Cli, tiny: Options, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     cache = tmp_path / "cache"
-    prepare = ("prepare", copied.source, "--cache", cache, *tiny)
+    prepare = ("prepare", made.source, "--cache", cache, *tiny)
     assert run_cli(*prepare).exit_code == 0
     (path,) = cache.glob("features-*.json" if spoil is not Path.unlink else "sources-*.parquet")
     spoil(path)

@@ -71,6 +71,7 @@ def extended(run_cli: Cli, store: Any, options: tuple[str, ...]) -> click.testin
     return run_cli("run", f"{store.address}/photos", f"{store.address}/out", *options, *AFTER)
 
 
+@pytest.mark.slow
 def test_a_dataset_in_a_store_grows_to_the_bytes_of_a_local_one(
     begun: Any,
     proxy: Any,

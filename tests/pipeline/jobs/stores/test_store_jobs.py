@@ -185,24 +185,6 @@ def test_a_source_in_a_store_is_inspected_under_its_address(store: Any, run_cli:
     assert "hsmix-staged" not in result.stdout
 
 
-def test_an_output_in_a_store_is_verified_and_its_damage_found(
-    store: Any, options: tuple[str, ...], run_cli: Cli
-) -> None:
-    assert run_there(run_cli, store, *options).exit_code == 0
-    sound = run_cli("verify", f"{store.address}/out")
-    assert sound.exit_code == 0, sound.stdout + sound.stderr
-
-    shard = next((store.folder / "out" / "webdataset").glob("train-*.tar"))
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 1
-    store.put(f"out/webdataset/{shard.name}", bytes(data))
-    damaged = run_cli("verify", f"{store.address}/out")
-
-    assert damaged.exit_code == 1
-    assert shard.name in damaged.stdout + damaged.stderr
-    assert "Traceback" not in damaged.stderr
-
-
 def test_wrong_credentials_are_reported_in_one_line(
     store: Any, options: tuple[str, ...], run_cli: Cli, monkeypatch: pytest.MonkeyPatch, run_command: Any
 ) -> None:
@@ -217,6 +199,7 @@ def test_wrong_credentials_are_reported_in_one_line(
     assert "not-the-right-secret" not in line
 
 
+@pytest.mark.slow
 def test_absent_credentials_are_reported_in_one_line(
     store: Any, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, run_command: Any
 ) -> None:
