@@ -43,7 +43,7 @@ RUN apt-get update \
 COPY constraints.txt /opt/hsmix-gen/constraints.txt
 COPY --from=wheel /src/requirements.txt /opt/hsmix-gen/requirements.txt
 RUN pip install --no-cache-dir --root-user-action=ignore --prefer-binary -c /opt/hsmix-gen/constraints.txt \
-    torch torchvision -r /opt/hsmix-gen/requirements.txt
+    torch -r /opt/hsmix-gen/requirements.txt
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     pip install --no-cache-dir --root-user-action=ignore --no-index --no-deps /wheels/*.whl \
     && pip check

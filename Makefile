@@ -20,7 +20,7 @@ BENCHMARKS := \
 	benchmarks/soft_encodings.py \
 	benchmarks/trust.py
 
-# torch and torchvision stand beside the package so that pip fetches these large files first.
+# torch and torchvision, which grad-cam (a judge in tests) asks for, stand beside the package so that pip fetches them first.
 INSTALL := $(PIP) install -qq --prefer-binary -c constraints.txt torch torchvision -e
 
 # One stamp for each thing installed, kept in .venv: what is up to date costs nothing and needs no network.

@@ -77,10 +77,8 @@ def _measured(setting: Setting, images: np.ndarray, device: torch.device) -> tup
     peak = f"{torch.cuda.max_memory_allocated() / 2**20:.0f}" if device.type == "cuda" else "-"
     bare_seconds = _seconds(bare, device)
     busy = f"{_busy_share(lambda: cam.maps(images)):.0%}" if device.type == "cuda" else "-"
-    few = images[:4]
-    alone = GradCamSaliency(network, "upcat_1", CamOptions(side=side, batch=1, precision="bf16"), device=device).maps(
-        few
-    )
+    few, one = images[:4], CamOptions(side=side, batch=1, precision="bf16")
+    alone = GradCamSaliency(network, "upcat_1", one, device=device).maps(few)
     largest = float(np.abs(alone - cam.maps(few)).max())
     rates = (len(images) / seconds, len(images) / bare_seconds)
     return [
@@ -120,7 +118,7 @@ def _busy_share(work: Callable[[], object]) -> float:
     activities = [torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         seconds = _seconds(work, torch.device("cuda"))
-    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / seconds
+    return float(sum(event.self_device_time_total for event in profile.key_averages())) / 1e6 / seconds
 
 
 def _options() -> argparse.Namespace:

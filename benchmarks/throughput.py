@@ -26,9 +26,9 @@ from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.gradcam_stage import network_path, record_path
 from hsmix_gen.pipeline.features.gradcam_units import cam_options
 from hsmix_gen.pipeline.features.layers import quantised
+from hsmix_gen.pipeline.features.network_task import network_path, record_path
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.jobs.run import run_prepare
 from hsmix_gen.pipeline.mixing.make_shard import ShardTask, make_one, make_shard, warm_cache

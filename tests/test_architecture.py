@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,6 +176,41 @@ def test_each_library_is_imported_in_its_home_only() -> None:
         if name.split(".")[0] == library and name_of(path) not in homes
     ]
     assert wrong == []
+
+
+def loaded_with(start: str) -> set[str]:
+    """Return the libraries that come with a module of the package, by what stands at the top of its modules."""
+    found, todo, seen = set(), [start], {start}
+    while todo:
+        tree = ast.parse((ROOT / todo.pop()).read_text(encoding="utf-8"))
+        for node in tree.body:  # what stands inside functions and conditions comes when it is needed
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            froms = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            for name in froms or [alias.name for alias in node.names]:
+                parts = name.split(".")
+                if parts[0] != "hsmix_gen":
+                    found.add(parts[0])
+                    continue
+                paths = ("/".join(parts[1:]) + ".py", "/".join(parts[1:-1]) + ".py")
+                path = next((path for path in paths if (ROOT / path).is_file()), None)
+                if path is not None and path not in seen:
+                    seen.add(path)
+                    todo.append(path)
+    return found
+
+
+def test_the_driver_loads_no_torch() -> None:
+    """It is half of the start of a small job, and 400 MB; the processes that make maps load it."""
+    for module in ("pipeline/jobs/run.py", "pipeline/features/gradcam_stage.py", "pipeline/mixing/make_shard.py"):
+        assert "numpy" in loaded_with(module)
+        assert loaded_with(module) & {"torch", "ray", "zarr", "sklearn", "nibabel"} == set(), module
+
+
+def test_grad_cam_needs_torch_and_numpy_alone() -> None:
+    """``make bench-gpu`` runs on a machine that has nothing else."""
+    for module in ("stages/saliency/gradcam.py", "stages/saliency/fitting.py"):
+        assert loaded_with(module) - set(sys.stdlib_module_names) == {"numpy", "torch"}, module
 
 
 def test_stages_import_no_files_clock_or_environment() -> None:

@@ -4,7 +4,6 @@ What a unit does stands in `gradcam_units`, which only the processes that do it 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers
+from hsmix_gen.pipeline.features.network_task import NetworkTask, network_path, record_path
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.records import BlockRecord, SourceRecord
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 
 GOOD_AUC = 0.7
 """Below this agreement of saliency and masks on training images the user is warned."""
-SHORT_FIT = 40
-"""Optimiser steps that are enough for most sets."""
-
-
-@dataclass(frozen=True)
-class NetworkTask:
-    """What making or checking the network and choosing its network layer depends on; rows are of usable sources."""
-
-    layers: Layers
-    saliency: SaliencyConfig
-    seed: int
-    folder: Path
-    train_rows: tuple[int, ...]
-    val_rows: tuple[int, ...]
 
 
 class GradCam:
@@ -114,21 +100,6 @@ class GradCam:
                 f"images, chance is 0.5); try another --layer, a better --model or --saliency fine_grained"
             )
         return {"backend": self._config.saliency.backend, **record}
-
-
-def budgets(most: int) -> tuple[int, ...]:
-    """Return the numbers of steps that are tried one after the other, each from the beginning."""
-    return (SHORT_FIT, most) if most > SHORT_FIT else (most,)
-
-
-def record_path(layers: Layers) -> Path:
-    """Return where the record of the network behind a saliency layer of the cache lies."""
-    return layers.root / "networks" / f"{layers.saliency}.json"
-
-
-def network_path(layers: Layers) -> Path:
-    """Return where the fitted network behind a saliency layer of the cache lies."""
-    return layers.root / "networks" / f"{layers.saliency}.pt"
 
 
 def _check_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:

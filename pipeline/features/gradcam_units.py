@@ -16,8 +16,8 @@ from torch import nn
 
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.gradcam_stage import NetworkTask, budgets, network_path, record_path
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers, quantised
+from hsmix_gen.pipeline.features.network_task import NetworkTask, budgets, network_path, record_path
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location

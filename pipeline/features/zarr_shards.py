@@ -101,7 +101,7 @@ class ShardedArray:
         """
         # The chunks that hold the part: all of an axis without an index.
         wanted = [slice(i // size, i // size + 1) for i, size in zip(index, self.chunk[1:], strict=False)]
-        places = self._places(file)[row % self.shard[0], *wanted]
+        places = self._places(file)[row % self.shard[0]][tuple(wanted)]
         whole = np.empty([n * size for n, size in zip(places.shape, self.chunk[1:], strict=False)], self.dtype)
         for at in np.ndindex(places.shape[:-1]):
             begin, length = map(int, places[at])

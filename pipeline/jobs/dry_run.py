@@ -10,8 +10,8 @@ from hsmix_gen.pipeline.execution.human_units import size_text, time_text
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, check_sources
-from hsmix_gen.pipeline.features.gradcam_stage import budgets
 from hsmix_gen.pipeline.features.layer_keys import name_layers
+from hsmix_gen.pipeline.features.network_task import budgets
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access

@@ -272,7 +272,7 @@ class _Sent:
         self._maps, self._event = maps, None
         if maps.is_cuda:
             self._maps = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True).copy_(maps, non_blocking=True)
-            self._event = torch.cuda.Event()
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
 
     def arrived(self) -> _Maps:
