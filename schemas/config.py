@@ -227,7 +227,7 @@ class SaliencyConfig(Section):
     weights: str | None = option(None, "Weights of --model; no code in them is run.", "FILE", path="any")
     layer: str | None = option(None, "Dotted name of the network's layer for Grad-CAM.", "NAME", otherwise="candidates are measured, the best is taken")
     output_key: str | None = option(None, "Entry of the network's output (a dict, list or tuple) that holds the logits.", "NAME")
-    cam: Literal["gradcam", "gradcam++", "layercam", "hirescam"] = key("gradcam", "How gradients and activations become a map.")
+    cam: Literal["gradcam", "gradcam++", "layercam", "hirescam", "xgradcam", "eigengradcam", "elementwise"] = key("gradcam", "How gradients and activations become a map.")
     target: Literal["predicted", "truth", "all"] = key("predicted", "Pixels whose foreground logits are summed.")
     side: PositiveInt | None = key(None, "Longest side of the network's input in pixels; none: the image size for --model, less for the U-Net.")
     batch: PositiveInt = key(8, "Images per forward pass; halved when the GPU's memory is short.")

@@ -15,6 +15,7 @@ REPORTED = (
     "zarr",
     "scikit-image",
     "torch",
+    "grad-cam",
     "pyarrow",
     "numpy",
     "pillow",

@@ -2,8 +2,8 @@
 
 What is explained is the score of the foreground against the background. Nothing stays behind on a network: hooks are
 always released, parameters may be frozen, outputs may be dictionaries or lists, and no NaN leaves. The maps are those
-of the library pytorch-grad-cam, with which tests compare them; it takes six seconds to import, and fetches activations
-and gradients from the GPU to compute with numpy.
+of the library pytorch-grad-cam, with which tests compare them. It takes six seconds to import, and fetches activations
+and gradients from the GPU: the methods that most people use are written here, the others are the library's own.
 
 References
 ----------
@@ -38,7 +38,7 @@ from hsmix_gen.stages.saliency.network_io import (
 from hsmix_gen.stages.saliency.network_layers import require_layer
 from hsmix_gen.stages.saliency.torch_context import torch_threads
 
-CamMethod = Literal["gradcam", "gradcam++", "layercam", "hirescam"]
+CamMethod = Literal["gradcam", "gradcam++", "layercam", "hirescam", "xgradcam", "eigengradcam", "elementwise"]
 CamTarget = Literal["predicted", "truth", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -47,6 +47,11 @@ _Masks = npt.NDArray[np.integer] | None
 _Maps = npt.NDArray[np.float32]
 _One = TypeVar("_One")
 _EPS_PLUS_PLUS = 1e-6
+_OF_LIBRARY: dict[CamMethod, str] = {
+    "xgradcam": "XGradCAM",
+    "eigengradcam": "EigenGradCAM",
+    "elementwise": "GradCAMElementWise",
+}
 _REDUCED: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -395,17 +400,33 @@ def _raw_map(
     method: CamMethod, activation: torch.Tensor, gradient: torch.Tensor, size: tuple[int, int]
 ) -> torch.Tensor:
     """Return the (N, *size) map of (N, C, h, w) activations and gradients: 0 and more, of any scale."""
-    space = (2, 3)
-    if method == "gradcam":
-        weights = gradient.mean(dim=space, keepdim=True)
-    elif method == "gradcam++":
-        weights = _plus_plus(activation, gradient).sum(dim=space, keepdim=True)
-    elif method == "layercam":
-        weights = gradient.clamp(min=0)
+    if method in _OF_LIBRARY:
+        raw = _library_map(_OF_LIBRARY[method], activation, gradient)
     else:
-        weights = gradient
-    raw = (weights * activation).sum(dim=1, keepdim=True).clamp(min=0)
-    return functional.interpolate(raw, size, mode="bilinear", align_corners=False)[:, 0]
+        raw = (_pixel_weights(method, activation, gradient) * activation).sum(dim=1, keepdim=True)
+    return functional.interpolate(raw.clamp(min=0), size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _pixel_weights(method: CamMethod, activation: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return what activations are multiplied by, (N, C, h, w) or (N, C, 1, 1)."""
+    if method == "gradcam":
+        return gradient.mean(dim=(2, 3), keepdim=True)
+    if method == "gradcam++":
+        return _plus_plus(activation, gradient).sum(dim=(2, 3), keepdim=True)
+    return gradient.clamp(min=0) if method == "layercam" else gradient
+
+
+def _library_map(kind: str, activation: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the (N, 1, h, w) map that a class of pytorch-grad-cam makes of activations and gradients."""
+    import pytorch_grad_cam
+
+    # It asks for a network only to watch it, which is done.
+    layer = nn.Conv2d(1, 1, 1)
+    cam = getattr(pytorch_grad_cam, kind)(model=layer, target_layers=[layer])
+    cam.activations_and_grads.release()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        raw = cam.get_cam_image(None, layer, None, activation.cpu().numpy(), gradient.cpu().numpy(), False)  # noqa: FBT003
+    return torch.from_numpy(np.asarray(raw, np.float32))[:, None].to(activation.device)
 
 
 def _plus_plus(activation: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

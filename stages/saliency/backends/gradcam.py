@@ -9,6 +9,6 @@ BACKEND = Backend(
     map_of=None,
     # 2: fitted in 40 steps where they are enough; maps are computed in torch, with a U-Net of our own.
     version=2,
-    libraries=("torch", "numpy"),
+    libraries=("torch", "grad-cam", "numpy"),
     options=("model", "weights", "layer", "output_key"),
 )

@@ -1,4 +1,4 @@
-"""The small U-Net is MONAI's, and its Grad-CAM that of the library: both are judges here, as their imports are slow."""
+"""The small U-Net is MONAI's, and its Grad-CAM that of the library: both are judges here."""
 
 from typing import Any
 
@@ -22,6 +22,9 @@ JUDGES = {
     "gradcam++": pytorch_grad_cam.GradCAMPlusPlus,
     "layercam": pytorch_grad_cam.LayerCAM,
     "hirescam": pytorch_grad_cam.HiResCAM,
+    "xgradcam": pytorch_grad_cam.XGradCAM,
+    "eigengradcam": pytorch_grad_cam.EigenGradCAM,
+    "elementwise": pytorch_grad_cam.GradCAMElementWise,
 }
 
 
@@ -84,7 +87,15 @@ class _Foreground:
 
 @pytest.mark.parametrize(
     ("method", "layer"),
-    [("gradcam", "upcat_1"), ("gradcam++", "down_2"), ("layercam", "upcat_3"), ("hirescam", "conv_0")],
+    [
+        ("gradcam", "upcat_1"),
+        ("gradcam++", "down_2"),
+        ("layercam", "upcat_3"),
+        ("hirescam", "conv_0"),
+        ("xgradcam", "upcat_2"),
+        ("eigengradcam", "down_2"),
+        ("elementwise", "upcat_1"),
+    ],
 )
 def test_maps_are_those_of_the_library(method: CamMethod, layer: str, network: SmallUNet, images: Any) -> None:
     judge = JUDGES[method](model=network, target_layers=[network.get_submodule(layer)])
