@@ -107,3 +107,29 @@ def test_the_ratio_of_reading_is_that_within_the_rounds(monkeypatch: pytest.Monk
     assert layout.ratio == pytest.approx(1.1)
     assert layout.best_ratio == pytest.approx(1.1)
     assert layout.cpu_ratio == pytest.approx(1.1)
+
+
+@pytest.mark.slow  # imports torch
+def test_a_benchmark_of_a_gpu_says_so_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    load("report", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["gradcam_gpu.py"])
+
+    assert load("gradcam_gpu", monkeypatch).main() == 1
+    assert capsys.readouterr().out.startswith("no CUDA device is here: nothing was measured")
+
+
+def test_cold_reading_is_compared_on_equal_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("report", "synthetic"):
+        load(name, monkeypatch)
+    paired = load("paired", monkeypatch)
+
+    ours, theirs = paired.readers(tmp_path)
+
+    for index in (("image", 3), ("mask", 0), ("labels", 15, 2), ("saliency", 7)):
+        assert ours(*index).max() > 0
+        assert np.array_equal(ours(*index), theirs(*index))

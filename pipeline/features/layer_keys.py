@@ -95,7 +95,8 @@ def _saliency_key(
         key["maps"] = precomputed_maps.folder_digest(location(saliency.folder or ""), [r.id for r in records])
     if not backend.has_network:
         return key
-    # Float sums differ in their last bits between processors and GPUs.
+    # Bytes are promised between processors of one kind. Maps of a GPU agree with them, and with those of another size
+    # of a batch, within some levels of 255: what was begun on one device is not finished on the other.
     key["device"] = "gpu" if gpu else "cpu"
     key |= {"config": _network_settings(saliency), "seed": config.seed}
     if saliency.weights is not None:
