@@ -147,7 +147,8 @@ class LayerCams:
     """Grad-CAM of one network at some network layers, which share their forward and backward passes.
 
     On a CPU a batch gives what its images give one by one but for the last bits of a sum. On a GPU libraries choose
-    other ways to compute for other sizes of a batch, in reduced precision: there maps agree within 0.02.
+    other ways to compute for other sizes of a batch, in reduced precision: there maps have to agree within 0.02, which
+    ``make bench-gpu`` measures.
 
     Parameters
     ----------
