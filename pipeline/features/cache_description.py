@@ -271,26 +271,27 @@ def of_options(root: Path, sets: list[FeatureSet], config: RunConfig) -> Feature
     """
     wanted = feature_options(config)
     fitting = fitting_sets(sets, lambda _: wanted)
-    seeded = [one for one in fitting if one.options == wanted]
-    return (seeded or [_the_only_one(root, fitting or sets)])[0]
+    seeded = [one for one in fitting if one.options["seed"] == wanted["seed"]]
+    return _the_only_one(root, seeded or fitting or sets)
 
 
 def fitting_sets(sets: Sequence[FeatureSet], wanted_of: Callable[[FeatureSet], dict[str, Any]]) -> list[FeatureSet]:
     """Return the sets that hold the features that options name, each for its own `wanted_of` them.
 
-    Sets that were prepared for just these sources and splits win over others, of which a part can be chosen; of those
-    that are the same but for what is chosen anew the first stands for all.
+    Sets that were prepared with most of the splits, folds and limit that are wanted win over others; of those that are
+    the same but for what is chosen anew the first stands for all.
     """
     fitting = [one for one in sets if not lacking(one, wanted_of(one))]
-    as_prepared = [one for one in fitting if all(one.options[key] == wanted_of(one)[key] for key in _HOMES)]
-    if as_prepared:
-        return as_prepared
     kept = [[key for key in _HOMES if one.options[key] == wanted_of(one)[key]] for one in fitting]
-    different = {
-        repr(([fold.layers for fold in one.folds], {key: one.options[key] for key in (*keys, "seed")})): one
-        for one, keys in zip(reversed(fitting), reversed(kept), strict=True)
-    }
-    return list(different.values())[::-1]
+    most = max(map(len, kept), default=0)
+    if most == len(_HOMES):
+        return [one for one, keys in zip(fitting, kept, strict=True) if len(keys) == most]
+    different: dict[str, FeatureSet] = {}
+    for one, keys in zip(fitting, kept, strict=True):
+        if len(keys) == most:
+            what = [fold.layers for fold in one.folds], {key: one.options[key] for key in (*keys, "seed")}
+            different.setdefault(repr(what), one)
+    return list(different.values())
 
 
 def lacking(one: FeatureSet, wanted: Mapping[str, Any]) -> list[str]:

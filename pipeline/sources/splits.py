@@ -7,10 +7,13 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.pipeline.readers.paths.stems import ending_of
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SPLITS, SourceItem, SourceRecord, Split
 from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, draw_groups, parse_ratio, split_groups
 
+_ENDINGS = IMAGE_ENDINGS | {".ome.tif", ".ome.tiff", ".nii", ".nii.gz", ".npz", ".npy", ".h5", ".hdf5"}
+"""Endings that names in lists may have, and ids have not."""
 _WORDS = {"val": "validation", "test": "testing"}
 
 
@@ -165,8 +168,8 @@ def read_lists(origin: Path) -> dict[str, Split]:
     for split, names in _find_lists(origin).items():
         for name in names:
             # The dot of a name is not the dot of an ending.
-            is_file = PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS
-            item_id = safe_id(PurePosixPath(name).with_suffix("").as_posix() if is_file else name)
+            ending = ending_of(name)
+            item_id = safe_id(PurePosixPath(name[: len(name) - len(ending)]).as_posix() if ending in _ENDINGS else name)
             if by_id.get(item_id, split) != split:
                 raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
             by_id[item_id] = split

@@ -100,7 +100,7 @@ def test_lists_that_contradict_or_say_nothing_are_refused(tmp_path: Path, files:
 
 
 @pytest.mark.parametrize("name", ["scan.01", "two words", "Übersicht"])
-@pytest.mark.parametrize("ending", ["", ".png"])
+@pytest.mark.parametrize("ending", ["", ".png", ".nii.gz", ".OME.TIF", ".npz"])
 def test_a_list_may_name_what_gets_another_id(tmp_path: Path, name: str, ending: str) -> None:
     """The dot of a name is not the dot of an ending."""
     given = lists(tmp_path / "s", train=f"{name}{ending}\n")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.features.cache_description import FeatureSet, load
+from hsmix_gen.pipeline.features.cache_description import FeatureSet, load, of_options
 from hsmix_gen.pipeline.features.chosen_sources import choose_sources
 from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of
@@ -141,6 +141,20 @@ def test_what_cannot_be_chosen_is_refused(
     generate: Callable[..., Any], options: tuple[object, ...], stated: str
 ) -> None:
     assert stated in error_of(generate(*options))
+
+
+def test_of_several_sets_that_with_most_of_what_is_wanted_is_taken(cache: Path) -> None:
+    made = load(cache)
+    drawn = dataclasses.replace(made, config=made_config(made, split="6/1/1"))
+    trial = dataclasses.replace(made, config=made_config(made, limit=4))
+    wanted = made_config(made, split="6/1/1", limit=3)
+
+    assert of_options(cache, [made, drawn, trial], wanted) is drawn
+    assert of_options(cache, [made, drawn, trial], made_config(made, split="1/1/1")) is made
+    other = dataclasses.replace(made, config=made.config.model_copy(update={"seed": 5}))
+    assert of_options(cache, [made, other], made_config(other, limit=3)) is other
+    with pytest.raises(HsmixError, match="holds 2 sets of features"):
+        of_options(cache, [made, other], made_config(made, limit=3).model_copy(update={"seed": 6}))
 
 
 # ---------------------------------------------------------------------------
