@@ -72,23 +72,28 @@ def ending_command(release: Callable[[], None]) -> Iterator[None]:
     sys.unraisablehook = _unless_stopped(sys.unraisablehook)
     threading.excepthook = _unless_stopped(threading.excepthook)
     _Command.is_one = True
-    with _handled(numbers):
-        try:
-            yield
-        except BaseException as error:
-            number = signal_of(error)
-            if number is None:
-                raise
-            status = report_stop(number)
-            # What others registered, such as the removal of folders, but not the end of the interpreter.
-            atexit._run_exitfuncs()
-            _end(status)
+    handled = _taken(numbers)
+    try:
+        yield
+        _leave(handled)
+    except BaseException as error:
+        _Command.is_over = True
+        number = signal_of(error)
+        if number is None:
+            _leave(handled)
+            raise
+        status = report_stop(number)
+        # What others registered, such as the removal of folders, but not the end of the interpreter.
+        atexit._run_exitfuncs()
+        _end(status)
 
 
 class _Command:
     """Whether this process is a command, and whether a signal stopped it."""
 
     is_one = False
+    is_over = False
+    """Whether it has ended by itself, so that nothing is left to stop."""
     stopped_by: int | None = None
     _has_reported = False
     _lock = threading.Lock()
@@ -107,11 +112,7 @@ def _handled(numbers: Iterable[int]) -> Iterator[None]:
         # Only the main thread may take signals: whoever calls jobs from another one ends them himself.
         yield
         return
-    # What is ignored from the start stays so: a job in the background of a script, or under nohup, goes on.
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, _raise)
+    before = _taken(numbers)
     try:
         yield
     finally:
@@ -119,9 +120,28 @@ def _handled(numbers: Iterable[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _taken(numbers: Iterable[int]) -> dict[int, Any]:
+    """Let signals raise `Terminated`; return the handlers that they had.
+
+    What is ignored from the start stays so: a job in the background of a script, or under nohup, goes on.
+    """
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, _raise)
+    return before
+
+
+def _leave(handled: Iterable[int]) -> None:
+    """Ignore signals from now on: all is done and said, and an interpreter that is taken down would die of them."""
+    _Command.is_over = True
+    for number in handled:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
     if _Command.is_one:
-        if _Command.stopped_by is not None:
+        if _Command.stopped_by is not None or _Command.is_over:
             return  # what is cleaned up is left to it
         _Command.stopped_by = number
     raise Terminated(number)
@@ -132,6 +152,8 @@ def _end_in_time(wakes: int, numbers: tuple[int, ...], release: Callable[[], Non
     while (number := os.read(wakes, 1)[0]) not in numbers:
         pass
     time.sleep(GRACE_S)
+    if _Command.is_over and _Command.stopped_by is None:
+        return
     _Command.stopped_by = _Command.stopped_by or number
     with contextlib.suppress(Exception):
         release()

@@ -123,6 +123,22 @@ def test_a_signal_that_was_ignored_at_the_start_stays_so(number: signal.Signals)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "went on\n", "")
 
 
+@pytest.mark.parametrize("number", STATUSES)
+@pytest.mark.parametrize(("way", "status"), [("pass", 0), ("raise SystemExit(1)", 1)], ids=["returns", "exits"])
+def test_a_signal_after_the_end_changes_nothing(number: signal.Signals, way: str, status: int) -> None:
+    """All is written and said; an interpreter that is taken down would die of the signal without a word."""
+    code = (
+        "import atexit, os\n"
+        "from hsmix_gen.pipeline.execution.signals import ending_command\n"
+        f"atexit.register(os.kill, os.getpid(), {int(number)})\n"
+        f"with ending_command(lambda: print('released')):\n    {way}\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=WAIT_S)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (status, "", "")
+
+
 def test_bars_are_left_before_the_last_line(
     make_source: Callable[..., Path], command: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
