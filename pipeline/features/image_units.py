@@ -20,6 +20,7 @@ from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Intensity, Part
 from hsmix_gen.stages.imaging import intensity as intensities
 from hsmix_gen.stages.imaging import standardise
 from hsmix_gen.stages.labels.mask_values import to_channels, to_class_ids
+from hsmix_gen.stages.measures.looks import look_vector
 
 
 def make_images(task: BlockTask, origins: Sequence[ImageOrigin], how: ReadOptions) -> BlockRecord:
@@ -30,7 +31,7 @@ def make_images(task: BlockTask, origins: Sequence[ImageOrigin], how: ReadOption
             image, mask = _standardised(task.sources[place], origins[place], task.layers.facts, how)
         except SourceError as error:
             raise SourceError(origins[place].item.without_hidden(str(error))) from None
-        return {"image": image, "mask": mask}
+        return {"image": image, "mask": mask, "look": look_vector(image)}
 
     return task.fill(compute)
 

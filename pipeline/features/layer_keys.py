@@ -19,7 +19,7 @@ from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
 
-IMAGES_VERSION = 2
+IMAGES_VERSION = 3
 SUPERPIXELS_VERSION = 2
 """Raised whenever an algorithm of ours gives other bytes for the same input."""
 

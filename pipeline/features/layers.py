@@ -68,6 +68,7 @@ class Layers:
             self.images: [
                 ArraySpec("image", (height, width, self.facts.channels), self.facts.dtype),
                 ArraySpec("mask", self.mask_shape, "uint8"),
+                ArraySpec("look", (2 * self.facts.channels,), "float32"),
             ],
             self.superpixels: [
                 # A sample needs one granularity of each parent.

@@ -22,7 +22,7 @@ from hsmix_gen.pipeline.features.feature_choice import choose_features
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.loading.torch_datasets import Sample, ShardReader, as_floats, shared_number
 from hsmix_gen.pipeline.mixing.make_shard import KEPT_BYTES, mix_one
-from hsmix_gen.pipeline.mixing.output_plan import needs_other_group
+from hsmix_gen.pipeline.mixing.output_plan import needs_other_group, wanted_looks
 from hsmix_gen.schemas.checking import checked
 from hsmix_gen.schemas.config import MixConfig, RunConfig, values_of_method
 from hsmix_gen.schemas.digests import canonical_json
@@ -111,7 +111,10 @@ class HsmixFresh(Dataset[Any]):
         for layer in dict.fromkeys(self._layers.names.values()):
             FeatureCache(root).check_present(layer, self._layers.n_blocks)
         other_group = needs_other_group(self._layers.facts, config)
-        self._plan = EndlessPlan(self._records, config.mix, split, seed=config.seed, other_group=other_group)
+        looks = wanted_looks(self._layers, config) if split == "train" else None
+        self._plan = EndlessPlan(
+            self._records, config.mix, split, seed=config.seed, other_group=other_group, looks=looks
+        )
         if not len(self._plan):
             raise CacheError(f"{root} has no usable images of the split {split}; prepare others, or take another split")
         self.counts = [1] * len(self._plan)

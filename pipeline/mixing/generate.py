@@ -12,15 +12,19 @@ from hsmix_gen.pipeline.execution.units import Runner
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.mixing.describe import finish
 from hsmix_gen.pipeline.mixing.make_shard import ShardTask
-from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, plan_output, plan_samples
+from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, looks_of, plan_output, plan_samples, wanted_looks
 from hsmix_gen.pipeline.mixing.shard_jobs import ShardJob
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import DatasetFacts, ShardRecord, SourceRecord
+from hsmix_gen.stages.planning.appearance import Looks, far_share
 from hsmix_gen.stages.planning.pairing import COLUMNS, Plan, SplitPlan
 
 STATED = ("license", "citation", "creator")
 """Options that only describe a dataset."""
+
+MANY_FAR = 0.25
+"""Share of pairs of images that look apart above which a set holds several kinds; photographs of skin have 0.08."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,10 @@ def generate(
 
     What was `planned` before features were made is planned again if sources were refused meanwhile.
     """
-    if planned is None or planned.records != prepared.records:
-        planned = plan_output(output, prepared.layers, prepared.records, config)
+    looks = wanted_looks(prepared.layers, config)
+    if planned is None or planned.records != prepared.records or looks is not None:
+        planned = plan_output(output, prepared.layers, prepared.records, config, looks)
+    _say_looks(prepared, config, looks, reporter)
     _bind(planned, prepared.layers.facts, config)
     prepared, plan, shards = replace(prepared, records=list(planned.records)), planned.plan, planned.shards
     output.remove_temporaries()
@@ -87,6 +93,22 @@ def restated(output: Output, config: RunConfig) -> bool:
     """Return whether a finished dataset states another licence, citation or creator than wanted."""
     before = read_run(output.root)["config"]["run"]
     return any(before.get(name) != getattr(config.run, name) for name in STATED)
+
+
+def _say_looks(prepared: Prepared, config: RunConfig, looks: Looks | None, reporter: Reporter) -> None:
+    """Say how many training images look apart; warn of it where the user may not know."""
+    if looks is None and config.mix.partners != "auto":
+        return
+    rows = [row for row, r in enumerate(prepared.records) if r.split == "train" and r.refusal is None]
+    of_training = (looks or looks_of(prepared.layers)).of(np.array(rows, dtype=np.int64))
+    share = far_share(of_training)
+    if looks is None and share > MANY_FAR:
+        reporter.warn(
+            f"{share:.0%} of the pairs of training images look far apart, as of two stains or scanners; "
+            "--partners similar mixes only those that look alike"
+        )
+    elif looks is not None:
+        reporter.note(f"{share:.0%} of the pairs of training images look far apart; partners are of one kind")
 
 
 def _bind(planned: OutputPlan, facts: DatasetFacts, config: RunConfig) -> None:

@@ -11,10 +11,12 @@ from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.dataset.run_history import EXTENSION, FEATURES, LAYER, SPLITS_AND_GROUPS, RunIdentity
 from hsmix_gen.pipeline.dataset.soft_encoding import check_soft_encoding
 from hsmix_gen.pipeline.execution import versions
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.schemas.config import RunConfig, SoftEncoding
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.pairing import Plan, SplitPlan, make_plan
 
 # Named sets are spelled out in the other keys; files are known by the layers that came of them.
@@ -69,13 +71,23 @@ def check_output(
     return plan_output(output, layers, records, config)
 
 
-def plan_output(output: Output, layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> OutputPlan:
-    """Return the plan of an output; one that is bound is planned as it was."""
+def plan_output(
+    output: Output,
+    layers: Layers,
+    records: Sequence[SourceRecord],
+    config: RunConfig,
+    looks: Looks | None = None,
+) -> OutputPlan:
+    """Return the plan of an output; one that is bound is planned as it was.
+
+    Without the `looks` that ``--partners similar`` asks for, all but its partners is right.
+    """
     identity, earlier = identity_of(layers, records, config), output.bindings.read()
     is_bound = output.bindings.hold(identity, records)
     if is_bound:
         records, earlier = output.bindings.pinned(records), earlier[:-1]
-    return OutputPlan(output, records, plan_samples(layers.facts, records, config, earlier), identity, is_bound)
+    plan = plan_samples(layers.facts, records, config, earlier, looks)
+    return OutputPlan(output, records, plan, identity, is_bound)
 
 
 def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> dict[str, Any]:
@@ -110,9 +122,23 @@ def sample_bytes(facts: DatasetFacts, soft_encoding: SoftEncoding = "npz") -> in
 
 
 def plan_samples(
-    facts: DatasetFacts, records: Sequence[SourceRecord], config: RunConfig, earlier: Sequence[RunIdentity] = ()
+    facts: DatasetFacts,
+    records: Sequence[SourceRecord],
+    config: RunConfig,
+    earlier: Sequence[RunIdentity] = (),
+    looks: Looks | None = None,
 ) -> Plan:
     """Return the plan of all samples, those first that a dataset held before it was extended.
+
+    Parameters
+    ----------
+    facts : DatasetFacts
+    records : sequence of SourceRecord
+    config : RunConfig
+    earlier : sequence of RunIdentity
+        What the dataset was made of before.
+    looks : Looks or None
+        See `wanted_looks`.
 
     Raises
     ------
@@ -128,11 +154,24 @@ def plan_samples(
         other_group=needs_other_group(facts, config),
         readers=config.output.readers,
         earlier=[bound.generation(records) for bound in earlier],
+        looks=looks,
     )
+
+
+def wanted_looks(layers: Layers, config: RunConfig) -> Looks | None:
+    """Return how all images of a finished cache look, if partners are chosen by that."""
+    return looks_of(layers) if config.mix.partners == "similar" else None
+
+
+def looks_of(layers: Layers) -> Looks:
+    """Return how all images of a finished cache look; refused ones have zeros."""
+    cache = FeatureCache(layers.root)
+    vectors = [cache.read(layers.images, "look", row) for row in range(layers.n_rows)]
+    return Looks(np.stack(vectors), has_white=layers.facts.dtype != "float32")
 
 
 def needs_other_group(facts: DatasetFacts, config: RunConfig) -> bool:
     """Return whether partners have to be of another group: slices of a patient and tiles of a slide look alike."""
-    if config.mix.partners == "auto":
+    if config.mix.partners in ("auto", "similar"):
         return facts.volumes or config.image.tiles is not None
     return config.mix.partners == "other-group"

@@ -9,7 +9,7 @@ from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import manifest_columns, read_manifest
 from hsmix_gen.pipeline.mixing.generate import written_plan
-from hsmix_gen.pipeline.mixing.output_plan import plan_samples
+from hsmix_gen.pipeline.mixing.output_plan import plan_samples, wanted_looks
 from hsmix_gen.pipeline.mixing.preview import Shown, choose, draw_samples
 from hsmix_gen.pipeline.reporting.worst import worst_samples
 from hsmix_gen.pipeline.verification.reopened import Reopened, reopen
@@ -95,6 +95,7 @@ def _some(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
     bounds, prepared = output.bindings.read(), opened.prepared
     if bounds:
         prepared = replace(prepared, records=bounds[-1].records)
-    plan = plan_samples(prepared.layers.facts, prepared.records, opened.config, bounds[:-1])
+    looks = wanted_looks(prepared.layers, opened.config)
+    plan = plan_samples(prepared.layers.facts, prepared.records, opened.config, bounds[:-1], looks)
     plan = written_plan(plan, {record.name: record for record in output.rows()}, prepared.records)
     return [Shown(sample) for sample in choose(prepared, plan, rows)]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.records import Mode, SamplePlan, SourceRecord, Split
+from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.pairing import kind_of_pair, method_of_pair, named_kind, pair_key, planned_sample
 from hsmix_gen.stages.planning.partners import partners_by_copy
 
@@ -29,6 +30,8 @@ class EndlessPlan:
     seed : int
     other_group : bool
         Whether both parents must be of different groups.
+    looks : Looks or None
+        Of all sources, where only images that look alike are mixed.
 
     Raises
     ------
@@ -39,7 +42,14 @@ class EndlessPlan:
     """
 
     def __init__(
-        self, sources: Sequence[SourceRecord], mix: MixConfig, split: Split, *, seed: int, other_group: bool
+        self,
+        sources: Sequence[SourceRecord],
+        mix: MixConfig,
+        split: Split,
+        *,
+        seed: int,
+        other_group: bool,
+        looks: Looks | None = None,
     ) -> None:
         if mix.policy == "per-batch":
             raise ConfigError(
@@ -51,8 +61,10 @@ class EndlessPlan:
         self._rows = np.array(usable, dtype=np.int64)
         self._of_copy: Callable[[int], npt.NDArray[np.int64]] | None = None
         if split == "train":
-            self._of_copy = partners_by_copy(self._rows, sources, seed=seed, other_group=other_group)
+            self._of_copy = partners_by_copy(self._rows, sources, seed=seed, other_group=other_group, looks=looks)
         self._partners: tuple[int, npt.NDArray[np.int64]] | None = None
+        if self._of_copy is not None:
+            self._partners_of(0)  # refuses what cannot be mixed, before training begins
 
     @property
     def n_images(self) -> int:

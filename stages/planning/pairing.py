@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import MODES, SPLITS, Mode, SamplePlan, SourceRecord, Split
+from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
 from hsmix_gen.stages.planning.partners import all_partners
 from hsmix_gen.stages.randomness import derive_key, generator_for, integer, permutation
@@ -116,7 +117,7 @@ class Plan:
             )
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - all that a plan depends on
     sources: Sequence[SourceRecord],
     mix: MixConfig,
     *,
@@ -126,6 +127,7 @@ def make_plan(
     other_group: bool = False,
     readers: int = 1,
     earlier: Sequence[Generation] = (),
+    looks: Looks | None = None,
 ) -> Plan:
     """Decide every sample of a dataset.
 
@@ -156,6 +158,8 @@ def make_plan(
         they have as many images.
     earlier : sequence of Generation
         What the dataset held before, oldest first.
+    looks : Looks or None
+        Of all sources, where only images that look alike are mixed.
 
     Raises
     ------
@@ -172,7 +176,7 @@ def make_plan(
             rows, known = _rows(generation, generations[:number], of_split)
             if split == "train":
                 n_shards = partial(_n_training_shards, made, mix, shards, sample_bytes, readers)
-                row_b = all_partners(rows, sources, generation.copies, seed=seed, other_group=other_group)
+                row_b = all_partners(rows, sources, generation.copies, seed=seed, other_group=other_group, looks=looks)
                 fresh = _fresh(rows, known, generation, generations[number - 1] if number else None)
                 added = _plan_training(rows, row_b, fresh, sources, mix, n_shards, seed=seed, generation=number)
             else:

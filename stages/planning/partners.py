@@ -8,23 +8,47 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.stages.planning.appearance import Looks, kinds_of
 from hsmix_gen.stages.randomness import generator_for, integer, permutation
 
 _Ints = npt.NDArray[np.int64]
 
 
-def all_partners(rows: _Ints, sources: Sequence[SourceRecord], copies: int, *, seed: int, other_group: bool) -> _Ints:
+def all_partners(
+    rows: _Ints,
+    sources: Sequence[SourceRecord],
+    copies: int,
+    *,
+    seed: int,
+    other_group: bool,
+    looks: Looks | None = None,
+) -> _Ints:
     """Return the partners of all copies, copy after copy."""
-    of_copy = partners_by_copy(rows, sources, seed=seed, other_group=other_group)
+    of_copy = partners_by_copy(rows, sources, seed=seed, other_group=other_group, looks=looks)
     return np.concatenate([of_copy(copy) for copy in range(copies)])
 
 
 def partners_by_copy(
-    rows: _Ints, sources: Sequence[SourceRecord], *, seed: int, other_group: bool
+    rows: _Ints,
+    sources: Sequence[SourceRecord],
+    *,
+    seed: int,
+    other_group: bool,
+    looks: Looks | None = None,
 ) -> Callable[[int], _Ints]:
     """Return what gives the partners of all rows, in their order, for the number of a copy.
 
     Exact copies of an image are the same image, so they are never partners.
+
+    Parameters
+    ----------
+    rows : (N,) int64
+    sources : sequence of SourceRecord
+    seed : int
+    other_group : bool
+        Whether partners have to be of another group.
+    looks : Looks or None
+        Of all sources, where only images of one kind are to be partners.
 
     Raises
     ------
@@ -34,16 +58,34 @@ def partners_by_copy(
     if len(rows) < 2:
         raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
     contents = [sources[row].image_sha256 or sources[row].id for row in rows]
-    is_copied = len(set(contents)) < len(rows)
-    if not other_group and not is_copied:
-        return partial(partners, rows, seed=seed)
-    groups = [sources[row].group for row in rows] if other_group else contents
     if len(set(contents)) < 2:
         raise SourceError(f"all {len(rows)} training images have the same content; add others, or change --split")
+    is_copied = len(set(contents)) < len(rows)
+    groups = [sources[row].group for row in rows] if other_group else contents
     if other_group and is_copied:
         groups = merged_groups(groups, contents)
     ids = [sources[row].id for row in rows]
-    return partial(partners_of_other_groups, rows, groups, ids, seed=seed)
+
+    def among(places: _Ints) -> Callable[[int], _Ints]:
+        """Return what gives the partners of some of the rows among themselves."""
+        if not other_group and not is_copied:
+            return partial(partners, rows[places], seed=seed)
+        own_groups, own_ids = [groups[i] for i in places], [ids[i] for i in places]
+        return partial(partners_of_other_groups, rows[places], own_groups, own_ids, seed=seed)
+
+    if looks is None:
+        return among(np.arange(len(rows)))
+    kinds = kinds_of(looks.of(rows), groups)
+    parts = [np.flatnonzero(kinds == kind) for kind in range(int(kinds.max()) + 1)]
+    return partial(_joined, [(places, among(places)) for places in parts], len(rows))
+
+
+def _joined(parts: Sequence[tuple[_Ints, Callable[[int], _Ints]]], n_rows: int, copy: int) -> _Ints:
+    """Return the partners of all rows from those of each kind."""
+    found = np.empty(n_rows, dtype=np.int64)
+    for places, of_copy in parts:
+        found[places] = of_copy(copy)
+    return found
 
 
 def merged_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
