@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -51,10 +52,16 @@ def relative_saliency(
     saliency_a: arrays.Saliency, saliency_b: arrays.Saliency, *, zero_ratio: float
 ) -> npt.NDArray[np.float64]:
     """Return ``S_B / (S_A + S_B + 1e-4)``, (H, W) float64 in [0, 1), with `zero_ratio` where both maps are 0."""
-    a = saliency_a.astype(np.float64) / 255
-    b = saliency_b.astype(np.float64) / 255
-    ratio = b / (a + b + EPS_RATIO)
-    ratio[(saliency_a == 0) & (saliency_b == 0)] = zero_ratio
+    pairs = saliency_a.astype(np.uint16) * np.uint16(256) + saliency_b
+    return _ratios(zero_ratio).take(pairs, mode="clip")  # all are in bounds: clipping only spares the look
+
+
+@cache
+def _ratios(zero_ratio: float) -> npt.NDArray[np.float64]:
+    """Return the relative saliency of all pairs of bytes, (65536,): there are fewer than an image has pixels."""
+    a, b = np.divmod(np.arange(256 * 256), 256) / np.float64(255)
+    ratio: npt.NDArray[np.float64] = b / (a + b + EPS_RATIO)
+    ratio[0] = zero_ratio
     return ratio
 
 
