@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import BACKENDS, FORMATS, METHODS, READERS, SUPERPIXELS, nearest
+from hsmix_gen.schemas.families import AUGMENTATIONS, BACKENDS, FORMATS, METHODS, READERS, SUPERPIXELS, nearest
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 from hsmix_gen.schemas.records import MODES, Mode
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Layout = str
     RegionKind = str
     Backend = str
+    Augmentation = str
     Form = str
     Profile = str
     Control = str
@@ -31,6 +32,7 @@ else:
     Layout = Literal[("auto", *READERS.names)]
     RegionKind = Literal[SUPERPIXELS.names]
     Backend = Literal[BACKENDS.names]
+    Augmentation = Literal[("none", *AUGMENTATIONS.names)]
     Form = Literal[FORMATS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
@@ -280,6 +282,7 @@ class MixConfig(Section):
     small_object_guard: bool = key(False, "Take small objects of B whole, and cover or spare those of A.")
     small_object_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(2.0, "An object is small below so many mean superpixel areas.")
     geometry: Literal["flips", "none"] = key("flips", "Joint right-angle turns and flips per parent; none keeps the orientation.")
+    augment: Augmentation = option("none", f"Augment each training sample once it is mixed: none, {AUGMENTATIONS.listed}. flips are right-angle turns of any image; trivial and randaugment also turn, shear and shift image and labels together, augmix changes the image alone, all three for pictures of 8 bits; medical adds what scanners do to any image.")
     batch_size: PositiveInt = key(8, "Samples of one mode that stay together under --policy per-batch.")
     # fmt: on
 

@@ -6,6 +6,7 @@ from typing import Any
 from hsmix_gen.schemas.errors import HsmixError
 
 EXTRAS: dict[str, dict[str, str]] = {
+    "augment": {"monai": "monai", "torchvision": "torchvision"},
     "cluster": {},  # Ray's dashboard, which clusters ask for their health; nothing here imports it
     "coco": {"pycocotools": "pycocotools"},
     "dicom": {"pydicom": "pydicom"},

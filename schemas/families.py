@@ -90,6 +90,7 @@ def _summary(module: str) -> str:
 READERS = Family("layout", "hsmix_gen.pipeline.readers", "_reader")
 SUPERPIXELS = Family("superpixels", "hsmix_gen.stages.superpixels", "_regions")
 METHODS = Family("mixing method", "hsmix_gen.stages.mixing.methods")
+AUGMENTATIONS = Family("augmentation", "hsmix_gen.stages.augmentation", "_augment")
 BACKENDS = Family("saliency backend", "hsmix_gen.stages.saliency.backends", hyphens=False)
 EXPORTS = Family("export", "hsmix_gen.pipeline.exports", "_export")
 FORMATS = Family("output format", "hsmix_gen.pipeline.dataset.formats", "_format")

@@ -356,6 +356,8 @@ class ManifestRow:
     auc_a: float | None = None
     auc_b: float | None = None
     lambda_std: float | None = None
+    augment: str | None = None
+    """What was done to the sample once it was mixed."""
 
     def provenance(self) -> dict[str, Any]:
         """Return what is stored inside the sample: all but its measures, its place and its checksum.
@@ -363,7 +365,7 @@ class ManifestRow:
         Of how it was mixed only what is not said by its absence: hsmix by the Bernoulli draw.
         """
         unsaid = [name for name, value in UNSAID.items() if getattr(self, name) in (None, value)]
-        later = ("shard", "index", "bytes", "sha256", *MEASURED, *unsaid)
+        later = ("shard", "index", "bytes", "sha256", *MEASURED, "augment", *unsaid)
         row = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in later}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 

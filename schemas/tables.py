@@ -79,6 +79,7 @@ MANIFEST_SCHEMA = pa.schema(
         *_SPACING,
         *_MIXED_BY,
         *_MEASURES,
+        pa.field("augment", pa.string()),
     ]
 )
 """``manifest.parquet``: one row per sample, sorted by key; bytes and sha256 are of the image member.

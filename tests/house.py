@@ -23,6 +23,7 @@ ROOMS = (
     "stages/planning",
     "stages/mixing",
     "stages/mixing/methods",
+    "stages/augmentation",
     "stages/measures",
     "pipeline/files",
     "pipeline/execution",

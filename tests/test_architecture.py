@@ -38,7 +38,6 @@ LIBRARY_HOMES = {
     "h5py": {"pipeline/decoders/array_containers.py", "pipeline/exports/synapse_export.py"},
     "jinja2": {"pipeline/reporting/page.py"},
     "matplotlib": {"pipeline/reporting/charts.py"},
-    "monai": NOWHERE,  # half a second and more of imports for a U-Net of 80 lines; it is a judge in tests
     "nibabel": {
         "pipeline/decoders/geometry/dicom_geometry.py",
         "pipeline/exports/nnunet_files.py",
@@ -83,6 +82,8 @@ LIBRARY_HOMES = {
         "pipeline/loading/torch_datasets.py",
         "pipeline/features/networks.py",
         "pipeline/features/weight_files.py",
+        "stages/augmentation/medical_augment.py",
+        "stages/augmentation/operations.py",
         "stages/saliency/fit_batches.py",
         "stages/saliency/fitting.py",
         "stages/saliency/gradcam.py",

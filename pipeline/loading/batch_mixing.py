@@ -10,6 +10,7 @@ import torch
 from hsmix_gen.schemas.checking import checked
 from hsmix_gen.schemas.config import RunConfig, values_of_method
 from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.stages.augmentation.augment import augmented, check_augmentation
 from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.mixing import Mixed
@@ -78,6 +79,7 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
     config = _config(method, seed, mix).mix
     n_images = len(images)
     _check(images, masks, superpixels, saliency, n_classes)
+    check_augmentation(config, images.shape[1], str(images.dtype).removeprefix("torch."))
     names = list(keys) if keys is not None else [f"batch-{step}-{place}" for place in range(n_images)]
     partner = list(others) if others is not None else partners(np.arange(n_images), step, seed=seed).tolist()
     if len(names) != n_images or len(partner) != n_images:
@@ -98,7 +100,8 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
             parent.turned(draw_parent(plan.seed, side, variants=1, size=parents.size, mix=config).transform)
             for side, parent in (("a", parents[place]), ("b", parents[other]))
         )
-        mixed.append(make_sample(plan, a, None if mode == "none" else b, config, n_classes=n_classes).mixed)
+        made = make_sample(plan, a, None if mode == "none" else b, config, n_classes=n_classes)
+        mixed.append(augmented(made.mixed, plan, config).mixed)
         modes.append(mode)
     others_used = [-1 if mode == "none" else other for mode, other in zip(modes, partner, strict=True)]
     return {**_stacked(mixed, images.device), "mode": modes, "other": torch.tensor(others_used)}

@@ -29,6 +29,7 @@ from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import CacheError, ConfigError
 from hsmix_gen.schemas.families import nearest
 from hsmix_gen.schemas.records import SPLITS, Split
+from hsmix_gen.stages.augmentation.augment import augmented, check_augmentation
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.planning.endless_plan import EndlessPlan
 
@@ -110,6 +111,7 @@ class HsmixFresh(Dataset[Any]):
         self._layers, self._records, self._mix = prepared.layers, prepared.records, config.mix
         for layer in dict.fromkeys(self._layers.names.values()):
             FeatureCache(root).check_present(layer, self._layers.n_blocks)
+        check_augmentation(config.mix, self._layers.facts.channels, self._layers.facts.dtype)
         other_group = needs_other_group(self._layers.facts, config)
         looks = wanted_looks(self._layers, config) if split == "train" else None
         self._plan = EndlessPlan(
@@ -154,7 +156,8 @@ class HsmixFresh(Dataset[Any]):
         """
         plan = self._plan.sample(epoch, number)
         sample, row, _ = mix_one(self._cache(), self._layers, plan, self._records, self._mix)
-        tensors = {part: _tensor(part, sample.mixed) for part in self._parts}
+        mixed = augmented(sample.mixed, plan, self._mix).mixed
+        tensors = {part: _tensor(part, mixed) for part in self._parts}
         floats = tensors if self._raw else as_floats(tensors)
         return {"key": plan.key, **floats, "json": canonical_json(row.provenance())}
 

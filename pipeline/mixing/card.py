@@ -8,8 +8,9 @@ from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of
 from hsmix_gen.pipeline.dataset.soft_encoding import soft_encoding_of, soft_member
 from hsmix_gen.pipeline.mixing.card_snippets import trainer_templates
 from hsmix_gen.schemas.config import MixConfig, RunConfig
-from hsmix_gen.schemas.families import METHODS
+from hsmix_gen.schemas.families import AUGMENTATIONS, METHODS
 from hsmix_gen.schemas.records import MODES
+from hsmix_gen.stages.augmentation.augment import augmentation_of
 from hsmix_gen.stages.mixing.method import method_named, needs_of_all
 
 PAIR_DECODER = """\
@@ -171,7 +172,7 @@ def _body(dataset: dict[str, Any], run: dict[str, Any]) -> str:
 Images and masks mixed by {", ".join(f"`{name}`" for name in mix.methods)} with hsmix-gen \
 {run["versions"]["hsmix-gen"]}.
 {chr(10).join(f"{METHODS.summary(name)}." for name in mix.methods)}
-Training: {training_text(dataset, run)}.
+Training: {training_text(dataset, run)}.{_augment_text(mix)}
 Validation and test images are passed through. ![preview](preview.png)
 
 | split | images | samples | shards |
@@ -187,6 +188,15 @@ Validation and test images are passed through. ![preview](preview.png)
   Everything else stands in `run.json`; each sample's parents and draws in `manifest.parquet`.
 - {run["refused"]["total"]} of {run["sources"]} sources were refused; see `refused.csv`.
 """
+
+
+def _augment_text(mix: MixConfig) -> str:
+    """Return how training samples were augmented once they were mixed, if they were."""
+    augmentation = augmentation_of(mix)
+    if augmentation is None:
+        return ""
+    paper = f" ({augmentation.paper})" if augmentation.paper else ""
+    return f"\nEach was augmented afterwards. {AUGMENTATIONS.summary(mix.augment)}{paper}."
 
 
 def training_text(dataset: dict[str, Any], run: dict[str, Any]) -> str:

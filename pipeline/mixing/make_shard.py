@@ -17,6 +17,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import MixConfig, SoftEncoding
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
+from hsmix_gen.stages.augmentation.augment import augmented
 from hsmix_gen.stages.imaging.standardise import stored_spacing
 from hsmix_gen.stages.measures.sample_measures import measure_sample
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
@@ -120,15 +121,20 @@ def make_one(
     sample, row, (a, b) = mix_one(cache, layers, plan, sources, mix)
     has_maps = needs(plan.mode, mix).saliency
     measures = measure_sample(sample, a, b, n_classes=layers.facts.n_classes, has_maps=has_maps)
-    members = sample_members.encode_members(sample.mixed, row.provenance(), soft_encoding)
+    changed = augmented(sample.mixed, plan, mix)
+    members = sample_members.encode_members(changed.mixed, row.provenance(), soft_encoding)
     image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
-    return Made(sample, members, replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures)))
+    row = replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures), augment=changed.applied)
+    return Made(replace(sample, mixed=changed.mixed), members, row)
 
 
 def mix_one(
     cache: FeatureCache, layers: Layers, plan: SamplePlan, sources: Sources, mix: MixConfig
 ) -> tuple[Sample, ManifestRow, tuple[Parent, Parent | None]]:
-    """Mix one sample from the cache; return it as arrays, its row without what is known later, and its parents."""
+    """Mix one sample from the cache; return it as arrays, its row without what is known later, and its parents.
+
+    It is not augmented yet: measures compare it with its parents.
+    """
     draw_a = _drawn(plan, "a", layers, mix)
     draw_b = _drawn(plan, "b", layers, mix) if plan.row_b is not None else None
     a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)

@@ -16,6 +16,7 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.schemas.config import RunConfig, SoftEncoding
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
+from hsmix_gen.stages.augmentation.augment import augmentation_of, check_augmentation
 from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.pairing import Plan, SplitPlan, make_plan
 
@@ -101,10 +102,13 @@ def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConf
         If the configuration cannot hold the labels of the sources.
     """
     check_soft_encoding(config.output.soft_encoding, layers.facts)
+    check_augmentation(config.mix, layers.facts.channels, layers.facts.dtype)
     features = {LAYER + kind: name for kind, name in layers.names.items()}
     features[FEATURES] = layers.root.name if layers.root.name.startswith(EXTENSION) else ""
     features[SPLITS_AND_GROUPS] = digest_of([(r.id, r.split, r.fold, r.group) for r in records])
-    found = {**versions.versions_of(versions.SHARDS), "encoding": str(ENCODING_VERSION)}
+    augmentation = augmentation_of(config.mix)
+    libraries = (*versions.SHARDS, *(augmentation.libraries if augmentation else ()))
+    found = {**versions.versions_of(libraries), "encoding": str(ENCODING_VERSION)}
     return {**options_of(config), **features, **{f"version of {name}": value for name, value in found.items()}}
 
 

@@ -16,7 +16,7 @@ PROMISED = [
     "method", "selection", "scale_b",
     "pixels_a", "pixels_b", "pixels", "fragments", "fragments_before", "objects", "cut", "small", "small_cut",
     "appearance", "contour",
-    "contour_chance", "auc_a", "auc_b", "lambda_std",
+    "contour_chance", "auc_a", "auc_b", "lambda_std", "augment",
 ]  # fmt: skip
 
 ROW = ManifestRow(
@@ -46,8 +46,8 @@ def test_the_sources_have_the_fields_of_their_record() -> None:
     assert SOURCES_SCHEMA.names == [field.name for field in fields(SourceRecord)]
 
 
-def test_the_manifest_ends_with_the_measures() -> None:
-    assert MANIFEST_SCHEMA.names[-len(MEASURED) :] == list(MEASURED)
+def test_the_manifest_ends_with_the_measures_and_the_augmentation() -> None:
+    assert MANIFEST_SCHEMA.names[-len(MEASURED) - 1 :] == [*MEASURED, "augment"]
 
 
 def test_a_manifest_of_the_first_version_has_no_measures_and_is_read() -> None:
@@ -58,7 +58,7 @@ def test_a_manifest_of_the_first_version_has_no_measures_and_is_read() -> None:
 
 def test_provenance_is_the_row_without_its_measures_its_place_and_its_checksum() -> None:
     """Bytes of samples do not depend on what is measured of them."""
-    left_out = ("shard", "index", "bytes", "sha256", *MEASURED, *UNSAID)
+    left_out = ("shard", "index", "bytes", "sha256", *MEASURED, *UNSAID, "augment")
     assert list(ROW.provenance()) == [name for name in PROMISED if name not in left_out]
 
 

@@ -24,7 +24,7 @@ MANIFEST_COLUMNS = (
     "method", "selection", "scale_b",
     "pixels_a", "pixels_b", "pixels", "fragments", "fragments_before", "objects", "cut", "small", "small_cut",
     "appearance", "contour",
-    "contour_chance", "auc_a", "auc_b", "lambda_std",
+    "contour_chance", "auc_a", "auc_b", "lambda_std", "augment",
 )  # fmt: skip
 MEASURES = MANIFEST_COLUMNS[MANIFEST_COLUMNS.index("pixels_a") :]
 PLACE = ("shard", "index", "bytes", "sha256", *MEASURES)

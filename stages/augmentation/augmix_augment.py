@@ -1,0 +1,69 @@
+"""AugMix: three chains of photometric operations, blended with each other and with the image; labels stay."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmix_gen.stages.augmentation.augment import Augmentation, Augmented
+from hsmix_gen.stages.augmentation.operations import LIBRARIES, changed_image, draw_signed, words_of
+from hsmix_gen.stages.mixing.mixing import Mixed
+from hsmix_gen.stages.randomness import integer
+
+_CHAINS, _DEEPEST = 3, 3
+_SEVERITY = 3
+_MOST_SEVERE = 10
+_SPACE: dict[str, tuple[float, float]] = {
+    "brightness": (0, 0.9),
+    "color": (0, 0.9),
+    "contrast": (0, 0.9),
+    "sharpness": (0, 0.9),
+    "posterize": (8, 4),
+    "solarize": (255, 0),
+    "autocontrast": (0, 0),
+    "equalize": (0, 0),
+}
+"""Least strength and that at the greatest severity, 10."""
+
+
+class AugMix(Augmentation):
+    """AugMix [1]_ without its geometric operations: chains that are blended have to show one and the same place.
+
+    References
+    ----------
+    .. [1] Hendrycks et al., "AugMix: a simple data processing method to improve robustness and uncertainty", ICLR
+       2020, arXiv:1912.02781.
+    """
+
+    paper = "Hendrycks et al., AugMix: A Simple Data Processing Method to Improve Robustness, arXiv:1912.02781"
+    libraries = LIBRARIES
+    of_pictures = True
+
+    def apply(self, mixed: Mixed, rng: np.random.Generator) -> Augmented:
+        """Return the sample with a blended image."""
+        shares, own = _even_shares(_CHAINS, rng), float(rng.random())  # Dirichlet and Beta with alpha 1
+        total = own * mixed.image.astype(np.float64)
+        words = []
+        for share in shares:
+            image, chain = mixed.image, []
+            for _ in range(integer(rng, 1, _DEEPEST)):
+                name = tuple(_SPACE)[integer(rng, 0, len(_SPACE) - 1)]
+                low, high = _SPACE[name]
+                level = (0.1 + (_SEVERITY - 0.1) * float(rng.random())) / _MOST_SEVERE
+                strength = draw_signed(name, low + (high - low) * level, rng)
+                image = changed_image(image, name, strength)
+                chain.append(words_of(name, strength))
+            total += (1 - own) * share * image
+            words.append(f"{(1 - own) * share:.4g} of {', '.join(chain)}")
+        blended = np.clip(np.rint(total), 0, 255).astype(np.uint8)
+        return Augmented(replace(mixed, image=blended), "; ".join(words))
+
+
+def _even_shares(count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw shares of a whole, evenly over all divisions of it."""
+    lengths = -np.log1p(-rng.random(count))
+    shares: npt.NDArray[np.float64] = lengths / lengths.sum()
+    return shares
+
+
+AUGMENTATION = AugMix()

@@ -1,0 +1,84 @@
+"""Operations of torchvision by name and strength, as the automatic augmentations draw them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as of_torchvision
+
+from hsmix_gen.stages.augmentation.augment import moved
+from hsmix_gen.stages.mixing.mixing import Mixed
+from hsmix_gen.stages.randomness import integer
+from hsmix_gen.stages.saliency.torch_context import torch_threads
+
+LIBRARIES = ("torch", "torchvision")
+LEVELS = 31
+"""Strengths of an operation, evenly spaced from none to the greatest."""
+
+_Change = Callable[[torch.Tensor, float], torch.Tensor]
+
+PHOTOMETRIC: dict[str, _Change] = {
+    "brightness": lambda image, share: of_torchvision.adjust_brightness(image, 1 + share),
+    "color": lambda image, share: of_torchvision.adjust_saturation(image, 1 + share),
+    "contrast": lambda image, share: of_torchvision.adjust_contrast(image, 1 + share),
+    "sharpness": lambda image, share: of_torchvision.adjust_sharpness(image, 1 + share),
+    "posterize": lambda image, bits: of_torchvision.posterize(image, int(bits)),
+    "solarize": of_torchvision.solarize,
+    "autocontrast": lambda image, _: of_torchvision.autocontrast(image),
+    "equalize": lambda image, _: of_torchvision.equalize(image),
+}
+"""From an image, (C, H, W) uint8, and a strength to an image."""
+SIGNED = ("brightness", "color", "contrast", "sharpness", "shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+"""Operations whose strength is drawn with a sign."""
+_STRENGTHLESS = ("identity", "autocontrast", "equalize")
+GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+
+
+def draw_signed(name: str, strength: float, rng: np.random.Generator) -> float:
+    """Return a strength, negative with a chance of one half where that means something."""
+    return -strength if name in SIGNED and integer(rng, 0, 1) else strength
+
+
+def apply_operation(mixed: Mixed, name: str, strength: float) -> Mixed:
+    """Return a sample under an operation; geometry moves labels too, photometry changes the image alone."""
+    if name == "identity":
+        return mixed
+    if name in GEOMETRIC:
+        height, width = mixed.mask.shape
+        return moved(mixed, origins((height, width), name, strength))
+    return replace(mixed, image=changed_image(mixed.image, name, strength))
+
+
+def changed_image(image: npt.NDArray[np.uint8], name: str, strength: float) -> npt.NDArray[np.uint8]:
+    """Return an (H, W, C) image under a photometric operation."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    with torch_threads(1):
+        changed = PHOTOMETRIC[name](tensor, strength)
+    return np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))
+
+
+def origins(size: tuple[int, int], name: str, strength: float) -> npt.NDArray[np.int64]:
+    """Return which pixel stands at each place after a geometric operation, (H, W) in reading order; -1 for none.
+
+    torchvision moves the rows and the columns of the pixels as if they were an image.
+    """
+    height, width = size
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    places = torch.from_numpy(np.stack([rows, columns]))
+    how = {"interpolation": InterpolationMode.NEAREST, "fill": [-1.0, -1.0]}
+    angle = float(np.degrees(np.arctan(strength)))
+    turn = strength if name == "rotate" else 0.0
+    shear = {"shear_x": [angle, 0.0], "shear_y": [0.0, angle]}.get(name, [0.0, 0.0])
+    shift = {"translate_x": [round(strength), 0], "translate_y": [0, round(strength)]}.get(name, [0, 0])
+    with torch_threads(1):
+        found = of_torchvision.affine(places, angle=turn, translate=shift, scale=1.0, shear=shear, **how)
+    row, column = found.numpy().astype(np.int64)
+    return np.where(row < 0, -1, row * width + column)
+
+
+def words_of(name: str, strength: float) -> str:
+    """Return an operation as the manifest states it: ``rotate -12.5``."""
+    return name if name in _STRENGTHLESS else f"{name} {strength:.4g}"

@@ -1,0 +1,39 @@
+"""`--augment`: shards, fresh samples and replays agree, the manifest states what was done, other splits are left."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from hsmix_gen.pipeline.loading import HsmixDataset, HsmixFresh
+from tests.fixture_types import Cli, Maker
+
+
+def test_augmented_shards_are_those_of_fresh_samples_and_of_replays(
+    make_sharded: Maker, run_cli: Cli, tmp_path: Path
+) -> None:
+    plain = make_sharded("webdataset")
+    cache = plain / ".hsmix" / "cache"
+    options = ("--copies", 2, "--shards", 2, "--augment", "trivial", "--format", "webdataset", "--format", "parquet")
+    result = run_cli("generate", "--cache", cache, tmp_path / "out", *options, "--backend", "serial")
+    assert result.exit_code == 0, result.stderr
+
+    checked = run_cli("verify", tmp_path / "out", "--replay", 6)
+    assert checked.exit_code == 0, checked.stdout
+    rows = {row["key"]: row for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()}
+    assert all((row["augment"] is not None) == (row["split"] == "train") for row in rows.values())
+    assert len({row["augment"] for row in rows.values()}) > 8
+    before = {sample["key"]: sample for sample in HsmixDataset(plain, raw=True)}  # type: ignore[attr-defined]
+    stored = {sample["key"]: sample for sample in HsmixDataset(tmp_path / "out", raw=True)}  # type: ignore[attr-defined]
+    fresh = HsmixFresh(cache, augment="trivial", raw=True)
+    for number in range(len(fresh)):
+        sample = fresh[number]
+        assert all(np.array_equal(sample[part], stored[sample["key"]][part]) for part in ("image", "mask", "soft"))
+        assert sample["json"] == stored[sample["key"]]["json"] == before[sample["key"]]["json"]
+    changed = [key for key in stored if not np.array_equal(stored[key]["image"], before[key]["image"])]
+    assert len(changed) > len(stored) / 2
+    assert (
+        "Each was augmented afterwards. TrivialAugment: one operation" in (tmp_path / "out" / "README.md").read_text()
+    )
+    table = pq.read_table(plain / "manifest.parquet", columns=["augment"])
+    assert table["augment"].null_count == len(table)
