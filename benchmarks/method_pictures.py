@@ -1,6 +1,7 @@
 """Write METHODS.md and a picture of each method from two tiles of the picture that ships with scikit-image."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -8,10 +9,10 @@ from skimage import data
 
 from hsmix_gen.pipeline.cli.demo import stained_mask
 from hsmix_gen.pipeline.cli.method_texts import method_text
-from hsmix_gen.pipeline.mixing.panels import soft_colours, with_contour, with_share
+from hsmix_gen.pipeline.mixing.panels import as_rgb, soft_colours, with_contour, with_share
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS
-from hsmix_gen.schemas.records import SamplePlan
+from hsmix_gen.schemas.records import Mode, SamplePlan
 from hsmix_gen.stages.mixing.method import Parent, method_named
 from hsmix_gen.stages.mixing.sample import make_sample
 from hsmix_gen.stages.superpixels import slic_regions
@@ -29,16 +30,16 @@ label; of a method with two modes the hard one stands above. `python benchmarks/
 
 def main() -> None:
     """Write the manual and its pictures."""
-    parents = [_parent(*corner) for corner in TILES]
+    a, b = (_parent(*corner) for corner in TILES)
     folder = ROOT / ".readme" / "methods"
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD]
     for name in METHODS.names:
         modes = method_named(name).modes
-        rows = [_row(*parents, name, mode, "bernoulli") for mode in modes]
+        rows = [_row(a, b, name, mode, "bernoulli") for mode in modes]
         _save(rows, folder / f"{name}.png")
         parts.append(f"## {name}\n\n```\n{method_text(name)}\n```\n\n![{name}](.readme/methods/{name}.png)\n")
-    _save([_row(*parents, "hsmix", "hard", kind) for kind in SELECTIONS], folder / "selections.png")
+    _save([_row(a, b, "hsmix", "hard", kind) for kind in SELECTIONS], folder / "selections.png")
     parts.append(
         "## Selections of hsmix\n\n`--selection bernoulli`, `connected`, `object` and `object-mask`, one below the "
         "other:\n\n![selections](.readme/methods/selections.png)\n"
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def _parent(top: int, left: int) -> Parent:
-    picture = data.immunohistochemistry()
+    picture: Any = data.immunohistochemistry()  # type: ignore[no-untyped-call]
     window = (slice(top, top + SIDE), slice(left, left + SIDE))
     image = np.ascontiguousarray(picture[window])
     mask = stained_mask(picture)[window].copy()
@@ -56,15 +57,15 @@ def _parent(top: int, left: int) -> Parent:
     return Parent(image, mask, labels, saliency)
 
 
-def _row(a: Parent, b: Parent, name: str, mode: str, selection: str) -> np.ndarray:
+def _row(a: Parent, b: Parent, name: str, mode: Mode, selection: str) -> Any:
     chances = (0, mode == "hard", mode == "soft")
     mix = MixConfig.model_validate({"method": name, "probabilities": chances, "selection": selection})
     plan = SamplePlan("k", "train", mode, 0, 1, SEED, "s", 0, name)
     made = make_sample(plan, a, b, mix, n_classes=2)
     panels = [
-        with_contour(a.image, a.mask),
-        with_contour(b.image, b.mask),
-        with_share(b.image, made.weight_b),
+        with_contour(as_rgb(a.image), a.mask),
+        with_contour(as_rgb(b.image), b.mask),
+        with_share(as_rgb(b.image), made.weight_b),
         made.mixed.image,
         soft_colours(made.mixed.soft, first=1),
     ]
@@ -72,7 +73,7 @@ def _row(a: Parent, b: Parent, name: str, mode: str, selection: str) -> np.ndarr
     return np.hstack([part for panel in panels for part in (panel, white)][:-1])
 
 
-def _save(rows: list[np.ndarray], path: Path) -> None:
+def _save(rows: list[Any], path: Path) -> None:
     white = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
     sheet = np.vstack([part for row in rows for part in (row, white)][:-1])
     Pillow.fromarray(sheet).quantize(64).save(path, optimize=True)

@@ -34,17 +34,18 @@ class Reopened:
         """
         by_id = {record.id: i for i, record in enumerate(self.prepared.records)}
         wrong = [f"source {name}" for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
-        wrong += [f"mode {row.mode}"] * (row.mode not in MODES)
+        mode = next((mode for mode in MODES if mode == row.mode), None)
+        wrong += [f"mode {row.mode}"] * (mode is None)
         wrong += [f"method {row.method}"] * (row.method not in (None, *self.config.mix.methods))
         split = next((split for split in SPLITS if split == row.split), None)
-        if wrong or split is None:
+        if wrong or mode is None or split is None:
             problem = next(iter(wrong), f"split {row.split}")
             raise OutputError(
                 f"{self.root / MANIFEST} gives {row.key} the unknown {problem}; run the same command again"
             )
         row_a = by_id[row.source_a]
         row_b = by_id[row.source_b] if row.source_b is not None else None
-        return SamplePlan(row.key, split, row.mode, row_a, row_b, row.seed, row.shard, row.index, row.method)
+        return SamplePlan(row.key, split, mode, row_a, row_b, row.seed, row.shard, row.index, row.method)
 
     def make_again(self, row: ManifestRow) -> Made:
         """Make the sample of a manifest row again, from its provenance alone.

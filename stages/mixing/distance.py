@@ -4,8 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from hsmix_gen.stages.superpixels.compiled import native
 
-def squared_distance(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+Squared = npt.NDArray[np.int64]
+
+
+def squared_distance(area: npt.NDArray[np.bool_]) -> Squared:
     """Return the squared distance in pixels of each pixel to the nearest one of an area, (H, W) int64.
 
     Parameters
@@ -13,7 +17,17 @@ def squared_distance(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     area : (H, W) bool
         At least one pixel is True; there the distance is 0.
     """
+    # Loops that were compiled before this one was written lack it.
+    if native is None or not hasattr(native, "distance"):
+        return by_scipy(area)
+    squared: Squared = np.empty(area.shape, dtype=np.int64)
+    native.distance(np.ascontiguousarray(area), squared, (area.shape[0], area.shape[1]))
+    return squared
+
+
+def by_scipy(area: npt.NDArray[np.bool_]) -> Squared:
+    """Return the same by SciPy, which gives the nearest pixel too, some twenty times slower."""
     nearest = ndimage.distance_transform_edt(~area, return_distances=False, return_indices=True)
     rows, columns = np.ogrid[: area.shape[0], : area.shape[1]]
-    squared: npt.NDArray[np.int64] = (nearest[0] - rows).astype(np.int64) ** 2 + (nearest[1] - columns) ** 2
+    squared: Squared = (nearest[0] - rows).astype(np.int64) ** 2 + (nearest[1] - columns) ** 2
     return squared

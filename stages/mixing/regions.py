@@ -42,10 +42,19 @@ def mixed_regions(
         R.
     """
     offset = int(labels_b.max()) + 1
-    raw = np.where(from_b, labels_b, labels_a.astype(np.int64) + offset)
+    # Half of the memory is moved where numbers fit.
+    is_small = offset + int(labels_a.max()) <= np.iinfo(np.uint16).max
+    shifted = labels_a + np.uint16(offset) if is_small else labels_a.astype(np.int64) + offset
+    raw = np.where(from_b, labels_b, shifted)
     present = np.bincount(raw.ravel()) > 0
     number = np.cumsum(present) - 1
-    return number[raw], int(number[-1]) + 1
+    return number.take(raw), int(number[-1]) + 1
+
+
+def count_mixed_regions(labels_a: arrays.Labels, labels_b: arrays.Labels, from_b: npt.NDArray[np.bool_]) -> int:
+    """Return how many superpixels the mixed image of `mixed_regions` has."""
+    of_b, of_a = np.bincount(labels_b[from_b]), np.bincount(labels_a[~from_b])
+    return int(np.count_nonzero(of_b)) + int(np.count_nonzero(of_a))
 
 
 def relative_saliency(
@@ -97,8 +106,8 @@ def region_weights(
     if n_regions == 1:
         return RegionWeights(quantise(np.array([0.5]), lambda_range), ("single_region",))
     total = np.bincount(regions.ravel(), weights=ratio.ravel(), minlength=n_regions)
-    area = np.bincount(regions.ravel(), minlength=n_regions)
-    value: npt.NDArray[np.float64] = total / (area if aggregate == "mean" else regions.size)
+    size = np.bincount(regions.ravel(), minlength=n_regions) if aggregate == "mean" else regions.size
+    value: npt.NDArray[np.float64] = total / size
     spread = float(value.max() - value.min())
     if spread < FLAT_SPREAD * float(value.mean()):
         even = np.full(n_regions, float(ratio.mean()))
@@ -112,9 +121,10 @@ def quantise(weight: npt.NDArray[np.float64], lambda_range: tuple[float, float])
 
 
 def limited(levels: npt.NDArray[np.floating], lambda_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """Return whole 255ths inside `lambda_range`, uint8."""
+    """Return whole numbers 0 to 255 inside `lambda_range`, in 255ths, uint8."""
     low, high = int(np.ceil(lambda_range[0] * 255 - 1e-9)), int(np.floor(lambda_range[1] * 255 + 1e-9))
-    return np.clip(levels, low, max(low, high)).astype(np.uint8)
+    whole: npt.NDArray[np.uint8] = levels.astype(np.uint8)
+    return whole if (low, high) == (0, 255) else whole.clip(low, max(low, high))
 
 
 def with_mean(

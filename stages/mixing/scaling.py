@@ -1,6 +1,7 @@
 """A parent scaled about its middle, in whole numbers, the same to the last bit on every machine."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ def places(length: int, factor: float) -> npt.NDArray[np.int64]:
 def _nearest(mask: arrays.AnyMask, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> arrays.AnyMask:
     row, column = ((place + STEPS // 2) // STEPS for place in (rows, columns))
     height, width = mask.shape[:2]
-    result = mask[np.clip(row, 0, height - 1)][:, np.clip(column, 0, width - 1)]
+    result: arrays.AnyMask = mask[np.clip(row, 0, height - 1)][:, np.clip(column, 0, width - 1)]
     result[(row < 0) | (row >= height)] = 0
     result[:, (column < 0) | (column >= width)] = 0
     return result
@@ -58,14 +59,17 @@ def _interpolated(image: arrays.Image, rows: npt.NDArray[np.int64], columns: npt
     between = _between(image.astype(np.float64 if is_real else np.int64), rows)
     value = np.swapaxes(_between(np.swapaxes(between, 0, 1), columns), 0, 1)
     if is_real:
-        return (value / STEPS**2).astype(np.float32)
-    whole: arrays.Image = ((value + STEPS**2 // 2) // STEPS**2).astype(image.dtype)
-    return whole
+        real: npt.NDArray[np.float32] = (value / STEPS**2).astype(np.float32)
+        return real
+    whole = (value + STEPS**2 // 2) // STEPS**2
+    bytes_or_more: arrays.Image = whole.astype(np.uint8) if image.dtype == np.uint8 else whole.astype(np.uint16)
+    return bytes_or_more
 
 
-def _between(values: npt.NDArray[np.generic], place: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+def _between(values: npt.NDArray[Any], place: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """Return 256 times the values at places of the first axis; places beyond it have the value of its end."""
     inside = np.clip(place, 0, (len(values) - 1) * STEPS)
     first, part = inside // STEPS, (inside % STEPS).reshape(-1, *(1,) * (values.ndim - 1))
     second = np.minimum(first + 1, len(values) - 1)
-    return values[first] * (STEPS - part) + values[second] * part  # type: ignore[operator]
+    between: npt.NDArray[Any] = values[first] * (STEPS - part) + values[second] * part
+    return between

@@ -67,10 +67,10 @@ def take(
         selected = grow(seed, labels_b, mix.grown_area)
     flags = ("no_object",) if drawn is None and kind.startswith("object") else ()
     if not mix.small_object_guard:
-        return Taken(selected[labels_b], kind, select_p, flags)
+        return Taken(selected.take(labels_b), kind, select_p, flags)
     guarded = guard.guard_selection(selected, labels_b, mask_a, mask_b, ratio=mix.small_object_ratio)
     changed = () if np.array_equal(guarded, selected) else ("guarded",)
-    return Taken(guarded[labels_b], kind, select_p, (*flags, *changed))
+    return Taken(guarded.take(labels_b), kind, select_p, (*flags, *changed))
 
 
 def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
@@ -93,12 +93,14 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
     sizes: list[int] = np.bincount(labels.ravel()).tolist()
     target = (area[0] + (area[1] - area[0]) * rng.random()) * labels.size
     most = area[1] * labels.size
-    near = borders(labels)
+    near, largest = borders(labels), max(sizes)
     may_start = [region for region, size in enumerate(sizes) if size <= most] or list(range(len(sizes)))
     joined = may_start[integer(rng, 0, len(may_start) - 1)]
     piece, rim, grown = {joined}, dict(near[joined]), sizes[joined]
     while grown < target and len(piece) + 1 < len(sizes):
-        may_join = [region for region in sorted(rim) if sizes[region] <= most - grown]
+        may_join = sorted(rim)
+        if largest > most - grown:
+            may_join = [region for region in may_join if sizes[region] <= most - grown]
         if not may_join:
             break
         joined = may_join[_weighted(rng, [rim[region] ** 2 for region in may_join])]
@@ -119,13 +121,15 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
 
 def borders(labels: arrays.Labels) -> list[dict[int, int]]:
     """Return for each superpixel its neighbours in rising order, with the sides of pixels that they share."""
-    n_regions = int(labels.max()) + 1
-    codes = []
-    for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
-        apart = one != other
-        ends = one[apart].astype(np.int64), other[apart].astype(np.int64)
-        codes += [ends[0] * n_regions + ends[1], ends[1] * n_regions + ends[0]]
-    shared = np.bincount(np.concatenate(codes), minlength=n_regions * n_regions)
+    n_regions, width = int(labels.max()) + 1, labels.shape[1]
+    flat = np.ascontiguousarray(labels).ravel()
+    across, down = flat[1:] != flat[:-1], flat[width:] != flat[:-width]
+    across[width - 1 :: width] = False  # from the end of a line to the next one
+    sides = [(np.flatnonzero(apart), step) for apart, step in ((across, 1), (down, width))]
+    ends = np.concatenate([[flat[place], flat[place + step]] for place, step in sides], axis=1).astype(np.int64)
+    counted = np.bincount(ends[0] * n_regions + ends[1], minlength=n_regions * n_regions)
+    square = counted.reshape(n_regions, n_regions)
+    shared = (square + square.T).ravel()
     pairs = np.flatnonzero(shared)
     near: list[dict[int, int]] = [{} for _ in range(n_regions)]
     for pair, length in zip(pairs.tolist(), shared[pairs].tolist(), strict=True):

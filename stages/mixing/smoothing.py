@@ -14,11 +14,13 @@ SCALE = 255 * 255
 """What a map of ones becomes; one of 255 stays below 2**24."""
 _REACH = 4.0
 """Standard deviations after which the kernel ends."""
-_ROWS = 128
-"""Rows that are multiplied at once: only their neighbours within the reach of the kernel are read."""
+_ROWS = 32
+"""Rows or columns that are multiplied at once: only neighbours within the reach of the kernel are read."""
 
 
-def blurred(levels: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], sigma: float) -> npt.NDArray[np.float32]:
+def blurred(
+    levels: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], sigma: float, radius: int | None = None
+) -> npt.NDArray[np.float32]:
     """Return a map blurred by a Gaussian, mirrored at the rim, times `SCALE`.
 
     Parameters
@@ -26,42 +28,50 @@ def blurred(levels: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], sigma: float)
     levels : (H, W) uint8 or bool
     sigma : float
         Standard deviation in pixels.
+    radius : int, optional
+        Pixels to either side of the middle after which the kernel ends; four standard deviations by default.
 
     Returns
     -------
     (H, W) float32
         Whole numbers.
     """
-    return _along_rows(_along_rows(levels.astype(np.float32), sigma).T, sigma).T
+    reach = radius_of(sigma) if radius is None else radius
+    down, both = np.zeros(levels.shape, dtype=np.float32), np.zeros(levels.shape, dtype=np.float32)
+    values = levels.astype(np.float32)
+    # Where all that is near is 0, nothing is multiplied.
+    for start, near, weights in _blocks(len(values), sigma, reach):
+        if levels[near].any():
+            np.matmul(weights, values[near], out=down[start : start + len(weights)])
+    for start, near, weights in _blocks(values.shape[1], sigma, reach):
+        if levels[:, near].any():
+            both[:, start : start + len(weights)] = down[:, near] @ weights.T
+    return both
 
 
 def in_255ths(ones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return a blurred map of zeros and ones in whole 255ths, rounded to nearest; there are no ties, 255 is odd."""
-    return np.floor((ones + np.float32(127)) / np.float32(255))
+    levels: npt.NDArray[np.float32] = np.floor((ones + np.float32(127)) / np.float32(255))
+    return levels
 
 
-def kernel(sigma: float) -> npt.NDArray[np.int64]:
+def radius_of(sigma: float) -> int:
+    """Return the pixels to either side of the middle after which a kernel ends that is not cut earlier."""
+    return int(_REACH * sigma + 0.5)
+
+
+def kernel(sigma: float, radius: int) -> npt.NDArray[np.int64]:
     """Return the weights of a Gaussian in whole numbers whose sum is 255; the middle takes what rounding leaves."""
-    radius = int(_REACH * sigma + 0.5)
     plain = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(-radius, radius + 1)]
     weights = np.array([math.floor(255 * value / math.fsum(plain) + 0.5) for value in plain], dtype=np.int64)
     weights[radius] += 255 - weights.sum()
     return weights
 
 
-def _along_rows(values: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
-    """Return the values blurred along the first axis."""
-    result = np.empty(values.shape, dtype=np.float32)
-    for start, near, weights in _blocks(len(values), sigma):
-        np.matmul(weights, values[near], out=result[start : start + len(weights)])
-    return result
-
-
 @lru_cache(maxsize=16)
-def _blocks(length: int, sigma: float) -> list[tuple[int, slice, npt.NDArray[np.float32]]]:
-    """Return first row, rows that are read, and weights of each block of rows."""
-    weights = kernel(sigma)
-    radius = len(weights) // 2
+def _blocks(length: int, sigma: float, radius: int) -> list[tuple[int, slice, npt.NDArray[np.float32]]]:
+    """Return the first row or column, those that are read, and the weights of each block."""
+    weights = kernel(sigma, radius)
     matrix = np.zeros((length, length), dtype=np.float32)
     rows = np.arange(length)
     for step, weight in zip(range(-radius, radius + 1), weights, strict=True):

@@ -1,6 +1,6 @@
 """The compiled loops; each array is C-contiguous and of exactly the type named.
 
-Built with the package where there is a compiler. `slic` and `ward` do without it.
+Built with the package where there is a compiler. `slic`, `ward` and `mixing.distance` do without it.
 """
 
 import numpy as np
@@ -61,3 +61,6 @@ def ward(
 
     Writes the pairs to `joins` (R, 2) and returns how many there are.
     """
+
+def distance(area: npt.NDArray[np.bool_], squared: npt.NDArray[np.int64], shape: tuple[int, int], /) -> None:
+    """Write to `squared` (H, W) the squared distance of each pixel to the nearest one of `area`, which has some."""

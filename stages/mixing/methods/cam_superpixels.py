@@ -6,7 +6,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
-from hsmix_gen.stages.mixing.regions import mixed_regions
+from hsmix_gen.stages.mixing.regions import count_mixed_regions
 
 
 class CamSuperpixels(Method):
@@ -39,8 +39,8 @@ class CamSuperpixels(Method):
         if len(chances) == 1:
             return Weights(np.zeros(pair.size, dtype=bool), ("single_superpixel", *flags), 1)
         drawn = draw_regions(pair.generator("cam-superpixels"), chances)
-        _, n_regions = mixed_regions(pair.a.labels, labels, drawn[labels])
-        return Weights(drawn[labels], flags, n_regions)
+        from_b = drawn.take(labels)
+        return Weights(from_b, flags, count_mixed_regions(pair.a.labels, labels, from_b))
 
 
 def chances_of(

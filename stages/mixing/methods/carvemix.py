@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
 from hsmix_gen.stages.mixing.distance import squared_distance
 from hsmix_gen.stages.mixing.method import Method, Pair, Weights
 from hsmix_gen.stages.mixing.objects import foreground
@@ -32,13 +35,25 @@ class CarveMix(Method):
             return Weights(inside, ("no_object",))
         if inside.all():
             return Weights(inside)
-        depth = squared_distance(~inside)
+        rows, columns = around(inside, 1)
+        depth = squared_distance(~inside[rows, columns])
         rng = pair.generator("distance")
         grows, share = rng.random() < 0.5, rng.random()
         deepest = math.sqrt(int(depth.max()))
+        taken = np.zeros(pair.size, dtype=bool)
         if grows:
-            return Weights(squared_distance(inside) <= (share * deepest) ** 2)
-        return Weights(depth >= max(1.0, (share * deepest / 2) ** 2))
+            rows, columns = around(inside, math.ceil(share * deepest))
+            taken[rows, columns] = squared_distance(inside[rows, columns]) <= (share * deepest) ** 2
+        else:
+            taken[rows, columns] = depth >= max(1.0, (share * deepest / 2) ** 2)
+        return Weights(taken)
+
+
+def around(inside: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a box around an area; what lies `margin` pixels from it is in the box."""
+    found = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (slice(max(0, int(lines[0]) - margin), int(lines[-1]) + 1 + margin) for lines in found)
+    return rows, columns
 
 
 METHOD = CarveMix()

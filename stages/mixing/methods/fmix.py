@@ -80,7 +80,8 @@ def _waves(length: int) -> npt.NDArray[np.float64]:
     """Return cosines and sines of each frequency at each pixel of an axis, (length, 2 (`WAVES` + 1)), in 2048ths."""
     angles = [[2 * math.pi * (wave * place % length) / length for wave in range(WAVES + 1)] for place in range(length)]
     rows = [[*map(math.cos, row), *map(math.sin, row)] for row in angles]
-    return np.rint(np.array(rows) * _UNIT)
+    table: npt.NDArray[np.float64] = np.rint(np.array(rows) * _UNIT)
+    return table
 
 
 def greatest(field: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_]:

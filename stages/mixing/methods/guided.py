@@ -1,15 +1,17 @@
 """Guided: lambda of each pixel is B's share of the smoothed saliency of both."""
 
 import numpy as np
+import numpy.typing as npt
 
+from hsmix_gen.schemas.arrays import Saliency
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
 from hsmix_gen.stages.mixing.regions import quantise
 from hsmix_gen.stages.mixing.smoothing import blurred
 
-SIGMA = 3.0
-"""Pixels of the Gaussian that smooths saliency."""
+SIGMA, RADIUS = 3.0, 3
+"""Pixels of the Gaussian that smooths saliency, which ends with a window of 7 x 7."""
 
 
 class Guided(Method):
@@ -27,7 +29,7 @@ class Guided(Method):
         "doi:10.1609/aaai.v37i1.25191, arXiv:2306.16612"
     )
     modes = ("soft",)
-    formula = "lambda = s_B / (s_A + s_B), s = G * S / sum(G * S), S the saliency, G a Gaussian"
+    formula = "lambda = s_B / (s_A + s_B), s = G * S / sum(G * S), S the saliency, G a Gaussian of 3 pixels, 7 x 7"
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
         """Return that saliency is read."""
@@ -36,15 +38,24 @@ class Guided(Method):
     def weigh(self, pair: Pair) -> Weights:
         """Return the share of each pixel in 255ths."""
         flags = [f"flat_saliency_{name}" for name, one in (("a", pair.a), ("b", pair.b)) if not one.saliency.any()]
-        a, b = (
-            blurred(one.saliency if one.saliency.any() else np.ones_like(one.saliency), SIGMA).astype(np.float64)
-            for one in (pair.a, pair.b)
-        )
-        # Sums of whole numbers below 2**53 are exact in any order.
-        of_a, of_b = a * b.sum(), b * a.sum()
-        both = of_a + of_b
-        share = np.divide(of_b, both, out=np.full(pair.size, 0.5), where=both > 0)
-        return Weights(quantise(share, pair.mix.lambda_range), flags)
+        return Weights(quantise(share_of_b(pair.a.saliency, pair.b.saliency), pair.mix.lambda_range), flags)
+
+
+def share_of_b(saliency_a: Saliency, saliency_b: Saliency) -> npt.NDArray[np.float64]:
+    """Return ``s_B / (s_A + s_B)`` of the smoothed maps, each of sum 1, (H, W) float64; one half where both are 0."""
+    a, b = (
+        blurred(one if one.any() else np.ones_like(one), SIGMA, RADIUS).astype(np.float64)
+        for one in (saliency_a, saliency_b)
+    )
+    # Sums of whole numbers below 2**53 are exact in any order. Arrays are changed in place, as new ones cost more.
+    whole_a, whole_b = a.sum(), b.sum()
+    a *= whole_b
+    b *= whole_a
+    a += b
+    nowhere = a == 0
+    a[nowhere], b[nowhere] = 2.0, 1.0
+    b /= a
+    return b
 
 
 METHOD = Guided()

@@ -55,7 +55,7 @@ def _taken(pair: Pair) -> Taken:
 
 def _hard_weights(pair: Pair) -> Weights:
     taken = _taken(pair)
-    _, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, taken.from_b)
+    n_regions = regions.count_mixed_regions(pair.a.labels, pair.b.labels, taken.from_b)
     return Weights(taken.from_b, taken.flags, n_regions, taken.select_p, taken.kind)
 
 
@@ -77,9 +77,8 @@ def _matched_weights(pair: Pair) -> Weights:
 def _saliency_weights(pair: Pair) -> Weights:
     a, b, mix = pair.a, pair.b, pair.mix
     taken = _taken(pair)
-    kept = {"select_p": taken.select_p, "selection": taken.kind}
     if "single_superpixel" in taken.flags:
-        return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1, **kept)
+        return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1, taken.select_p, taken.kind)
     region, n_regions = regions.mixed_regions(a.labels, b.labels, taken.from_b)
     flat = [name for name, parent in (("a", a), ("b", b)) if not parent.saliency.any()]
     flags = [*taken.flags, *(f"flat_saliency_{name}" for name in flat)]
@@ -87,10 +86,12 @@ def _saliency_weights(pair: Pair) -> Weights:
     # flat the published sum gives lambda by area, which is kept, as it is where both are flat (ratio one half).
     if flat == ["b"] or (flat == ["a"] and mix.aggregate == "mean"):
         half = regions.quantise(np.array([0.5]), mix.lambda_range)
-        return Weights(np.full(pair.size, half[0], dtype=np.uint8), flags, n_regions, **kept)
+        even = np.full(pair.size, half[0], dtype=np.uint8)
+        return Weights(even, flags, n_regions, taken.select_p, taken.kind)
     ratio = regions.relative_saliency(a.saliency, b.saliency, zero_ratio=regions.zero_ratio_of(mix))
     found = regions.region_weights(ratio, region, n_regions, aggregate=mix.aggregate, lambda_range=mix.lambda_range)
-    return Weights(found.weight[region], [*flags, *found.flags], n_regions, **kept)
+    weight_b = found.weight.take(region)
+    return Weights(weight_b, [*flags, *found.flags], n_regions, taken.select_p, taken.kind)
 
 
 METHOD = HSMix()

@@ -57,4 +57,8 @@ enum { WARD_SCALE = 16 }; /* of fixed-point means and weights */
 int32_t ward(int64_t *sizes, int64_t *sums, int32_t n, int32_t channels, const int32_t *edges, int64_t n_edges,
              int32_t *joins);
 
+/* Squared distance of each pixel to the nearest one where `area` (height, width) is not 0; one has to be.
+ * Returns 0, or -1 if memory ran out. */
+int distance(const uint8_t *area, int32_t height, int32_t width, int64_t *squared);
+
 #endif

@@ -164,16 +164,39 @@ static PyObject *py_ward(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_distance(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer area, squared;
+    int height, width;
+    if (!PyArg_ParseTuple(args, "y*w*(ii)", &area, &squared, &height, &width))
+        return NULL;
+    const int64_t pixels = (int64_t)height * width;
+    PyObject *result = NULL;
+    if (positive("height and width", height > 0 && width > 0) && fits(&area, "area", pixels, 1) &&
+        fits(&squared, "squared", pixels, sizeof(int64_t))) {
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = distance(area.buf, height, width, squared.buf);
+        Py_END_ALLOW_THREADS
+        result = none_or_memory_error(status);
+    }
+    PyBuffer_Release(&area);
+    PyBuffer_Release(&squared);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"kmeans", py_kmeans, METH_VARARGS, NULL},   {"spread", py_spread, METH_VARARGS, NULL},
     {"connect", py_connect, METH_VARARGS, NULL}, {"smooth", py_smooth, METH_VARARGS, NULL},
-    {"ward", py_ward, METH_VARARGS, NULL},       {NULL, NULL, 0, NULL},
+    {"ward", py_ward, METH_VARARGS, NULL},       {"distance", py_distance, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef_Slot slots[] = {{0, NULL}};
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_native", "The loops of superpixels, compiled.", 0, methods, slots, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_native", "Loops over pixels and regions, compiled.", 0, methods, slots, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit__native(void)

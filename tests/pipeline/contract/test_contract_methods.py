@@ -199,7 +199,7 @@ def test_a_rectangle_a_single_lambda_and_the_ratio_of_saliency(dataset: Dataset)
         found = levels(sample, a, b)
         assert len(np.unique(found[found >= 0])) == 1
     for sample, a, b in of(dataset, "guided"):
-        s_a, s_b = (ndimage.gaussian_filter(one.saliency.astype(float), 3, mode="reflect") for one in (a, b))
+        s_a, s_b = (ndimage.gaussian_filter(one.saliency.astype(float), 3, mode="reflect", radius=3) for one in (a, b))
         share = (s_b / s_b.sum()) / (s_a / s_a.sum() + s_b / s_b.sum())
         found = levels(sample, a, b)
         assert np.abs(found - 255 * share)[found >= 0].max() < 3

@@ -154,7 +154,7 @@ def test_hard_and_soft_sample_share_what_is_selected(kind: str) -> None:
     """Soft mixing blends the regions of the hard mix: where lambda changes inside of one superpixel, B was taken."""
     for seed in range(5):
         a, b = parent(seed), parent(seed + 100)
-        hard, soft = (weighed("hsmix", mode, a, b, seed, selection=kind) for mode in ("hard", "soft"))  # type: ignore[arg-type]
+        hard, soft = (weighed("hsmix", mode, a, b, seed, selection=kind) for mode in ("hard", "soft"))
         assert (hard.n_regions, hard.selection) == (soft.n_regions, soft.selection)
         region = np.where(hard.weight_b, b.labels.astype(int), a.labels.astype(int) + 1000)
         assert all(len(np.unique(soft.weight_b[region == one])) == 1 for one in np.unique(region))

@@ -48,10 +48,9 @@ def drawn_objects(mask: npt.NDArray[np.uint8], seed: int) -> set[tuple[int, int]
     return set().union(*(found[number] for number in drawn))
 
 
-def smooth(values: dict[tuple[int, int], int], sigma: float) -> dict[tuple[int, int], int]:
+def smooth(values: dict[tuple[int, int], int], sigma: float, reach: int) -> dict[tuple[int, int], int]:
     """Return values smoothed by a Gaussian in whole 255ths, both ways, mirrored at the rim."""
-    weights = kernel(sigma).tolist()
-    reach = len(weights) // 2
+    weights = kernel(sigma, reach).tolist()
 
     def mirrored(index: int, length: int) -> int:
         while not 0 <= index < length:
@@ -61,6 +60,15 @@ def smooth(values: dict[tuple[int, int], int], sigma: float) -> dict[tuple[int, 
     steps = list(zip(range(-reach, reach + 1), weights, strict=True))
     down = {(y, x): sum(w * values[mirrored(y + d, SIZE[0]), x] for d, w in steps) for y, x in PIXELS}
     return {(y, x): sum(w * down[y, mirrored(x + d, SIZE[1])] for d, w in steps) for y, x in PIXELS}
+
+
+def test_the_kernel_is_a_gaussian_in_whole_255ths() -> None:
+    for sigma, reach in ((1.5, 6), (3.0, 3), (3.0, 12), (0.5, 2)):
+        exact = [math.exp(-((step / sigma) ** 2) / 2) for step in range(-reach, reach + 1)]
+        weights = kernel(sigma, reach)
+
+        assert weights.sum() == 255
+        assert np.abs(weights - 255 * np.array(exact) / sum(exact)).max() < 2
 
 
 def level(share: Fraction) -> int:
@@ -159,7 +167,7 @@ def test_carvemix_cuts_at_a_drawn_signed_distance(seed: int) -> None:
 def test_soft_cp_blurs_the_objects(seed: int) -> None:
     a, b = parent(seed), parent(seed + 100)
     pasted = drawn_objects(b.mask, seed)
-    blurred = smooth({pixel: int(pixel in pasted) for pixel in PIXELS}, 1.5)
+    blurred = smooth({pixel: int(pixel in pasted) for pixel in PIXELS}, 1.5, 6)
 
     found = weighed("soft-cp", "soft", a, b, seed, edge_sigma=1.5)
 
@@ -170,7 +178,7 @@ def test_soft_cp_blurs_the_objects(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_guided_takes_the_ratio_of_smoothed_saliency(seed: int) -> None:
     a, b = parent(seed), parent(seed + 100)
-    maps = [smooth({(y, x): int(one.saliency[y, x]) for y, x in PIXELS}, 3.0) for one in (a, b)]
+    maps = [smooth({(y, x): int(one.saliency[y, x]) for y, x in PIXELS}, 3.0, 3) for one in (a, b)]
     s_a, s_b = ({p: Fraction(value, sum(one.values())) for p, value in one.items()} for one in maps)
 
     found = weighed("guided", "soft", a, b, seed)
