@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from report import print_table
 from training import causes, plan, report, runner, search
 from training.results import Results, Run
 from training.runner import Place
@@ -63,9 +62,13 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _causes(options: argparse.Namespace) -> int:
+    arms = dict.fromkeys([*plan.MIXED, *plan.CAUSES])
+    parts = []
     for dataset in plan.STAGES[0].datasets:
-        rows = list(causes.looks(plan.MIXED, dataset, plan.SIZE, _place(options)))
-        print_table(f"samples of {dataset}", ["arm", *causes.HEAD], rows)
+        rows = list(causes.looks(list(arms), dataset, plan.SIZE, _place(options)))
+        parts.append(f"{dataset}:\n\n{report.markdown(['arm', *causes.HEAD], rows)}")
+    print("\n\n".join(parts))
+    report.put(options.docs / "evidence.md", "samples", "\n\n".join(parts))
     return 0
 
 
@@ -90,7 +93,7 @@ def _options() -> argparse.Namespace:
         ("run", _run, "do what is missing of the plan, the most telling runs first", [*_PLACE, *_TIME, *_RUNS]),
         ("quick", _quick, "check in minutes that a planted gain and a planted loss are found", ["--device"]),
         ("search", _search, "search settings on held-out training images", [*_PLACE, *_TIME]),
-        ("causes", _causes, "print what the samples of each method are like", _PLACE[:2]),
+        ("causes", _causes, "write what the samples of each method are like", [*_PLACE[:2], "--docs"]),
         ("report", _report, "gather the results and write tables and figures", ["--results", "--docs"]),
         ("plan", _plan, "list the questions with the runs that are done", ["--results"]),
     ):

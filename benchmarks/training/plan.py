@@ -20,7 +20,7 @@ MIXED = (
 )  # fmt: skip
 CAUSES = (
     "cutmix-third", "hsmix-hard-third", "hsmix-soft-third", "hsmix-soft-mean", "hsmix-soft-half", "hsmix-half",
-    "hsmix-coarse", "hsmix-connected-hard",
+    "hsmix-coarse", "hsmix-connected-hard", "hsmix-object-mask", "cutmix-matched",
 )  # fmt: skip
 POLICIES = ("none", "trivial+flips", "rand+flips", "augmix+flips")
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import quantised
 from hsmix_gen.pipeline.mixing.make_shard import mix_one
-from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.pipeline.mixing.output_plan import needs_other_group
+from hsmix_gen.schemas.config import SaliencyConfig
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.planning.endless_plan import EndlessPlan
@@ -47,10 +48,11 @@ class Samples:
         self._copies = min(arm.copies or self._epochs, self._epochs)
         self._kept: dict[tuple[int, int], Mixed] | None = {} if self._copies < self._epochs else None
         self._mix = arm.config.mix
+        several = len({prepared.records[row].group for row in rows}) > 1  # slices of one patient mix with each other
+        other_group = several and needs_other_group(prepared.layers.facts, arm.config)
         self._plan = EndlessPlan(
-            trained_on(prepared.records, rows), self._mix, "train", seed=seed,
-            other_group=_is_grouped(prepared, self._mix),
-        )  # fmt: skip
+            trained_on(prepared.records, rows), self._mix, "train", seed=seed, other_group=other_group
+        )
         self._features = _Features(prepared, rows, seed, saliency)
 
     def __iter__(self) -> Iterator[Mixed]:
@@ -105,8 +107,8 @@ def _gradcam(prepared: Prepared, rows: _Rows, seed: int, folder: Path) -> npt.ND
     from hsmix_gen.stages.saliency.fitting import FitConfig, fit_network
     from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
 
-    layers = prepared.layers
-    path = folder / f"{layers.root.name}-{len(rows)}-{seed}.npy"
+    layers, steps = prepared.layers, SaliencyConfig().fit_steps
+    path = folder / f"{layers.root.name}-{len(rows)}-{seed}-{steps}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():
             images, masks = prepared.images[rows], prepared.masks[rows]
@@ -114,7 +116,7 @@ def _gradcam(prepared: Prepared, rows: _Rows, seed: int, folder: Path) -> npt.ND
             fitted = fit_network(
                 FitSamples(lambda places: (images[list(places)], masks[list(places)]), len(rows)), None,
                 n_channels=layers.facts.channels, n_classes=prepared.n_classes,
-                config=FitConfig(side=side), seed=seed,
+                config=FitConfig(side=side, steps=steps), seed=seed,
             )  # fmt: skip
             maps = GradCamSaliency(fitted.network, _CAM_LAYER, CamOptions(side=side)).maps(images, masks)
             part = path.with_suffix(".part.npy")
@@ -122,11 +124,3 @@ def _gradcam(prepared: Prepared, rows: _Rows, seed: int, folder: Path) -> npt.ND
             part.rename(path)
     found: npt.NDArray[np.uint8] = np.load(path)
     return found
-
-
-def _is_grouped(prepared: Prepared, mix: MixConfig) -> bool:
-    """Return whether partners are of other groups, as the product decides it; one group alone mixes with itself."""
-    groups = {prepared.records[row].group for row in prepared.train}
-    return mix.partners == "other-group" or (
-        mix.partners == "auto" and prepared.layers.facts.volumes and len(groups) > 1
-    )
