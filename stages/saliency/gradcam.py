@@ -426,7 +426,7 @@ def _library_map(kind: str, activation: torch.Tensor, gradient: torch.Tensor) ->
     cam = getattr(pytorch_grad_cam, kind)(model=layer, target_layers=[layer])
     cam.activations_and_grads.release()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        raw = cam.get_cam_image(None, layer, None, activation.cpu().numpy(), gradient.cpu().numpy(), False)  # noqa: FBT003
+        raw = cam.get_cam_image(None, layer, None, activation.cpu().numpy(), gradient.cpu().numpy(), False)
     return torch.from_numpy(np.asarray(raw, np.float32))[:, None].to(activation.device)
 
 
