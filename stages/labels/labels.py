@@ -63,7 +63,8 @@ def class_shares(
 
 def soft_label(share: npt.NDArray[np.uint8]) -> SoftLabel:
     """Return shares in 255ths as a soft label, rounded to float16 once."""
-    return _AS_FLOAT16.take(share, mode="clip")  # uint8 is in bounds: clipping only spares the look
+    # Looked up as whole numbers, which is quicker; uint8 is in bounds: clipping only spares the look.
+    return _AS_FLOAT16.view(np.uint16).take(share, mode="clip").view(np.float16)
 
 
 def hard_mask(share: npt.NDArray[np.uint8]) -> arrays.Mask:
