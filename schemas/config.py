@@ -15,7 +15,16 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import AUGMENTATIONS, BACKENDS, FORMATS, METHODS, READERS, SUPERPIXELS, nearest
+from hsmix_gen.schemas.families import (
+    AUGMENTATIONS,
+    BACKENDS,
+    EXPORTS,
+    FORMATS,
+    METHODS,
+    READERS,
+    SUPERPIXELS,
+    nearest,
+)
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 from hsmix_gen.schemas.records import MODES, Mode
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     Backend = str
     Augmentation = str
     Form = str
+    ExportName = str
     Profile = str
     Control = str
 else:
@@ -34,6 +44,7 @@ else:
     Backend = Literal[BACKENDS.names]
     Augmentation = Literal[("none", *AUGMENTATIONS.names)]
     Form = Literal[FORMATS.names]
+    ExportName = Literal[EXPORTS.names]
     Profile = Literal[tuple(PROFILES)]
     Control = Literal[tuple(CONTROLS)]
 
@@ -142,8 +153,8 @@ class VolumeConfig(Section):
     title = "Images"
     # fmt: off
     axis: Literal["auto", "axial", "coronal", "sagittal"] = option("auto", "Slicing axis of volumes: axial, coronal, sagittal, or auto: across voxels at least twice as thick, else axial.")
-    min_foreground: NonNegativeInt = option(1, "Leave out slices of volumes with fewer foreground pixels in their mask; 0 keeps all.")
-    every: PositiveInt = option(1, "Take every K-th slice of volumes.", "K")
+    min_foreground: NonNegativeInt = option(1, "Leave slices of volumes with fewer foreground pixels in their mask out of training; 0 keeps all. Validation and test keep every slice.")
+    every: PositiveInt = option(1, "Train on every K-th slice of volumes; validation and test keep every slice.", "K")
     # fmt: on
 
 
@@ -154,6 +165,7 @@ class ImageConfig(Section):
     # fmt: off
     size: tuple[PositiveInt, PositiveInt] = option((224, 224), "Height and width of all images in pixels.", "H W", common=True)
     fit: Literal["stretch", "pad", "crop"] = option("stretch", "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.")
+    eval_size: Literal["same", "native"] = option("same", "Validation and test images: same, of the size above, or native: of their own size, as metrics of whole cases need them.")
     tiles: tuple[PositiveInt, PositiveInt] | None = option(None, "Cut images into tiles first.", "H W")
     overlap: NonNegativeInt = option(0, "Pixels that neighbouring tiles share.")
     channels: Literal["auto", "1", "3"] = option("auto", "Grey or RGB of pictures; auto: RGB if any has colour. Volumes keep their modalities.")
@@ -410,6 +422,7 @@ class ExecutionConfig(Section):
     address: str | None = option(None, "A running Ray cluster.", "ADDRESS", otherwise="Ray is started here")
     workers: PositiveInt | None = option(None, "Units at work at once.", otherwise="all processors of this machine, or of the cluster")
     id_map: str | None = option(None, "Write which hashed id stands for which name; keep it apart from the dataset.", "FILE", path="local", title="Source")
+    exports: tuple[ExportName, ...] = option((), f"Refuse, before the work, what these exports could not hold: {EXPORTS.listed}.", "NAME,…", name="for", title="Output")
     cache: str | None = option(None, "Feature cache, shared by runs on the same source.", "DIR", path="any", title="Output", otherwise="OUTPUT/.hsmix/cache", common=True)
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = key(1800.0, "Seconds that one unit of work may take on Ray; then its process is killed and the unit tried again elsewhere, then its parts one by one.")
     check_space: bool = key(True, "Whether a run is refused for which its disks seem too small; the need is an estimate.")

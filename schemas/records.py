@@ -183,6 +183,8 @@ class ScanResult:
     """Whether it is a picture file, and not an array of numbers with a meaning."""
     volume: bool = False
     """Whether it is a plane of a volume."""
+    chosen: bool = True
+    """Whether it is trained on: slices with too little foreground, or between those taken, are evaluated on only."""
     range: tuple[float, float] = (0.0, 0.0)
     """Least and greatest pixel of arrays; of pictures it is not looked for."""
     zeros: float = 0.0
@@ -203,6 +205,11 @@ class ScanResult:
     look: int | None = None
     """Perceptual hash of 64 bits; None for flat images."""
     problem: str | None = None
+
+    @property
+    def blank(self) -> bool:
+        """Whether it is a plane of a volume on which all pixels are equal."""
+        return self.volume and self.range[0] == self.range[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +234,15 @@ class SourceRecord:
     spacing: tuple[float, ...] | None = None
     """Millimetres between rows, columns and, of volumes, planes, as in the file."""
     refusal: str | None = None
+    chosen: bool = True
+    """Whether it may be trained on; slices of volumes that are not chosen are evaluated on only."""
+    blank: bool = False
+    """Whether all pixels are equal, as on planes of volumes beside the body: copies of it say nothing of leakage."""
+
+    @property
+    def content(self) -> str:
+        """What images have in common that are copies of each other."""
+        return self.id if self.blank or not self.image_sha256 else self.image_sha256
 
     @property
     def is_left_out(self) -> bool:

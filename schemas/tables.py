@@ -20,6 +20,8 @@ SOURCES_SCHEMA = pa.schema(
         pa.field("plane", pa.int32(), nullable=False),
         pa.field("spacing", pa.list_(pa.float64())),
         pa.field("refusal", pa.string()),
+        pa.field("chosen", pa.bool_()),
+        pa.field("blank", pa.bool_()),
     ]
 )
 """``CACHE/sources.parquet``: row i describes row i of every array."""

@@ -346,9 +346,26 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 @click.option("--name", metavar="TEXT", help="Name of the nnunet dataset.  [default: that of OUTPUT]")
 @click.option("--dataset-id", type=int, default=501, show_default=True, help="Number of the nnunet dataset.")
 @click.option("--image-size", type=int, default=1024, show_default=True, help="Side of medsam images in pixels.")
+@click.option(
+    "--boxes",
+    type=click.Choice(("class", "component")),
+    default="class",
+    show_default=True,
+    help="What medsam draws a box around: all of a class, or each connected area of it.",
+)
+@click.option("--one-tree", is_flag=True, help="perclass: all splits in one tree, told apart by lists.")
 @reporting_options
 def export(
-    output: Path, dest: Path, *, kind: str, name: str | None, dataset_id: int, image_size: int, **shown: Any
+    output: Path,
+    dest: Path,
+    *,
+    kind: str,
+    name: str | None,
+    dataset_id: int,
+    image_size: int,
+    boxes: str,
+    one_tree: bool,
+    **shown: Any,
 ) -> None:
     """Write a finished dataset in the layout of another trainer.
 
@@ -362,7 +379,7 @@ def export(
     from hsmix_gen.pipeline.exports.export import export_output
 
     reporter = make_reporter(shown["progress"], shown["log_format"])
-    options = Options(name, dataset_id, image_size)
+    options = Options(name, dataset_id, image_size, boxes, one_tree)
     try:
         click.echo(mended(lambda: export_output(output, dest, kind, reporter, options)).text())
     finally:

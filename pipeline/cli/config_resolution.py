@@ -140,6 +140,7 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "source.mask_values": parse_mask_values,
     "source.label_regions": parse_label_regions,
     "source.classes": lambda text: [name.strip() for name in text.split(",")],
+    "run.exports": lambda text: [name.strip() for name in text.split(",")],
     "output.formats": lambda text: [text],
 }
 

@@ -73,11 +73,12 @@ def decoded(part: str, members: Mapping[str, bytes], described: Mapping[str, Any
         If the part is missing, or of another shape or type; what a library finds wrong is raised as it is.
     """
     array = _DECODERS[part](members, described)
-    height, width = described["size"]
+    # Samples that are evaluated on may have a size of their own, which the image states.
+    height, width = array.shape[-2:] if described.get("eval_size") == "native" else described["size"]
     shape, dtype = {
         "image": ((described["channels"], height, width), described["dtype"]),
         "mask": ((height, width), "uint8"),
-        "soft": (tuple(described["soft"]["shape"]), "float16"),
+        "soft": ((described["soft"]["shape"][0], height, width), "float16"),
     }[part]
     if (array.shape, array.dtype.name) != (shape, dtype):
         got = f"{array.shape} {array.dtype}"
@@ -110,7 +111,10 @@ def decode_soft_of(members: Mapping[str, bytes], described: Mapping[str, Any]) -
     encoding, member = soft_encoding_of(described), stored.get("member", "soft.npz")
     if member not in members and "soft.npy" in members:
         encoding, member = "npy", "soft.npy"
-    return decode_soft(member_of(members, member), encoding, tuple(stored["shape"]))
+    shape = tuple(stored["shape"])
+    if described.get("eval_size") == "native":
+        shape = (shape[0], *decode_mask(members, described).shape)
+    return decode_soft(member_of(members, member), encoding, shape)
 
 
 def member_of(members: Mapping[str, bytes], name: str) -> bytes:

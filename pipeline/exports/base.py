@@ -26,6 +26,38 @@ from hsmix_gen.stages.labels.labels import SoftLabel
 _WHITE = {"uint8": 255, "uint16": 65535}
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What the images of a dataset have in common, of one that is finished or of one to come.
+
+    Attributes
+    ----------
+    name : str
+        Of the dataset, for messages.
+    dtype : str
+        Type of the pixels: uint8, uint16 or float32.
+    intensity : str
+        How numbers became pixels, a kind of `schemas.records.Intensity`.
+    classes : int
+        Channels of the soft label.
+    """
+
+    name: str
+    channels: int
+    dtype: str
+    intensity: str
+    classes: int
+    multilabel: bool = False
+
+    def check_channels(self, kind: str, *channels: int) -> None:
+        """Refuse images of other numbers of channels than a layout holds."""
+        if self.channels not in channels:
+            holds = {(1,): "images of 1 channel", (1, 3): "grey or RGB images"}[channels]
+            way = " or ".join(map(str, channels))
+            has = f"{self.channels}" if channels == (1,) else f"{self.channels} channels"
+            raise OutputError(f"{kind} holds {holds}, {self.name} has {has}; make it with --channels {way}")
+
+
 class Dataset:
     """A finished dataset with its manifest.
 
@@ -80,6 +112,18 @@ class Dataset:
     def intensity(self) -> str:
         """How numbers became pixels, a kind of `schemas.records.Intensity`."""
         return str(self.described["intensity"]["kind"])
+
+    @property
+    def is_native(self) -> bool:
+        """Whether samples that are evaluated on have their own size."""
+        return bool(self.described.get("eval_size") == "native")
+
+    @property
+    def shape(self) -> Shape:
+        """What its images have in common."""
+        return Shape(
+            str(self.root), self.channels, self.dtype, self.intensity, len(self.classes), multilabel=self.multilabel
+        )
 
     @property
     def splits(self) -> dict[str, int]:
@@ -142,6 +186,10 @@ class Options:
     dataset_id: int = 501
     side: int = 1024
     """Of square images in pixels."""
+    boxes: str = "class"
+    """What has a number of its own in medsam, so that a box is drawn around it: a class, or each area (component)."""
+    one_tree: bool = False
+    """Whether perclass keeps all splits in one tree."""
 
 
 class Exporter(Protocol):
@@ -178,10 +226,16 @@ class Export:
         Makes the `Exporter` from the folder, the datasets and the options.
     takes_folds : bool
         Whether the folds of an output make one export; else it is given one dataset.
+    check : callable
+        Raises an ``OutputError`` where the layout cannot hold such images.
+    sample_bytes : callable
+        Returns the bytes of a sample where they are far more than those of the dataset, else 0.
     """
 
     make: Callable[[Path, list[Dataset], Options], Exporter]
     takes_folds: bool = False
+    check: Callable[[Shape], None] = lambda _: None
+    sample_bytes: Callable[[Options], int] = lambda _: 0
 
 
 def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]:
@@ -218,11 +272,11 @@ def unit_image(image: arrays.Image, dataset: Dataset) -> npt.NDArray[np.float32]
     return np.clip(spread, 0, 1).astype(np.float32)
 
 
-def check_has_unit(dataset: Dataset, kind: str) -> None:
+def check_has_unit(shape: Shape, kind: str) -> None:
     """Refuse images whose numbers have no white, so that [0, 1] means nothing for them."""
-    if dataset.dtype == "float32" and dataset.intensity == "none":
+    if shape.dtype == "float32" and shape.intensity == "none":
         raise OutputError(
-            f"{kind} wants images in 0 to 1, {dataset.root} holds float32 as they were; make it with --intensity window"
+            f"{kind} wants images in 0 to 1, {shape.name} holds float32 as they were; make it with --intensity window"
         )
 
 

@@ -5,16 +5,18 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs
 from hsmix_gen.pipeline.execution import versions
+from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Exporter, Options, Sample, samples_of
 from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.atomic_files import existing
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.mixing.describe import refusals_csv
 from hsmix_gen.schemas.errors import OutputError
@@ -57,7 +59,14 @@ class Exported:
         return "\n".join([first, *self.notes, f"how to read it stands in {self.dest / README}"])
 
 
-def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options: Options | None = None) -> Exported:
+def export_output(
+    root: Path,
+    dest: Path,
+    kind: str,
+    reporter: Reporter,
+    options: Options | None = None,
+    free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+) -> Exported:
     """Write a finished dataset in another layout; the folder is there when it is whole.
 
     Parameters
@@ -72,6 +81,8 @@ def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options
         Shows how far it is.
     options : Options or None
         What the user chose.
+    free : callable
+        Returns the bytes that are free where a folder lies.
 
     Raises
     ------
@@ -85,6 +96,7 @@ def export_output(root: Path, dest: Path, kind: str, reporter: Reporter, options
     _check_apart(root, dest)
     datasets = [Dataset(folder) for folder in folders]
     options = options or Options()
+    _check_room(dest, kind, export.sample_bytes(options) * sum(datasets[0].splits.values()), free(existing(dest)))
     found = Exported(dest, kind)
     with _beside(dest) as folder:
         exporter = export.make(folder, datasets, options)
@@ -107,6 +119,14 @@ def _check_apart(root: Path, dest: Path) -> None:
     if not is_remote(root) and dest.resolve().is_relative_to(root.resolve()):
         raise OutputError(
             f"{dest} lies in the dataset {root}, which holds its own files alone; choose a folder beside it"
+        )
+
+
+def _check_room(dest: Path, kind: str, needed: int, free: int) -> None:
+    if needed > free:
+        raise OutputError(
+            f"{dest} as {kind} takes {size_text(needed)}, {size_text(free)} are free; make room, "
+            "choose another folder, or lower --image-size"
         )
 
 
@@ -197,8 +217,9 @@ def _readme(guide: str, datasets: list[Dataset], found: Exported) -> str:
     folds = "Of a fold, fold0-KEY is the sample KEY of manifest-fold-0.parquet.\n" if len(datasets) > 1 else ""
     notes = "".join(f"\nMind: {note}\n" for note in found.notes)
     height, width = dataset.size
+    own = " (validation and test: their own size)" if dataset.is_native else ""
     return f"""{dataset.described["name"]} as {found.kind}, exported by hsmix-gen
-{found.counts()} samples of {height} x {width} pixels; classes: {", ".join(dataset.classes)}
+{found.counts()} samples of {height} x {width} pixels{own}; classes: {", ".join(dataset.classes)}
 
 {guide.strip()}
 {notes}

@@ -37,7 +37,8 @@ class MdsExport:
         self._folder, self._make = folder, make_writer
         self._has_png = dataset.has_png
         height, width = dataset.size
-        image = "png" if self._has_png else f"ndarray:{dataset.dtype}:{height},{width},{dataset.channels}"
+        shape = "" if dataset.is_native else f":{height},{width},{dataset.channels}"
+        image = "png" if self._has_png else f"ndarray:{dataset.dtype}{shape}"
         self._columns = {"key": "str", "image": image, "mask": "png", "soft": "bytes", "json": "json"}
         self._writers: dict[str, Any] = {}
         self.guide = GUIDE.format(image="a picture" if self._has_png else f"(H, W, C) {dataset.dtype}")

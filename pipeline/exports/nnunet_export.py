@@ -1,14 +1,17 @@
 """nnU-Net's raw layout: lossless images, hard labels that are consecutive, and splits without leakage."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, unit_image, write
+from hsmix_gen.pipeline.exports.cases import cases_of, has_volumes
 from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
+from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import ManifestRow
 
@@ -17,14 +20,16 @@ _FOLDERS = {"train": "Tr", "val": "Tr", "test": "Ts"}
 
 GUIDE = """
 {folder} is a dataset of nnU-Net (v2): put it into nnUNet_raw, or let nnUNet_raw be this folder.
-Images are lossless, labels are hard, because nnU-Net cannot train on soft ones. labelsTs holds the labels of the test
-cases, for nnUNetv2_evaluate_folder.
+Images are lossless, labels are hard. labelsTs holds the labels of the test cases, for nnUNetv2_evaluate_folder.{cases}
 
     nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity -c 2d
 {training}
 """
+_CASES = """
+A case of imagesTs is a whole volume, every slice of it; images of training and validation are slices, for 2d. Numbers
+have their scale already (noNorm): nnU-Net's own would differ between a slice and its volume."""
 _WITH_SPLITS = """\
-    cp {folder}/splits_final.json $nnUNet_preprocessed/{folder}/
+    cp {folder}/splits_final.json $nnUNet_preprocessed/{folder}/      # {copied}
     nnUNetv2_train {number} 2d 0
 
 Copy the splits: without them nnU-Net draws folds by itself, with parents of validation cases in training. It also draws
@@ -44,32 +49,62 @@ class NnunetExport:
             raise OutputError(f"the number of an nnU-Net dataset must be 1 to 999, got {options.dataset_id}")
         self._number = options.dataset_id
         dataset = datasets[0]
+        check(dataset.shape)
         name = _plain(options.name or dataset.described["name"])
         self._root = folder / f"Dataset{self._number:03d}_{name}"
-        self._channels = dataset.channels
+        self._dataset = dataset
+        self._cases = cases_of(dataset, ("test",))
+        self._of_volumes = has_volumes(self._cases)
         self._labels = RegionLabels(dataset.classes) if dataset.multilabel else ClassLabels(dataset.classes)
-        self._files = LabelFiles(is_png=dataset.has_png)
+        self._files = LabelFiles(is_png=dataset.has_png and not self._of_volumes)
         self._splits = _Splits()
 
     @property
     def guide(self) -> str:
         """How nnU-Net is run."""
         n_splits = len(self._splits.folds())
-        words = {"folder": self._root.name, "number": self._number, "n_splits": n_splits}
+        words = {
+            "folder": self._root.name,
+            "number": self._number,
+            "n_splits": n_splits,
+            "cases": _CASES if self._of_volumes else "",
+            "copied": "done by the export where nnUNet_preprocessed was set",
+        }
         training = (_WITH_SPLITS if n_splits else _WITHOUT_SPLITS).format(**words)
         return GUIDE.format(training=training, **words)
 
     def add(self, sample: Sample) -> None:
-        """Write image and label of a sample."""
-        part, spacing = _FOLDERS[sample.split], _spacing(sample.row)
-        ending = self._files.ending
-        images = [sample.image_bytes] if self._files.is_png else self._files.planes(sample.image, spacing)
-        for number, data in enumerate(images):
-            write(self._root / f"images{part}" / f"{sample.key}_{number:04d}{ending}", data)
-        label, ignored = self._labels.of(sample)
-        self._files.write_label(self._root / f"labels{part}" / f"{sample.key}{ending}", label, ignored, spacing)
-        if part == "Tr":
+        """Write image and label of a sample; a slice of a test volume is kept until that is whole."""
+        if sample.split != "test":
+            self._write(sample.key, "Tr", [sample], None)
             self._splits.add(sample)
+            return
+        case, plane = self._cases[sample.key]
+        if case.add(plane, sample):
+            self._write(case.name, "Ts", case.take(), case.thickness if case.wanted > 1 else None)
+
+    def _write(self, name: str, part: str, slices: list[Sample], thickness: float | None) -> None:
+        """Write a case for training or testing, of one slice or all."""
+        spacing = (*_spacing(slices[0].row), thickness or (1.0 if len(slices) > 1 else None))
+        ending = self._files.ending
+        if self._files.is_png:
+            images = [slices[0].image_bytes]
+        else:
+            images = self._files.volumes(np.stack([self._pixels(sample) for sample in slices]), spacing)
+        for number, data in enumerate(images):
+            write(self._root / f"images{part}" / f"{name}_{number:04d}{ending}", data)
+        labels, ignored = zip(*(self._labels.of(sample) for sample in slices), strict=True)
+        path = self._root / f"labels{part}" / f"{name}{ending}"
+        self._files.write_label(path, np.stack(labels), np.stack(ignored), spacing)
+
+    @property
+    def _is_scaled(self) -> bool:
+        """Whether numbers have their scale already: nnU-Net's own would differ between a slice and its volume."""
+        return self._of_volumes and (self._dataset.dtype != "float32" or self._dataset.intensity != "none")
+
+    def _pixels(self, sample: Sample) -> arrays.Image:
+        as_they_are = sample.image.dtype == np.float32 or not self._is_scaled
+        return sample.image if as_they_are else unit_image(sample.image, self._dataset)
 
     def finish(self) -> list[str]:
         """Write dataset.json and the splits."""
@@ -78,7 +113,9 @@ class NnunetExport:
             labels["labels"]["ignore"] = self._labels.count
             self._files.set_ignore(self._labels.count)
         described = {
-            "channel_names": _channel_names(self._channels, is_png=self._files.is_png),
+            "channel_names": _channel_names(
+                self._dataset.channels, is_png=self._files.is_png, is_scaled=self._is_scaled
+            ),
             **labels,
             "numTraining": self._splits.count,
             "file_ending": self._files.ending,
@@ -88,8 +125,9 @@ class NnunetExport:
         folds = self._splits.folds()
         if not folds:
             return ["there are no validation cases, so no splits: train nnU-Net with the fold `all`"]
-        write(self._root / SPLITS, (json.dumps(folds, indent=2) + "\n").encode())
-        return []
+        data = (json.dumps(folds, indent=2) + "\n").encode()
+        write(self._root / SPLITS, data)
+        return _put_beside_preprocessed(self._root.name, data)
 
 
 class _Splits:
@@ -133,8 +171,27 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "hsmix"
 
 
-def _channel_names(channels: int, *, is_png: bool) -> dict[str, str]:
-    """Return names by number; none is that of a normalisation of nnU-Net, so that it takes the z-score."""
+def _put_beside_preprocessed(name: str, splits: bytes) -> list[str]:
+    """Write the splits where nnU-Net looks for them, if the environment names it; return what was done."""
+    folder = os.environ.get("nnUNet_preprocessed")  # noqa: SIM112 - nnU-Net's own name
+    if not folder:
+        return []
+    path = Path(folder) / name / SPLITS
+    if path.is_file() and path.read_bytes() != splits:
+        return [f"{path} holds other splits and was left alone; copy those of the export over it"]
+    write(path, splits)
+    return [f"the splits lie in {path} too, where nnU-Net looks for them"]
+
+
+def check(shape: Shape) -> None:
+    """Refuse labels that nnU-Net cannot hold."""
+    (RegionLabels if shape.multilabel else ClassLabels)([""] * shape.classes)
+
+
+def _channel_names(channels: int, *, is_png: bool, is_scaled: bool) -> dict[str, str]:
+    """Return names by number; none but noNorm is that of a normalisation of nnU-Net, so that it takes the z-score."""
+    if is_scaled:
+        return dict.fromkeys(map(str, range(channels)), "noNorm")
     if is_png:
         return {str(i): name for i, name in enumerate(["grey"] if channels == 1 else ["R", "G", "B", "A"][:channels])}
     return {str(i): f"channel_{i}" for i in range(channels)}
@@ -148,4 +205,4 @@ def _spacing(row: ManifestRow) -> tuple[float, float]:
     return (columns, rows) if row.transform_a % 2 else (rows, columns)
 
 
-EXPORT = Export(NnunetExport, takes_folds=True)
+EXPORT = Export(NnunetExport, takes_folds=True, check=check)

@@ -1,4 +1,4 @@
-"""Files of nnU-Net: pictures, or NIfTI of one slice, one a channel; equal for equal arrays."""
+"""Files of nnU-Net: pictures, or NIfTI of a slice or a volume, one a channel; equal for equal arrays."""
 
 import gzip
 import io
@@ -19,6 +19,9 @@ _FAR_MM = 999.0
 """Distance to a next slice, as nnU-Net itself gives it to pictures, so that it plans in two dimensions."""
 _GZIP_LEVEL = 1
 
+Spacing = tuple[float, float, float | None]
+"""Millimetres between rows, columns and planes; of a single slice the planes have none."""
+
 
 class LabelFiles:
     """Writes labels; ignored pixels get their value last, as it has to be the greatest of all labels.
@@ -28,48 +31,53 @@ class LabelFiles:
     is_png : bool
         Whether files are PNG, and not NIfTI; images and labels have one ending.
     with_ignore : dict
-        Files with ignored pixels and their spacing.
+        Files with ignored pixels and their spacing, rows first.
     """
 
     def __init__(self, *, is_png: bool) -> None:
         self.is_png = is_png
         self.ending = ".png" if is_png else ".nii.gz"
-        self.with_ignore: dict[Path, tuple[float, float]] = {}
+        self.with_ignore: dict[Path, Spacing] = {}
 
-    def planes(self, image: arrays.Image, spacing: tuple[float, float]) -> list[bytes]:
-        """Return one NIfTI file for each channel."""
-        return [_nifti(image[..., channel], spacing) for channel in range(image.shape[-1])]
+    def volumes(self, images: arrays.Image, spacing: Spacing) -> list[bytes]:
+        """Return one NIfTI file for each channel of (S, H, W, C) slices."""
+        return [nifti(images[..., channel], spacing) for channel in range(images.shape[-1])]
 
     def write_label(
-        self, path: Path, label: arrays.Mask, ignored: npt.NDArray[np.bool_], spacing: tuple[float, float]
+        self, path: Path, label: npt.NDArray[np.uint8], ignored: npt.NDArray[np.bool_], spacing: Spacing
     ) -> None:
-        """Write an (H, W) uint8 label."""
+        """Write an (S, H, W) uint8 label; pictures have one slice."""
         if ignored.any():
             label = np.where(ignored, np.uint8(IGNORE), label)
             self.with_ignore[path] = spacing
-        write(path, encode_png(label) if self.is_png else _nifti(label, spacing))
+        write(path, encode_png(label[0]) if self.is_png else nifti(label, spacing))
 
     def set_ignore(self, value: int) -> None:
         """Give ignored pixels of all files their value."""
         for path, spacing in self.with_ignore.items():
             label = _read_png(path) if self.is_png else _read_nifti(path)
             label = np.where(label == IGNORE, np.uint8(value), label)
-            path.write_bytes(encode_png(label) if self.is_png else _nifti(label, spacing))
+            path.write_bytes(encode_png(label[0]) if self.is_png else nifti(label, spacing))
 
 
-def _nifti(plane: npt.NDArray[Any], spacing: tuple[float, float]) -> bytes:
-    """Return an (H, W) plane as a NIfTI file of (W, H, 1): readers of nnU-Net turn the axes round, to (1, H, W)."""
-    rows, columns = spacing
-    affine = np.diag([columns, rows, max(_FAR_MM, rows, columns), 1.0])
-    image = nibabel.Nifti1Image(np.ascontiguousarray(plane.T)[..., None], affine)  # type: ignore[no-untyped-call]
+def nifti(volume: npt.NDArray[Any], spacing: Spacing, *, flat: bool = False) -> bytes:
+    """Return an (S, H, W) volume as a NIfTI file of (W, H, S): readers of nnU-Net turn the axes round.
+
+    A single slice is one of (W, H) where it is to be `flat`.
+    """
+    rows, columns, planes = spacing
+    affine = np.diag([columns, rows, planes or max(_FAR_MM, rows, columns), 1.0])
+    held = np.ascontiguousarray(volume.transpose())
+    held = held[..., 0] if flat and held.shape[-1] == 1 else held
+    image = nibabel.Nifti1Image(held, affine)  # type: ignore[no-untyped-call]
     return gzip.compress(image.to_bytes(), compresslevel=_GZIP_LEVEL, mtime=0)
 
 
 def _read_png(path: Path) -> npt.NDArray[Any]:
     with Pillow.open(io.BytesIO(path.read_bytes())) as picture:
-        return np.asarray(picture)
+        return np.asarray(picture)[None]
 
 
 def _read_nifti(path: Path) -> npt.NDArray[Any]:
     image = nibabel.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
-    return np.asarray(image.dataobj)[..., 0].T
+    return np.asarray(image.dataobj).transpose()

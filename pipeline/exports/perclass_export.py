@@ -3,52 +3,98 @@
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, write
+from hsmix_gen.pipeline.exports.patches import UNEXT, write_companion, write_patches
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
 GUIDE = """
-SPLIT/images/KEY.png is the image, SPLIT/masks/NUMBER/KEY.png the soft label of one class, 0 to 255 for 0 to 1:
+{tree}images/KEY.png is the image, {tree}masks/NUMBER/KEY.png the soft label of one class, 0 to 255 for 0 to 1:
 {classes}.
 {background}Ignored pixels are 0 in all of them. Loaders divide by 255, so BCE and Dice train on soft values.
+train.txt, val.txt and test.txt list the keys of each split.
 
-    Dataset(img_ids, "train/images", "train/masks", ".png", ".png", num_classes={n_classes})
-
-train.py of UNeXt and UNet++ draws its own split of one folder: give it the keys of train/images for training and those
-of val/images for validation instead, or parents of validation images are trained on.
+{training}
 Forks with the lines "if mask.max() < 1: mask[mask > 0] = 1" make soft masks hard; remove them.
 """
+_BY_SPLIT = """\
+    Dataset(img_ids, "train/images", "train/masks", ".png", ".png", num_classes={n_classes})
+
+train.py and val.py of UNeXt and UNet++ draw a split of one folder, in which parents of validation images are trained
+on. They find no such folder here and stop; with an added line they take train/ and val/. In a clone of UNeXt
+({unext}), with DATA as the path of this folder:
+
+    mkdir -p inputs; ln -s $DATA inputs/hsmix; export PYTHONPATH=$DATA/code
+    git apply --unidiff-zero $DATA/code/unext.patch
+    python train.py --dataset hsmix --num_classes {n_classes} --name hsmix
+    python val.py --name hsmix
+
+Each prints "hsmix-gen: {n_train} training and {n_val} validation images, as exported"."""
+_ONE_TREE = """\
+Validation and test images lie in the same folders: a loader that draws a split of them trains on parents of validation
+images. Give it the lists instead."""
 
 
 class PerClassExport:
-    """Writes images and one mask for each foreground class, by split."""
+    """Writes images and one mask for each foreground class, by split or in one tree, and lists of keys."""
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        if dataset.dtype != "uint8" or dataset.channels not in (1, 3):
-            raise OutputError(
-                f"perclass holds 8-bit grey or RGB pictures, {dataset.root} has {dataset.channels} channels of "
-                f"{dataset.dtype}; make it with --dtype uint8 and 1 or 3 channels"
-            )
-        self._folder = folder
+    def __init__(self, folder: Path, dataset: Dataset, *, one_tree: bool = False) -> None:
+        check(dataset.shape)
+        self._folder, self._one_tree = folder, one_tree
         # The background of classes that exclude each other follows from the others, and has no folder.
         self._first = 0 if dataset.multilabel else 1
-        names = dataset.classes[self._first :]
-        self.guide = GUIDE.format(
-            classes=", ".join(f"{number} = {name}" for number, name in enumerate(names)),
-            background="" if dataset.multilabel else "The background has none: it is what is left to 255. ",
-            n_classes=len(names),
+        self._names = dataset.classes[self._first :]
+        self._keys: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+
+    @property
+    def guide(self) -> str:
+        """How UNeXt is run."""
+        return GUIDE.format(
+            tree="" if self._one_tree else "SPLIT/",
+            classes=", ".join(f"{number} = {name}" for number, name in enumerate(self._names)),
+            background="The background has none: it is what is left to 255. " if self._first else "",
+            training=(_ONE_TREE if self._one_tree else _BY_SPLIT).format(
+                n_classes=len(self._names),
+                unext=UNEXT.commit[:7],
+                n_train=len(self._keys["train"]),
+                n_val=len(self._keys["val"]),
+            ),
         )
 
     def add(self, sample: Sample) -> None:
         """Write a picture and its masks."""
-        folder = self._folder / sample.split
+        folder = self._folder if self._one_tree else self._folder / sample.split
+        self._keys[sample.split].append(sample.key)
         write(folder / "images" / f"{sample.key}.png", sample.image_bytes)
         for number, share in enumerate(shares_of(sample.soft)[self._first :]):
             write(folder / "masks" / str(number) / f"{sample.key}.png", encode_png(share))
 
     def finish(self) -> list[str]:
-        """Nothing is left to write."""
+        """Write the lists, and what UNeXt needs."""
+        for split, keys in self._keys.items():
+            write(self._folder / f"{split}.txt", "".join(f"{key}\n" for key in keys).encode())
+        if not self._one_tree:
+            write_patches(self._folder, UNEXT)
+            write_companion(self._folder, "hsmix_unext")
         return []
 
 
-EXPORT = Export(lambda folder, datasets, _: PerClassExport(folder, datasets[0]))
+def check_pictures(shape: Shape, kind: str) -> None:
+    """Refuse images that are no 8-bit grey or RGB pictures."""
+    if shape.dtype != "uint8" or shape.channels not in (1, 3):
+        raise OutputError(
+            f"{kind} holds 8-bit grey or RGB pictures, {shape.name} has {shape.channels} channels of "
+            f"{shape.dtype}; make it with --dtype uint8 and 1 or 3 channels"
+        )
+
+
+def check(shape: Shape) -> None:
+    """Refuse images that are no pictures."""
+    check_pictures(shape, "perclass")
+
+
+def _make(folder: Path, datasets: list[Dataset], options: Options) -> PerClassExport:
+    return PerClassExport(folder, datasets[0], one_tree=options.one_tree)
+
+
+EXPORT = Export(_make, check=check)

@@ -1,10 +1,8 @@
 """TransUNet's layout of Synapse: npz slices for training, volumes in HDF5 for testing, lists of names."""
 
 import io
-import re
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,129 +13,149 @@ from hsmix_gen.pipeline.exports.base import (
     Dataset,
     Export,
     Sample,
+    Shape,
     check_has_unit,
     unit_image,
     write,
 )
+from hsmix_gen.pipeline.exports.cases import Case, cases_of
+from hsmix_gen.pipeline.exports.patches import HIFORMER, SWIN_UNET, TRANSUNET, write_companion, write_patches
 from hsmix_gen.schemas import arrays
-from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE
 
 LISTS = "lists/lists_Synapse"
+_SWIN_LISTS = "lists/hsmix"
+_VALIDATION_LISTS = "lists/validation"
 _VOLUMES = {"val": "val_vol_h5", "test": "test_vol_h5"}
-_PLANE = re.compile(r"#plane=(\d+)")
+_SLICES = {"train": "train_npz", "val": "val_npz"}
 
 GUIDE = f"""
-train_npz/KEY.npz holds image (H, W) float32 in 0 to 1, label (H, W) class ids, and soft_label (C, H, W) float16, which
-the loaders of TransUNet, Swin-Unet and HiFormer leave alone. test_vol_h5/CASE.npy.h5 holds image and label of a volume,
-(slices, H, W) in the order of the slices that were kept; val_vol_h5 the same for validation.
+train_npz/KEY.npz holds image (H, W) float32 in 0 to 1, label (H, W) class ids, and soft_label (H, W, C) float16, which
+turns and flips as the label does. val_npz/KEY.npz holds slices for validation. test_vol_h5/CASE.npy.h5 holds image and
+label of a volume, (slices, H, W), every slice of it; val_vol_h5 the same for validation.
+{{size}}
+In each clone, with DATA as the path of this folder:
 
-    python train.py --dataset Synapse --root_path train_npz --list_dir {LISTS} --num_classes {{n_classes}}
-    python test.py --dataset Synapse --volume_path test_vol_h5 --list_dir {LISTS} --num_classes {{n_classes}}
+TransUNet ({{transunet}}) overwrites --root_path, --list_dir and --num_classes: three added lines read them again.
 
-Slices have {{height}} x {{width}} pixels; the loader stretches them to its own square. Its loss takes class ids; to
-train on soft_label, read it in place of label, interpolate it linearly, and drop .long() and the one-hot of its Dice
-loss.
+    git apply --unidiff-zero $DATA/code/transunet.patch
+    python train.py --root_path $DATA/train_npz --list_dir $DATA/{LISTS} --num_classes {{n_classes}}
+    python test.py --volume_path $DATA/test_vol_h5 --list_dir $DATA/{LISTS} --num_classes {{n_classes}} \\
+        --vit_name R50-ViT-B_16 --max_epochs 150
+
+The first line of its log, "Namespace(root_path=...", has to name $DATA/train_npz; "The length of train set is:
+{{n_train}}" follows.
+
+Swin-Unet ({{swin}}) validates on its training images: an added line takes val.txt.
+
+    git apply --unidiff-zero $DATA/code/swin-unet.patch; cp -r $DATA/{_SWIN_LISTS} lists/
+    python train.py --dataset hsmix --root_path $DATA/train_npz --n_class {{n_classes}} --output_dir out \\
+        --cfg configs/swin_tiny_patch4_window7_224_lite.yaml
+    python test.py --dataset hsmix --root_path $DATA/test_vol_h5 --split_name test_vol --n_class {{n_classes}} \\
+        --output_dir out --cfg configs/swin_tiny_patch4_window7_224_lite.yaml
+
+HiFormer ({{hiformer}}) runs as it is; it evaluates while it trains, here on validation.
+
+    python train.py --root_path $DATA/train_npz --test_path $DATA/val_vol_h5 --list_dir $DATA/{_VALIDATION_LISTS} \\
+        --num_classes {{n_classes}}
+    python test.py --test_path $DATA/test_vol_h5 --list_dir $DATA/{LISTS} --num_classes {{n_classes}} \\
+        --model_weight results/hiformer-b/hiformer-b_epoch_400.pth
+
+{{soft}}
 """
+_SOFT = """\
+Soft labels: their RandomGenerator and losses take class ids. code/hsmix_synapse.py has a dataset, their own turns and
+flips with a linear resize, and the losses; a second patch puts them in (transunet-soft, swin-unet-soft, hiformer-soft):
 
-
-@dataclass
-class _Case:
-    """A volume on its way: its slices so far, by plane."""
-
-    name: str
-    split: str
-    wanted: int = 0
-    slices: dict[int, tuple[npt.NDArray[np.float32], arrays.Mask]] = field(default_factory=dict)
+    git apply --unidiff-zero $DATA/code/transunet-soft.patch; export PYTHONPATH=$DATA/code"""
+_NO_SOFT = """\
+Labels of several channels a pixel have no place in these codebases: label holds the last channel of at least one half,
+counted from 1."""
 
 
 class SynapseExport:
-    """Writes train_npz, test_vol_h5, val_vol_h5 and lists."""
+    """Writes train_npz, val_npz, test_vol_h5, val_vol_h5, lists, and what the codebases need."""
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
-        if dataset.channels != 1:
-            raise OutputError(
-                f"synapse holds images of 1 channel, {dataset.root} has {dataset.channels}; make it with --channels 1"
-            )
-        check_has_unit(dataset, "synapse")
+        check(dataset.shape)
         self._folder, self._dataset = folder, dataset
-        self._cases = _cases_of(dataset)
-        self._lists: dict[str, list[str]] = {"train": [], "val_vol": [], "test_vol": []}
+        self._cases = cases_of(dataset, ("val", "test"))
+        self._slices: dict[str, list[str]] = {"train": [], "val": []}
+        self._volumes: dict[str, list[str]] = {"val": [], "test": []}
         self._with_ignore = 0
-        height, width = dataset.size
-        n_classes = len(dataset.classes) + dataset.multilabel
-        self.guide = GUIDE.format(n_classes=n_classes, height=height, width=width)
+
+    @property
+    def guide(self) -> str:
+        """How each codebase is run."""
+        height, width = self._dataset.size
+        size = f"Training slices have {height} x {width} pixels; the loaders stretch them to their own square."
+        own = " Validation and test have their own size." if self._dataset.is_native else ""
+        return GUIDE.format(
+            n_classes=len(self._dataset.classes) + self._dataset.multilabel,
+            n_train=len(self._slices["train"]),
+            size=size + own,
+            transunet=TRANSUNET.commit[:7],
+            swin=SWIN_UNET.commit[:7],
+            hiformer=HIFORMER.commit[:7],
+            soft=_NO_SOFT if self._dataset.multilabel else _SOFT,
+        )
 
     def add(self, sample: Sample) -> None:
-        """Write a slice for training, or keep one until its volume is whole."""
-        image = unit_image(sample.image, self._dataset)[..., 0]
-        ignored = sample.mask == IGNORE
-        self._with_ignore += bool(ignored.any())
-        label = np.where(ignored, np.uint8(0), sample.mask)
-        if sample.split == "train":
-            members = {"image": image, "label": label, "soft_label": sample.soft}
-            write(self._folder / "train_npz" / f"{sample.key}.npz", encode_npz(members))
-            self._lists["train"].append(sample.key)
-            return
-        case, plane = self._cases[sample.key]
-        case.slices[plane] = (image, label)
-        if len(case.slices) == case.wanted:
-            self._write_volume(case)
+        """Write a slice, and keep one that is evaluated on until its volume is whole."""
+        if sample.split in _SLICES:
+            image, label = self._pair(sample)
+            members: dict[str, npt.NDArray[Any]] = {"image": image, "label": label}
+            if not self._dataset.multilabel:
+                members["soft_label"] = sample.soft.transpose(1, 2, 0)
+            write(self._folder / _SLICES[sample.split] / f"{sample.key}.npz", encode_npz(members))
+            self._slices[sample.split].append(sample.key)
+        self._with_ignore += bool((sample.mask == IGNORE).any())
+        if sample.split in _VOLUMES:
+            case, plane = self._cases[sample.key]
+            if case.add(plane, sample):
+                self._write_volume(case)
 
-    def _write_volume(self, case: _Case) -> None:
-        planes = [case.slices[plane] for plane in sorted(case.slices)]
-        case.slices = {}
+    def _pair(self, sample: Sample) -> tuple[npt.NDArray[np.float32], arrays.Mask]:
+        """Return image and class ids of a slice; ignored pixels are background, as losses know no other value."""
+        image = unit_image(sample.image, self._dataset)[..., 0]
+        return image, np.where(sample.mask == IGNORE, np.uint8(0), sample.mask)
+
+    def _write_volume(self, case: Case) -> None:
+        images, labels = zip(*(self._pair(sample) for sample in case.take()), strict=True)
         buffer = io.BytesIO()
         with h5py.File(buffer, "w") as file:
-            file.create_dataset("image", data=np.stack([image for image, _ in planes]))
-            file.create_dataset("label", data=np.stack([label for _, label in planes]))
+            file.create_dataset("image", data=np.stack(images))
+            file.create_dataset("label", data=np.stack(labels))
         write(self._folder / _VOLUMES[case.split] / f"{case.name}.npy.h5", buffer.getvalue())
-        self._lists[f"{case.split}_vol"].append(case.name)
+        self._volumes[case.split].append(case.name)
 
     def finish(self) -> list[str]:
-        """Write the lists."""
-        for name, entries in self._lists.items():
-            # Slices stay in the order of the shards, which was drawn; cases are listed by name.
-            self._write_list(f"{name}.txt", entries if name == "train" else sorted(entries))
-        volumes = sorted(self._lists["val_vol"] + self._lists["test_vol"])
-        self._write_list("all.lst", [f"{name}.npy.h5" for name in volumes])
+        """Write the lists, patches and the module for soft labels."""
+        # Slices stay in the order of the shards, which was drawn; cases are listed by name.
+        train, validation = self._slices["train"], [f"../val_npz/{key}" for key in self._slices["val"]]
+        val, test = sorted(self._volumes["val"]), sorted(self._volumes["test"])
+        for folder, lists in {
+            LISTS: {"train": train, "val_vol": val, "test_vol": test},
+            _SWIN_LISTS: {"train": train, "val": validation, "test_vol": test},
+            _VALIDATION_LISTS: {"train": train, "test_vol": val},
+        }.items():
+            for name, entries in lists.items():
+                self._write_list(f"{folder}/{name}.txt", entries)
+        self._write_list(f"{LISTS}/all.lst", [f"{name}.npy.h5" for name in sorted(val + test)])
+        write_patches(self._folder, TRANSUNET, SWIN_UNET, HIFORMER)
+        write_companion(self._folder, "hsmix_synapse")
         if not self._with_ignore:
             return []
         return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: label has 0 there"]
 
     def _write_list(self, name: str, entries: list[str]) -> None:
-        write(self._folder / LISTS / name, "".join(f"{entry}\n" for entry in entries).encode())
+        write(self._folder / name, "".join(f"{entry}\n" for entry in entries).encode())
 
 
-def _cases_of(dataset: Dataset) -> dict[str, tuple[_Case, int]]:
-    """Return volume and plane of each sample that is not for training; a picture is a volume of one slice.
-
-    A volume has the name of its group, where that has one volume only, else that of its first sample.
-    """
-    members: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
-    for row in sorted(dataset.rows.values(), key=lambda row: row.key):
-        if row.split != "train":
-            volume, plane = _place(dataset, row.source_a)
-            members.setdefault((row.split, volume), []).append((plane, row.key, row.group_a))
-    groups = Counter((split, slices[0][2]) for (split, _), slices in members.items())
-    found: dict[str, tuple[_Case, int]] = {}
-    used: set[str] = set()
-    for (split, _), slices in members.items():
-        _, first, group = min(slices)
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", group)
-        name = name if len(slices) > 1 and groups[split, group] == 1 and name not in used else first
-        used.add(name)
-        case = _Case(name, split, len(slices))
-        found |= {key: (case, plane) for plane, key, _ in slices}
-    return found
+def check(shape: Shape) -> None:
+    """Refuse images that the layout cannot hold."""
+    shape.check_channels("synapse", 1)
+    check_has_unit(shape, "synapse")
 
 
-def _place(dataset: Dataset, source: str) -> tuple[str, int]:
-    """Return the volume that a source is a slice of, and which one; without its record it is one by itself."""
-    record = dataset.sources.get(source)
-    if record is None:
-        return source, 0
-    return _PLANE.sub("", record.image), record.plane
-
-
-EXPORT = Export(lambda folder, datasets, _: SynapseExport(folder, datasets[0]))
+EXPORT = Export(lambda folder, datasets, _: SynapseExport(folder, datasets[0]), check=check)

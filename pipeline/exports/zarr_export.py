@@ -10,10 +10,12 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
+from hsmix_gen.pipeline.exports.cases import Case, cases_of
 
 _SHARD_BYTES = 2**26
 _MOST_IN_SHARD = 256
 _KEYS_IN_CHUNK = 4096
+_COMPRESSOR = ZstdCodec(level=3, checksum=True)
 
 GUIDE = """
 SPLIT.zarr is a Zarr v3 group with image (N, H, W, C), mask (N, H, W), soft (N, C, H, W) float16 and key (N): row i of
@@ -30,11 +32,15 @@ each is sample i. A sample is a chunk, {per_shard} samples are a file.
             return self.group["image"][i], self.group["soft"][i]
 
 Readers that take rows in blocks of {per_shard} open each file once.
+{native}"""
+_NATIVE = """\
+Validation and test samples have their own size: val.zarr and test.zarr hold a group for each case, with the same
+arrays; row i is slice i.
 """
 
 
 class ZarrExport:
-    """Writes SPLIT.zarr, one shard of samples at a time."""
+    """Writes SPLIT.zarr, one shard of samples, or of native size one case, at a time."""
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
         self._folder, self._dataset = folder, dataset
@@ -48,19 +54,34 @@ class ZarrExport:
         row_bytes = max(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self._arrays.values())
         self._per_shard = max(1, min(_MOST_IN_SHARD, _SHARD_BYTES // row_bytes))
         self._splits: dict[str, _Split] = {}
-        self.guide = GUIDE.format(per_shard=self._per_shard)
+        self._cases = cases_of(dataset, ("val", "test")) if dataset.is_native else {}
+        self.guide = GUIDE.format(per_shard=self._per_shard, native=_NATIVE if dataset.is_native else "")
 
     def add(self, sample: Sample) -> None:
-        """Take a sample, and write its shard where it is the last one of it."""
+        """Take a sample, and write its shard or case where it is the last one of it."""
+        if sample.key in self._cases:
+            case, plane = self._cases[sample.key]
+            if case.add(plane, sample):
+                self._write_case(case)
+            return
         if sample.split not in self._splits:
             self._splits[sample.split] = _Split(self._create(sample.split), self._per_shard)
         self._splits[sample.split].add(sample)
 
-    def _create(self, split: str) -> dict[str, Any]:
+    def _group(self, split: str) -> Any:
         described = self._dataset.described
         kept = {name: described[name] for name in ("name", "classes", "label_mode", "ignore")}
-        path = str(self._folder / f"{split}.zarr")
-        group = zarr.open_group(path, mode="w", zarr_format=3, attributes=kept)
+        return zarr.open_group(str(self._folder / f"{split}.zarr"), mode="a", zarr_format=3, attributes=kept)
+
+    def _write_case(self, case: Case) -> None:
+        group, slices = self._group(case.split).create_group(case.name), case.take()
+        for name in self._arrays:
+            rows = np.stack([getattr(sample, name) for sample in slices])
+            group.create_array(name, data=rows, chunks=(1, *rows.shape[1:]), compressors=_COMPRESSOR)
+        group.create_array("key", shape=(len(slices),), dtype=str)[:] = np.array([sample.key for sample in slices])
+
+    def _create(self, split: str) -> dict[str, Any]:
+        group = self._group(split)
         count = self._dataset.splits[split]
         made = {}
         for name, (row, dtype) in self._arrays.items():
@@ -70,7 +91,7 @@ class ZarrExport:
                 chunks=(1, *row),
                 shards=(self._per_shard, *row),
                 dtype=dtype,
-                compressors=ZstdCodec(level=3, checksum=True),
+                compressors=_COMPRESSOR,
                 # A row of zeros is written as well, so that a missing file never passes for one. The setting is not
                 # stored: arrays that are opened again forget it.
                 config={"write_empty_chunks": True},

@@ -9,7 +9,7 @@ from typing import Any
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
-from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, check_same, per_fold, refusals_of
+from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, check_same, native_pixels, per_fold, refusals_of
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError
@@ -341,6 +341,7 @@ def _read(features: Path, sources: Path) -> FeatureSet:
                     facts=facts,
                     n_rows=len(records),
                     variants=raw.get("variants", config.superpixels.variants),
+                    native=native_pixels(records, config),
                 ),
                 seen,
                 unpaired,

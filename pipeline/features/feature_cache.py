@@ -34,9 +34,9 @@ class ArraySpec:
     chunk: tuple[int, ...] | None = None
 
 
-def block_size(size: tuple[int, int], pixel_bytes: int, variants: int) -> int:
-    """Return how many images make a block: 16, or less where they are large."""
-    per_image = size[0] * size[1] * (2 * pixel_bytes + 2 * variants + 2)
+def block_size(size: tuple[int, int], pixel_bytes: int, variants: int, beside: int = 0) -> int:
+    """Return how many images make a block: 16, or less where they, and the bytes beside each, are large."""
+    per_image = size[0] * size[1] * (2 * pixel_bytes + 2 * variants + 2) + beside
     return max(1, min(BLOCK_IMAGES, BLOCK_BYTES // per_image))
 
 

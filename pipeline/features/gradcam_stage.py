@@ -65,7 +65,7 @@ class GradCam:
         if self._earlier is not None:
             return [Unit("network", _take_over_network, (self._layers, self._earlier))]
         rows = {
-            split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None)
+            split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None and r.chosen)
             for split in ("train", "val")
         }
         task = NetworkTask(

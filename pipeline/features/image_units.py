@@ -1,6 +1,7 @@
 """The unit of work that fills the images layer: one block of images and masks, read and standardised."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
-from hsmix_gen.pipeline.features.layers import BlockTask
+from hsmix_gen.pipeline.features.layers import NATIVE, BlockTask
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
 from hsmix_gen.pipeline.sources.scan import cut, mask_values_of, part_digest
+from hsmix_gen.pipeline.sources.source_records import is_evaluated
 from hsmix_gen.schemas.arrays import Image, Mask
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import BlockRecord, DatasetFacts, Intensity, Part, SourceItem, SourceRecord
@@ -28,12 +30,26 @@ def make_images(task: BlockTask, origins: Sequence[ImageOrigin], how: ReadOption
 
     def compute(place: int) -> dict[str, Any]:
         try:
-            image, mask = _standardised(task.sources[place], origins[place], task.layers.facts, how)
+            source, layers = task.sources[place], task.layers
+            image, mask = _standardised(source, origins[place], layers.facts, how)
+            row = {"image": image, "mask": mask, "look": look_vector(image)}
+            if layers.native and is_evaluated(source):
+                own = replace(layers.facts, size=(source.height, source.width), fit="stretch")
+                image, mask = _standardised(source, origins[place], own, how)
+                row |= {NATIVE + "image": _padded(image, layers.native), NATIVE + "mask": _padded(mask, layers.native)}
         except SourceError as error:
             raise SourceError(origins[place].item.without_hidden(str(error))) from None
-        return {"image": image, "mask": mask, "look": look_vector(image)}
+        return row
 
     return task.fill(compute)
+
+
+def _padded(array: npt.NDArray[Any], pixels: int) -> npt.NDArray[Any]:
+    """Return an (H, W) or (H, W, C) array as a row of so many pixels, zeros behind its own."""
+    per_pixel = array[0, 0].size
+    row = np.zeros(pixels * per_pixel, array.dtype)
+    row[: array.size] = array.ravel()
+    return row
 
 
 def _standardised(

@@ -13,7 +13,7 @@ from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.sources.inventory import Inventory
-from hsmix_gen.pipeline.sources.source_records import content_digest, per_fold
+from hsmix_gen.pipeline.sources.source_records import content_digest, is_evaluated, native_pixels, per_fold
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
@@ -51,20 +51,24 @@ def name_layers(
         The features of the sources before they were extended, one set for each fold; their networks are kept.
     """
     facts = inventory.facts
+    native = native_pixels(records, config)
     images = digest_of(
         {
             "version": IMAGES_VERSION,
             "content": content_digest(records),
             "facts": dataclasses.asdict(facts) | {"classes": len(facts.classes)},
             "libraries": versions.versions_of(versions.decoding(inventory.discovery.layout)),
+            **({"native": [native, [is_evaluated(record) for record in records]]} if native else {}),
         }
     )
+    unmixed = [record.id for record in records if not record.chosen]
     superpixels = digest_of(
         {
             "version": SUPERPIXELS_VERSION,
             "images": images,
             "config": regions_key(config.superpixels, (place.item.id for place in inventory.places)),
             "libraries": versions.versions_of(versions.SUPERPIXELS),
+            **({"without": unmixed} if unmixed else {}),
         }
     )
     variants = n_variants(config.superpixels)
@@ -75,10 +79,18 @@ def name_layers(
             root=root,
             images=f"images-{images}",
             superpixels=f"superpixels-{superpixels}",
-            saliency="saliency-" + digest_of({"images": images, **_saliency_key(seen, config, before, gpu=gpu)}),
+            saliency="saliency-"
+            + digest_of(
+                {
+                    "images": images,
+                    **({"without": unmixed} if unmixed else {}),
+                    **_saliency_key(seen, config, before, gpu=gpu),
+                }
+            ),
             facts=facts,
             n_rows=len(seen),
             variants=variants,
+            native=native,
         )
         for seen, before in zip(folds, befores, strict=True)
     ]

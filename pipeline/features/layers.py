@@ -23,6 +23,8 @@ from hsmix_gen.stages.superpixels.body import body_of
 from hsmix_gen.stages.superpixels.label_maps import stratified_counts
 
 Kind = Literal["images", "superpixels", "saliency"]
+NATIVE = "native_"
+"""How the names of arrays begin that hold images and masks in their own size, pixel after pixel."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Layers:
     facts: DatasetFacts
     n_rows: int
     variants: int
+    native: int = 0
+    """Pixels of the largest image that is evaluated on, where these images are kept in their own size too; else 0."""
 
     @property
     def names(self) -> dict[Kind, str]:
@@ -45,7 +49,8 @@ class Layers:
     @property
     def block(self) -> int:
         """Images per block."""
-        return block_size(self.facts.size, self.facts.channels * np.dtype(self.facts.dtype).itemsize, self.variants)
+        pixel_bytes = self.facts.channels * np.dtype(self.facts.dtype).itemsize
+        return block_size(self.facts.size, pixel_bytes, self.variants, beside=self.native * (pixel_bytes + 1))
 
     @property
     def n_blocks(self) -> int:
@@ -64,12 +69,16 @@ class Layers:
     def arrays(self, layer: str) -> list[ArraySpec]:
         """Return the arrays of one of the three layers."""
         height, width = self.facts.size
+        layers = self.mask_shape[2] if self.facts.multilabel else 1
         return {
             self.images: [
                 ArraySpec("image", (height, width, self.facts.channels), self.facts.dtype),
                 ArraySpec("mask", self.mask_shape, "uint8"),
                 ArraySpec("look", (2 * self.facts.channels,), "float32"),
-            ],
+                # Of several sizes, so that a row is as long as the longest and the rest of it is 0.
+                ArraySpec(NATIVE + "image", (self.native * self.facts.channels,), self.facts.dtype),
+                ArraySpec(NATIVE + "mask", (self.native * layers,), "uint8"),
+            ][: 5 if self.native else 3],
             self.superpixels: [
                 # A sample needs one granularity of each parent.
                 ArraySpec("labels", (self.variants, height, width), "uint16", (1, height, width)),
@@ -135,8 +144,12 @@ class BlockTask:
 
     @property
     def places(self) -> list[int]:
-        """Places in the block that are to be computed."""
-        usable = [i for i, source in enumerate(self.sources) if source.refusal is None and i not in self.reused.rows]
+        """Places in the block that are to be computed; what is evaluated on only has no features."""
+        usable = [
+            i
+            for i, source in enumerate(self.sources)
+            if source.refusal is None and i not in self.reused.rows and (self.kind == "images" or source.chosen)
+        ]
         return usable if self.only is None else [i for i in usable if i == self.only]
 
     def fill(self, compute: Callable[[int], Mapping[str, Any]]) -> BlockRecord:

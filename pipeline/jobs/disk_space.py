@@ -24,6 +24,7 @@ from hsmix_gen.schemas.records import DatasetFacts, ScanResult
 # cells, CT, MRI): images 0.60 to 1.00 and as PNG 0.43 to 0.80, without blank background, which is counted apart;
 # labels of superpixels 0.03 to 0.15, masks 0.01 to 0.06, saliency 0.60 to 1.00, soft labels 0.02 to 0.10.
 _CACHED = {"image": 1.0, "mask": 0.06, "look": 1.0, "labels": 0.15, "count": 1.0, "saliency": 1.0}
+_CACHED |= {"native_image": _CACHED["image"], "native_mask": _CACHED["mask"]}
 _PNG = 0.85
 _MASK = 0.06
 _SOFT = 0.1

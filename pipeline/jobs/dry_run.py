@@ -167,7 +167,7 @@ def _checked(
 
 
 def _probe_inventory(inventory: Inventory) -> Inventory:
-    rows = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None]
+    rows = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None and r.chosen]
     if len(rows) < 2:
         raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; see inspect")
     step = max(1, len(rows) // PROBE_IMAGES)

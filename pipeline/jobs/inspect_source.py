@@ -8,6 +8,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import SerialRunner
+from hsmix_gen.pipeline.jobs.export_fit import unfit
 from hsmix_gen.pipeline.mixing.describe import kind_of_reason
 from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder
@@ -15,6 +16,7 @@ from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.scan_notes import axes_of
 from hsmix_gen.pipeline.sources.source_records import refusals_of
 from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.families import EXPORTS
 from hsmix_gen.schemas.records import IGNORE, SPLITS, SourceRecord
 from hsmix_gen.stages.labels.mask_values import describe as describe_values
 from hsmix_gen.stages.labels.objects import SMALL_RATIO, object_report
@@ -65,6 +67,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "groups": len({record.group for record in usable}),
         "splits": {split: sum(record.split == split for record in usable) for split in SPLITS},
         "folds": _folds(usable),
+        "unfit_exports": unfit(facts, str(source), EXPORTS.names),
         "alike": [
             {"a": inventory.records[i].id, "b": inventory.records[j].id, "bits": bits} for i, j, bits in inventory.twins
         ],
@@ -98,6 +101,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         "  splits   " + ", ".join(f"{name} {count}" for name, count in found["splits"].items()),
         *(["  folds    " + ", ".join(f"{count}" for count in found["folds"])] if found["folds"] else []),
         f"  objects  {_object_text(found['small_objects'])}",
+        *(f"  export   {reason}" for reason in found["unfit_exports"].values()),
         *(f"  warning  {warning}" for warning in found["warnings"]),
         *(f"  note     {note}" for note in found["notes"]),
     ]

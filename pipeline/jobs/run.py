@@ -19,6 +19,7 @@ from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.files.store_paths import location
+from hsmix_gen.pipeline.jobs.export_fit import check_exports
 from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate
@@ -228,6 +229,7 @@ def planned_job(
     folds = [part.bindings.read() for part in outputs]
     known = known_of(folds, retry)
     inventory = scan(source, config, runner, reporter, known)
+    check_exports(inventory.facts, str(source), config.run.exports)
     wanted = link_features(cache, folds, inventory, config, gpu=runner.has_gpu)
     plans = [
         check_output(part, layers, records, config, extend=retry != "nothing")
@@ -287,6 +289,7 @@ def run_generate(
     """Do the CPU half from a finished cache; see `run_all`."""
     with held(output, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))):
         made = load(cache, lambda root, sets: of_options(root, sets, config))
+        check_exports(made.folds[0].layers.facts, str(cache), config.run.exports)
         for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
             FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
         prepared = choose_sources(made, config, reporter)

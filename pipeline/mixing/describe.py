@@ -98,6 +98,7 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
         "label_mode": "multilabel" if facts.multilabel else "exclusive",
         "ignore": IGNORE,
         "size": list(facts.size),
+        **({"eval_size": config.image.eval_size} if config.image.eval_size != "same" else {}),
         "channels": facts.channels,
         "dtype": facts.dtype,
         "intensity": asdict(facts.intensity),

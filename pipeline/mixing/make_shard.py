@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.dataset import sample_members
 from hsmix_gen.pipeline.dataset.formats.base import ShardWriter, format_of
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_column, soft_member
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.features.layers import NATIVE, Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import MixConfig, SoftEncoding
 from hsmix_gen.schemas.digests import sha256_of
@@ -137,11 +137,15 @@ def mix_one(
     """
     draw_a = _drawn(plan, "a", layers, mix)
     draw_b = _drawn(plan, "b", layers, mix) if plan.row_b is not None else None
-    a = read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
+    a = (
+        read_native(cache, layers, plan.row_a, sources[plan.row_a])
+        if layers.native and plan.split != "train"
+        else read_parent(cache, layers, plan, plan.row_a, draw_a, mix)
+    )
     b = read_parent(cache, layers, plan, plan.row_b, draw_b, mix) if draw_b and plan.row_b is not None else None
     sample = make_sample(plan, a, b, mix, n_classes=layers.facts.n_classes)
     uses_superpixels = needs(plan.mode, mix, plan.method).superpixels
-    row = _manifest_row(plan, sources, layers.facts, sample, draw_a, draw_b, uses_superpixels=uses_superpixels)
+    row = _manifest_row(plan, sources, layers, sample, draw_a, draw_b, uses_superpixels=uses_superpixels)
     return sample, row, (a, b)
 
 
@@ -162,6 +166,19 @@ def read_parent(
     return parent.turned(draw.transform)
 
 
+def read_native(cache: FeatureCache, layers: Layers, row: int, source: SourceRecord) -> Parent:
+    """Return an image that is evaluated on in its own size, as nothing is mixed with it."""
+    size = source.height, source.width
+    image, mask = (cache.read(layers.images, NATIVE + name, row) for name in ("image", "mask"))
+    shape = (*size, layers.facts.n_classes) if layers.facts.multilabel else size
+    return Parent(
+        image=image[: size[0] * size[1] * layers.facts.channels].reshape(*size, layers.facts.channels),
+        mask=mask[: np.prod(shape)].reshape(shape),
+        labels=np.zeros(size, dtype=np.uint16),
+        saliency=np.zeros(size, dtype=np.uint8),
+    )
+
+
 def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> ParentDraw:
     if plan.split != "train":
         return ParentDraw(0, 0)
@@ -171,7 +188,7 @@ def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> Par
 def _manifest_row(
     plan: SamplePlan,
     sources: Sources,
-    facts: DatasetFacts,
+    layers: Layers,
     sample: Sample,
     draw_a: ParentDraw,
     draw_b: ParentDraw | None,
@@ -207,12 +224,16 @@ def _manifest_row(
         index=plan.index,
         bytes=0,
         sha256="",
-        spacing_a=_spacing(a, facts),
-        spacing_b=_spacing(b, facts) if b else None,
+        spacing_a=_native_spacing(a) if layers.native and plan.split != "train" else _spacing(a, layers.facts),
+        spacing_b=_spacing(b, layers.facts) if b else None,
         method=plan.method,
         selection=sample.selection,
         scale_b=sample.scale_b,
     )
+
+
+def _native_spacing(source: SourceRecord) -> tuple[float, ...] | None:
+    return None if source.spacing is None else source.spacing[:2]
 
 
 def _spacing(source: SourceRecord, facts: DatasetFacts) -> tuple[float, ...] | None:

@@ -44,7 +44,8 @@ def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labell
     pictures = _are_pictures(good)
     fitting = [result for result in good if result.picture == pictures]
     channels = _channels(fitting, config.image.channels, pictures=pictures)
-    intensity, dtype, notes = _intensity(fitting, config.image, pictures=pictures)
+    trained = [result for result in fitting if result.chosen] or fitting
+    intensity, dtype, notes = _intensity(trained, config.image, pictures=pictures)
     facts = DatasetFacts(
         size=config.image.size,
         channels=channels,

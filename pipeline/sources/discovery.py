@@ -4,6 +4,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
@@ -15,7 +16,7 @@ from hsmix_gen.pipeline.sources.layout_trials import note_on_forced, notes_on_le
 from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits, few_shot, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split
+from hsmix_gen.schemas.records import SPLITS, Labelling, Refusal, SourceItem, Split
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,21 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         known=known or (),
         private=is_private,
     )
-    items = sorted(_limited(list(grouping.items), config.source.limit), key=lambda item: item.id)
+    every = sorted(grouping.items, key=lambda item: item.id)
+    items = _evenly(every, config.source.limit)
     pooled = config.source.folds is not None
-    assigned, split_notes = assign_splits(
-        items, source, config.source.split, seed=config.seed, known=known, pooled=pooled, aside=there
+    split_of = partial(
+        assign_splits,
+        source=source,
+        split=config.source.split,
+        seed=config.seed,
+        known=known,
+        pooled=pooled,
+        aside=there,
     )
+    assigned, split_notes = split_of(items)
+    if len(items) < len(every):
+        assigned = _of_every_split(assigned, split_of(every)[0])
     assigned, torn_notes = part_guessed(assigned, grouping.guessed)
     if config.source.subset is not None:
         assigned, note = few_shot(assigned, config.source.subset, seed=config.source.subset_seed)
@@ -136,9 +147,28 @@ def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal
     return kept, clashes
 
 
-def _limited(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
+def _evenly(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
+    """Return so many items, evenly spread over their sorted ids."""
     chosen = set(spread(sorted(item.id for item in items), limit))
     return [item for item in items if item.id in chosen]
+
+
+def _of_every_split(chosen: list[SourceItem], every: list[SourceItem]) -> list[SourceItem]:
+    """Return as many items, some exchanged so that each split of all items has one where there is room.
+
+    Training keeps two, as one cannot be mixed.
+    """
+    least = {split: 2 if split == "train" else 1 for split in SPLITS}
+    found = {split: [item for item in chosen if item.split == split] for split in SPLITS}
+    for split in SPLITS:
+        spare = [item for item in every if item.split == split and item.id not in {one.id for one in chosen}]
+        while spare and len(found[split]) < least[split]:
+            fullest = max(SPLITS, key=lambda name: len(found[name]) - least[name])
+            if len(found[fullest]) <= least[fullest]:
+                break
+            found[fullest].pop()
+            found[split].append(spare.pop(0))
+    return sorted((item for items in found.values() for item in items), key=lambda item: item.id)
 
 
 def _notes(source: Path, found: Found) -> tuple[str, ...]:

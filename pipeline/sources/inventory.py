@@ -111,6 +111,7 @@ def _take_inventory(
         shades=shades,
         bits=discovery.labelling.bits and not facts.multilabel,
     )
+    scans = _whole_or_refused(scans, places)
     records = make_records([place.item for place in places], scans, known.used if known else frozenset())
     facts = _with_slices(facts, records, scans, known, of_pictures=discovery.has_slices)
     if config.source.folds is not None:
@@ -122,6 +123,25 @@ def _take_inventory(
         reporter.note(note)
     inventory = Inventory(discovery, scans, places, facts, records, twins, (*discovery.notes, *notes))
     return _keeping(inventory, known, reporter) if known else inventory
+
+
+def _whole_or_refused(scans: Sequence[ScanResult], places: Sequence[ImageOrigin]) -> list[ScanResult]:
+    """Return the scans, those of a volume that is evaluated on refused together: metrics are of whole volumes.
+
+    Of a volume that is also trained on, in other folds, the slices that are chosen stay.
+    """
+    first: dict[str, ScanResult] = {}
+    for one, place in zip(scans, places, strict=True):
+        if one.volume and one.problem is not None:
+            first.setdefault(place.item.id, one)
+    return [
+        dataclasses.replace(one, problem=f"its volume has the slice {torn.id}, which cannot be used: {torn.problem}")
+        if one.problem is None
+        and (torn := first.get(place.item.id)) is not None
+        and (place.item.split in ("val", "test") or not one.chosen)
+        else one
+        for one, place in zip(scans, places, strict=True)
+    ]
 
 
 def _first_seen(scans: Sequence[ScanResult], known: Known | None) -> Sequence[ScanResult]:

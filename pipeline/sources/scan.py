@@ -35,7 +35,9 @@ class ScanOptions:
     ----------
     how : ReadOptions
     min_foreground, every : int
-        Rule by which slices of volumes are kept.
+        Rule by which slices of volumes are chosen for training.
+    folds : bool
+        Whether each image of training is validated on in one of the folds.
     tile : (int, int) or None
         Height and width of tiles.
     overlap : int
@@ -53,6 +55,7 @@ class ScanOptions:
     how: ReadOptions
     min_foreground: int = 1
     every: int = 1
+    folds: bool = False
     tile: tuple[int, int] | None = None
     overlap: int = 0
     instances: bool = False
@@ -72,6 +75,7 @@ def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:
         how=read_options(config),
         min_foreground=volume.min_foreground,
         every=volume.every,
+        folds=source.folds is not None,
         tile=config.image.tiles,
         overlap=config.image.overlap,
         instances=has_instances(config, labelling),
@@ -126,7 +130,13 @@ def mask_values_of(mask: Stack, part: Part, *, instances: bool) -> npt.NDArray[A
 def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
     try:
         image, mask = open_pair(item, options.how)
-        found = [_scan_part(item, image, mask, part, options) for part in _parts(image, mask, options)]
+        every_slice = options.folds or item.split in ("val", "test")
+        found = [
+            _scan_part(item, image, mask, part, options, chosen=chosen)
+            for plane, chosen in _planes(image, mask, options)
+            if chosen or every_slice
+            for part in _parts(image, plane, options)
+        ]
     except SourceError as error:
         return [ScanResult(item.id, problem=item.without_hidden(str(error)))]
     if not found:
@@ -138,21 +148,32 @@ def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
     return found
 
 
-def _parts(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[Part]:
-    """Yield the parts of an item that are kept."""
-    for plane in range(0, image.n_planes, options.every if image.is_volume else 1):
-        if image.is_volume and options.min_foreground:
+def _planes(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[tuple[int, bool]]:
+    """Yield the planes of an item, and whether each is chosen for training."""
+    for plane in range(image.n_planes):
+        if not image.is_volume:
+            yield plane, True
+        elif plane % options.every:
+            yield plane, False
+        elif not options.min_foreground:
+            yield plane, True
+        else:
             values = mask.plane(plane)
             foreground = values.size - int(np.isin(values, options.background).sum())
-            if foreground < options.min_foreground:
-                continue
-        if options.tile is None:
-            yield Part(plane)
-        else:
-            yield from (Part(plane, tile) for tile in tiles(*image.size, options.tile, options.overlap))
+            yield plane, foreground >= options.min_foreground
 
 
-def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions) -> ScanResult:
+def _parts(image: Stack, plane: int, options: ScanOptions) -> Iterator[Part]:
+    """Yield the parts of a plane: all of it, or its tiles."""
+    if options.tile is None:
+        yield Part(plane)
+    else:
+        yield from (Part(plane, tile) for tile in tiles(*image.size, options.tile, options.overlap))
+
+
+def _scan_part(
+    item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions, *, chosen: bool
+) -> ScanResult:
     values = mask_values_of(mask, part, instances=options.instances)
     counts = value_counts(values)
     low, high, zeros = _range(image, part)
@@ -167,6 +188,7 @@ def _scan_part(item: SourceItem, image: Stack, mask: Stack, part: Part, options:
         dtype=str(image.dtype),
         picture=image.is_picture,
         volume=image.is_volume,
+        chosen=chosen,
         range=(low, high),
         zeros=zeros,
         body=image.body(part.plane) is not None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.files.local_mirror import with_addresses
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.tables import read_sources
+from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, SourceError
 from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord
@@ -44,6 +45,8 @@ def make_records(
             plane=scan.part.plane,
             spacing=scan.spacing,
             refusal=with_addresses(f"scan: {scan.problem}") if scan.problem else None,
+            chosen=scan.chosen,
+            blank=scan.blank,
         )
         for item, scan in zip(items, scans, strict=True)
     ]
@@ -82,7 +85,7 @@ def with_folds(
         If there are fewer groups than folds, or an image equals images of two folds.
     """
     pooled = [i for i, record in enumerate(records) if record.split != "test" and record.refusal is None]
-    groups = merged_groups([records[i].group for i in pooled], [records[i].image_sha256 for i in pooled])
+    groups = merged_groups([records[i].group for i in pooled], [records[i].content for i in pooled])
     if known:
         folds = deal_further(groups, _merged_folds([records[i] for i in pooled], groups, known), count)
     else:
@@ -110,6 +113,18 @@ def per_fold(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
     """Return the records as each fold sees them, or as they are where there are no folds."""
     folds = sorted({record.fold for record in records if record.fold is not None})
     return [of_fold(records, fold) for fold in folds] or [list(records)]
+
+
+def is_evaluated(record: SourceRecord) -> bool:
+    """Return whether an image is validated on or tested, in one of the folds where there are some."""
+    return record.split != "train" or record.fold is not None
+
+
+def native_pixels(records: Iterable[SourceRecord], config: RunConfig) -> int:
+    """Return the pixels of the largest image that is evaluated on, or 0 where all are brought to one size."""
+    if config.image.eval_size == "same":
+        return 0
+    return max((r.height * r.width for r in records if r.refusal is None and is_evaluated(r)), default=0)
 
 
 def with_refusals(records: Sequence[SourceRecord], refusals: Iterable[Refusal]) -> list[SourceRecord]:
@@ -220,14 +235,14 @@ def _without_leaks(records: list[SourceRecord], used: frozenset[str]) -> list[So
         return record.id in used, order[record.split]
 
     for record in records:
-        known = best.get(record.image_sha256)
+        known = best.get(record.content)
         if record.refusal is None and (known is None or rank(record) > rank(known)):
-            best[record.image_sha256] = record
+            best[record.content] = record
     return [
         dataclasses.replace(
             record, refusal=f"scan: has the same bytes as {twin.split} image {twin.id} (leakage); remove one"
         )
-        if record.refusal is None and (twin := best[record.image_sha256]).split != record.split
+        if record.refusal is None and (twin := best[record.content]).split != record.split
         else record
         for record in records
     ]

@@ -107,7 +107,7 @@ class SampleChecks:
         if format_of(form).holds_shards:
             _check_place(stored, row, where, self.report)
         try:
-            problem = _label_problem(stored, self.dataset)
+            problem = _label_problem(stored, row, self.dataset)
             if problem:
                 self.report.problems.append(f"{where}: {problem}")
             if self.opened is not None and stored.key in self.again:
@@ -126,13 +126,15 @@ def _check_place(stored: Stored, row: ManifestRow, where: str, report: Report) -
         report.problems.append(f"{where}: provenance differs from the manifest")
 
 
-def _label_problem(stored: Stored, dataset: dict[str, Any]) -> str:
+def _label_problem(stored: Stored, row: ManifestRow, dataset: dict[str, Any]) -> str:
     """Return what is wrong with mask and soft label, or nothing."""
     parts = []
     for part in ("mask", "soft"):
         with naming_sample(stored.file, stored.key, f"has a damaged {word_of(part)}"):
             parts.append(decoded(part, stored.members, dataset))
     mask, soft = parts
+    if mask.shape != soft.shape[1:] or (row.split == "train" and list(mask.shape) != dataset["size"]):
+        return f"mask of {mask.shape} and soft label of {soft.shape[1:]} pixels do not go together"
     ignored = mask == IGNORE
     if soft[:, ignored].any():
         return "soft label is not 0 where the mask is ignored"

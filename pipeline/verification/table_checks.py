@@ -92,7 +92,7 @@ def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> N
     for record in _sources_of(root, report):
         if record.id in used:
             homes["source", record.id].add(record.split)
-            homes["image content", record.image_sha256].add(record.split)
+            homes["image content", record.content].add(record.split)
     report.checked["parents for leakage"] = len(used)
     for (kind, name), splits in sorted(homes.items()):
         if len(splits) > 1:

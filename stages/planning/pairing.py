@@ -131,8 +131,8 @@ def make_plan(  # noqa: PLR0913 - all that a plan depends on
 ) -> Plan:
     """Decide every sample of a dataset.
 
-    Training images get `mix.copies` samples each, with partners from the training split; validation and test
-    images are passed through once. The order is shuffled over the whole split, then cut into equal shards.
+    Training images that are chosen get `mix.copies` samples each, with partners from the training split; validation
+    and test images are passed through once. The order is shuffled over the whole split, then cut into equal shards.
 
     Where the dataset was extended, what each generation added stands in shards of its own behind the earlier ones,
     which stay as they are; partners of what was added are drawn from all images of that generation.
@@ -170,7 +170,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan depends on
     generations = [*earlier, Generation(usable, mix.copies)]
     parts: list[SplitPlan] = []
     for split in SPLITS:
-        of_split = np.array([source.split == split for source in sources], dtype=np.bool_)
+        of_split = np.array([s.split == split and (s.chosen or split != "train") for s in sources], dtype=np.bool_)
         made: list[SplitPlan] = []
         for number, generation in enumerate(generations):
             rows, known = _rows(generation, generations[:number], of_split)

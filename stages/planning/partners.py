@@ -57,7 +57,7 @@ def partners_by_copy(
     """
     if len(rows) < 2:
         raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
-    contents = [sources[row].image_sha256 or sources[row].id for row in rows]
+    contents = [sources[row].content for row in rows]
     if len(set(contents)) < 2:
         raise SourceError(f"all {len(rows)} training images have the same content; add others, or change --split")
     is_copied = len(set(contents)) < len(rows)

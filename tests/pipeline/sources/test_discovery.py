@@ -1,6 +1,7 @@
 """What lies in a source: items with unique ids, groups and splits, and a word for everything left out."""
 
 import contextlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,20 @@ def test_two_rows_of_one_id_are_refused_together(tmp_path: Path) -> None:
 
     assert ids(found) == ["y"]
     assert [refusal.id for refusal in found.refusals] == ["x", "x"]
+
+
+def test_a_limit_keeps_something_in_every_split(tmp_path: Path) -> None:
+    """Evenly spread, it would miss the two that validate and test; splits are those without a limit."""
+    names = [f"n{number:02d}" for number in range(40)]
+    source = laid_out(tmp_path, *names)
+    (source / "splits").mkdir()
+    for split, members in {"train": names[:37], "val": names[37:38], "test": names[38:]}.items():
+        (source / "splits" / f"{split}.txt").write_text("\n".join(members))
+
+    for limit in (4, 5, 12):
+        found = Counter(item.split for item in discovered(source, limit=limit).items)
+        assert found == {"train": limit - 2, "val": 1, "test": 1}
+    assert Counter(item.split for item in discovered(source, limit=2).items) == {"train": 2}
 
 
 @pytest.mark.parametrize(

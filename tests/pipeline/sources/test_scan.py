@@ -13,7 +13,7 @@ from PIL import Image
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.pipeline.sources.scan import ScanOptions, scan, scan_options
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.records import Content, Labelling, Part, ScanResult, SourceItem, picture
+from hsmix_gen.schemas.records import Content, Labelling, Part, ScanResult, SourceItem, Split, picture
 
 OPTIONS = ScanOptions(ReadOptions(max_pixels=10**6))
 
@@ -151,6 +151,22 @@ def test_slices_are_kept_by_rule(tmp_path: Path, changes: dict[str, Any], planes
     assert [result.part.plane for result in results] == planes
     assert [result.id for result in results] == [f"v-z{plane:03d}" for plane in planes]
     assert all(result.volume and not result.picture for result in results)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_validation_and_test_keep_every_slice(tmp_path: Path, split: Split) -> None:
+    """What training would choose is marked, as a fold may train on it."""
+    one = replace(volume(tmp_path, SLICES), split=split)
+
+    results = scan_one(one, replace(OPTIONS, every=2))
+
+    assert [(result.part.plane, result.chosen) for result in results] == [(0, False), (1, False), (2, True), (3, False)]
+
+
+def test_folds_keep_every_slice_as_each_is_validated_on(tmp_path: Path) -> None:
+    results = scan_one(volume(tmp_path, SLICES), replace(OPTIONS, folds=True))
+
+    assert [result.chosen for result in results] == [False, True, True, True]
 
 
 def test_a_volume_without_foreground_is_a_problem_with_its_way_out(tmp_path: Path) -> None:

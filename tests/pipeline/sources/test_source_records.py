@@ -109,6 +109,23 @@ def test_only_twins_in_several_splits_leak(splits: list[Split], results: list[Sc
     assert sorted(refusals(made)) == refused
 
 
+def blank(name: str) -> ScanResult:
+    """Return what a plane beside the body shows, of equal pixels like any other."""
+    return replace(result(name, "equal"), volume=True, range=(-1000.0, -1000.0))
+
+
+def test_blank_planes_of_volumes_are_no_copies_of_each_other() -> None:
+    """Neither leakage, nor a reason to keep two patients in one fold; a plane that shows something is."""
+    items = [item("a", "train"), item("b", "test")]
+
+    assert refusals(make_records(items, [blank("a"), blank("b")])) == {}
+    assert refusals(make_records(items, [replace(blank(n), range=(0.0, 9.0)) for n in "ab"])).keys() == {"a"}
+    pooled = [item(name, "train") for name in "abc"]
+    scans = [blank(name) for name in "abc"]
+    folds = with_folds(make_records(pooled, scans), scans, 3, seed=0)
+    assert sorted(record.fold for record in folds if record.fold is not None) == [0, 1, 2]
+
+
 def test_later_refusals_are_added_and_earlier_ones_kept() -> None:
     records = [record("a"), record("b", refusal="scan: torn"), record("c")]
 

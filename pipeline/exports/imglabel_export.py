@@ -1,0 +1,80 @@
+"""Train_Folder, Val_Folder and Test_Folder with img and labelcol, as UCTransNet and UDTransNet read them."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from hsmix_gen.pipeline.dataset.array_bytes import encode_png
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, Shape, write
+from hsmix_gen.pipeline.exports.patches import UDTRANSNET, write_companion, write_patches
+from hsmix_gen.pipeline.exports.perclass_export import check_pictures
+from hsmix_gen.schemas.records import IGNORE
+
+_FOLDERS = {"train": "Train_Folder", "val": "Val_Folder", "test": "Test_Folder"}
+
+GUIDE = """
+Train_Folder, Val_Folder and Test_Folder hold img/KEY.png and labelcol/KEY.png, {values}.
+UCTransNet and loaders like its take the three folders as they are. In a clone of UDTransNet ({udtransnet}), with DATA
+as the path of this folder:
+
+    mkdir -p datasets; ln -s $DATA datasets/GlaS; export PYTHONPATH=$DATA/code
+    git apply --unidiff-zero $DATA/code/udtransnet.patch
+    python train_kfold.py
+    python test_kfold.py
+
+Its log has to say "Total Nums: {n_train}", then "hsmix-gen: {n_train} images of ./datasets/GlaS/Train_Folder/" and
+"hsmix-gen: {n_val} images of ./datasets/GlaS/Val_Folder/". Without the added line it draws five folds of Train_Folder,
+in which parents of validation images are trained on. Config.py names n_labels (1 for two classes), epochs and the
+session that is tested.
+These loaders set every value above 0 to 1: soft labels have no place in them, so masks are hard.
+"""
+
+
+class ImgLabelExport:
+    """Writes pictures and masks, by split."""
+
+    def __init__(self, folder: Path, dataset: Dataset) -> None:
+        check(dataset.shape)
+        self._folder = folder
+        # Loaders that cut at 127 see nothing of 0 and 1.
+        self._scale = 255 if len(dataset.classes) + dataset.multilabel == 2 else 1
+        self._with_ignore = 0
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def guide(self) -> str:
+        """How the folders are read."""
+        values = "0 and 255" if self._scale == 255 else "the class ids"
+        return GUIDE.format(
+            values=values,
+            udtransnet=UDTRANSNET.commit[:7],
+            n_train=self._counts["train"],
+            n_val=self._counts["val"],
+        )
+
+    def add(self, sample: Sample) -> None:
+        """Write a picture and its mask."""
+        folder = self._folder / _FOLDERS[sample.split]
+        ignored = sample.mask == IGNORE
+        self._with_ignore += bool(ignored.any())
+        self._counts[sample.split] += 1
+        mask = np.where(ignored, np.uint8(0), sample.mask) * np.uint8(self._scale)
+        write(folder / "img" / f"{sample.key}.png", sample.image_bytes)
+        write(folder / "labelcol" / f"{sample.key}.png", encode_png(mask))
+
+    def finish(self) -> list[str]:
+        """Write what UDTransNet needs."""
+        write_patches(self._folder, UDTRANSNET)
+        write_companion(self._folder, "hsmix_udtransnet")
+        if not self._with_ignore:
+            return []
+        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: labelcol has 0 there"]
+
+
+def check(shape: Shape) -> None:
+    """Refuse images that are no pictures."""
+    check_pictures(shape, "imglabel")
+
+
+EXPORT = Export(lambda folder, datasets, _: ImgLabelExport(folder, datasets[0]), check=check)

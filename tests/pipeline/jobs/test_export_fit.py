@@ -1,0 +1,67 @@
+"""What exports cannot hold is said before the work."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from hsmix_gen.pipeline.jobs.export_fit import check_exports, unfit
+from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.families import EXPORTS
+from hsmix_gen.schemas.records import DatasetFacts, Intensity
+from tests.fixture_types import Cli, Maker, Options
+
+RGB = DatasetFacts((16, 16), 3, "uint8", ("background", "lesion"), ((0, 0), (255, 1)))
+CT = DatasetFacts((16, 16), 1, "uint16", ("background", "liver"), ((0, 0), (1, 1)), intensity=Intensity("window"))
+
+BARE = dataclasses.replace(CT, dtype="float32", intensity=Intensity())
+MANY = dataclasses.replace(RGB, classes=tuple(map(str, range(300))))
+
+
+@pytest.mark.parametrize(
+    ("facts", "kinds"),
+    [
+        (RGB, {"synapse"}),
+        (CT, {"perclass", "imglabel"}),
+        (dataclasses.replace(RGB, channels=4), {"synapse", "perclass", "imglabel", "medsam"}),
+        (
+            dataclasses.replace(CT, dtype="float32", intensity=Intensity()),
+            {"synapse", "perclass", "imglabel", "medsam"},
+        ),
+        (MANY, {"synapse", "nnunet"}),
+    ],
+    ids=["RGB", "CT", "four channels", "numbers", "classes"],
+)
+def test_each_export_refuses_what_it_cannot_hold(facts: DatasetFacts, kinds: set[str]) -> None:
+    assert unfit(facts, "src", EXPORTS.names).keys() == kinds
+
+
+def test_a_run_names_all_reasons() -> None:
+    with pytest.raises(OutputError, match=r"synapse holds images of 1 channel, src has 3.*; nnU-Net labels are 8-bit"):
+        check_exports(
+            dataclasses.replace(RGB, classes=tuple(map(str, range(300)))), "src", ["synapse", "nnunet", "zarr"]
+        )
+
+
+def test_a_run_for_an_export_ends_before_its_work(
+    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    source = make_source(tmp_path / "source")
+
+    result = run_cli("run", source, tmp_path / "out", *tiny, "--for", "nnunet,synapse")
+
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1, f"error: synapse holds images of 1 channel, {source} has 3; make it with --channels 1"
+    )  # fmt: skip
+    assert not list((tmp_path / "out").glob("webdataset"))
+    shown = run_cli("inspect", source, "--json", "--progress", "none")
+    assert json.loads(shown.stdout)["unfit_exports"].keys() == {"synapse"}
+    assert "  export   synapse holds images of 1 channel" in run_cli("inspect", source, "--progress", "none").stdout
+
+
+def test_for_takes_names_of_exports(make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path) -> None:
+    result = run_cli("run", make_source(tmp_path / "source"), tmp_path / "out", *tiny, "--for", "unet")
+
+    assert result.exit_code != 0
+    assert "unet" in result.stderr
