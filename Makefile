@@ -29,6 +29,7 @@ PACKAGE := $(VENV)/.package
 DEV := $(VENV)/.dev
 CONSUMERS := .venv-consumers
 TRAINERS := $(CONSUMERS)/.ready
+CODEBASES := $(CONSUMERS)/.codebases
 # The last release with the reader wids; it cannot stand beside webdataset 1.0, so it has a folder of its own.
 WIDS := webdataset==0.2.111
 
@@ -44,7 +45,7 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpix
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test types quick test-slow test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
+.PHONY: help demo test types quick test-slow test-trainers test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 17
@@ -68,6 +69,9 @@ quick: $(DEV)
 test-slow: $(DEV) $(TRAINERS)  ## the tests that take minutes, and other trainers over our outputs
 	$(BIN)/pytest -m slow --ignore=tests/consumers
 	$(CONSUMERS)/bin/pytest tests/consumers
+
+test-trainers: $(DEV) $(CODEBASES)  ## scripts of other codebases over our exports; variables name their checkouts (TRAINERS.md)
+	$(CONSUMERS)/bin/pytest tests/trainers -m slow -rs
 
 test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table of faults
 	$(BIN)/pytest tests/faults tests -m "fault and not gpu" --fault-table fault-table.md
@@ -134,4 +138,9 @@ $(TRAINERS): pyproject.toml tests/consumers/constraints.txt | $(READY)
 		-c tests/consumers/constraints.txt torch torchvision -e . --group consumers
 	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --no-deps --upgrade \
 		--target $(CONSUMERS)/wids "$(WIDS)"
+	@touch $@
+
+$(CODEBASES): $(TRAINERS)
+	@$(CONSUMERS)/bin/python -m pip --disable-pip-version-check install -qq --prefer-binary \
+		-c tests/consumers/constraints.txt --group trainers
 	@touch $@

@@ -18,7 +18,7 @@ Train_Folder, Val_Folder and Test_Folder hold img/KEY.png and labelcol/KEY.png, 
 UCTransNet and loaders like its take the three folders as they are. In a clone of UDTransNet ({udtransnet}), with DATA
 as the path of this folder:
 
-    mkdir -p datasets; ln -s $DATA datasets/GlaS; export PYTHONPATH=$DATA/code
+    mv datasets/GlaS datasets/GlaS.theirs; ln -s $DATA datasets/GlaS; export PYTHONPATH=$DATA/code
     git apply --unidiff-zero $DATA/code/udtransnet.patch
     python train_kfold.py
     python test_kfold.py

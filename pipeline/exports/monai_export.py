@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, unit_image, write
 from hsmix_gen.pipeline.exports.cases import cases_of
 from hsmix_gen.pipeline.exports.nnunet_files import nifti
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.pipeline.files.atomic_files import json_bytes
+from hsmix_gen.schemas import arrays
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
 GUIDE = """
@@ -85,7 +85,7 @@ class MonaiExport:
             entry[part] = paths[0] if part == "label" else paths
         self._listed.setdefault(split, []).append(entry)
 
-    def _numbers(self, sample: Sample) -> npt.NDArray[np.float32]:
+    def _numbers(self, sample: Sample) -> arrays.Image:
         """Return pixels in 0 to 1, or numbers that have no white as they are."""
         return sample.image if sample.image.dtype == np.float32 else unit_image(sample.image, self._dataset)
 

@@ -12,7 +12,6 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.exports.base import write
-from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
 
 _FAR_MM = 999.0
@@ -39,7 +38,7 @@ class LabelFiles:
         self.ending = ".png" if is_png else ".nii.gz"
         self.with_ignore: dict[Path, Spacing] = {}
 
-    def volumes(self, images: arrays.Image, spacing: Spacing) -> list[bytes]:
+    def volumes(self, images: npt.NDArray[Any], spacing: Spacing) -> list[bytes]:
         """Return one NIfTI file for each channel of (S, H, W, C) slices."""
         return [nifti(images[..., channel], spacing) for channel in range(images.shape[-1])]
 

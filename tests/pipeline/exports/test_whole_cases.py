@@ -86,7 +86,8 @@ def hd95(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
 
 def predicted(image: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return what a trainer might predict of an image in 0 to 1."""
-    return ndimage.gaussian_filter(image.astype(np.float64), 1) > 0.45
+    found: npt.NDArray[np.bool_] = ndimage.gaussian_filter(image.astype(np.float64), 1) > 0.45
+    return found
 
 
 def test_training_slices_alone_are_chosen(native: Path, volumes: tuple[Path, Volumes]) -> None:
@@ -155,9 +156,10 @@ def test_zarr_has_a_group_for_each_case(
 ) -> None:
     export(native, tmp_path / "dest", "zarr")
 
-    case = zarr.open_group(tmp_path / "dest" / "test.zarr", mode="r")["case_4"]
-    assert np.array_equal(case["mask"][:], in_frame(volumes[1]["case_4"][1]))  # type: ignore[index]
-    assert zarr.open_group(tmp_path / "dest" / "train.zarr", mode="r")["image"].shape[1:] == (16, 16, 1)  # type: ignore[union-attr]
+    case: Any = zarr.open_group(tmp_path / "dest" / "test.zarr", mode="r")["case_4"]
+    assert np.array_equal(case["mask"][:], in_frame(volumes[1]["case_4"][1]))
+    train: Any = zarr.open_group(tmp_path / "dest" / "train.zarr", mode="r")
+    assert train["image"].shape[1:] == (16, 16, 1)
 
 
 def test_monai_has_whole_volumes_and_a_tree_for_each_split(

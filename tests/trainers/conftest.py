@@ -1,0 +1,159 @@
+"""Checkouts of other codebases, named by environment variables, and exports of a small dataset for them.
+
+| variable | repository | commit that was tried |
+|---|---|---|
+| HSMIX_TRANSUNET | Beckschen/TransUNet | 02ef001 |
+| HSMIX_SWIN_UNET | HuCaoFighting/Swin-Unet | f48f623 |
+| HSMIX_HIFORMER | amirhossein-kz/HiFormer | 6726d28 |
+| HSMIX_UNEXT | jeya-maria-jose/UNeXt-pytorch | 6ad0855 |
+| HSMIX_UDTRANSNET | McGregorWwww/UDTransNet | 4657587 |
+| HSMIX_MEDSAM | bowang-lab/MedSAM | d71e8a1 |
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from hsmix_gen.pipeline.exports import patches
+from hsmix_gen.pipeline.exports.patches import Codebase
+from tests.fixture_types import Cli, Maker
+
+RUN_ON_CPU = Path(__file__).with_name("run_on_cpu.py")
+CODEBASES: dict[str, Codebase] = {
+    name.lower(): value for name, value in vars(patches).items() if isinstance(value, Codebase)
+}
+TIMEOUT_S = 1200
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a script of a codebase printed, and the files that it read."""
+
+    text: str
+    files: frozenset[Path]
+
+    def losses(self, pattern: str) -> list[float]:
+        """Return the numbers that a pattern finds in what was printed."""
+        return [float(number) for number in re.findall(pattern, self.text)]
+
+    def assert_learns(self, pattern: str) -> None:
+        """Losses are numbers, and the last one is below the first."""
+        losses = self.losses(pattern)
+        assert len(losses) > 1, self.text[-2000:]
+        assert np.isfinite(losses).all()
+        assert losses[-1] < losses[0], losses
+
+    def below(self, folder: Path) -> set[Path]:
+        """Return the files that were read below a folder."""
+        return {path for path in self.files if path.is_relative_to(folder.resolve())}
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A copy of a checkout, and an export of ours."""
+
+    name: str
+    root: Path
+    data: Path
+
+    def patch(self, name: str) -> None:
+        """Apply a patch of the export, as the guide says."""
+        subprocess.run(
+            ["git", "apply", "--unidiff-zero", self.data / "code" / f"{name}.patch"],
+            cwd=self.root,
+            check=True,
+            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(self.root.parent)},
+        )
+
+    def run(self, script: str, *arguments: object, succeeds: bool = True, **variables: str) -> Run:
+        """Run one of its scripts, unedited but for the patches."""
+        log = self.root.parent / f"{script}.opened"
+        log.unlink(missing_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", RUN_ON_CPU, log, self.name, script, *map(str, arguments)],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(self.data / "code"), "OMP_NUM_THREADS": "1", **variables},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        text = done.stdout + done.stderr
+        assert (done.returncode == 0) == succeeds, text[-4000:]
+        return Run(text, frozenset(map(Path, log.read_text().splitlines())))
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Callable[[str, Path], Clone]:
+    """Copy the checkout that a variable names: ``clone("transunet", data)``; skips where there is none."""
+
+    def make(name: str, data: Path) -> Clone:
+        variable = f"HSMIX_{name.upper()}"
+        given = os.environ.get(variable)
+        if not given:
+            pytest.skip(f"{variable} names no checkout of {CODEBASES[name].repository}")
+        root = tmp_path / name
+        shutil.copytree(given, root, ignore=shutil.ignore_patterns(".git", "*.pth", "*.gif"))
+        return Clone(name, root, data)
+
+    return make
+
+
+QUICK = (
+    *("--regions", 6, 20, "--variants", 1, "--saliency", "fine_grained", "--backend", "serial"),
+    *("--copies", 2, "--shards", 1, "--progress", "none"),
+)
+
+
+@pytest.fixture(scope="session")
+def pictures(make_source: Maker, run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of RGB pictures and two classes: 18 training samples, 3 for validation, 2 for testing."""
+    folder = tmp_path_factory.mktemp("pictures")
+    source = make_source(folder / "source", train=9, val=3, test=2, classes=2)
+    result = run_cli("run", source, folder / "out", "--size", 48, 64, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def grey(make_source: Maker, run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of grey pictures and three classes, square; validation and test in their own size."""
+    folder = tmp_path_factory.mktemp("grey")
+    source = make_source(folder / "source", train=10, val=2, test=2, grey=True)
+    result = run_cli("run", source, folder / "out", "--size", 32, 32, "--eval-size", "native", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def exported(run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Export a dataset: ``exported(output, "synapse", *options)``."""
+
+    def make(output: Path, kind: str, *options: object) -> Path:
+        dest = tmp_path_factory.mktemp("exports") / kind
+        result = run_cli("export", output, dest, "--to", kind, "--progress", "none", *options)
+        assert result.exit_code == 0, result.stderr
+        return dest
+
+    return make
+
+
+def assert_no_parents_cross(data: Path, trained: set[str], evaluated: set[str]) -> None:
+    """No sample that was evaluated on has a parent, or a patient of one, among those that were trained on."""
+    rows = {row["key"]: row for row in pq.read_table(data / "manifest.parquet").to_pylist()}
+    assert trained
+    assert evaluated
+    parents = [
+        {rows[key][name] for key in keys for name in ("source_a", "source_b", "group_a", "group_b")} - {None}
+        for keys in (trained, evaluated)
+    ]
+    assert parents[0].isdisjoint(parents[1])

@@ -1,0 +1,161 @@
+"""Run a script of another codebase, unedited, on a processor: ``run_on_cpu.py LOG CODEBASE SCRIPT ARGUMENT…``.
+
+What is adapted is the machine and not the code: ``.cuda()`` stays where it is, weights that would be downloaded are
+left as they were drawn, networks are small, loaders work in this process. Every file that is opened is noted in LOG.
+"""
+
+import importlib.util
+import os
+import runpy
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+
+def main() -> None:
+    log, codebase, script, *arguments = sys.argv[1:]
+    note_files(Path(log))
+    stay_on_the_processor()
+    folder = Path(script).resolve().parent
+    sys.path.insert(0, str(folder))
+    if (folder / "datasets").is_dir():
+        # A folder without __init__.py comes after the package of Hugging Face, where that is installed.
+        sys.modules["datasets"] = types.ModuleType("datasets")
+        sys.modules["datasets"].__path__ = [str(folder / "datasets")]
+    sys.argv = [script, *arguments]
+    ADAPT[codebase]()
+    runpy.run_path(script, run_name="__main__")
+
+
+def note_files(log: Path) -> None:
+    """Write the path of each file that is opened for reading, also by libraries in C."""
+    stream = log.open("a", buffering=1)
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str) and not set(str(arguments[1] or "r")) & set("wax"):
+            stream.write(os.path.realpath(arguments[0]) + "\n")
+
+    sys.addaudithook(note)
+    read_picture, open_hdf5 = cv2.imread, h5py.File
+
+    def imread(path: str, *more: Any) -> Any:
+        stream.write(os.path.realpath(path) + "\n")
+        return read_picture(path, *more)
+
+    class File(open_hdf5):  # type: ignore[misc, valid-type]
+        def __init__(self, name: Any, *more: Any, **named: Any) -> None:
+            if isinstance(name, str):
+                stream.write(os.path.realpath(name) + "\n")
+            super().__init__(name, *more, **named)
+
+    cv2.imread, h5py.File = imread, File
+
+
+def stay_on_the_processor() -> None:
+    """Let CUDA calls do nothing, and loaders fork no processes."""
+
+    def stay(self: Any, *_: Any, **__: Any) -> Any:
+        return self
+
+    torch.Tensor.cuda = torch.nn.Module.cuda = stay  # type: ignore[method-assign, assignment]
+    load, start = torch.load, DataLoader.__init__
+    torch.load = lambda file, *_, **__: load(file, map_location="cpu", weights_only=False)
+
+    def without_workers(self: Any, *arguments: Any, **named: Any) -> None:
+        start(self, *arguments, **{**named, "num_workers": 0, "pin_memory": False})
+
+    DataLoader.__init__ = without_workers  # type: ignore[method-assign]
+    torch.set_num_threads(1)
+
+
+def transunet() -> None:
+    """No weights of ImageNet, and one block of each kind."""
+    from networks import vit_seg_modeling as networks
+
+    config = networks.CONFIGS["R50-ViT-B_16"]
+    config.transformer.num_layers, config.resnet.num_layers = 1, (1, 1, 1)
+    networks.VisionTransformer.load_from = lambda *_, **__: None
+    load = np.load
+    np.load = lambda file, *more, **named: {} if "imagenet21k" in str(file) else load(file, *more, **named)
+
+
+def swin_unet() -> None:
+    """No weights of ImageNet, and one block of each kind."""
+    from config import _C
+    from networks.vision_transformer import SwinUnet
+
+    SwinUnet.load_from = lambda *_, **__: None
+    _C.MODEL.SWIN.EMBED_DIM = 24
+
+
+def hiformer() -> None:
+    """No weights of ImageNet: where they are loaded, those that its own network was drawn with are."""
+    sys.modules["wget"] = types.ModuleType("wget")
+    sys.modules["wget"].download = lambda *_, **__: None
+    import torchvision
+    from models import Encoder
+
+    for name in ("resnet34", "resnet50"):
+        make = getattr(torchvision.models, name)
+        setattr(torchvision.models, name, lambda make=make, **_: make(weights=None))
+    load = torch.load
+
+    def load_or_draw(file: Any, *more: Any, **named: Any) -> Any:
+        if "swin_tiny" in str(file):
+            return {"model": Encoder.SwinTransformer(224, in_chans=3).state_dict()}
+        return load(file, *more, **named)
+
+    torch.load = load_or_draw
+
+
+def unext() -> None:
+    """A newer albumentations has its flip in another module; of mmcv one name is imported and not used."""
+    if importlib.util.find_spec("mmcv") is None:
+        sys.modules["mmcv"], sys.modules["mmcv.cnn"] = types.ModuleType("mmcv"), types.ModuleType("mmcv.cnn")
+        sys.modules["mmcv.cnn"].ConvModule = None
+    import albumentations
+    from albumentations.augmentations import transforms
+
+    if not hasattr(transforms, "Flip"):
+        transforms.Flip = albumentations.Flip
+
+
+def udtransnet() -> None:
+    """The settings are a module."""
+    import Config
+
+    Config.model_name, Config.epochs, Config.batch_size = "UNet", 3, 4
+    Config.img_size = Config.img_size2 = 32
+    Config.test_session = os.environ.get("TEST_SESSION", Config.session_name)
+
+
+def medsam() -> None:
+    """A small encoder, without the weights of SAM."""
+    import segment_anything
+    from segment_anything import build_sam
+
+    def small(checkpoint: str | None = None) -> Any:
+        return build_sam._build_sam(32, 1, 2, [0])
+
+    segment_anything.sam_model_registry["vit_b"] = small
+
+
+ADAPT: dict[str, Callable[[], None]] = {
+    "transunet": transunet,
+    "swin_unet": swin_unet,
+    "hiformer": hiformer,
+    "unext": unext,
+    "udtransnet": udtransnet,
+    "medsam": medsam,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Other codebases train and test on our exports with their own scripts; conftest.py has the table of commits."""
+
+import importlib.util
+import random
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.trainers.conftest import Clone, assert_no_parents_cross
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+MakeClone = Callable[[str, Path], Clone]
+Exported = Callable[..., Path]
+SYNAPSE_LOSS = r"iteration \d+ : loss : ([\d.]+)"
+
+
+def keys_of(paths: set[Path]) -> set[str]:
+    return {path.name.partition(".")[0] for path in paths}
+
+
+def module_of(path: Path) -> ModuleType:
+    """Return a module of a codebase, loaded from its file."""
+    spec = importlib.util.spec_from_file_location(f"theirs_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_soft_labels_turn(theirs: ModuleType, data: Path) -> None:
+    """120 draws of a codebase's own turns and flips: the soft label stays on the class ids of the source."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - theirs
+    for path in sorted((data / "train_npz").iterdir()):
+        with np.load(path) as held:
+            label, soft = held["label"], held["soft_label"]
+        for _ in range(6):
+            ids, turned = theirs.random_rot_flip(label, soft)
+            assert np.array_equal(turned.argmax(-1), ids)
+
+
+def test_transunet(clone: MakeClone, grey: Path, exported: Exported) -> None:
+    """With the three added lines it reads our files, and no others of that kind."""
+    data = exported(grey, "synapse")
+    theirs = clone("transunet", data)
+    theirs.patch("transunet")
+    own = ("--list_dir", data / "lists/lists_Synapse", "--num_classes", 3)
+    small = ("--img_size", 32, "--batch_size", 5, "--max_epochs", 2)
+
+    run = theirs.run("train.py", "--root_path", data / "train_npz", *own, *small)
+
+    assert f"root_path='{data / 'train_npz'}'" in run.text
+    assert {path for path in run.files if path.suffix == ".npz"} == set((data / "train_npz").resolve().iterdir())
+    run.assert_learns(SYNAPSE_LOSS)
+    tested = theirs.run("test.py", "--volume_path", data / "test_vol_h5", *own, *small, "--vit_name", "R50-ViT-B_16")
+    assert {path for path in tested.files if path.suffix == ".h5"} == set((data / "test_vol_h5").resolve().iterdir())
+    assert "Testing performance in best val model" in tested.text
+    assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(tested.below(data / "test_vol_h5")))
+    assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
+
+
+def test_transunet_with_soft_labels(clone: MakeClone, grey: Path, exported: Exported) -> None:
+    data = exported(grey, "synapse")
+    theirs = clone("transunet", data)
+    for name in ("transunet", "transunet-soft"):
+        theirs.patch(name)
+
+    run = theirs.run(
+        "train.py", "--root_path", data / "train_npz", "--list_dir", data / "lists/lists_Synapse",
+        "--num_classes", 3, "--img_size", 32, "--batch_size", 5, "--max_epochs", 5,
+    )  # fmt: skip
+
+    # The 20th iteration draws pictures of labels.
+    assert len(run.losses(SYNAPSE_LOSS)) == 20
+    run.assert_learns(SYNAPSE_LOSS)
+
+
+def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
+    """The added line validates on val.txt, where its own loader reads the training images."""
+    data = exported(grey, "synapse")
+    theirs = clone("swin_unet", data)
+    theirs.patch("swin-unet")
+    for path in (data / "lists/hsmix").iterdir():
+        (theirs.root / "lists/hsmix").mkdir(parents=True, exist_ok=True)
+        (theirs.root / "lists/hsmix" / path.name).write_bytes(path.read_bytes())
+    own = (
+        *("--dataset", "hsmix", "--n_class", 3, "--output_dir", "out"),
+        *("--cfg", "configs/swin_tiny_patch4_window7_224_lite.yaml", "--opts", "MODEL.SWIN.DEPTHS", "[1,1,1,1]"),
+    )
+
+    run = theirs.run("train.py", "--root_path", data / "train_npz", *own, "--max_epochs", 2, "--batch_size", 5)
+
+    assert run.below(data / "train_npz") == set((data / "train_npz").resolve().iterdir())
+    assert run.below(data / "val_npz") == set((data / "val_npz").resolve().iterdir())
+    run.assert_learns(r"Train epoch: \d+ : loss : ([\d.]+)")
+    assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(run.below(data / "val_npz")))
+    tested = theirs.run("test.py", "--root_path", data / "test_vol_h5", "--split_name", "test_vol", *own)
+    assert tested.below(data) >= set((data / "test_vol_h5").resolve().iterdir())
+    assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
+
+
+def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
+    """It runs as it is; while it trains it evaluates on validation."""
+    data = exported(grey, "synapse")
+    theirs = clone("hiformer", data)
+    own = ("--num_classes", 3, "--model_name", "hiformer-s", "--max_epochs", 1)
+
+    run = theirs.run(
+        "train.py", "--root_path", data / "train_npz", "--test_path", data / "val_vol_h5",
+        "--list_dir", data / "lists/validation", "--batch_size", 5, *own,
+    )  # fmt: skip
+
+    assert run.below(data / "train_npz") == set((data / "train_npz").resolve().iterdir())
+    assert run.below(data / "val_vol_h5") == set((data / "val_vol_h5").resolve().iterdir())
+    assert not run.below(data / "test_vol_h5")
+    run.assert_learns(SYNAPSE_LOSS)
+    assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(run.below(data / "val_vol_h5")))
+    tested = theirs.run(
+        "test.py", "--test_path", data / "test_vol_h5", "--list_dir", data / "lists/lists_Synapse", *own,
+        "--model_weight", "results/hiformer-s/hiformer-s_epoch_0.pth",
+    )  # fmt: skip
+    assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
+    assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
+
+
+def test_unext(clone: MakeClone, pictures: Path, exported: Exported) -> None:
+    """Without the added line it finds no image and stops; with it, it trains on train/ and validates on val/."""
+    data = exported(pictures, "perclass")
+    theirs = clone("unext", data)
+    (theirs.root / "inputs").mkdir(exist_ok=True)
+    (theirs.root / "inputs/hsmix").symlink_to(data)
+    own = ("--dataset", "hsmix", "--num_classes", 1, "--name", "hsmix", "--input_w", 32, "--input_h", 32)
+
+    assert "n_samples=0" in theirs.run("train.py", *own, succeeds=False).text
+    theirs.patch("unext")
+    run = theirs.run("train.py", *own, "--epochs", 4, "--batch_size", 6)
+
+    assert "hsmix-gen: 18 training and 3 validation images, as exported" in run.text
+    for split in ("train", "val"):
+        assert run.below(data / split / "images") == set((data / split / "images").resolve().iterdir())
+    run.assert_learns(r"\nloss ([\d.]+)")
+    assert_no_parents_cross(data, keys_of(run.below(data / "train")), keys_of(run.below(data / "val")))
+    assert "Dice:" in theirs.run("val.py", "--name", "hsmix").text
+
+
+def test_unext_turns_masks_as_images(clone: MakeClone, pictures: Path, exported: Exported) -> None:
+    """With masks in the place of images both are the same after its own augmentation, in 255ths as stored."""
+    data = exported(pictures, "perclass")
+    theirs = clone("unext", data)
+    albumentations: Any = pytest.importorskip("albumentations")
+    dataset = module_of(theirs.root / "dataset.py")
+    masks = data / "train/masks"
+    names = sorted(path.stem for path in (masks / "0").iterdir())
+    turns = albumentations.Compose([albumentations.RandomRotate90(), albumentations.HorizontalFlip()])
+
+    rows = dataset.Dataset(names, str(masks / "0"), str(masks), ".png", ".png", 1, transform=turns)
+
+    for number in range(len(names)):
+        image, mask, _ = rows[number]
+        assert np.array_equal(image[0], mask[0])
+        stored = cv2.imread(str(masks / "0" / f"{names[number]}.png"), cv2.IMREAD_GRAYSCALE)
+        assert sorted(mask.ravel() * 255) == pytest.approx(sorted(stored.ravel()))
+
+
+def test_udtransnet(clone: MakeClone, pictures: Path, exported: Exported) -> None:
+    """The one fold is that of the export."""
+    data = exported(pictures, "imglabel")
+    theirs = clone("udtransnet", data)
+    glas = theirs.root / "datasets/GlaS"
+    if glas.exists():
+        glas.rename(glas.with_name("GlaS.theirs"))
+    glas.parent.mkdir(exist_ok=True)
+    glas.symlink_to(data)
+    theirs.patch("udtransnet")
+
+    run = theirs.run("train_kfold.py")
+
+    assert "Total Nums: 18" in run.text
+    for folder in ("Train_Folder", "Val_Folder"):
+        assert run.below(data / folder / "img") == set((data / folder / "img").resolve().iterdir())
+    run.assert_learns(r"\[Train\] [^\n]*Loss:([\d.]+)")
+    assert_no_parents_cross(data, keys_of(run.below(data / "Train_Folder")), keys_of(run.below(data / "Val_Folder")))
+
+
+def test_medsam(clone: MakeClone, pictures: Path, exported: Exported) -> None:
+    """Its first lines read the same images as the training does."""
+    data = exported(pictures, "medsam")
+    theirs = clone("medsam", data)
+    (theirs.root / "data").symlink_to(data / "data")
+
+    run = theirs.run("train_one_gpu.py", "-i", data / "train", "-num_epochs", 2, "-batch_size", 6, "--device", "cpu")
+
+    read = {path for path in run.files if path.suffix == ".npy"}
+    assert read == {*(data / "train/imgs").resolve().iterdir(), *(data / "train/gts").resolve().iterdir()}
+    assert run.text.count("number of images: 18") == 2
+    run.assert_learns(r"Loss: ([\d.]+)")
