@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, unit_image, write
 from hsmix_gen.pipeline.exports.cases import cases_of, has_volumes
 from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
+from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import ManifestRow
@@ -24,6 +26,13 @@ Images are lossless, labels are hard. labelsTs holds the labels of the test case
 
     nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity -c 2d
 {training}
+{soft}"""
+_SOFT = """
+Its own trainer takes hard labels. For the soft ones of softTr, with this folder as nnUNet_raw (a trainer of one file):
+
+    nnUNet_extTrainer=$nnUNet_raw/code nnUNetv2_train {number} 2d 0 -tr nnUNetTrainerHsmix
+
+"hsmix-gen: soft labels of ..." in its log proves that they are read.
 """
 _CASES = """
 A case of imagesTs is a whole volume, every slice of it; images of training and validation are slices, for 2d. Numbers
@@ -68,6 +77,7 @@ class NnunetExport:
             "number": self._number,
             "n_splits": n_splits,
             "cases": _CASES if self._of_volumes else "",
+            "soft": "" if self._dataset.multilabel else _SOFT.format(number=self._number),
             "copied": "done by the export where nnUNet_preprocessed was set",
         }
         training = (_WITH_SPLITS if n_splits else _WITHOUT_SPLITS).format(**words)
@@ -77,6 +87,8 @@ class NnunetExport:
         """Write image and label of a sample; a slice of a test volume is kept until that is whole."""
         if sample.split != "test":
             self._write(sample.key, "Tr", [sample], None)
+            if sample.split == "train" and not self._dataset.multilabel:
+                write(self._root / "softTr" / f"{sample.key}.npz", encode_npz({"soft": sample.soft}))
             self._splits.add(sample)
             return
         case, plane = self._cases[sample.key]
@@ -107,7 +119,9 @@ class NnunetExport:
         return sample.image if as_they_are else unit_image(sample.image, self._dataset)
 
     def finish(self) -> list[str]:
-        """Write dataset.json and the splits."""
+        """Write dataset.json, the splits, and the trainer for soft labels."""
+        if not self._dataset.multilabel:
+            write_companion(self._root.parent, "hsmix_nnunet")
         labels = self._labels.described()
         if self._files.with_ignore:
             labels["labels"]["ignore"] = self._labels.count

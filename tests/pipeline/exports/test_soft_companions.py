@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hsmix_gen.pipeline.exports.export import Exported
+from hsmix_gen.pipeline.exports.patches import write_companion
 
 Array = np.ndarray[Any, Any]
 
@@ -30,16 +31,20 @@ def exported(
     return export(make_output(folder / "out", [put]), folder / "synapse", "synapse").dest, put
 
 
-@pytest.fixture(scope="module")
-def companion(exported: tuple[Path, Any]) -> ModuleType:
-    """The module that the export brings."""
-    path = exported[0] / "code" / "hsmix_synapse.py"
+def module_of(path: Path) -> ModuleType:
+    """Return a module that an export brings."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def companion(exported: tuple[Path, Any]) -> ModuleType:
+    """The module for soft labels in TransUNet, Swin-Unet and HiFormer."""
+    return module_of(exported[0] / "code" / "hsmix_synapse.py")
 
 
 def turned(image: Array, label: Array) -> tuple[Array, Array]:
@@ -104,3 +109,46 @@ def test_losses_take_soft_labels_and_are_least_at_them(companion: ModuleType) ->
         assert loss(right, label.long()) < loss(right + 0.3 * wrong, label.long()) < loss(wrong * 5, label.long())
     assert companion.SoftDice()(right, label, softmax=True) < 1e-4
     assert sys.modules.get("datasets.dataset_synapse") is None
+
+
+@pytest.fixture
+def trainer(exported: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module for nnU-Net, with names in the place of nnU-Net, which is not installed here."""
+    write_companion(exported[0], "hsmix_nnunet")
+    for name, held in {
+        "paths": {"nnUNet_raw": "raw"},
+        "training.loss.deep_supervision": {"DeepSupervisionWrapper": torch.nn.Module},
+        "training.nnUNetTrainer.nnUNetTrainer": {"nnUNetTrainer": object},
+    }.items():
+        module = ModuleType(name)
+        vars(module).update(held)
+        monkeypatch.setitem(sys.modules, f"nnunetv2.{name}", module)
+    return module_of(exported[0] / "code" / "hsmix_nnunet.py")
+
+
+def test_nnunet_cases_get_their_shares_behind_the_class_ids(trainer: ModuleType, tmp_path: Path) -> None:
+    """Cropped as nnU-Net cropped the image."""
+    soft = np.random.default_rng(0).dirichlet([1, 1, 1], (6, 9)).transpose(2, 0, 1).astype(np.float16)
+    np.savez(tmp_path / "train-a.npz", soft=soft)
+    cropped = np.ones((1, 1, 4, 5), np.int8)
+
+    def load(_name: str) -> tuple[Any, Any, Any, Any]:
+        return "data", cropped, None, {"bbox_used_for_cropping": [[0, 1], [1, 5], [2, 7]]}
+
+    data, seg, before, _ = trainer.with_soft(tmp_path, load, "train-a")
+
+    assert (data, before, seg.dtype, seg.shape) == ("data", None, np.int16, (4, 1, 4, 5))
+    assert (seg[0] == 1).all()
+    assert np.array_equal(seg[1:, 0], np.rint(soft[:, 1:5, 2:7].astype(np.float32) * 255))
+
+
+def test_the_loss_for_nnunet_is_least_at_the_label(trainer: ModuleType) -> None:
+    """Soft or hard; what lies beside the image, where all shares are 0, is background."""
+    loss = trainer.SoftLoss()
+    share = torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.0, 0.0]]).T[None, :, :, None]
+    target = torch.cat([torch.ones(1, 1, 2, 1), (share * 255).round()], 1).to(torch.int16)
+    right = torch.tensor([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]]).T[None, :, :, None].clamp_min(1e-6).log()
+
+    assert loss(right, target) < loss(right + 0.5 * torch.randn(right.shape), target)
+    ids = torch.tensor([[[[2], [0]]]], dtype=torch.int16)
+    assert loss(torch.tensor([[[[-9.0], [9]], [[-9], [-9]], [[9], [-9]]]]), ids) < 1e-3
