@@ -42,8 +42,10 @@ from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
 _SPACING_TOLERANCE = 0.01
-_Form = tuple[str, tuple[float, float]]
-"""Size of the planes in words, and spacing."""
+_SCALES = {"RescaleSlope": 1.0, "RescaleIntercept": 0.0}
+"""What changes stored numbers, and what it is where files have none."""
+_Form = tuple[str, tuple[float, float], tuple[float | None, ...]]
+"""Size of the planes in words, spacing, and slope and intercept as far as they are stated."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,10 @@ def _check_kind(dataset: Dataset) -> None:
 
 
 def _form_of(dataset: Dataset) -> _Form:
-    return f"{int(dataset.Columns)} x {int(dataset.Rows)} x {_samples(dataset)}", spacing_of(dataset) or (0.0, 0.0)
+    stated = (numbers_of(dataset, name, 1) for name in _SCALES)
+    scale = tuple(None if number is None else float(number[0]) for number in stated)
+    size = f"{int(dataset.Columns)} x {int(dataset.Rows)} x {_samples(dataset)}"
+    return size, spacing_of(dataset) or (0.0, 0.0), scale
 
 
 def _check_same(first: _Form, other: _Form) -> None:
@@ -221,6 +226,16 @@ def _check_same(first: _Form, other: _Form) -> None:
         raise SourceError(f"is {other[0]}, other files of its series {first[0]}; keep planes of one size a series")
     if any(abs(a - b) > _SPACING_TOLERANCE * a for a, b in zip(first[1], other[1], strict=True)):
         raise SourceError(f"has the spacing {other[1]}, other files of its series {first[1]}; split the series")
+    for (name, neutral), one, another in zip(_SCALES.items(), first[2], other[2], strict=True):
+        # Slopes may differ from plane to plane, as PET has them; one that is lost leaves a plane in other units.
+        if (one is None) != (another is None) and (one or another or 0.0) != neutral:
+            raise SourceError(
+                f"has the {name} {_or_none(another)}, other files of its series {_or_none(one)}; complete the series"
+            )
+
+
+def _or_none(number: float | None) -> str:
+    return "none" if number is None else f"{number:g}"
 
 
 def _samples(dataset: Dataset) -> int:

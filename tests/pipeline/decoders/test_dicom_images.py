@@ -495,6 +495,29 @@ def test_planes_of_several_sizes_are_refused(tmp_path: Path) -> None:
         open_image(Content("dicom", small.paths + large.paths), HOW)
 
 
+@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize(
+    ("name", "value", "is_refused"),
+    [("RescaleIntercept", -1024, True), ("RescaleSlope", 2, True), ("RescaleIntercept", 0, False)],
+)
+def test_a_plane_that_lost_its_scale_is_refused(
+    tmp_path: Path, number: int, name: str, value: int, is_refused: bool
+) -> None:
+    """Read with 0 it would be 1024 HU beside the others of its volume."""
+
+    def change(plane: int, dataset: Dataset) -> None:
+        setattr(dataset, name, None if plane == number else value)
+
+    content = write_series(tmp_path, stored_volume(), change=change)
+
+    if not is_refused:
+        assert open_image(content, HOW).n_planes
+        return
+    either = f"({value}|none)"
+    with pytest.raises(SourceError, match=rf"has the {name} {either}, other files of its series {either}; complete"):
+        open_image(content, HOW)
+
+
 def test_large_planes_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     """The pixels are missing: only the header can have been asked."""
     content = write_series(tmp_path, stored_volume(1), Rows=60000, Columns=60000)
