@@ -60,7 +60,7 @@ Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 Selection = Literal["bernoulli", "connected", "object", "object-mask"]
 """Ways to choose what of B stands in A; each is known to ``stages.mixing.selection``."""
-Partners = Literal["auto", "any", "other-group", "similar"]
+Partners = Literal["auto", "any", "other-group", "similar", "guided"]
 
 
 def _names_now(text: Any) -> Any:
@@ -277,7 +277,7 @@ class MixConfig(Section):
     title = "Mixing"
     # fmt: off
     copies: PositiveInt = option(5, "Samples per training image (pairs under --policy paired); by --probabilities a third of them stays unmixed, a third is mixed hard and a third soft.", "K", common=True)
-    partners: Partners = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group; similar: as auto, and only images that look alike.")
+    partners: Partners = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group; similar: as auto, and only images that look alike; guided: as auto, and those whose saliency overlaps least.")
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
     method: Annotated[str, BeforeValidator(_names_now)] = option("hsmix", f"Mixing method, or several as a,b,c, of which each mixed sample draws one: {METHODS.listed}. hsmix-gen methods shows them.", "NAME,…")
     probabilities: tuple[Probability, Probability, Probability] = option((1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each")

@@ -113,7 +113,7 @@ class HsmixFresh(Dataset[Any]):
             FeatureCache(root).check_present(layer, self._layers.n_blocks)
         check_augmentation(config.mix, self._layers.facts.channels, self._layers.facts.dtype)
         other_group = needs_other_group(self._layers.facts, config)
-        looks = wanted_looks(self._layers, config) if split == "train" else None
+        looks = wanted_looks(self._layers, self._records, config) if split == "train" else None
         self._plan = EndlessPlan(
             self._records, config.mix, split, seed=config.seed, other_group=other_group, looks=looks
         )

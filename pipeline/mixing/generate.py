@@ -59,10 +59,11 @@ def generate(
 
     What was `planned` before features were made is planned again if sources were refused meanwhile.
     """
-    looks = wanted_looks(prepared.layers, config)
+    looks = wanted_looks(prepared.layers, prepared.records, config)
     if planned is None or planned.records != prepared.records or looks is not None:
         planned = plan_output(output, prepared.layers, prepared.records, config, looks)
-    _say_looks(prepared, config, looks, reporter)
+    if config.mix.partners != "guided":
+        _say_looks(prepared, config, looks if isinstance(looks, Looks) else None, reporter)
     _bind(planned, prepared.layers.facts, config)
     prepared, plan, shards = replace(prepared, records=list(planned.records)), planned.plan, planned.shards
     output.remove_temporaries()

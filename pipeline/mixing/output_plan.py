@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.array_bytes import ENCODING_VERSION
 from hsmix_gen.pipeline.dataset.output_folder import Output
@@ -13,12 +14,20 @@ from hsmix_gen.pipeline.dataset.soft_encoding import check_soft_encoding
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.schemas.arrays import Saliency
 from hsmix_gen.schemas.config import RunConfig, SoftEncoding
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 from hsmix_gen.stages.augmentation.augment import augmentation_of, check_augmentation
+from hsmix_gen.stages.mixing.draws import draw_parent
+from hsmix_gen.stages.mixing.geometry import N_TRANSFORMS, transform
 from hsmix_gen.stages.planning.appearance import Looks
-from hsmix_gen.stages.planning.pairing import Plan, SplitPlan, make_plan
+from hsmix_gen.stages.planning.guided import Maps, whole
+from hsmix_gen.stages.planning.pairing import Plan, SplitPlan, make_plan, pair_key
+from hsmix_gen.stages.randomness import derive_key
+
+MAP_SIDE = 16
+"""Side of the saliency maps by which partners are chosen."""
 
 # Named sets are spelled out in the other keys; files are known by the layers that came of them.
 _NO_BYTES = (
@@ -77,11 +86,11 @@ def plan_output(
     layers: Layers,
     records: Sequence[SourceRecord],
     config: RunConfig,
-    looks: Looks | None = None,
+    looks: Looks | Maps | None = None,
 ) -> OutputPlan:
     """Return the plan of an output; one that is bound is planned as it was.
 
-    Without the `looks` that ``--partners similar`` asks for, all but its partners is right.
+    Without the `looks` that ``--partners similar`` and ``guided`` ask for, all but its partners is right.
     """
     identity, earlier = identity_of(layers, records, config), output.bindings.read()
     is_bound = output.bindings.hold(identity, records)
@@ -130,7 +139,7 @@ def plan_samples(
     records: Sequence[SourceRecord],
     config: RunConfig,
     earlier: Sequence[RunIdentity] = (),
-    looks: Looks | None = None,
+    looks: Looks | Maps | None = None,
 ) -> Plan:
     """Return the plan of all samples, those first that a dataset held before it was extended.
 
@@ -141,7 +150,7 @@ def plan_samples(
     config : RunConfig
     earlier : sequence of RunIdentity
         What the dataset was made of before.
-    looks : Looks or None
+    looks : Looks, Maps or None
         See `wanted_looks`.
 
     Raises
@@ -162,9 +171,32 @@ def plan_samples(
     )
 
 
-def wanted_looks(layers: Layers, config: RunConfig) -> Looks | None:
-    """Return how all images of a finished cache look, if partners are chosen by that."""
+def wanted_looks(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> Looks | Maps | None:
+    """Return what partners are chosen by, of all images of a finished cache, if they are chosen by anything."""
+    if config.mix.partners == "guided":
+        return maps_of(layers, records, config)
     return looks_of(layers) if config.mix.partners == "similar" else None
+
+
+def maps_of(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> Maps:
+    """Return small saliency maps of all images of a finished cache, in all turns; refused ones are even."""
+    cache, size, mix = FeatureCache(layers.root), layers.facts.size, config.mix
+    small = [_small(cache.read(layers.saliency, "saliency", row)) for row in range(layers.n_rows)]
+    turned = np.array([[transform(one, turn).ravel() for turn in range(N_TRANSFORMS)] for one in small])
+
+    def turn(row: int, copy: int, parent: str) -> int:
+        key = derive_key(config.seed, "sample", pair_key("train", records[row].id, copy))
+        return draw_parent(key, parent, variants=layers.variants, size=size, mix=mix).transform
+
+    return Maps(whole(turned), turn)
+
+
+def _small(saliency: Saliency) -> npt.NDArray[np.int64]:
+    """Return the sums of a map over a grid of `MAP_SIDE` x `MAP_SIDE` parts."""
+    height, width = saliency.shape
+    rows, columns = (np.arange(MAP_SIDE) * length // MAP_SIDE for length in (height, width))
+    sums: npt.NDArray[np.int64] = np.add.reduceat(np.add.reduceat(saliency.astype(np.int64), rows, 0), columns, 1)
+    return sums
 
 
 def looks_of(layers: Layers) -> Looks:
@@ -176,6 +208,6 @@ def looks_of(layers: Layers) -> Looks:
 
 def needs_other_group(facts: DatasetFacts, config: RunConfig) -> bool:
     """Return whether partners have to be of another group: slices of a patient and tiles of a slide look alike."""
-    if config.mix.partners in ("auto", "similar"):
+    if config.mix.partners in ("auto", "similar", "guided"):
         return facts.volumes or config.image.tiles is not None
     return config.mix.partners == "other-group"

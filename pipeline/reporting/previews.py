@@ -95,7 +95,7 @@ def _some(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
     bounds, prepared = output.bindings.read(), opened.prepared
     if bounds:
         prepared = replace(prepared, records=bounds[-1].records)
-    looks = wanted_looks(prepared.layers, opened.config)
+    looks = wanted_looks(prepared.layers, prepared.records, opened.config)
     plan = plan_samples(prepared.layers.facts, prepared.records, opened.config, bounds[:-1], looks)
     plan = written_plan(plan, {record.name: record for record in output.rows()}, prepared.records)
     return [Shown(sample) for sample in choose(prepared, plan, rows)]

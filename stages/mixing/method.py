@@ -168,10 +168,11 @@ def needs(mode: Mode, mix: MixConfig, name: str | None = None) -> Needs:
 
 
 def needs_of_all(mix: MixConfig) -> Needs:
-    """Return what any sample of a configuration may read."""
+    """Return what any sample of a configuration may read, or the choice of its partners."""
     found = [
         needs(mode, mix, name)
         for name in mix.methods
         for mode in (method_named(name).modes if mix.policy == "paired" else mix.modes_of(name))
     ]
-    return Needs(any(one.superpixels for one in found), any(one.saliency for one in found))
+    by_saliency = mix.partners == "guided"
+    return Needs(any(one.superpixels for one in found), by_saliency or any(one.saliency for one in found))

@@ -10,6 +10,7 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.records import Mode, SamplePlan, SourceRecord, Split
 from hsmix_gen.stages.planning.appearance import Looks
+from hsmix_gen.stages.planning.guided import Maps
 from hsmix_gen.stages.planning.pairing import kind_of_pair, method_of_pair, named_kind, pair_key, planned_sample
 from hsmix_gen.stages.planning.partners import partners_by_copy
 
@@ -30,8 +31,8 @@ class EndlessPlan:
     seed : int
     other_group : bool
         Whether both parents must be of different groups.
-    looks : Looks or None
-        Of all sources, where only images that look alike are mixed.
+    looks : Looks, Maps or None
+        Of all sources, where only images that look alike are mixed, or those whose saliency overlaps least.
 
     Raises
     ------
@@ -49,7 +50,7 @@ class EndlessPlan:
         *,
         seed: int,
         other_group: bool,
-        looks: Looks | None = None,
+        looks: Looks | Maps | None = None,
     ) -> None:
         if mix.policy == "per-batch":
             raise ConfigError(

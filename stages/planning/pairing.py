@@ -12,6 +12,7 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import MODES, SPLITS, Mode, SamplePlan, SourceRecord, Split
 from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
+from hsmix_gen.stages.planning.guided import Maps
 from hsmix_gen.stages.planning.partners import all_partners
 from hsmix_gen.stages.randomness import derive_key, generator_for, integer, permutation
 
@@ -127,7 +128,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan depends on
     other_group: bool = False,
     readers: int = 1,
     earlier: Sequence[Generation] = (),
-    looks: Looks | None = None,
+    looks: Looks | Maps | None = None,
 ) -> Plan:
     """Decide every sample of a dataset.
 
@@ -158,8 +159,8 @@ def make_plan(  # noqa: PLR0913 - all that a plan depends on
         they have as many images.
     earlier : sequence of Generation
         What the dataset held before, oldest first.
-    looks : Looks or None
-        Of all sources, where only images that look alike are mixed.
+    looks : Looks, Maps or None
+        Of all sources, where only images that look alike are mixed, or those whose saliency overlaps least.
 
     Raises
     ------

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.planning.appearance import Looks, kinds_of
+from hsmix_gen.stages.planning.guided import Maps, least_conflict
 from hsmix_gen.stages.randomness import generator_for, integer, permutation
 
 _Ints = npt.NDArray[np.int64]
@@ -21,7 +22,7 @@ def all_partners(
     *,
     seed: int,
     other_group: bool,
-    looks: Looks | None = None,
+    looks: Looks | Maps | None = None,
 ) -> _Ints:
     """Return the partners of all copies, copy after copy."""
     of_copy = partners_by_copy(rows, sources, seed=seed, other_group=other_group, looks=looks)
@@ -34,7 +35,7 @@ def partners_by_copy(
     *,
     seed: int,
     other_group: bool,
-    looks: Looks | None = None,
+    looks: Looks | Maps | None = None,
 ) -> Callable[[int], _Ints]:
     """Return what gives the partners of all rows, in their order, for the number of a copy.
 
@@ -47,8 +48,8 @@ def partners_by_copy(
     seed : int
     other_group : bool
         Whether partners have to be of another group.
-    looks : Looks or None
-        Of all sources, where only images of one kind are to be partners.
+    looks : Looks, Maps or None
+        Of all sources, where only images of one kind are to be partners, or those whose saliency overlaps least.
 
     Raises
     ------
@@ -73,8 +74,9 @@ def partners_by_copy(
         own_groups, own_ids = [groups[i] for i in places], [ids[i] for i in places]
         return partial(partners_of_other_groups, rows[places], own_groups, own_ids, seed=seed)
 
-    if looks is None:
-        return among(np.arange(len(rows)))
+    if not isinstance(looks, Looks):
+        all_alike = among(np.arange(len(rows)))
+        return all_alike if looks is None else partial(least_conflict, all_alike, rows, groups, looks, seed=seed)
     kinds = kinds_of(looks.of(rows), groups)
     parts = [np.flatnonzero(kinds == kind) for kind in range(int(kinds.max()) + 1)]
     return partial(_joined, [(places, among(places)) for places in parts], len(rows))
