@@ -13,6 +13,7 @@ BENCHMARKS := \
 	benchmarks/superpixels.py \
 	benchmarks/paired.py \
 	benchmarks/throughput.py \
+	benchmarks/methods.py \
 	benchmarks/measures.py \
 	benchmarks/scaling.py \
 	benchmarks/loaders.py \

@@ -48,7 +48,7 @@ def mixed_regions(
     raw = np.where(from_b, labels_b, shifted)
     present = np.bincount(raw.ravel()) > 0
     number = np.cumsum(present) - 1
-    return number.take(raw), int(number[-1]) + 1
+    return number.take(raw, mode="clip"), int(number[-1]) + 1
 
 
 def count_mixed_regions(labels_a: arrays.Labels, labels_b: arrays.Labels, from_b: npt.NDArray[np.bool_]) -> int:

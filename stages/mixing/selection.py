@@ -67,10 +67,10 @@ def take(
         selected = grow(seed, labels_b, mix.grown_area)
     flags = ("no_object",) if drawn is None and kind.startswith("object") else ()
     if not mix.small_object_guard:
-        return Taken(selected.take(labels_b), kind, select_p, flags)
+        return Taken(selected.take(labels_b, mode="clip"), kind, select_p, flags)
     guarded = guard.guard_selection(selected, labels_b, mask_a, mask_b, ratio=mix.small_object_ratio)
     changed = () if np.array_equal(guarded, selected) else ("guarded",)
-    return Taken(guarded.take(labels_b), kind, select_p, (*flags, *changed))
+    return Taken(guarded.take(labels_b, mode="clip"), kind, select_p, (*flags, *changed))
 
 
 def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:

@@ -39,7 +39,7 @@ class CamSuperpixels(Method):
         if len(chances) == 1:
             return Weights(np.zeros(pair.size, dtype=bool), ("single_superpixel", *flags), 1)
         drawn = draw_regions(pair.generator("cam-superpixels"), chances)
-        from_b = drawn.take(labels)
+        from_b = drawn.take(labels, mode="clip")
         return Weights(from_b, flags, count_mixed_regions(pair.a.labels, labels, from_b))
 
 

@@ -90,7 +90,7 @@ def _saliency_weights(pair: Pair) -> Weights:
         return Weights(even, flags, n_regions, taken.select_p, taken.kind)
     ratio = regions.relative_saliency(a.saliency, b.saliency, zero_ratio=regions.zero_ratio_of(mix))
     found = regions.region_weights(ratio, region, n_regions, aggregate=mix.aggregate, lambda_range=mix.lambda_range)
-    weight_b = found.weight.take(region)
+    weight_b = found.weight.take(region, mode="clip")
     return Weights(weight_b, [*flags, *found.flags], n_regions, taken.select_p, taken.kind)
 
 
