@@ -46,7 +46,7 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpix
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test types quick test-slow test-trainers test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
+.PHONY: help docs demo test types quick test-slow test-trainers test-faults bench bench-gpu evidence evidence-quick evidence-report house licences clean distclean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' Makefile | expand -t 17
@@ -71,7 +71,7 @@ test-slow: $(DEV) $(TRAINERS)  ## the tests that take minutes, and other trainer
 	$(BIN)/pytest -m slow --ignore=tests/consumers
 	$(CONSUMERS)/bin/pytest tests/consumers
 
-test-trainers: $(DEV) $(CODEBASES)  ## scripts of other codebases over our exports; variables name their checkouts (TRAINERS.md)
+test-trainers: $(DEV) $(CODEBASES)  ## scripts of other codebases over our exports; variables name their checkouts (docs/howto/trainers.md)
 	$(CONSUMERS)/bin/pytest tests/trainers -m slow -rs
 
 test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table of faults
@@ -96,11 +96,15 @@ evidence-report: $(EVIDENCE)  ## write the tables and figures of docs/evidence.m
 house:  ## print the rooms of the code along the way of the data, and what each imports from which
 	@$(PYTHON) -m tests.house
 
+docs: $(DEV)  ## build the manual in site/, pages from the code first; a broken link is an error
+	$(BIN)/python -m tests.manual
+	$(BIN)/python -m mkdocs build --strict
+
 licences: $(DEV)  ## print the licence of everything that a plain installation brings
 	@$(BIN)/python -m tests.licences
 
 clean:  ## remove what builds, tests and the demonstration leave behind
-	rm -rf build dist fault-table.md *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
+	rm -rf build dist site docs/pictures fault-table.md *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
 	find . -path ./$(VENV) -prune -o -path ./$(CONSUMERS) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## the same, and the environments

@@ -118,7 +118,7 @@ RULES = (
     Rule(
         "domains", "Mixed domains", "share of the variance of looks between two kinds of images", 0.85, 0.92,
         "0.64 for a normal distribution, 0.75 for an even one; 0.54 to 0.88 on the sets measured, above 0.95 with two stains",
-        "one run for each kind of images, so that partners are alike",
+        "--partners similar mixes only images that look alike; or one run for each kind of images",
     ),
     Rule(
         "identity", "Samples without a mix", "share of hard samples that are one of their parents", 0.02, 0.2,
