@@ -270,6 +270,6 @@ def test_card_and_preview_are_there(dataset: Dataset) -> None:
 def test_nothing_else_lies_in_the_output(dataset: Dataset) -> None:
     """A file that the contract does not name is debris, or a promise nobody made."""
     assert {path.name for path in dataset.root.iterdir()} == {
-        *("dataset.json", "manifest.parquet", "run.json", "refused.csv", "README.md", "preview.png"),
+        *("dataset.json", "manifest.parquet", "run.json", "refused.csv", "README.md", "preview.png", "croissant.json"),
         *("webdataset", "parquet", "folder", ".hsmix"),
     }
