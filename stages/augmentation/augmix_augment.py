@@ -45,7 +45,8 @@ class AugMix(Augmentation):
         total = own * mixed.image.astype(np.float64)
         words = []
         for share in shares:
-            image, chain = mixed.image, []
+            image = mixed.image
+            chain: list[str] = []
             for _ in range(integer(rng, 1, _DEEPEST)):
                 name = tuple(_SPACE)[integer(rng, 0, len(_SPACE) - 1)]
                 low, high = _SPACE[name]

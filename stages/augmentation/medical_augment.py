@@ -85,12 +85,12 @@ class Medical(Augmentation):
                 drawn.append((name, make, low + (high - low) * float(share), seed))
         if not drawn:
             return Augmented(mixed)
-        low, extent = _range(mixed.image)
-        planes = torch.from_numpy(((mixed.image.astype(np.float32) - low) / extent).transpose(2, 0, 1).copy())
+        black, extent = _range(mixed.image)
+        planes = torch.from_numpy(((mixed.image.astype(np.float32) - black) / extent).transpose(2, 0, 1).copy())
         with torch_threads(1):
             for _, make, strength, seed in drawn:
                 planes = make(strength, seed)(planes).as_subclass(torch.Tensor)
-        image = _stored(planes.numpy().transpose(1, 2, 0), mixed.image, low, extent)
+        image = _stored(planes.numpy().transpose(1, 2, 0), mixed.image, black, extent)
         words = "; ".join(f"{name} {strength:.4g}" for name, _, strength, _ in drawn)
         return Augmented(replace(mixed, image=image), words)
 
@@ -103,11 +103,12 @@ def _range(image: Image) -> tuple[np.float32, np.float32]:
     return np.float32(image.min()), np.float32(np.ptp(image) or 1)
 
 
-def _stored(values: _Planes, before: Image, low: np.float32, extent: np.float32) -> Image:
+def _stored(values: _Planes, before: Image, black: np.float32, extent: np.float32) -> Image:
     """Return values of [0, 1] in the form of an image."""
     if before.dtype.name in _WHITE:
-        return np.ascontiguousarray(np.rint(np.clip(values, 0, 1) * extent), dtype=before.dtype)
-    image = np.ascontiguousarray(values * extent + low, dtype=np.float32)
+        whole: Image = np.ascontiguousarray(np.rint(np.clip(values, 0, 1) * extent).astype(before.dtype))
+        return whole
+    image: npt.NDArray[np.float32] = np.ascontiguousarray(values * extent + black, dtype=np.float32)
     image[(before == 0).all(axis=-1)] = 0
     return image
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as of_torchvision
 
+from hsmix_gen.schemas.arrays import Image
 from hsmix_gen.stages.augmentation.augment import moved
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.randomness import integer
@@ -52,12 +54,13 @@ def apply_operation(mixed: Mixed, name: str, strength: float) -> Mixed:
     return replace(mixed, image=changed_image(mixed.image, name, strength))
 
 
-def changed_image(image: npt.NDArray[np.uint8], name: str, strength: float) -> npt.NDArray[np.uint8]:
-    """Return an (H, W, C) image under a photometric operation."""
+def changed_image(image: Image, name: str, strength: float) -> Image:
+    """Return an (H, W, C) uint8 image under a photometric operation."""
     tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     with torch_threads(1):
         changed = PHOTOMETRIC[name](tensor, strength)
-    return np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))
+    pixels: npt.NDArray[np.uint8] = np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))
+    return pixels
 
 
 def origins(size: tuple[int, int], name: str, strength: float) -> npt.NDArray[np.int64]:
@@ -68,7 +71,7 @@ def origins(size: tuple[int, int], name: str, strength: float) -> npt.NDArray[np
     height, width = size
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     places = torch.from_numpy(np.stack([rows, columns]))
-    how = {"interpolation": InterpolationMode.NEAREST, "fill": [-1.0, -1.0]}
+    how: dict[str, Any] = {"interpolation": InterpolationMode.NEAREST, "fill": [-1.0, -1.0]}
     angle = float(np.degrees(np.arctan(strength)))
     turn = strength if name == "rotate" else 0.0
     shear = {"shear_x": [angle, 0.0], "shear_y": [0.0, angle]}.get(name, [0.0, 0.0])
@@ -76,7 +79,8 @@ def origins(size: tuple[int, int], name: str, strength: float) -> npt.NDArray[np
     with torch_threads(1):
         found = of_torchvision.affine(places, angle=turn, translate=shift, scale=1.0, shear=shear, **how)
     row, column = found.numpy().astype(np.int64)
-    return np.where(row < 0, -1, row * width + column)
+    places_before: npt.NDArray[np.int64] = np.where(row < 0, -1, row * width + column)
+    return places_before
 
 
 def words_of(name: str, strength: float) -> str:

@@ -79,7 +79,8 @@ def hard_mask(share: npt.NDArray[np.uint8]) -> arrays.Mask:
         wins = np.negative((share[class_id] > best).view(np.uint8))
         mask = (mask & ~wins) | (wins & np.uint8(class_id))
         np.maximum(best, share[class_id], out=best)
-    return mask | np.negative((best == 0).view(np.uint8))
+    mask |= np.negative((best == 0).view(np.uint8))
+    return mask
 
 
 def innermost(share: npt.NDArray[np.uint8], out_of_use: npt.NDArray[np.bool_]) -> arrays.Mask:

@@ -68,7 +68,8 @@ def relative_saliency(
 @cache
 def _ratios(zero_ratio: float) -> npt.NDArray[np.float64]:
     """Return the relative saliency of all pairs of bytes, (65536,): there are fewer than an image has pixels."""
-    a, b = np.divmod(np.arange(256 * 256), 256) / np.float64(255)
+    first, second = np.divmod(np.arange(256 * 256), 256)
+    a, b = first / 255, second / 255
     ratio: npt.NDArray[np.float64] = b / (a + b + EPS_RATIO)
     ratio[0] = zero_ratio
     return ratio

@@ -79,7 +79,7 @@ def kinds_of(looks: Looks, keys: Sequence[str]) -> _Ints:
     steps = looks.steps()
     _, key = np.unique(np.asarray(keys, dtype=str), return_inverse=True)
     found: list[_Ints] = []
-    pending = [np.arange(len(steps))]
+    pending: list[_Ints] = [np.arange(len(steps), dtype=np.int64)]
     while pending:
         rows = pending.pop()
         parts = _divided(steps[rows], key[rows]) if _is_wide(steps[rows]) else None
@@ -102,7 +102,7 @@ def _is_wide(steps: _Ints) -> bool:
 
 def _limit(steps: _Ints, distance: float) -> float:
     """Return the sum of squared differences at which the root mean square over channels is a distance."""
-    return (distance * _STEPS) ** 2 * (steps.shape[1] // 2)
+    return float((distance * _STEPS) ** 2 * (steps.shape[1] // 2))
 
 
 def _divided(steps: _Ints, key: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_] | None:

@@ -1,6 +1,6 @@
 """Label maps that you bring, made by SAM, SPAM or any other segmenter, in one granularity or several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,8 @@ from skimage.measure import label
 
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.superpixels.label_maps import MAX_REGIONS, renumbered
+
+_numbered: Callable[..., npt.NDArray[np.integer]] = label
 
 
 def segment(
@@ -48,7 +50,7 @@ def _pieces(labels: npt.NDArray[np.integer], size: tuple[int, ...]) -> npt.NDArr
             f"label map must be {size[1]} x {size[0]} as its image, got {labels.shape[1]} x {labels.shape[0]}"
         )
     # Pixels are neighbours by their sides; 0 would be background.
-    pieces = label(labels.astype(np.int64) + 1, connectivity=1)
+    pieces = _numbered(labels.astype(np.int64) + 1, connectivity=1)
     n_pieces = int(pieces.max())
     if not 2 <= n_pieces <= MAX_REGIONS:
         raise SourceError(

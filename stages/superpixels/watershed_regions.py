@@ -1,6 +1,6 @@
 """Compact watershed: basins of the gradient around a grid of seeds; quick, with borders on the strongest edges."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from hsmix_gen.stages.superpixels.label_maps import check_counts, renumbered
 from hsmix_gen.stages.superpixels.slic import check_image
 from hsmix_gen.stages.superpixels.slic_regions import default_compactness, stretched_channels
 
+_flood: Callable[..., npt.NDArray[np.integer]] = watershed
 _WEIGHT = 1e-4
 """Of distance against the gradient of an image in [0, 1], where compactness is not given."""
 
@@ -62,7 +63,7 @@ def segment(
     inside = slope.size if mask is None else int(mask.sum())
     return [
         # Seeds on whole pixels are at most as many as pixels.
-        renumbered(watershed(slope, markers=min(wanted, inside), mask=mask, compactness=weight))
+        renumbered(_flood(slope, markers=min(wanted, inside), mask=mask, compactness=weight))
         for wanted in counts
     ]
 

@@ -1,6 +1,7 @@
 """Label maps from elsewhere become superpixels: in every format and granularity, placed like their images."""
 
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -19,7 +20,8 @@ Labels = npt.NDArray[np.integer]
 def cells(height: int, width: int, step: int) -> Labels:
     """Return square cells with large numbers in no order, as segmenters leave them."""
     rows, columns = np.mgrid[:height, :width] // step
-    return (rows * 37 + columns * 11 + 300).astype(np.uint16)
+    labels: Labels = (rows * 37 + columns * 11 + 300).astype(np.uint16)
+    return labels
 
 
 def write(path: Path, labels: Labels) -> None:
@@ -38,7 +40,11 @@ def cached(output: Path) -> npt.NDArray[np.uint16]:
 def same_cells(one: Labels, other: Labels) -> bool:
     """Return whether two maps cut alike, whatever their numbers."""
     pairs = np.unique(np.stack([one.ravel().astype(int), other.ravel().astype(int)]), axis=1)
-    return len(np.unique(one)) == len(np.unique(other)) == pairs.shape[1]
+    return bool(len(np.unique(one)) == len(np.unique(other)) == pairs.shape[1])
+
+
+def volume(values: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> nibabel.Nifti1Image:
+    return nibabel.Nifti1Image(values, affine)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +114,15 @@ def test_volumes_bring_a_volume_that_is_turned_like_their_own(
     i, j, k = np.mgrid[:32, :40, :3]
     regions = (i >= 4).astype(int) + (i >= 12) + 10 * (j // 10) + 100 * k
     for number in range(3):
-        values = {"imagesTr": rng.normal(0, 1, mask.shape).astype(np.float32), "labelsTr": mask}
+        values: dict[str, npt.NDArray[Any]] = {
+            "imagesTr": rng.normal(0, 1, mask.shape).astype(np.float32),
+            "labelsTr": mask,
+        }
         for folder, array in values.items():
             (tmp_path / "source" / folder).mkdir(parents=True, exist_ok=True)
-            nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / "source" / folder / f"v{number}.nii.gz")
+            nibabel.save(volume(array, affine), tmp_path / "source" / folder / f"v{number}.nii.gz")
         (tmp_path / "maps").mkdir(exist_ok=True)
-        stored = nibabel.Nifti1Image(regions[::flip].astype(np.int16), turned)
+        stored = volume(regions[::flip].astype(np.int16), turned)
         nibabel.save(stored, tmp_path / "maps" / f"v{number}.nii.gz")
 
     options = [*options_of(tiny, tmp_path / "maps"), "--size", 40, 32, "--partners", "any", "--split", "1/0/0"]

@@ -238,7 +238,7 @@ def test_a_batch_mixes_as_a_dataset_does(cache: Path) -> None:
         assert torch.equal(mixed["soft"][0], sample["soft"].float())
 
 
-def batch_of(n_images: int = 4) -> dict[str, torch.Tensor]:
+def batch_of(n_images: int = 4) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     return {
         "images": torch.from_numpy(rng.integers(0, 256, (n_images, 3, 32, 32), np.uint8)),

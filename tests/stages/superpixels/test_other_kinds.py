@@ -32,7 +32,8 @@ def test_regions_are_numbered_without_gaps_and_follow_a_strong_edge(
     few, many = segment(image, [4, 24])
 
     for labels, wanted in ((few, 4), (many, 24)):
-        assert (labels.shape, labels.dtype) == ((40, 56), np.uint16)
+        assert labels.shape == (40, 56)
+        assert labels.dtype == np.uint16
         assert list(np.unique(labels)) == list(range(labels.max() + 1))
         assert 0.5 * wanted <= labels.max() + 1 <= 2 * wanted
     left, right = set(many[:, :18].ravel()), set(many[:, 22:].ravel())
