@@ -113,7 +113,11 @@ class ReusedRows:
         cache = FeatureCache(self.layers.root)
         for name, array in values.items():
             for place, row in self.rows.items():
-                array[place] = cache.read(self.layers.names[kind], name, row)
+                known = cache.read(self.layers.names[kind], name, row)
+                if name.startswith(NATIVE):  # as long as the largest image was that was there
+                    array[place, : len(known)] = known[: array.shape[1]]
+                else:
+                    array[place] = known
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ from hsmix_gen.pipeline.dataset.formats.base import format_of
 from hsmix_gen.pipeline.dataset.sample_members import image_is_png, member_names
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.features.feature_cache import RECORDS, ArraySpec
-from hsmix_gen.pipeline.features.layers import Layers
+from hsmix_gen.pipeline.features.layers import NATIVE, Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan
+from hsmix_gen.pipeline.sources.source_records import is_evaluated
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import DatasetFacts, ScanResult
+from hsmix_gen.schemas.records import DatasetFacts, ScanResult, SourceRecord
 
 # Stored bytes per raw byte, at the upper end of what real data of nine kinds took (dermoscopy, histology, blood
 # cells, CT, MRI): images 0.60 to 1.00 and as PNG 0.43 to 0.80, without blank background, which is counted apart;
@@ -67,7 +68,7 @@ class SpaceCheck:
     free: int | None
 
 
-def cache_need(layers: Sequence[Layers], *, blank: float = 0.0) -> Need:
+def cache_need(layers: Sequence[Layers], *, blank: float = 0.0, native: float = 1.0) -> Need:
     """Return what is missing in a cache.
 
     Parameters
@@ -76,6 +77,8 @@ def cache_need(layers: Sequence[Layers], *, blank: float = 0.0) -> Need:
         One for each fold; what folds share is counted once.
     blank : float
         Share of the images that is background, see `blank_share`.
+    native : float
+        Share of the rows of native size that holds pixels, see `native_share`.
     """
     n_bytes, n_files = 0.0, 0
     counted: set[str] = set()
@@ -86,7 +89,7 @@ def cache_need(layers: Sequence[Layers], *, blank: float = 0.0) -> Need:
             counted.add(layer)
             specs = fold.arrays(layer)
             blocks, rows = missing_in(fold, layer)
-            n_bytes += rows * (sum(_row_bytes(spec, blank) for spec in specs) + _ROW_BYTES)
+            n_bytes += rows * (sum(_row_bytes(spec, blank, native) for spec in specs) + _ROW_BYTES)
             n_files += blocks * (len(specs) + 1)
     return Need(layers[0].root, int(n_bytes), n_files)
 
@@ -95,6 +98,12 @@ def blank_share(scans: Sequence[ScanResult]) -> float:
     """Return the share of pixels of usable arrays that are background: most of what skull-stripped heads show."""
     zeros = [scan.zeros for scan in scans if scan.problem is None]
     return sum(zeros) / len(zeros) if zeros else 0.0
+
+
+def native_share(records: Sequence[SourceRecord], layers: Layers) -> float:
+    """Return the share of rows of native size that holds pixels: all are as long as the largest, most hold nothing."""
+    pixels = sum(r.height * r.width for r in records if r.refusal is None and is_evaluated(r))
+    return pixels / (layers.native * layers.n_rows) if layers.native else 0.0
 
 
 def missing_in(layers: Layers, layer: str) -> tuple[int, int]:
@@ -119,13 +128,23 @@ def output_need(planned: OutputPlan, facts: DatasetFacts, config: RunConfig, *, 
     if planned.is_bound and output.is_complete:
         return Need(output.root, 0, 0)
     done = _finished(output.state / SHARD_RECORDS)
-    missing = [part.size(number) for name, (part, number) in planned.shards.items() if name not in done]
-    samples, shards = sum(missing), len(missing)
+    missing = [(part.split, part.size(number)) for name, (part, number) in planned.shards.items() if name not in done]
+    samples, shards = sum(size for _, size in missing), len(missing)
+    scale = _native_scale(planned.records, facts, config)
+    worth = sum(size * (1.0 if split == "train" else scale) for split, size in missing)
     members = member_names(facts.channels, facts.dtype, config.output.soft_encoding)
     one = len(formats) * _members_bytes(facts, config, blank) + _SAMPLE_BYTES
     files = shards + sum(format_of(form).n_files(shards, samples, members) for form in formats) + _DESCRIPTION_FILES
     described = _DESCRIPTION_BYTES + int(_PREVIEW_PANELS * 3 * _PNG * facts.size[0] * facts.size[1])
-    return Need(output.root, samples * one + shards * _SHARD_BYTES + described, files)
+    return Need(output.root, int(worth * one) + shards * _SHARD_BYTES + described, files)
+
+
+def _native_scale(records: Sequence[SourceRecord], facts: DatasetFacts, config: RunConfig) -> float:
+    """Return how many training samples a sample of native size is worth."""
+    own = [r.height * r.width for r in records if r.refusal is None and r.split != "train"]
+    if config.image.eval_size == "same" or not own:
+        return 1.0
+    return sum(own) / len(own) / (facts.size[0] * facts.size[1])
 
 
 def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Path], Room] | None = None) -> SpaceCheck:
@@ -212,8 +231,9 @@ def _members_bytes(facts: DatasetFacts, config: RunConfig, blank: float) -> int:
     return int(image + pixels * _MASK + soft)
 
 
-def _row_bytes(spec: ArraySpec, blank: float) -> float:
+def _row_bytes(spec: ArraySpec, blank: float, native: float) -> float:
     stored = _CACHED[spec.name] * (_filled(blank) if spec.name == "image" else 1)
+    stored *= native if spec.name.startswith(NATIVE) else 1
     return float(np.prod(spec.row) * np.dtype(spec.dtype).itemsize * stored)
 
 

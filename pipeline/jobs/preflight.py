@@ -24,6 +24,7 @@ from hsmix_gen.pipeline.jobs.disk_space import (
     cache_need,
     check_space,
     missing_in,
+    native_share,
     output_need,
 )
 from hsmix_gen.pipeline.jobs.node_checks import (
@@ -172,7 +173,8 @@ class Preflight:
         checked = []
         if space:
             blank = blank_share(inventory.scans) if inventory is not None else 0.0
-            needs = [cache_need(layers, blank=blank)]
+            native = native_share(inventory.records, layers[0]) if inventory is not None else 0.0
+            needs = [cache_need(layers, blank=blank, native=native)]
             needs += [output_need(planned, layers[0].facts, self._config, blank=blank) for planned in plans]
             checked.append(_room_text(check_space(needs, self._config, self._room_of)))
         self._try_network(layers)

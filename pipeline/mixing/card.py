@@ -293,7 +293,8 @@ _PITFALLS = """## Pitfalls
   each class has a channel of its own), MONAI `DiceLoss(soft_label=True)`.
   `ignore_index` does not work with float targets; ignored pixels are all zero in the soft label.
 - Never resize or average class ids; interpolate the soft label and renormalise it.
-- `mask.png` has small integers: do not divide it by 255.
+- `mask.png` has small integers: do not divide it by 255. WebDataset's `.decode("torchrgb")` does, and makes three
+  channels of it: decode members as above, or leave `mask.png` out.
 - MONAI's `PILReader` exchanges rows and columns unless it is given `reverse_indexing=False`.
 """
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.exports.base import Options
-from hsmix_gen.pipeline.exports.export import Exported
+from hsmix_gen.pipeline.exports.export import Exported, export_output
 from hsmix_gen.schemas.errors import OutputError
 
 Array = np.ndarray[Any, Any]
@@ -302,3 +303,51 @@ def test_medsam_refuses_senseless_sizes(
 
     with pytest.raises(OutputError, match=f"--image-size must be 64 to 4096 pixels, got {side}"):
         export(root, tmp_path / "dest", "medsam", Options(side=side))
+
+
+def test_perclass_in_one_tree_is_told_apart_by_lists(
+    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
+) -> None:
+    root = make_output(tmp_path / "out", [draw(key) for key in ("train-a", "val-b", "test-c")])
+    export(root, tmp_path / "dest", "perclass", Options(one_tree=True))
+
+    assert sorted(path.stem for path in (tmp_path / "dest" / "images").iterdir()) == ["test-c", "train-a", "val-b"]
+    for key in ("train-a", "val-b", "test-c"):
+        assert (tmp_path / "dest" / f"{key.partition('-')[0]}.txt").read_text() == f"{key}\n"
+
+
+@pytest.mark.parametrize(("n_classes", "white"), [(2, 255), (3, 1)])
+def test_imglabel_masks_of_two_classes_are_black_and_white(
+    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, n_classes: int, white: int
+) -> None:
+    """Loaders that cut at 127 see nothing of 0 and 1; of more classes the ids are kept."""
+    puts = {key: draw(key, n_classes=n_classes) for key in ("train-a", "val-b", "test-c")}
+    export(make_output(tmp_path / "out", list(puts.values())), tmp_path / "dest", "imglabel")
+
+    for key, folder in zip(puts, ("Train_Folder", "Val_Folder", "Test_Folder"), strict=True):
+        mask = np.asarray(Pillow.open(tmp_path / "dest" / folder / "labelcol" / f"{key}.png"))
+        assert (mask == puts[key].mask * white).all()
+        assert (np.asarray(Pillow.open(tmp_path / "dest" / folder / "img" / f"{key}.png")) == puts[key].image).all()
+
+
+def test_medsam_may_box_each_area(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+    """Two areas of one class and one of another are three numbers, and training lies where MedSAM looks first."""
+    put = draw("train-a", channels=1)
+    put.mask[:] = 0
+    put.mask[:2, :2], put.mask[4:, 6:], put.mask[:2, 6:] = 1, 1, 2
+    export(make_output(tmp_path / "out", [put]), tmp_path / "dest", "medsam", Options(side=72, boxes="component"))
+
+    areas = np.load(tmp_path / "dest" / "data" / "npy" / "CT_Abd" / "gts" / "train-a.npy")
+    assert [int((areas == number).any()) for number in range(5)] == [1, 1, 1, 1, 0]
+    assert areas[5, 5] != areas[70, 70]
+
+
+def test_an_export_that_the_disk_cannot_hold_is_refused_before_it_begins(
+    make_output: MakeOutput, draw: Draw, tmp_path: Path
+) -> None:
+    """12.6 MB for each image of 1024 pixels."""
+    root = make_output(tmp_path / "out", [draw("train-a"), draw("train-b")])
+
+    with pytest.raises(OutputError, match=r"as medsam takes 27.3 MB, 20.0 MB are free; .*lower --image-size"):
+        export_output(root, tmp_path / "dest", "medsam", Reporter(SilentDisplay()), free=lambda _: 20_000_000)
+    assert not (tmp_path / "dest").exists()
