@@ -9,8 +9,7 @@ from scipy import ndimage
 from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.mixing.sample import Sample
 from training.arms import arm_of, is_available, words_of
-from training.datasets import DATASETS, prepare
-from training.runner import Place
+from training.runner import Place, prepared_for
 from training.samples import Samples
 
 COPIES = 5
@@ -80,7 +79,7 @@ def looks(arms: Sequence[str], dataset: str, size: int, place: Place) -> Iterato
     """Yield a row of texts for each arm that this version of hsmix-gen has."""
     for name in filter(is_available, arms):
         arm = arm_of(name)
-        prepared = prepare(DATASETS[dataset], place.source, place.work, size, arm.config)
+        prepared = prepared_for(arm, dataset, size, place)
         rows = prepared.subset(N_IMAGES, 0)
         samples = Samples(prepared, rows, arm, seed=0, exposures=COPIES * len(rows), saliency=place.work / "saliency")
         made = [samples.sample(place, copy) for place in range(len(rows)) for copy in range(COPIES)]

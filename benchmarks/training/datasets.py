@@ -18,7 +18,7 @@ from hsmix_gen.pipeline.features import cache_description
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.jobs.run import run_prepare
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import SuperpixelsConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.randomness import generator_for, permutation
@@ -124,9 +124,9 @@ class Prepared:
         return np.array([row for row in self.train if self.records[row].group not in seen], dtype=np.int64)
 
 
-def prepare(dataset: Dataset, source: Path | None, cache: Path, size: int, config: RunConfig) -> Prepared:
-    """Return a data set with the superpixels of a configuration, prepared by the product once for all processes."""
-    features = {key: value for key, value in config.flat().items() if key.startswith("superpixels.")}
+def prepare(dataset: Dataset, source: Path | None, cache: Path, size: int, superpixels: SuperpixelsConfig) -> Prepared:
+    """Return a data set with some kind of superpixels, prepared by the product once for all processes."""
+    features = {f"superpixels.{key}": value for key, value in superpixels.model_dump(mode="json").items()}
     options = {
         "image.size": (size, size),
         "saliency.backend": "fine_grained",  # Grad-CAM is fitted for each subset, see `saliency`

@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from training.arms import arm_of
+from hsmix_gen.schemas.config import SuperpixelsConfig
+from training.arms import Arm, arm_of
 from training.datasets import DATASETS, Prepared, prepare
 from training.results import Results, Run
 from training.samples import Samples
@@ -77,7 +78,7 @@ def train_and_measure(run: Run, place: Place) -> Rows:
 
     torch.set_num_threads(1)
     arm = arm_of(run.arm)
-    prepared = _prepared(run.dataset, run.size, arm.config.superpixels.model_dump_json(), run.arm, place)
+    prepared = prepared_for(arm, run.dataset, run.size, place)
     rows = prepared.subset(run.n * arm.more_images, run.seed)
     recipe = Recipe(network=run.network, steps=run.steps, device=place.device, encoder_weights=place.encoder_weights)
     samples = Samples(
@@ -108,9 +109,14 @@ def in_processes(arguments: Sequence[str], count: int) -> int:
     return max(process.wait() for process in started)
 
 
+def prepared_for(arm: Arm, dataset: str, size: int, place: Place) -> Prepared:
+    """Return a data set with the superpixels that an arm reads; those of the last arms are kept in memory."""
+    return _prepared(dataset, size, arm.config.superpixels, place)
+
+
 @lru_cache(maxsize=3)
-def _prepared(dataset: str, size: int, superpixels: str, arm: str, place: Place) -> Prepared:  # noqa: ARG001
-    return prepare(DATASETS[dataset], place.source, place.work, size, arm_of(arm).config)
+def _prepared(dataset: str, size: int, superpixels: SuperpixelsConfig, place: Place) -> Prepared:
+    return prepare(DATASETS[dataset], place.source, place.work, size, superpixels)
 
 
 def _has_data(run: Run, place: Place) -> bool:
