@@ -1,13 +1,12 @@
-"""Write METHODS.md and a picture of each method from two tiles of the picture that ships with scikit-image."""
+"""Write METHODS.md and a picture of each method from two images of the demonstration."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
-from skimage import data
 
-from hsmix_gen.pipeline.cli.demo import stained_mask
+from hsmix_gen.pipeline.cli.demo import SIDE, draw_lesion
 from hsmix_gen.pipeline.cli.method_texts import method_text
 from hsmix_gen.pipeline.mixing.panels import as_rgb, soft_colours, with_contour, with_share
 from hsmix_gen.schemas.config import MixConfig
@@ -18,8 +17,8 @@ from hsmix_gen.stages.mixing.sample import make_sample
 from hsmix_gen.stages.superpixels import slic_regions
 
 ROOT = Path(__file__).parents[1]
-SIDE, GAP, SEED = 128, 4, 4
-TILES = ((180, 330), (60, 40))
+GAP, SEED = 4, 4
+NUMBERS = (3, 8)
 SELECTIONS = ("bernoulli", "connected", "object", "object-mask")
 HEAD = """# Mixing methods
 
@@ -30,7 +29,7 @@ label; of a method with two modes the hard one stands above. `python benchmarks/
 
 def main() -> None:
     """Write the manual and its pictures."""
-    a, b = (_parent(*corner) for corner in TILES)
+    a, b = (_parent(number) for number in NUMBERS)
     folder = ROOT / ".readme" / "methods"
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD]
@@ -47,14 +46,11 @@ def main() -> None:
     (ROOT / "METHODS.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _parent(top: int, left: int) -> Parent:
-    picture: Any = data.immunohistochemistry()  # type: ignore[no-untyped-call]
-    window = (slice(top, top + SIDE), slice(left, left + SIDE))
-    image = np.ascontiguousarray(picture[window])
-    mask = stained_mask(picture)[window].copy()
-    (labels,) = slic_regions.segment(image, [80], compactness=None, sigma=1.0, mask=None)
+def _parent(number: int) -> Parent:
+    image, mask = draw_lesion(number)
+    (labels,) = slic_regions.segment(image, [60], compactness=None, sigma=1.0, mask=None)
     saliency = np.clip(255 - image.astype(int).sum(axis=2) // 3, 0, 255).astype(np.uint8)
-    return Parent(image, mask, labels, saliency)
+    return Parent(image, (mask > 0).astype(np.uint8), labels, saliency)
 
 
 def _row(a: Parent, b: Parent, name: str, mode: Mode, selection: str) -> Any:
