@@ -1,4 +1,4 @@
-"""Write METHODS.md and a picture of each method from two images of the demonstration."""
+"""Write docs/methods.md and a picture of each method from two images of the demonstration."""
 
 from pathlib import Path
 from typing import Any
@@ -30,20 +30,20 @@ label; of a method with two modes the hard one stands above. `python benchmarks/
 def main() -> None:
     """Write the manual and its pictures."""
     a, b = (_parent(number) for number in NUMBERS)
-    folder = ROOT / ".readme" / "methods"
+    folder = ROOT / "docs" / "pictures" / "methods"
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD]
     for name in METHODS.names:
         modes = method_named(name).modes
         rows = [_row(a, b, name, mode, "bernoulli") for mode in modes]
         _save(rows, folder / f"{name}.png")
-        parts.append(f"## {name}\n\n```\n{method_text(name)}\n```\n\n![{name}](.readme/methods/{name}.png)\n")
+        parts.append(f"## {name}\n\n```\n{method_text(name)}\n```\n\n![{name}](pictures/methods/{name}.png)\n")
     _save([_row(a, b, "hsmix", "hard", kind) for kind in SELECTIONS], folder / "selections.png")
     parts.append(
         "## Selections of hsmix\n\n`--selection bernoulli`, `connected`, `object` and `object-mask`, one below the "
-        "other:\n\n![selections](.readme/methods/selections.png)\n"
+        "other:\n\n![selections](pictures/methods/selections.png)\n"
     )
-    (ROOT / "METHODS.md").write_text("\n".join(parts), encoding="utf-8")
+    (ROOT / "docs" / "methods.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def _parent(number: int) -> Parent:

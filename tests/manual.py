@@ -5,7 +5,6 @@ They are made before the manual is built, and not kept: options, keys and functi
 
 import inspect
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -64,24 +63,17 @@ def python_page() -> str:
     return "\n".join(parts)
 
 
-def methods_page() -> str:
-    """Return the gallery of methods, with its pictures beside it."""
-    return (ROOT / "METHODS.md").read_text(encoding="utf-8").replace("](.readme/", "](pictures/")
-
-
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield the path and the text of each page."""
     yield DOCS / "reference" / "cli.md", cli_page()
     yield DOCS / "reference" / "configuration.md", configuration_page()
     yield DOCS / "reference" / "python.md", python_page()
-    yield DOCS / "methods.md", methods_page()
 
 
 def write() -> None:
-    """Write the pages, and copy the pictures of the gallery."""
+    """Write the pages."""
     for path, text in pages():
         path.write_text(text, encoding="utf-8")
-    shutil.copytree(ROOT / ".readme", DOCS / "pictures", dirs_exist_ok=True)
 
 
 def _option_row(param: click.Parameter, context: click.Context) -> str:

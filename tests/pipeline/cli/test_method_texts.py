@@ -36,9 +36,9 @@ def test_an_unknown_method_is_refused_with_the_nearest_one(run_cli: Cli) -> None
 
 def test_the_manual_shows_the_list_with_a_picture_of_each() -> None:
     root = Path(__file__).parents[3]
-    manual = (root / "METHODS.md").read_text(encoding="utf-8")
+    manual = (root / "docs" / "methods.md").read_text(encoding="utf-8")
 
     for name in METHODS.names:
         assert method_text(name) in manual
-        assert f"(.readme/methods/{name}.png)" in manual
-        assert (root / ".readme" / "methods" / f"{name}.png").is_file()
+        assert f"(pictures/methods/{name}.png)" in manual
+        assert (root / "docs" / "pictures" / "methods" / f"{name}.png").is_file()
