@@ -151,4 +151,4 @@ def test_the_loss_for_nnunet_is_least_at_the_label(trainer: ModuleType) -> None:
 
     assert loss(right, target) < loss(right + 0.5 * torch.randn(right.shape), target)
     ids = torch.tensor([[[[2], [0]]]], dtype=torch.int16)
-    assert loss(torch.tensor([[[[-9.0], [9]], [[-9], [-9]], [[9], [-9]]]]), ids) < 1e-3
+    assert loss(torch.tensor([[[[-9.0], [9]], [[-9], [-9]], [[9], [-9]]]]), ids) < 1e-2
