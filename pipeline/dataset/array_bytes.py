@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
@@ -63,7 +63,7 @@ def encode_photograph(picture: npt.NDArray[Any]) -> bytes:
     lines[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
     header = struct.pack(">2I5B", width, height, depth, _PNG_COLOURS[tuple(colours)], 0, 0, 0)
-    packed = bytes(imagecodecs.deflate_encode(lines.data, level=1))
+    packed = bytes(imagecodecs.deflate_encode(cast(Any, lines.data), level=1))
     return b"".join([_PNG_MARK, *_chunk(b"IHDR", header), *_chunk(b"IDAT", packed), *_chunk(b"IEND", b"")])
 
 

@@ -41,7 +41,8 @@ def whole(levels: npt.NDArray[np.integer]) -> _Ints:
     """Return maps, (..., P) int, with one sum, up to rounding; those of zeros become even."""
     values = levels.astype(np.int64)
     values[values.sum(axis=-1) == 0] = 1
-    return values * _WHOLE // values.sum(axis=-1, keepdims=True)
+    shares: _Ints = values * _WHOLE // values.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def least_conflict(

@@ -166,6 +166,7 @@ def test_unext_turns_masks_as_images(clone: MakeClone, pictures: Path, exported:
         image, mask, _ = rows[number]
         assert np.array_equal(image[0], mask[0])
         stored = cv2.imread(str(masks / "0" / f"{names[number]}.png"), cv2.IMREAD_GRAYSCALE)
+        assert stored is not None
         assert sorted(mask.ravel() * 255) == pytest.approx(sorted(stored.ravel()))
 
 

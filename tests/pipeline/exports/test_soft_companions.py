@@ -115,11 +115,12 @@ def test_losses_take_soft_labels_and_are_least_at_them(companion: ModuleType) ->
 def trainer(exported: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module for nnU-Net, with names in the place of nnU-Net, which is not installed here."""
     write_companion(exported[0], "hsmix_nnunet")
-    for name, held in {
+    fakes: dict[str, dict[str, Any]] = {
         "paths": {"nnUNet_raw": "raw"},
         "training.loss.deep_supervision": {"DeepSupervisionWrapper": torch.nn.Module},
         "training.nnUNetTrainer.nnUNetTrainer": {"nnUNetTrainer": object},
-    }.items():
+    }
+    for name, held in fakes.items():
         module = ModuleType(name)
         vars(module).update(held)
         monkeypatch.setitem(sys.modules, f"nnunetv2.{name}", module)

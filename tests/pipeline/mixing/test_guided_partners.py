@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,7 +29,7 @@ def test_partners_conflict_less_in_shards_and_fresh_samples(
     )
     row_of = {row["id"]: i for i, row in enumerate(pq.read_table(tmp_path / "cache" / "sources.parquet").to_pylist())}
 
-    def turned(name: str, number: int) -> np.ndarray:
+    def turned(name: str, number: int) -> Any:
         one = np.rot90(maps[row_of[name]] / maps[row_of[name]].sum(), number % 4)
         return one[:, ::-1] if number >= 4 else one
 
