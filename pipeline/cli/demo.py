@@ -102,7 +102,7 @@ def _light(rng: np.random.Generator) -> _Plane:
 def _noise(rng: np.random.Generator, width: float) -> _Plane:
     """Return smooth noise of mean 0 and deviation 1 whose spots are some `width` pixels wide."""
     smooth: _Plane = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), width, mode="reflect")
-    return (smooth - smooth.mean()) / smooth.std()
+    return (smooth - float(smooth.mean())) / float(smooth.std())
 
 
 def _write_once(path: Path, pixels: npt.NDArray[np.uint8]) -> None:

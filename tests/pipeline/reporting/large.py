@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 def write_large(dataset: Path, folder: Path, count: int) -> Path:
-    """Write a dataset of `count` samples, which names the training shards of another again and again."""
+    """Write a dataset of at least `count` samples, which names the training shards of another again and again."""
     folder.mkdir()
     for name in ("run.json", "webdataset"):
         copy = shutil.copytree if (dataset / name).is_dir() else shutil.copy
@@ -24,15 +24,16 @@ def write_large(dataset: Path, folder: Path, count: int) -> Path:
     parts, place = [table], train.schema.get_field_index("shard")
     while sum(part.num_rows for part in parts) < count:
         names = pa.array([f"{shard}-{len(parts)}" for shard in shards])
-        parts.append(train.set_column(place, "shard", names))
+        parts.append(train.set_column(place, train.schema.field("shard"), names))
     described = json.loads((dataset / "dataset.json").read_text())
     listed = described["formats"]["webdataset"]
     again = [file for file in listed if file["split"] == "train"]
     # In the order of the names of shards, which readers take.
-    order = sorted((name, file["path"]) for part in parts[1:] for name, file in _pairs(part, again))
-    listed += [{"path": path, "split": "train"} for _, path in order]
+    order = sorted((name, file["path"]) for part in (train, *parts[1:]) for name, file in _pairs(part, again))
+    others = [file for file in listed if file["split"] != "train"]
+    described["formats"]["webdataset"] = others + [{"path": path, "split": "train"} for _, path in order]
     (folder / "dataset.json").write_text(json.dumps(described))
-    pq.write_table(pa.concat_tables(parts).slice(0, count), folder / "manifest.parquet")
+    pq.write_table(pa.concat_tables(parts), folder / "manifest.parquet")
     return folder
 
 
