@@ -16,6 +16,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan
+from hsmix_gen.pipeline.mixing.preview import PANEL_SIDE
 from hsmix_gen.pipeline.sources.source_records import is_evaluated
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError
@@ -33,8 +34,10 @@ _SOFT = 0.1
 _SAMPLE_BYTES = 6144
 """Headers in tar files, provenance inside of the sample, in the record of its shard and in the manifest."""
 _SHARD_BYTES = 20_480
-_PREVIEW_PANELS = 25
-"""Panels of the preview that cost as much as an RGB image; the others are flat."""
+_PREVIEW_PANELS = 48
+"""Panels of the preview that cost as much as an RGB image, a large one twice; the others are flat."""
+_ENLARGED = 4
+"""Bytes of an enlarged panel for those of its image, at most; a panel is no larger than `PANEL_SIDE`."""
 _DESCRIPTION_BYTES = 65_536
 _DESCRIPTION_FILES = 10
 _ROW_BYTES = 512
@@ -135,7 +138,8 @@ def output_need(planned: OutputPlan, facts: DatasetFacts, config: RunConfig, *, 
     members = member_names(facts.channels, facts.dtype, config.output.soft_encoding)
     one = len(formats) * _members_bytes(facts, config, blank) + _SAMPLE_BYTES
     files = shards + sum(format_of(form).n_files(shards, samples, members) for form in formats) + _DESCRIPTION_FILES
-    described = _DESCRIPTION_BYTES + int(_PREVIEW_PANELS * 3 * _PNG * facts.size[0] * facts.size[1])
+    panel = min(_ENLARGED * facts.size[0] * facts.size[1], PANEL_SIDE**2)
+    described = _DESCRIPTION_BYTES + round(_PREVIEW_PANELS * 3 * _PNG * panel)
     return Need(output.root, int(worth * one) + shards * _SHARD_BYTES + described, files)
 
 

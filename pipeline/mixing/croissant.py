@@ -10,6 +10,7 @@ References
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from hsmix_gen.schemas.records import FileRecord, SourceRecord
@@ -160,14 +161,13 @@ def _protocol(dataset: Mapping[str, Any], run: Mapping[str, Any]) -> str:
 
 
 def _file(path: str, sha256: str, size: int) -> dict[str, Any]:
-    ending = path[path.rindex(".") :]
     return {
         "@type": "cr:FileObject",
         "@id": path,
         "name": path,
         "contentUrl": path,
         "contentSize": f"{size} B",
-        "encodingFormat": _KINDS[ending],
+        "encodingFormat": _KINDS.get(PurePosixPath(path).suffix, "application/octet-stream"),
         "sha256": sha256,
     }
 

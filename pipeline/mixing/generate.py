@@ -159,7 +159,7 @@ def _without(plan: Plan, part: SplitPlan, refused: dict[str, set[str]], records:
 
 
 def outcome(prepared: Prepared, output: Output, plan: Plan) -> Outcome:
-    """Return planned against written and refused; a record counts only while its files match it.
+    """Return planned against written and refused, by the records of shards.
 
     Raises
     ------

@@ -18,15 +18,15 @@ from hsmix_gen.schemas.records import ScanResult
 from tests.fixture_types import Cli, Maker, Options
 from tests.pipeline.jobs.plans import CONFIG, FACTS, GB, configured, layers_in, planned, record, records_of
 
-DESCRIBED = 65_536 + 25 * 2000 * 3 * 85 // 100
+DESCRIBED = 65_536 + 48 * 4 * 2000 * 3 * 85 // 100
 """Bytes of what describes a dataset of `FACTS`, its preview above all, in 10 files."""
 
 
 def test_the_cache_needs_its_arrays_by_their_measured_factors(tmp_path: Path) -> None:
-    """20 rows of 2,000 pixels: an image of 6,000 bytes, mask 120, labels 2,400, counts 8, saliency 2,000."""
+    """20 rows of 2,000 pixels: an image of 6,000 bytes, mask 120, look 24, labels 2,400, counts 8, saliency 2,000."""
     need = cache_need([layers_in(tmp_path)])
 
-    assert need == Need(tmp_path, 20 * (6000 + 120 + 2400 + 8 + 2000 + 3 * 512), 2 * (3 + 3 + 2))
+    assert need == Need(tmp_path, 20 * (6000 + 120 + 24 + 2400 + 8 + 2000 + 3 * 512), 2 * (4 + 3 + 2))
 
 
 def test_finished_blocks_of_the_cache_need_nothing_more(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_what_was_checked_is_reported_in_one_line(tmp_path: Path) -> None:
     plan = planned(Output(tmp_path / "out"), records_of(train=4), config)
     preflight.plan([layers], [plan], inventory=inventory_of([place]))
 
-    assert display.notes == ["checked: 677.9 kB needed, 80.0 GB free; 2 nodes share the folders and versions"]
+    assert display.notes == ["checked: 1.5 MB needed, 80.0 GB free; 2 nodes share the folders and versions"]
     assert list(tmp_path.rglob(".hsmix-tmp-*")) == []
 
 

@@ -106,7 +106,7 @@ def test_default_is_the_whole_check_and_says_what_it_checked(made: Path, run_cli
         "manifest rows": SAMPLES,
         "files": 2 * (SHARDS + 1 + 1) + 3 * SAMPLES,
         "indexes": 3 + 1,
-        "describing files": 6,
+        "describing files": 7,
         "records": SHARDS + 1 + 1,
         "checksums": 2 * (SHARDS + 1 + 1) + 3 * SAMPLES + 3 + 1 + 4,
         "parents for leakage": TRAIN + 1 + 1,

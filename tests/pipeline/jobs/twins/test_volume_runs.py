@@ -100,13 +100,15 @@ def test_images_lie_in_the_member_that_can_hold_them(made: Made[VolumeTwin], rea
 
 
 def test_the_sheet_has_a_column_for_each_modality(made: Made[VolumeTwin]) -> None:
-    """A panel is 224 pixels wide and has 6 to its right: six panels and the channels of the mix."""
+    """A panel is 200 pixels wide and has 6 to its right: six panels and the channels of the mix, below five large ones."""
     n_channels = next(iter(made.twin.images.values())).shape[2]
 
     n_panels = 6 + (1 if n_channels == 3 else n_channels)
     with Pillow.open(made.output / "preview.png") as sheet:
-        first_row = np.asarray(sheet.convert("RGB"))[22 : 22 + 160]
-    inked = np.concatenate([[False], (first_row != 255).any(axis=(0, 2)), [False]])
+        pixels = np.asarray(sheet.convert("RGB"))
+    # The legend, and the caption of the last row above it, take 60 rows.
+    last_row = pixels[-60 - 100 : -60]
+    inked = np.concatenate([[False], (last_row != 255).any(axis=(0, 2)), [False]])
     edges = np.flatnonzero(np.diff(inked.astype(int)))
-    assert first_row.shape[1] == n_panels * 230 + 6
-    assert (edges[1::2] - edges[::2]).tolist() == [224] * n_panels
+    assert pixels.shape[1] == max(n_panels * 206, 5 * 294) + 6
+    assert (edges[1::2] - edges[::2]).tolist() == [200] * n_panels

@@ -47,10 +47,10 @@ def draw_voxels(number: int, low: int = 1, high: int = 2000) -> Numbers:
 
 
 def draw_labels(number: int, *values: int) -> Numbers:
-    """Return boxes of the given values, each below and wider than the last, on planes 1 to 4; the last on 2 alone."""
+    """Return boxes of the given values, each below and wider than the last, on every plane; the last on 2 alone."""
     labels = np.zeros(SHAPE, np.int16)
     for place, value in enumerate(values):
-        planes = slice(2, 3) if place == len(values) - 1 else slice(1, 5)
+        planes = slice(2, 3) if place == len(values) - 1 else slice(None)
         labels[planes, 2 + 5 * place : 6 + 5 * place, 3 : 10 + number + 2 * place] = value
     return labels
 
@@ -146,7 +146,7 @@ def write_synapse(root: Path) -> VolumeTwin:
         kept.update(planes)
     (root / "lists/lists_Synapse/train.txt").write_text("\n".join(listed))
     (root / "lists/lists_Synapse/test_vol.txt").write_text("case0008")
-    stated = {"pairs": 7, "groups": 3, "splits": {"train": 6, "val": 0, "test": 4}, "dtype": "uint16", "channels": 1}
+    stated = {"pairs": 7, "groups": 3, "splits": {"train": 6, "val": 0, "test": 6}, "dtype": "uint16", "channels": 1}
     return VolumeTwin("synapse", images, masks, ORGANS, stated, (), spacing=False)
 
 
@@ -209,10 +209,10 @@ def gathered(cases: Mapping[str, tuple[Numbers, Numbers]], store: Callable[[Numb
 
 VOLUMES: dict[str, Any] = {
     "pairs": 4,
-    "images": 16,
+    "images": 24,
     "volumes": True,
     "groups": 4,
-    "splits": {"train": 8, "val": 4, "test": 4},
+    "splits": {"train": 12, "val": 6, "test": 6},
 }
 
 
