@@ -347,7 +347,7 @@ def _reporter(progress: OnProgress | None) -> Reporter:
 def _place(value: Place) -> Path:
     """Return a path that workers with another working directory find, or an address."""
     if is_remote(value):
-        return value  # type: ignore[return-value]
+        return value
     return location(str(value)) if is_address(str(value)) else Path(value).resolve()
 
 

@@ -159,7 +159,7 @@ def _rows(evidence: Evidence, numbers: Sequence[int], pictures: dict[int, str]) 
 
 
 def _split_rows(evidence: Evidence) -> list[tuple[str, int, int, int]]:
-    found = []
+    found: list[tuple[str, int, int, int]] = []
     for split in SPLITS:
         records = [record for record in evidence.records if record.split == split]
         samples = int((evidence.samples["split"] == split).sum()) if evidence.samples else 0
@@ -209,7 +209,7 @@ def _draws(sides: Sides) -> list[str]:
         _named(side, "samples"): [int(of_mode(one.samples, mode).sum()) for mode in modes]
         for side, one in mixed.items()
     }
-    uses = {}
+    uses: dict[str, Any] = {}
     for side, one in mixed.items():
         train = one.samples["split"] == "train"
         names = [*one.samples["source_a"][train].tolist(), *one.samples["source_b"][train].tolist()]

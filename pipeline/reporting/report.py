@@ -118,7 +118,7 @@ def key_lines(root: Path, reporter: Reporter, *, count: int = _KEY_LINES) -> lis
 
 def describe(evidence: Evidence, findings: list[Finding]) -> dict[str, Any]:
     """Return ``report.json``: plain values, None where nothing was measured."""
-    return _plain(
+    plain: dict[str, Any] = _plain(
         {
             "version": REPORT_VERSION,
             "kind": evidence.kind,
@@ -140,6 +140,7 @@ def describe(evidence: Evidence, findings: list[Finding]) -> dict[str, Any]:
             "worst": _worst(evidence),
         }
     )
+    return plain
 
 
 def differences(
@@ -177,7 +178,7 @@ def summary(values: Any) -> dict[str, float | int | None]:
 
 
 def _splits(evidence: Evidence) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for split in SPLITS:
         records = [record for record in evidence.records if record.split == split]
         samples = int((evidence.samples["split"] == split).sum()) if evidence.samples else 0
@@ -245,7 +246,7 @@ def _saliency(evidence: Evidence) -> dict[str, Any]:
 def _pairs(evidence: Evidence) -> dict[str, Any]:
     domains = domains_of(evidence)
     odd = [one.record.id for one, second in zip(evidence.images, domains.is_second, strict=True) if second]
-    distance = evidence.samples["appearance"] if evidence.samples else []
+    distance: Any = evidence.samples["appearance"] if evidence.samples else []
     return {
         "appearance_distance": summary(distance),
         "separation": domains.separation,
@@ -256,7 +257,7 @@ def _pairs(evidence: Evidence) -> dict[str, Any]:
 
 
 def _worst(evidence: Evidence) -> dict[str, Any]:
-    keys = evidence.samples.get("key", [])
+    keys: Any = evidence.samples.get("key", [])
     return {
         one.measure: [
             {"key": keys[number], "value": value, "replay": replay_command(evidence.root, keys[number])}

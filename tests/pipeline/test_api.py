@@ -4,6 +4,7 @@ import inspect as inspection
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from hsmix_gen.pipeline.api import Made, Progress
 from hsmix_gen.schemas.errors import ConfigError, HsmixError, OutputError
 from tests.fixture_types import Cli, Digests, Maker
 
-TINY = {
+TINY: dict[str, Any] = {
     "size": (48, 64), "regions": (6, 20), "variants": 2, "saliency": "fine_grained", "backend": "serial", "copies": 2
 }  # fmt: skip
 

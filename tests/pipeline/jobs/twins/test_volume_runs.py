@@ -100,7 +100,7 @@ def test_images_lie_in_the_member_that_can_hold_them(made: Made[VolumeTwin], rea
 
 
 def test_the_sheet_has_a_column_for_each_modality(made: Made[VolumeTwin]) -> None:
-    """A panel is 200 pixels wide and has 6 to its right: six panels and the channels of the mix, below five large ones."""
+    """A panel is 200 pixels wide and has 6 to its right: six and the channels of the mix, below five large ones."""
     n_channels = next(iter(made.twin.images.values())).shape[2]
 
     n_panels = 6 + (1 if n_channels == 3 else n_channels)
