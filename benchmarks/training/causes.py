@@ -55,7 +55,8 @@ def look_at(samples: Sequence[Sample], foreground: float) -> Look:
     mixed = [one for one in samples if one.weight_b.any()]
     rows = [_of_mixed(one) for one in mixed]
     shares = [1 - one.mixed.soft[0].astype(float).mean() for one in samples]
-    means = np.mean(rows, axis=0) if rows else np.full(5, np.nan)
+    # A sample without a piece has no largest one; if none has, nothing is said.
+    means = [np.mean([v for v in column if v == v] or [np.nan]) for column in zip(*rows, strict=True)] or [np.nan] * 5
     return Look(1 - len(mixed) / len(samples), float(np.mean(shares)) - foreground, *(float(m) for m in means))
 
 
