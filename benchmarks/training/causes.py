@@ -56,7 +56,8 @@ def look_at(samples: Sequence[Sample], foreground: float) -> Look:
     rows = [_of_mixed(one) for one in mixed]
     shares = [1 - one.mixed.soft[0].astype(float).mean() for one in samples]
     # A sample without a piece has no largest one; if none has, nothing is said.
-    means = [np.mean([v for v in column if v == v] or [np.nan]) for column in zip(*rows, strict=True)] or [np.nan] * 5
+    columns = np.array(rows).reshape(-1, 5).T
+    means = [column[~np.isnan(column)].mean() if not np.isnan(column).all() else np.nan for column in columns]
     return Look(1 - len(mixed) / len(samples), float(np.mean(shares)) - foreground, *(float(m) for m in means))
 
 
