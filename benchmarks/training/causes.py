@@ -87,4 +87,7 @@ def looks(arms: Sequence[str], dataset: str, size: int, place: Place) -> Iterato
         made = [samples.sample(place, copy) for place in range(len(rows)) for copy in range(COPIES)]
         masks = prepared.masks[rows]
         foreground = float(((masks > 0) & (masks != IGNORE)).mean())
-        yield [words_of(name), *(f"{value:.2f}" for value in astuple(look_at(made, foreground)))]
+        yield [
+            words_of(name),
+            *("-" if np.isnan(value) else f"{value:.2f}" for value in astuple(look_at(made, foreground))),
+        ]
