@@ -104,7 +104,7 @@ licences: $(DEV)  ## print the licence of everything that a plain installation b
 	@$(BIN)/python -m tests.licences
 
 clean:  ## remove what builds, tests and the demonstration leave behind
-	rm -rf build dist site docs/pictures fault-table.md *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
+	rm -rf build dist site fault-table.md *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(DEMO_OUTPUT) $(DEMO_OUTPUT)-source
 	find . -path ./$(VENV) -prune -o -path ./$(CONSUMERS) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## the same, and the environments
