@@ -28,7 +28,7 @@ from hsmix_gen.schemas.errors import OutputError
 
 STALLS = 2
 """How often a unit is given the full time; a trial is given it once."""
-START_S = 40.0
+START_S = 120.0
 """Seconds that a process is given to start on a busy machine, where a unit is given less."""
 _LOOK_S = 1.0
 """How often is looked for what does not report itself: units that take too long."""
