@@ -148,8 +148,8 @@ def test_a_dataset_can_be_sent_to_spawned_workers(cache: Path) -> None:
     assert same(again[3], before)
 
 
-def test_the_snippet_of_the_readme_trains(cache: Path) -> None:
-    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+def test_the_snippet_of_the_manual_trains(cache: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "howto" / "load.md").read_text(encoding="utf-8")
     snippet = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[-1]
     for shown, here in (('"features"', repr(str(cache))), ("num_workers=2", "num_workers=0"), (", 100)", ", 2)")):
         assert shown in snippet
