@@ -88,12 +88,10 @@ def transunet() -> None:
 
 
 def swin_unet() -> None:
-    """No weights of ImageNet, and one block of each kind."""
-    from config import _C
+    """No weights of ImageNet."""
     from networks.vision_transformer import SwinUnet
 
     SwinUnet.load_from = lambda *_, **__: None
-    _C.MODEL.SWIN.EMBED_DIM = 24
 
 
 def hiformer() -> None:
@@ -138,14 +136,17 @@ def udtransnet() -> None:
 
 
 def medsam() -> None:
-    """A small encoder, without the weights of SAM."""
+    """A small encoder that sees windows alone, without the weights of SAM."""
     import segment_anything
-    from segment_anything import build_sam
+    from segment_anything.build_sam import _build_sam
+    from segment_anything.modeling import Sam
 
-    def small(checkpoint: str | None = None) -> Any:
-        return build_sam._build_sam(32, 1, 2, [0])
+    def small(checkpoint: str) -> Any:
+        return _build_sam(32, 1, 2, [], checkpoint=os.devnull)
 
     segment_anything.sam_model_registry["vit_b"] = small
+    Sam.load_state_dict = lambda *_, **__: None
+    torch.load = lambda *_, **__: {}
 
 
 ADAPT: dict[str, Callable[[], None]] = {

@@ -13,7 +13,8 @@ import pytest
 
 from tests.trainers.conftest import Clone, assert_no_parents_cross
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+# Warnings of their code are shown and are no errors.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.filterwarnings("default")]
 
 MakeClone = Callable[[str, Path], Clone]
 Exported = Callable[..., Path]
@@ -92,7 +93,8 @@ def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
         (theirs.root / "lists/hsmix" / path.name).write_bytes(path.read_bytes())
     own = (
         *("--dataset", "hsmix", "--n_class", 3, "--output_dir", "out"),
-        *("--cfg", "configs/swin_tiny_patch4_window7_224_lite.yaml", "--opts", "MODEL.SWIN.DEPTHS", "[1,1,1,1]"),
+        *("--cfg", "configs/swin_tiny_patch4_window7_224_lite.yaml", "--opts"),
+        *("MODEL.SWIN.DEPTHS", "[1,1,1,1]", "MODEL.SWIN.EMBED_DIM", 24),
     )
 
     run = theirs.run("train.py", "--root_path", data / "train_npz", *own, "--max_epochs", 2, "--batch_size", 5)
