@@ -80,13 +80,14 @@ SWIN_UNET = Codebase(
     "https://github.com/HuCaoFighting/Swin-Unet",
     "f48f623e226e25b6e395c37207915c50aaa9c776",
     {
-        # Its own loader of validation reads the training images.
+        # Its own loader of validation reads the training images; its test takes off one axis more than volumes have.
         "swin-unet": (
             Edit(
                 "trainer.py",
                 44,
                 ("    val_loader = DataLoader(db_val, batch_size=batch_size, num_workers=args.num_workers)",),
             ),
+            Edit("utils.py", 61, ("    image, label = image[None], label[None]",)),
         ),
         "swin-unet-soft": (
             Edit("trainer.py", 19, (f"    {_SOFT_IMPORT}",)),

@@ -46,7 +46,8 @@ TransUNet ({{transunet}}) overwrites --root_path, --list_dir and --num_classes: 
 The first line of its log, "Namespace(root_path=...", has to name $DATA/train_npz; "The length of train set is:
 {{n_train}}" follows.
 
-Swin-Unet ({{swin}}) validates on its training images: an added line takes val.txt.
+Swin-Unet ({{swin}}) validates on its training images, and its test stops at volumes: one added line takes val.txt,
+the other keeps the axes of a volume.
 
     git apply --unidiff-zero $DATA/code/swin-unet.patch; cp -r $DATA/{_SWIN_LISTS} lists/
     python train.py --dataset hsmix --root_path $DATA/train_npz --n_class {{n_classes}} --output_dir out \\

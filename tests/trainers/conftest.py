@@ -8,6 +8,7 @@
 | HSMIX_UNEXT | jeya-maria-jose/UNeXt-pytorch | 6ad0855 |
 | HSMIX_UDTRANSNET | McGregorWwww/UDTransNet | 4657587 |
 | HSMIX_MEDSAM | bowang-lab/MedSAM | d71e8a1 |
+| HSMIX_NNUNET | MIC-DKFZ/nnUNet | 0e49508 |
 """
 
 import os
@@ -76,7 +77,7 @@ class Clone:
 
     def run(self, script: str, *arguments: object, succeeds: bool = True, **variables: str) -> Run:
         """Run one of its scripts, unedited but for the patches."""
-        log = self.root.parent / f"{script}.opened"
+        log = self.root.parent / f"{Path(script).name}.opened"
         log.unlink(missing_ok=True)
         done = subprocess.run(
             [sys.executable, "-W", "ignore", RUN_ON_CPU, log, self.name, script, *map(str, arguments)],

@@ -4,6 +4,7 @@ What is adapted is the machine and not the code: ``.cuda()`` stays where it is, 
 left as they were drawn, networks are small, loaders work in this process. Every file that is opened is noted in LOG.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -108,10 +109,19 @@ def hiformer() -> None:
 
     def load_or_draw(file: Any, *more: Any, **named: Any) -> Any:
         if "swin_tiny" in str(file):
-            return {"model": Encoder.SwinTransformer(224, in_chans=3).state_dict()}
+            return {"model": drawn_weights(Encoder)}
         return load(file, *more, **named)
 
     torch.load = load_or_draw
+
+
+def drawn_weights(encoder: Any) -> dict[str, torch.Tensor]:
+    """Return what HiFormer takes of the weights of Swin: its blocks, and the merging of patches between them."""
+    weights: dict[str, torch.Tensor] = encoder.SwinTransformer(224, in_chans=3).state_dict()
+    for level, width in enumerate((96, 192)):
+        merging = encoder.PatchMerging((56 >> level, 56 >> level), width).state_dict()
+        weights |= {f"layers.{level}.downsample.{name}": value for name, value in merging.items()}
+    return weights
 
 
 def unext() -> None:
@@ -149,6 +159,20 @@ def medsam() -> None:
     torch.load = lambda *_, **__: {}
 
 
+def nnunet() -> None:
+    """Epochs of five iterations; their trainer reads the signature of its own start."""
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    start = nnUNetTrainer.__init__
+
+    @functools.wraps(start)
+    def short(self: Any, *arguments: Any, **named: Any) -> None:
+        start(self, *arguments, **named)
+        self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 3, 5, 1
+
+    nnUNetTrainer.__init__ = short
+
+
 ADAPT: dict[str, Callable[[], None]] = {
     "transunet": transunet,
     "swin_unet": swin_unet,
@@ -156,6 +180,7 @@ ADAPT: dict[str, Callable[[], None]] = {
     "unext": unext,
     "udtransnet": udtransnet,
     "medsam": medsam,
+    "nnunet": nnunet,
 }
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -84,7 +85,7 @@ def test_transunet_with_soft_labels(clone: MakeClone, grey: Path, exported: Expo
 
 
 def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
-    """The added line validates on val.txt, where its own loader reads the training images."""
+    """The added lines validate on val.txt, where its own loader reads the training images, and test on volumes."""
     data = exported(grey, "synapse")
     theirs = clone("swin_unet", data)
     theirs.patch("swin-unet")
@@ -104,7 +105,8 @@ def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
     run.assert_learns(r"Train epoch: \d+ : loss : ([\d.]+)")
     assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(run.below(data / "val_npz")))
     tested = theirs.run("test.py", "--root_path", data / "test_vol_h5", "--split_name", "test_vol", *own)
-    assert tested.below(data) >= set((data / "test_vol_h5").resolve().iterdir())
+    assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
+    assert "Testing performance in best val model" in tested.text
     assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
 
 
@@ -129,6 +131,7 @@ def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
         "--model_weight", "results/hiformer-s/hiformer-s_epoch_0.pth",
     )  # fmt: skip
     assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
+    assert "Testing performance in best val model" in tested.text
     assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
 
 
@@ -204,3 +207,33 @@ def test_medsam(clone: MakeClone, pictures: Path, exported: Exported) -> None:
     assert read == {*(data / "train/imgs").resolve().iterdir(), *(data / "train/gts").resolve().iterdir()}
     assert run.text.count("number of images: 18") == 2
     run.assert_learns(r"Loss: ([\d.]+)")
+
+
+def test_nnunet_with_soft_labels(clone: MakeClone, pictures: Path, exported: Exported, tmp_path: Path) -> None:
+    """Its trainer finds ours, and reads shares of training cases and of no others."""
+    data = exported(pictures, "nnunet")
+    theirs = clone("nnunet", data)
+    (dataset,) = data.glob("Dataset501_*")
+    prepared = tmp_path / "preprocessed"
+    variables = {
+        "nnUNet_raw": str(data),
+        "nnUNet_preprocessed": str(prepared),
+        "nnUNet_results": str(tmp_path / "results"),
+        "nnUNet_extTrainer": str(data / "code"),
+        "PYTHONPATH": str(theirs.root),
+        # One process, nothing compiled.
+        "nnUNet_n_proc_DA": "0",
+        "nnUNet_def_n_proc": "1",
+        "nnUNet_compile": "f",
+    }
+    plan = "nnunetv2/experiment_planning/plan_and_preprocess_entrypoints.py"
+    theirs.run(plan, "-d", 501, "-c", "2d", "-np", 1, "-npfp", 1, **variables)
+    shutil.copy(dataset / "splits_final.json", prepared / dataset.name)
+
+    options = ("-tr", "nnUNetTrainerHsmix", "-device", "cpu")
+    run = theirs.run("nnunetv2/run/run_training.py", 501, "2d", 0, *options, **variables)
+
+    assert f"hsmix-gen: soft labels of {dataset / 'softTr'}, for 18 training cases" in run.text
+    assert "This split has 18 training and 3 validation cases" in run.text
+    assert run.below(dataset / "softTr")
+    run.assert_learns(r"train_loss (-?[\d.]+)")
