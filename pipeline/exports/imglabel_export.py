@@ -24,9 +24,9 @@ as the path of this folder:
     python test_kfold.py
 
 Its log has to say "Total Nums: {n_train}", then "hsmix-gen: {n_train} images of ./datasets/GlaS/Train_Folder/" and
-"hsmix-gen: {n_val} images of ./datasets/GlaS/Val_Folder/". Without the added line it draws five folds of Train_Folder,
-in which parents of validation images are trained on. Config.py names n_labels (1 for two classes), epochs and the
-session that is tested.
+"hsmix-gen: {n_val} images of ./datasets/GlaS/Val_Folder/". Without the added lines it draws five folds of Train_Folder,
+in which parents of validation images are trained on, and test_kfold.py divides its sums by 80, the test images of GlaS.
+Config.py names n_labels (1 for two classes), epochs and the session that is tested.
 These loaders set every value above 0 to 1: soft labels have no place in them, so masks are hard.
 """
 

@@ -120,7 +120,13 @@ UNEXT = Codebase(
 UDTRANSNET = Codebase(
     "https://github.com/McGregorWwww/UDTransNet",
     "46575873ef675acdc5d0aa5f79d5e48e99126339",
-    {"udtransnet": (Edit("train_kfold.py", 19, ("from hsmix_udtransnet import ImageToImage2D_kfold, KFold",)),)},
+    {
+        "udtransnet": (
+            # Its test divides sums by the number of test images of GlaS, 80.
+            Edit("test_kfold.py", 229, ("    test_num = len(filelists)",)),
+            Edit("train_kfold.py", 19, ("from hsmix_udtransnet import ImageToImage2D_kfold, KFold",)),
+        )
+    },
 )
 MEDSAM = Codebase("https://github.com/bowang-lab/MedSAM", "d71e8a1a99ad751840a22a7fa3ecfb4166fb1488", {})
 NNUNET = Codebase("https://github.com/MIC-DKFZ/nnUNet", "0e495086eb108ff79afe106291e8c15bd2f2bc3a", {})

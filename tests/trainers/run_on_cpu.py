@@ -137,8 +137,11 @@ def unext() -> None:
 
 
 def udtransnet() -> None:
-    """The settings are a module."""
+    """The settings are a module; folders were named by the network before it is chosen here."""
     import Config
+
+    for name in ("save_path", "model_path", "tensorboard_folder", "logger_path", "visualize_path"):
+        setattr(Config, name, getattr(Config, name).replace(Config.model_name, "UNet"))
 
     Config.model_name, Config.epochs, Config.batch_size = "UNet", 3, 4
     Config.img_size = Config.img_size2 = 32
@@ -146,7 +149,8 @@ def udtransnet() -> None:
 
 
 def medsam() -> None:
-    """A small encoder that sees windows alone, without the weights of SAM."""
+    """A small encoder that sees windows alone, without the weights of SAM; MONAI's Dice takes no integers since 1.5."""
+    import monai
     import segment_anything
     from segment_anything.build_sam import _build_sam
     from segment_anything.modeling import Sam
@@ -157,6 +161,8 @@ def medsam() -> None:
     segment_anything.sam_model_registry["vit_b"] = small
     Sam.load_state_dict = lambda *_, **__: None
     torch.load = lambda *_, **__: {}
+    dice = monai.losses.DiceLoss.forward
+    monai.losses.DiceLoss.forward = lambda self, logits, target: dice(self, logits, target.float())
 
 
 def nnunet() -> None:

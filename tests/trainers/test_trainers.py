@@ -84,19 +84,22 @@ def test_transunet_with_soft_labels(clone: MakeClone, grey: Path, exported: Expo
     run.assert_learns(SYNAPSE_LOSS)
 
 
+def swin_options(theirs: Clone, data: Path) -> tuple[object, ...]:
+    """Put the lists of the export where Swin-Unet looks, and return what its scripts are given, for a small network."""
+    shutil.copytree(data / "lists/hsmix", theirs.root / "lists/hsmix")
+    return (
+        *("--dataset", "hsmix", "--n_class", 3, "--output_dir", "out"),
+        *("--cfg", "configs/swin_tiny_patch4_window7_224_lite.yaml", "--opts"),
+        *("MODEL.SWIN.DEPTHS", "[1,1,1,1]", "MODEL.SWIN.EMBED_DIM", 24),
+    )
+
+
 def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
     """The added lines validate on val.txt, where its own loader reads the training images, and test on volumes."""
     data = exported(grey, "synapse")
     theirs = clone("swin_unet", data)
     theirs.patch("swin-unet")
-    for path in (data / "lists/hsmix").iterdir():
-        (theirs.root / "lists/hsmix").mkdir(parents=True, exist_ok=True)
-        (theirs.root / "lists/hsmix" / path.name).write_bytes(path.read_bytes())
-    own = (
-        *("--dataset", "hsmix", "--n_class", 3, "--output_dir", "out"),
-        *("--cfg", "configs/swin_tiny_patch4_window7_224_lite.yaml", "--opts"),
-        *("MODEL.SWIN.DEPTHS", "[1,1,1,1]", "MODEL.SWIN.EMBED_DIM", 24),
-    )
+    own = swin_options(theirs, data)
 
     run = theirs.run("train.py", "--root_path", data / "train_npz", *own, "--max_epochs", 2, "--batch_size", 5)
 
@@ -108,6 +111,20 @@ def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
     assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
     assert "Testing performance in best val model" in tested.text
     assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
+
+
+def test_swin_unet_with_soft_labels(clone: MakeClone, grey: Path, exported: Exported) -> None:
+    data = exported(grey, "synapse")
+    theirs = clone("swin_unet", data)
+    for name in ("swin-unet", "swin-unet-soft"):
+        theirs.patch(name)
+    own = swin_options(theirs, data)
+
+    # The 20th iteration draws pictures of labels.
+    run = theirs.run("train.py", "--root_path", data / "train_npz", *own, "--max_epochs", 2, "--batch_size", 2)
+
+    run.assert_learns(r"Train epoch: \d+ : loss : ([\d.]+)")
+    assert run.below(data / "val_npz") == set((data / "val_npz").resolve().iterdir())
 
 
 def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
@@ -133,6 +150,22 @@ def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
     assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
     assert "Testing performance in best val model" in tested.text
     assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
+
+
+def test_hiformer_with_soft_labels(clone: MakeClone, grey: Path, exported: Exported) -> None:
+    data = exported(grey, "synapse")
+    theirs = clone("hiformer", data)
+    theirs.patch("hiformer-soft")
+
+    run = theirs.run(
+        "train.py", "--root_path", data / "train_npz", "--test_path", data / "val_vol_h5",
+        "--list_dir", data / "lists/validation", "--num_classes", 3, "--model_name", "hiformer-s",
+        "--max_epochs", 1, "--batch_size", 2,
+    )  # fmt: skip
+
+    assert len(run.losses(SYNAPSE_LOSS)) == 10
+    run.assert_learns(SYNAPSE_LOSS)
+    assert run.below(data / "val_vol_h5") == set((data / "val_vol_h5").resolve().iterdir())
 
 
 def test_unext(clone: MakeClone, pictures: Path, exported: Exported) -> None:
@@ -193,6 +226,14 @@ def test_udtransnet(clone: MakeClone, pictures: Path, exported: Exported) -> Non
         assert run.below(data / folder / "img") == set((data / folder / "img").resolve().iterdir())
     run.assert_learns(r"\[Train\] [^\n]*Loss:([\d.]+)")
     assert_no_parents_cross(data, keys_of(run.below(data / "Train_Folder")), keys_of(run.below(data / "Val_Folder")))
+    # The mean over folds is that of the one fold.
+    assert len({*run.losses(r"fold 1: ([\d.]+)"), *run.losses(r"mean dice: ([\d.]+)")}) == 1
+    (session,) = (theirs.root / "GlaS_kfold/UNet").iterdir()
+    tested = theirs.run("test_kfold.py", TEST_SESSION=session.name)
+    assert tested.below(data / "Test_Folder/img") == set((data / "Test_Folder/img").resolve().iterdir())
+    assert "1 models loaded" in tested.text
+    # Sums are divided by what the bar counts to.
+    assert "2/2" in tested.text
 
 
 def test_medsam(clone: MakeClone, pictures: Path, exported: Exported) -> None:
