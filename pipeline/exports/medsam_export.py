@@ -26,6 +26,7 @@ SPLIT/imgs/KEY.npy is the image, ({side}, {side}, 3) float32 in 0 to 1; SPLIT/gt
 In a clone of MedSAM ({medsam}), with DATA as the path of this folder; its first lines read data/npy/CT_Abd, whatever -i
 says, which is a link to train here:
 
+    pip install "monai<1.5"      # the Dice loss of later ones takes no integers, which its masks are
     ln -s $DATA/data .
     python train_one_gpu.py -i $DATA/train
 
