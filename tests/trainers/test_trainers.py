@@ -256,7 +256,7 @@ def test_nnunet_with_soft_labels(clone: MakeClone, pictures: Path, exported: Exp
     theirs = clone("nnunet", data)
     (dataset,) = data.glob("Dataset501_*")
     prepared = tmp_path / "preprocessed"
-    variables = {
+    variables: dict[str, Any] = {
         "nnUNet_raw": str(data),
         "nnUNet_preprocessed": str(prepared),
         "nnUNet_results": str(tmp_path / "results"),
