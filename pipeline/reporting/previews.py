@@ -74,13 +74,12 @@ def _worst(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
     columns = manifest_columns(opened.root / MANIFEST)
     lists = [
         [(number, f"{one.title}: {value:g}") for number, value in zip(one.numbers, one.values, strict=True)]
-        for one in worst_samples(columns, rows)
+        for one in worst_samples(columns, rows, mode)
     ]
     found: dict[str, str] = {}
     for turn in zip_longest(*lists):
         for number, text in filter(None, turn):
-            if mode in (None, columns["mode"][number]):
-                found.setdefault(columns["key"][number], text)
+            found.setdefault(columns["key"][number], text)
     chosen = dict(list(found.items())[:rows])
     by_key = {row.key: row for row in read_manifest(opened.root / MANIFEST) if row.key in chosen}
     return [Shown(opened.plan_of(by_key[key]), f"{key}; {text}") for key, text in chosen.items()]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.reporting.evidence import Columns
 from hsmix_gen.pipeline.reporting.findings import seam_gain
+from hsmix_gen.schemas.records import Mode
 
 WORST = 24
 DRAWN = 300
@@ -58,11 +59,13 @@ _MEASURES: dict[str, tuple[str, Callable[[Columns], npt.NDArray[np.float64]]]] =
 """Name -> title and numbers by sample, the lowest the worst, NaN where it does not apply."""
 
 
-def worst_samples(samples: Columns, count: int = WORST) -> list[Worst]:
-    """Return the worst mixed training samples by each measure that any of them has."""
+def worst_samples(samples: Columns, count: int = WORST, mode: Mode | None = None) -> list[Worst]:
+    """Return the worst mixed training samples, of one mode or all, by each measure that any of them has."""
     if not samples:
         return []
     mixed = (samples["mode"] != "none") & (samples["split"] == "train")
+    if mode is not None:
+        mixed &= samples["mode"] == mode
     found = []
     for name, (title, numbers_of) in _MEASURES.items():
         numbers = np.where(mixed, np.asarray(numbers_of(samples), np.float64), np.nan)

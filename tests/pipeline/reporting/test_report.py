@@ -2,15 +2,20 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click.testing
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output
+from hsmix_gen.pipeline.files.tables import manifest_columns, read_table
 from hsmix_gen.pipeline.reporting.thresholds import RULES
+from hsmix_gen.pipeline.reporting.worst import worst_samples
 from tests.fixture_types import Cli
 from tests.pipeline.reporting.planted import OPTIONS, write_planted
 
@@ -174,6 +179,47 @@ def test_a_folder_that_is_neither_is_refused_in_one_line(run_cli: Cli, tmp_path:
     said = run_cli("report", tmp_path)
     assert said.exit_code == 1
     assert said.stderr.startswith(f"error: {tmp_path} holds no finished dataset")
+
+
+def test_a_folder_of_several_datasets_is_refused_with_their_names(run_cli: Cli, tmp_path: Path) -> None:
+    """The output of --compare is one; another run would mix into it."""
+    for name in ("hsmix", "cutmix"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST).touch()
+    for command in ("report", "verify", "preview"):
+        said = run_cli(command, tmp_path)
+        assert said.exit_code == 1
+        assert said.stderr == (
+            f"error: {tmp_path} holds datasets of their own (cutmix, hsmix); name one, for example "
+            f"{tmp_path / 'cutmix'}\n"
+        ), command
+
+
+def test_the_worst_of_a_mode_are_chosen_among_its_samples(reports: Reports) -> None:
+    """However much worse all samples of the other mode are."""
+    columns = manifest_columns(reports("sound")[0] / MANIFEST)
+    columns["appearance"] = np.where(columns["mode"] == "hard", 90.0, 10.0)
+    for mode in ("hard", "soft"):
+        found = {one.measure: one for one in worst_samples(columns, 3, mode)}
+        assert set(columns["mode"][list(found["appearance"].numbers)]) == {mode}
+        assert len(found["appearance"].numbers) == 3
+
+
+def test_a_dataset_of_an_older_version_is_judged(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
+    """The columns and the fields that version 2 of the contract brought are missing."""
+    root = reports("sound")[0]
+    copy = Path(shutil.copytree(root, tmp_path / "older"))
+    table = read_table(root / MANIFEST)
+    new = table.column_names[table.column_names.index("method") :]
+    pq.write_table(table.drop_columns(new), copy / MANIFEST)
+    described = json.loads((root / "dataset.json").read_text())
+    kept = {name: value for name, value in described.items() if name not in ("method", "selection", "control")}
+    (copy / "dataset.json").write_text(json.dumps({**kept, "contract": 1}))
+
+    said = run_cli("report", copy, "--to", tmp_path, "--progress", "none")
+    assert said.exit_code == 0, said.stderr
+    found = lights(json.loads((tmp_path / "report.json").read_text()))
+    assert (found["leakage"], found["cut_objects"]) == ("green", "grey")
 
 
 def test_previews_show_the_worst_a_mode_and_named_samples(reports: Reports, run_cli: Cli, tmp_path: Path) -> None:
