@@ -61,8 +61,13 @@ def read_recipe(path: Path) -> Recipe:
         )
     except FileNotFoundError:
         raise OutputError(f"{path} is missing; name the croissant.json of a dataset") from None
+    except IsADirectoryError:
+        raise OutputError(f"{path} is a folder; name the croissant.json of a dataset") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise OutputError(f"{path} is no croissant.json of hsmix-gen ({' '.join(str(error).split())})") from None
+        lacking = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise OutputError(
+            f"{path} is no croissant.json of hsmix-gen ({lacking}); name the croissant.json of a dataset"
+        ) from None
     if len(stated["generations"]) > 1:
         raise OutputError(
             f"{path} is of a dataset that was extended {len(stated['generations']) - 1} times, which one run does not "

@@ -107,6 +107,7 @@ class _Painter:
         """Return the rows of one pair, mixed hard and soft: one row, or one for each modality."""
         modes = self.config.mix.modes_of(plan.method or self.config.mix.methods[0])
         made = {mode: self._made(replace(plan, mode=mode)) for mode in ("hard", "soft") if mode in modes}
+        caption = "one pair, both ways" if len(made) == 2 else "one pair"
         a, b = self._parents(plan)
         channels = _shown_channels(a.image)[:MOST_MODALITIES]
         rows = []
@@ -127,7 +128,7 @@ class _Painter:
                 pictures.append(panels.lambda_colours(made["soft"].weight_b))
                 titles.append("lambda of soft")
             name = f", channel {number}" if len(channels) > 1 else ""
-            rows.append(_Row(pictures, titles, f"one pair, both ways{name}: {self._names(plan)}", LARGE_SIDE))
+            rows.append(_Row(pictures, titles, f"{caption}{name}: {self._names(plan)}", LARGE_SIDE))
         return rows
 
     def small(self, shown: Shown) -> _Row:

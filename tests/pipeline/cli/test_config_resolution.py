@@ -198,7 +198,7 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
          "got 7"),
         ({"options": {"size": (8, 8)}}, "size must be at least 16 16, got 8 8"),
         ({"options": {"control": "cutmix", "policy": "paired"}}, "policy paired emits hard and soft samples, "
-         "cutmix has only one of them"),
+         "cutmix has only one of them; choose another policy"),
         ({"options": {"mask_values": "0:0"}}, "mask_values must be VALUE=CLASS,…, got 0:0; for example 0=0,255=1"),
     ],
 )  # fmt: skip

@@ -117,4 +117,10 @@ def test_other_files_are_refused_in_one_line(text: str, run_cli: Cli, tmp_path: 
     (tmp_path / "croissant.json").write_text(text)
     said = run_cli("rebuild", tmp_path / "croissant.json", tmp_path, tmp_path / "again")
     assert said.exit_code == 1
-    assert said.stderr.startswith("error: ") and len(said.stderr.splitlines()) == 1
+    assert said.stderr.startswith(f"error: {tmp_path / 'croissant.json'} is no croissant.json of hsmix-gen (")
+    assert said.stderr.endswith("); name the croissant.json of a dataset\n") and len(said.stderr.splitlines()) == 1
+
+
+def test_a_folder_is_asked_for_its_file(run_cli: Cli, tmp_path: Path) -> None:
+    said = run_cli("rebuild", tmp_path, tmp_path, tmp_path / "again")
+    assert said.stderr == f"error: {tmp_path} is a folder; name the croissant.json of a dataset\n"
