@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,11 @@ def resolve(
     named: Flat = {}
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
+    _refuse_undone(given)
     flat = {**(base or {}), **_with_chances(named | given, given, base or {})}
-    return checked({key: _plain(key, value) for key, value in flat.items()})
+    found = checked({key: _plain(key, value) for key, value in flat.items()})
+    _refuse_without_effect(found)
+    return found
 
 
 def compared(text: str) -> dict[str, dict[str, str]]:
@@ -155,6 +158,45 @@ def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if not isinstance(name, str) or name not in known:
         raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{nearest(str(name), known)}")
     return dict(known[name].values)
+
+
+def _refuse_undone(given: Flat) -> None:
+    """Refuse values beside a control that undo it: the dataset would be named after what did not make it."""
+    control = CONTROLS.get(str(given.get("control")))
+    if control is None:
+        return
+    # Of chances beside a mode that all mixed samples have, the share of the unmixed ones is taken.
+    decided = {
+        key: value for key, value in control.values.items() if not (control.mixed and key == "mix.probabilities")
+    }
+    for key, value in decided.items():
+        wanted = given.get(key, value)
+        if wanted != value and wanted not in (list(value) if isinstance(value, tuple) else value,):
+            raise ConfigError(
+                f"control {given['control']} sets {key} to {value}, got {wanted}; leave out one of the two"
+            )
+
+
+def _refuse_without_effect(config: RunConfig) -> None:
+    """Refuse a control of what no chosen method reads."""
+    mix = config.mix
+    if config.control == "random-lambda":
+        without = [name for name in mix.methods if not METHODS.module(name).METHOD.follows_weight]
+    elif config.control == "square-grid":
+        without = [name for name in mix.methods if not any(_reads_superpixels(name, mix))]
+    else:
+        return
+    if without:
+        raise ConfigError(
+            f"control {config.control} changes nothing in method {without[0]}; leave out --control, or choose "
+            "--method hsmix"
+        )
+
+
+def _reads_superpixels(name: str, mix: MixConfig) -> Iterator[bool]:
+    """Yield for each mode of a method whether it reads superpixels."""
+    method = METHODS.module(name).METHOD
+    return (method.needs(mode, mix).superpixels for mode in method.modes)
 
 
 def _with_chances(chosen: Flat, given: Flat, base: Mapping[str, Any]) -> Flat:

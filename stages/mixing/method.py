@@ -135,6 +135,8 @@ class Method(ABC):
     """Of ``hard`` (each pixel is one parent's) and ``soft`` (blended)."""
     formula: ClassVar[str] = ""
     """Where and how much of B enters, in one line; M is 1 where B is taken, lambda the weight of B."""
+    follows_weight: ClassVar[bool] = False
+    """Whether ``mix.weight`` decides its lambda."""
     options: ClassVar[tuple[str, ...]] = ()
     """Fields of `MixConfig` that this method uses, and not all do."""
 

@@ -30,6 +30,7 @@ class HSMix(Method):
         "hard: M = 1 on the selected superpixels of B; soft: lambda of each region r of the hard mix = "
         "minmax(sum over r of S_B / (S_A + S_B))"
     )
+    follows_weight = True
     options = (*SELECTING, "area")
 
     def options_of(self, mix: MixConfig) -> Collection[str]:

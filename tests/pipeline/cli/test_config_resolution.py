@@ -59,11 +59,26 @@ def test_a_profile_goes_before_the_base() -> None:
     assert (made.mix.aggregate, made.mix.copies) == ("mean", 9)
 
 
-def test_a_control_sets_its_values_and_an_option_goes_before_it() -> None:
+def test_a_control_sets_its_values() -> None:
     assert resolve(options={"control": "random-lambda"}).mix.weight == "random"
-    assert resolve(options={"control": "random-lambda", "mix.weight": "saliency", "mix.area": "own"}) == RunConfig(
-        control="random-lambda"
-    )
+    assert resolve(options={"control": "cutmix", "method": "cutmix"}).mix.method == "cutmix"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"control": "cutmix", "method": "fmix"}, "control cutmix sets mix.method to cutmix, got fmix; leave out one"),
+        ({"control": "square-grid", "superpixels": "slic"}, "square-grid sets superpixels.method to grid, got slic"),
+        ({"control": "random-lambda", "mix.weight": "saliency"}, "sets mix.weight to random, got saliency"),
+        ({"control": "none", "mix.probabilities": [0, 1, 0]}, "control none sets mix.probabilities to"),
+        ({"control": "random-lambda", "method": "cutmix"}, "random-lambda changes nothing in method cutmix; leave out"),
+        ({"control": "square-grid", "method": "hsmix,mixup"}, "square-grid changes nothing in method mixup"),
+    ],
+)
+def test_what_undoes_a_control_is_refused(options: dict[str, Any], message: str) -> None:
+    """The dataset would be named after a control that did not make it."""
+    with pytest.raises(ConfigError, match=message):
+        resolve(options=options)
 
 
 @pytest.mark.parametrize(
