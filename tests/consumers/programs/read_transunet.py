@@ -29,7 +29,8 @@ class Slices(Dataset[dict[str, Any]]):
             with h5py.File(self.folder / self.split.replace("vol", "vol_h5") / f"{name}.npy.h5") as held:
                 return {"key": name, "image": held["image"][:], "mask": held["label"][:]}
         held = np.load(self.folder / f"train_npz/{name}.npz")
-        image, label, soft = held["image"], held["label"], held["soft_label"]
+        # Stored (H, W, C), so that the repository's turns and flips of the first two axes fit it too.
+        image, label, soft = held["image"], held["label"], held["soft_label"].transpose(2, 0, 1)
         height, width = image.shape
         return {
             "key": name,
