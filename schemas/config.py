@@ -322,7 +322,9 @@ class MixConfig(Section):
             )
         for name, modes in zip(self.methods, own, strict=True):
             if self.policy == "paired" and len(modes) < 2:
-                raise ValueError(f"policy paired emits hard and soft samples, {name} has only one of them; choose another policy")
+                raise ValueError(
+                    f"policy paired emits hard and soft samples, {name} has only one of them; choose another policy"
+                )
         return self
 
     @model_validator(mode="after")
