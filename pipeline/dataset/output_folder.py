@@ -250,7 +250,7 @@ def _read_described(root: Path, name: str) -> dict[str, Any]:
     if not (root / MANIFEST).is_file():
         if fold_outputs(root):
             raise OutputError(f"{root} holds folds, each a dataset of its own; name one, for example {root / 'fold-0'}")
-        within = sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
+        within = [] if is_remote(root) else sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
         if within:
             listed = ", ".join(path.name for path in within)
             raise OutputError(f"{root} holds datasets of their own ({listed}); name one, for example {within[0]}")
