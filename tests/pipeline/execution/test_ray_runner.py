@@ -371,7 +371,10 @@ def test_a_worker_that_cannot_be_made_states_its_own_error(runner: RayRunner) ->
         list(runner.run_on_workers(refuse, units(None, 1)))
 
 
+@pytest.mark.slow
 def test_workers_that_die_while_they_start_are_reported(runner: RayRunner) -> None:
+    """On a machine with other work Ray takes up to minutes to see such a death."""
+
     def die() -> Worker:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
