@@ -6,24 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.stages.augmentation.augment import Augmentation, Augmented
-from hsmix_gen.stages.augmentation.operations import LIBRARIES, changed_image, draw_signed, words_of
+from hsmix_gen.stages.augmentation.operations import LIBRARIES, STRENGTHS, changed_image, draw_signed, words_of
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.randomness import integer
 
 _CHAINS, _DEEPEST = 3, 3
 _SEVERITY = 3
 _MOST_SEVERE = 10
-_SPACE: dict[str, tuple[float, float]] = {
-    "brightness": (0, 0.9),
-    "color": (0, 0.9),
-    "contrast": (0, 0.9),
-    "sharpness": (0, 0.9),
-    "posterize": (8, 4),
-    "solarize": (255, 0),
-    "autocontrast": (0, 0),
-    "equalize": (0, 0),
-}
-"""Least strength and that at the greatest severity, 10."""
 
 
 class AugMix(Augmentation):
@@ -48,8 +37,8 @@ class AugMix(Augmentation):
             image = mixed.image
             chain: list[str] = []
             for _ in range(integer(rng, 1, _DEEPEST)):
-                name = tuple(_SPACE)[integer(rng, 0, len(_SPACE) - 1)]
-                low, high = _SPACE[name]
+                name = tuple(STRENGTHS)[integer(rng, 0, len(STRENGTHS) - 1)]
+                low, high = STRENGTHS[name]
                 level = (0.1 + (_SEVERITY - 0.1) * float(rng.random())) / _MOST_SEVERE
                 strength = draw_signed(name, low + (high - low) * level, rng)
                 image = changed_image(image, name, strength)

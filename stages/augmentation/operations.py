@@ -17,6 +17,17 @@ from hsmix_gen.stages.randomness import integer
 from hsmix_gen.stages.saliency.torch_context import torch_threads
 
 LIBRARIES = ("torch", "torchvision")
+STRENGTHS: dict[str, tuple[float, float]] = {
+    "brightness": (0, 0.9),
+    "color": (0, 0.9),
+    "contrast": (0, 0.9),
+    "sharpness": (0, 0.9),
+    "posterize": (8, 4),
+    "solarize": (255, 0),
+    "autocontrast": (0, 0),
+    "equalize": (0, 0),
+}
+"""Least and greatest strength of the operations on the image alone, as RandAugment and AugMix draw them."""
 LEVELS = 31
 """Strengths of an operation, evenly spaced from none to the greatest."""
 

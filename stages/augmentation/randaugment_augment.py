@@ -3,7 +3,14 @@
 import numpy as np
 
 from hsmix_gen.stages.augmentation.augment import Augmentation, Augmented
-from hsmix_gen.stages.augmentation.operations import LEVELS, LIBRARIES, apply_operation, draw_signed, words_of
+from hsmix_gen.stages.augmentation.operations import (
+    LEVELS,
+    LIBRARIES,
+    STRENGTHS,
+    apply_operation,
+    draw_signed,
+    words_of,
+)
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.randomness import integer
 
@@ -17,14 +24,7 @@ _SPACE: dict[str, tuple[float, float]] = {
     "translate_x": (0, _SHIFT),
     "translate_y": (0, _SHIFT),
     "rotate": (0, 30),
-    "brightness": (0, 0.9),
-    "color": (0, 0.9),
-    "contrast": (0, 0.9),
-    "sharpness": (0, 0.9),
-    "posterize": (8, 4),
-    "solarize": (255, 0),
-    "autocontrast": (0, 0),
-    "equalize": (0, 0),
+    **STRENGTHS,
 }
 """Least and greatest strength of each operation; of shifts as shares of the side."""
 
