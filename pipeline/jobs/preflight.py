@@ -185,9 +185,10 @@ class Preflight:
             self._reporter.note(f"checked: {'; '.join(checked)}")
 
     def _look_around(self, files: Sequence[str], layout: str = "") -> None:
-        self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note, layout)
         check = JoiningCheck.of(self._folders, files, relevant_versions(self._config, layout))
+        # First, as it joins the cluster, of which machines are asked then.
         self._runner.guard(check, self._reporter.warn)
+        self._n_nodes = check_nodes(self._ask, self._folders, files, self._config, self._reporter.note, layout)
 
     def _ask(self, *call: Any) -> list[tuple[str, Any]]:
         """Ask the machines that were there from the start; those that join later check themselves."""
