@@ -162,7 +162,9 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 
 @cli.command(
     titles=(*MIXING, *JOB),
-    more=dict.fromkeys(("source.split", "source.folds", "source.limit"), "as it was prepared"),
+    more=dict.fromkeys(
+        ("source.split", "source.folds", "source.limit", "source.subset", "source.subset_seed"), "as it was prepared"
+    ),
 )
 @click.argument("output", type=LOCATION)
 @cache_option("Source", "A cache that prepare finished.")
@@ -172,7 +174,8 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options: Any) -> None:
     """Mix from a finished cache (the CPU half).
 
-    All of it, as it was prepared; or a part of it, by --split (images in no list are left out), --folds and --limit.
+    All of it, as it was prepared; or a part of it, by --split (images in no list are left out), --folds, --limit and
+    --subset.
 
     Example: hsmix-gen generate --cache features/ out/ --copies 10 --policy paired
     """

@@ -20,11 +20,11 @@ _OLD_FILE = "features.json"
 """Description of caches that held one set of features."""
 _FEATURES, _SOURCES = "features-", "sources-"
 """How the names of the two files of a set begin; a digest of its options follows."""
-_LIMIT_FILE = "limit.json"
-"""The ``--limit`` of a trial, where a trial was the last that used the cache."""
+_PART_FILE = "part.json"
+"""The ``--limit`` and ``--subset`` of the last run that used the cache, where they took a part of the sources."""
 _OPTIONS = ("source.", "volume.", "image.", "superpixels.", "saliency.")
 """Sections whose keys decide features."""
-_HOMES = ("source.split", "source.folds", "source.limit")
+HOMES = ("source.split", "source.folds", "source.limit", "source.subset", "source.subset_seed")
 """Keys that decide which sources are used, and for what; features are of all of them."""
 
 
@@ -103,7 +103,7 @@ def feature_options(config: RunConfig) -> dict[str, Any]:
 
 
 def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: RunConfig) -> None:
-    """Bind a cache to its sources, all of which a trial may go before; withdraw the description of a set that changes.
+    """Bind a cache to its sources, all of which a part may go before; withdraw the description of a set that changes.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: Run
     root = layers[0].root
     check_sources(root, records, config)
     _rename_old(root)
-    if not (root / SOURCES_FILE).is_file() or _beside_trial(root, records, config):
+    if not (root / SOURCES_FILE).is_file() or _beside_part(root, records, config):
         _write_sources(root, records, config)
     features, sources = _files(root, config)
     if features.is_file() and (
@@ -125,37 +125,38 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: Run
 
 
 def check_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> None:
-    """Refuse a cache that was made from other sources; a trial and all sources are the same.
+    """Refuse a cache that was made from other sources; a part of the sources and all of them are the same.
 
     Raises
     ------
     CacheError
     """
-    if not _beside_trial(root, records, config):
+    if not _beside_part(root, records, config):
         check_same(root, records)
 
 
-def _beside_trial(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> bool:
-    """Return whether either these sources or those of the cache are a part of the other, by ``--limit``."""
+def _beside_part(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> bool:
+    """Return whether these sources or those of the cache are a part of the other, by ``--limit`` or ``--subset``."""
     if not (root / SOURCES_FILE).is_file():
         return False
     before, now = (
         {(r.id, r.image_sha256, r.mask_sha256) for r in some} for some in (read_sources(root / SOURCES_FILE), records)
     )
-    try:
-        limit = atomic_files.read_json(root / _LIMIT_FILE)
-    except (FileNotFoundError, ValueError):
-        limit = None
-    return (limit is not None and before < now) or (config.source.limit is not None and now < before)
+    return ((root / _PART_FILE).is_file() and before < now) or (_is_part(config) and now < before)
+
+
+def _is_part(config: RunConfig) -> bool:
+    """Return whether a configuration takes a part of the sources alone."""
+    return config.source.limit is not None or config.source.subset is not None
 
 
 def _write_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> None:
-    """Write the sources that were used last, after the limit that they were chosen by."""
-    if config.source.limit is not None:
-        atomic_files.write_json(root / _LIMIT_FILE, config.source.limit)
+    """Write the sources that were used last, after the mark of those that are a part."""
+    if _is_part(config):
+        atomic_files.write_json(root / _PART_FILE, {"limit": config.source.limit, "subset": config.source.subset})
     write_sources(root / SOURCES_FILE, records)
-    if config.source.limit is None:
-        (root / _LIMIT_FILE).unlink(missing_ok=True)
+    if not _is_part(config):
+        (root / _PART_FILE).unlink(missing_ok=True)
 
 
 def _files(root: Path, config: RunConfig) -> tuple[Path, Path]:
@@ -278,13 +279,13 @@ def of_options(root: Path, sets: list[FeatureSet], config: RunConfig) -> Feature
 def fitting_sets(sets: Sequence[FeatureSet], wanted_of: Callable[[FeatureSet], dict[str, Any]]) -> list[FeatureSet]:
     """Return the sets that hold the features that options name, each for its own `wanted_of` them.
 
-    Sets that were prepared with most of the splits, folds and limit that are wanted win over others; of those that are
+    Sets that were prepared with most of the splits, folds and parts that are wanted win over others; of those that are
     the same but for what is chosen anew the first stands for all.
     """
     fitting = [one for one in sets if not lacking(one, wanted_of(one))]
-    kept = [[key for key in _HOMES if one.options[key] == wanted_of(one)[key]] for one in fitting]
+    kept = [[key for key in HOMES if one.options[key] == wanted_of(one)[key]] for one in fitting]
     most = max(map(len, kept), default=0)
-    if most == len(_HOMES):
+    if most == len(HOMES):
         return [one for one, keys in zip(fitting, kept, strict=True) if len(keys) == most]
     different: dict[str, FeatureSet] = {}
     for one, keys in zip(fitting, kept, strict=True):
@@ -296,9 +297,14 @@ def fitting_sets(sets: Sequence[FeatureSet], wanted_of: Callable[[FeatureSet], d
 
 def lacking(one: FeatureSet, wanted: Mapping[str, Any]) -> list[str]:
     """Return the keys of options in which a set cannot give what they want; mixing may have another seed."""
-    limit, wanted_limit = one.options["source.limit"], wanted["source.limit"]
-    beyond = ["source.limit"] if limit is not None and (wanted_limit is None or wanted_limit > limit) else []
-    return beyond + [key for key in wanted if wanted[key] != one.options[key] and key not in (*_HOMES, "seed")]
+    beyond = [
+        key
+        for key in ("source.limit", "source.subset")
+        if one.options[key] is not None and (wanted[key] is None or wanted[key] > one.options[key])
+    ]
+    if one.options["source.subset"] is not None and wanted["source.subset_seed"] != one.options["source.subset_seed"]:
+        beyond.append("source.subset_seed")
+    return beyond + [key for key in wanted if wanted[key] != one.options[key] and key not in (*HOMES, "seed")]
 
 
 def sets_text(sets: Sequence[FeatureSet], *more: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.execution.progress import Reporter
-from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared
+from hsmix_gen.pipeline.features.cache_description import HOMES, FeatureSet, Prepared, feature_options
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.sources.earlier_sources import without_fold_view
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of, read_key
@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.sources.splits import empty_splits, read_lists, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import LEFT_OUT, SPLITS, Refusal, ScanResult, SourceRecord, Split
-from hsmix_gen.stages.planning.splitting import parse_ratio, split_groups
+from hsmix_gen.stages.planning.splitting import draw_groups, parse_ratio, split_groups
 from hsmix_gen.stages.saliency.backend import backend_of
 
 
@@ -29,7 +29,7 @@ def choose_sources(made: FeatureSet, config: RunConfig, reporter: Reporter) -> l
     ----------
     made : FeatureSet
     config : RunConfig
-        Its split, folds and limit choose, where they are not those that the set was made with.
+        Its split, folds, limit and subset choose, where they are not those that the set was made with.
     reporter : Reporter
 
     Raises
@@ -37,18 +37,24 @@ def choose_sources(made: FeatureSet, config: RunConfig, reporter: Reporter) -> l
     ConfigError, SourceError
         If what is named is not in the cache, or tests on images that a network was fitted on.
     """
-    wanted, before = config.source, made.config.source
-    if (wanted.split, wanted.folds, wanted.limit) == (before.split, before.folds, before.limit):
+    wanted = feature_options(config)
+    if all(wanted[key] == made.options[key] for key in HOMES):
         return made.folds
     choice = _Choice(made, config)
     records = choice.records()
     prepared = choice.prepared(records)
     used = [record for record in records if record.refusal is None]
     counts = ", ".join(f"{split} {sum(record.split == split for record in used)}" for split in SPLITS)
-    folds = "" if wanted.folds is None else f" in {wanted.folds} folds"
+    count = config.source.folds
+    folds = "" if count is None else f" in {count} folds"
     reporter.note(f"{len(used)} of the {len(records)} images in the cache are mixed{folds}: {counts}")
+    if choice.few_shot_of_network():
+        reporter.note(
+            "the network behind the saliency was fitted on all training images of the cache; "
+            "run --subset fits one on the subset alone"
+        )
     for warning in empty_splits(
-        list({item_id(record): record for record in used}.values()), wanted.split, pooled=wanted.folds is not None
+        list({item_id(record): record for record in used}.values()), config.source.split, pooled=count is not None
     ):
         reporter.warn(warning)
     return prepared
@@ -79,6 +85,8 @@ class _Choice:
         if wanted.split != before.split:
             records = self._split(records)
         records = without_leakage(records)
+        if wanted.subset is not None:
+            records = self._few_shot(records)
         return records if wanted.folds is None and before.folds is None else self._dealt(records)
 
     def _split(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
@@ -99,6 +107,21 @@ class _Choice:
             replace(record, split=homes[item_id(record)])
             if item_id(record) in homes
             else _left_out(record, f"stands in no list of {split}")
+            for record in records
+        ]
+
+    def few_shot_of_network(self) -> bool:
+        """Return whether fewer images train than the network behind the saliency has seen."""
+        return self._has_networks and self.config.source.subset != self.made.config.source.subset
+
+    def _few_shot(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
+        """Return the records with so many groups for training, drawn as `run` draws (of hashed ids by the hashes)."""
+        source = self.config.source
+        training = [record.group for record in records if record.split == "train" and not record.is_left_out]
+        drawn = draw_groups(training, source.subset or 0, seed=source.subset_seed)
+        reason = f"by --subset {source.subset} --subset-seed {source.subset_seed}"
+        return [
+            _left_out(record, reason) if record.split == "train" and record.group not in drawn else record
             for record in records
         ]
 

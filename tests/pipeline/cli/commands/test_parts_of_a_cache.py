@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.features.cache_description import FeatureSet, load, of_options
+from hsmix_gen.pipeline.features.cache_description import FeatureSet, lacking, load, of_options
 from hsmix_gen.pipeline.features.chosen_sources import choose_sources
 from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of
@@ -155,6 +156,37 @@ def test_of_several_sets_that_with_most_of_what_is_wanted_is_taken(cache: Path) 
     assert of_options(cache, [made, other], made_config(other, limit=3)) is other
     with pytest.raises(HsmixError, match="holds 2 sets of features"):
         of_options(cache, [made, other], made_config(made, limit=3).model_copy(update={"seed": 6}))
+
+
+def test_a_subset_trains_on_the_groups_that_a_run_with_it_draws(
+    run_cli: Cli, made: Made, cache: Path, tiny: Options, tmp_path: Path
+) -> None:
+    """Both share the cache; validation and test stay whole."""
+    of_all = {record.id: record.split for record in load(cache).folds[0].records}
+    cache = shutil.copytree(cache, tmp_path / "cache")
+    few = ("--cache", cache, "--subset", "2", "--subset-seed", "3", *QUIETLY)
+    assert run_cli("generate", tmp_path / "out", *few).exit_code == 0
+    shared = run_cli("run", made.source, tmp_path / "run", *tiny, *few)
+    assert shared.exit_code == 0, shared.stderr
+
+    found = parents(tmp_path / "out")
+    assert found == parents(tmp_path / "run")
+    assert len(found["train"]) == 2
+    assert found["val"] | found["test"] == {name for name, split in of_all.items() if split != "train"}
+    assert run_cli("verify", tmp_path / "out", "--replay", 3).exit_code == 0
+    # The cache is still that of all sources.
+    assert run_cli("run", made.source, tmp_path / "all", *tiny, *QUIETLY, "--cache", cache).exit_code == 0
+
+
+def test_a_set_of_a_subset_gives_a_smaller_one_alone(cache: Path) -> None:
+    whole = load(cache)
+    few = dataclasses.replace(whole, config=made_config(whole, subset=3, subset_seed=1))
+
+    assert not lacking(few, few.options | {"source.subset": 2})
+    assert lacking(few, few.options | {"source.subset": 4}) == ["source.subset"]
+    assert lacking(few, few.options | {"source.subset": 2, "source.subset_seed": 2}) == ["source.subset_seed"]
+    assert lacking(few, whole.options) == ["source.subset", "source.subset_seed"]
+    assert not lacking(whole, few.options)
 
 
 # ---------------------------------------------------------------------------
