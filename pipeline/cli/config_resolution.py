@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ _MOST_RANGE = 65536
 
 def resolve(
     *, file: Path | None = None, overrides: Iterable[str] = (), options: Mapping[str, Any] | None = None,
-    base: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None, without: Collection[str] = (),
 ) -> RunConfig:  # fmt: skip
     """Return the checked configuration.
 
@@ -45,6 +45,8 @@ def resolve(
         Options of the command line by name (``copies``) or key (``mix.copies``); None values count as not given.
     base : mapping
         Values by key under everything else, in place of the defaults.
+    without : collection of str
+        Keys of which no value is taken.
 
     Raises
     ------
@@ -59,6 +61,7 @@ def resolve(
     for text in overrides:
         given |= _from_override(text)
     given |= {_key(name, "option"): value for name, value in (options or {}).items() if value is not None}
+    given = {key: value for key, value in given.items() if key not in without}
     given |= {key: _absolute(given[key]) for key in _PATHS if isinstance(given.get(key), str)}
     named: Flat = {}
     for kind, known in _NAMED.items():
@@ -70,14 +73,33 @@ def resolve(
     return found
 
 
-def compared(text: str) -> dict[str, dict[str, str]]:
-    """Return the option that each name of a comparison stands for: a method, else a control.
+def resolve_compared(
+    text: str, *, file: Path | None, overrides: Iterable[str], options: Mapping[str, Any]
+) -> dict[str, RunConfig]:
+    """Return a configuration for each name of a comparison; the options of one method go to the others unread.
 
     Raises
     ------
     ConfigError
-        If a name is neither, or stands twice.
+        As of `resolve`, and if a name is neither method nor control, or stands twice.
     """
+    chosen = _compared(text)
+    read = {name: _options_of_method(values) for name, values in chosen.items()}
+    any_reads = set[str]().union(*read.values())
+    return {
+        name: resolve(file=file, overrides=overrides, options={**options, **values}, without=any_reads - read[name])
+        for name, values in chosen.items()
+    }
+
+
+def _options_of_method(values: Mapping[str, str]) -> set[str]:
+    """Return the keys that the method of a compared name reads, and others may not."""
+    method = values.get("method") or CONTROLS[values["control"]].values.get("mix.method", "hsmix")
+    return {f"mix.{name}" for name in METHODS.module(str(method)).METHOD.options}
+
+
+def _compared(text: str) -> dict[str, dict[str, str]]:
+    """Return the option that each name of a comparison stands for: a method, else a control."""
     names = [name.strip() for name in text.split(",")]
     known = dict.fromkeys((*METHODS.names, *CONTROLS))
     for place, name in enumerate(names):

@@ -53,15 +53,11 @@ class CommandCall:
         given = [name for name in ("method", "control") if name in self._options]
         if given:
             raise click.UsageError(f"--compare names methods and controls itself; leave out --{given[0]}")
-        return mended(lambda: self._resolve_variants(names))  # type: ignore[no-any-return]
+        from hsmix_gen.pipeline.cli.config_resolution import resolve_compared
 
-    def _resolve_variants(self, names: str) -> "dict[str, RunConfig]":
-        from hsmix_gen.pipeline.cli.config_resolution import compared, resolve
-
-        return {
-            name: resolve(file=self._config_file, overrides=self._overrides, options={**self._options, **chosen})
-            for name, chosen in compared(names).items()
-        }
+        return mended(  # type: ignore[no-any-return]
+            lambda: resolve_compared(names, file=self._config_file, overrides=self._overrides, options=self._options)
+        )
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Return what the work returns; end the process with the right status where it does not."""

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from hsmix_gen.pipeline.cli.config_resolution import known_keys, option_keys, parse_mask_values, resolve
+from hsmix_gen.pipeline.cli.config_resolution import (
+    known_keys,
+    option_keys,
+    parse_mask_values,
+    resolve,
+    resolve_compared,
+)
 from hsmix_gen.pipeline.cli.help_sections import TITLES
 from hsmix_gen.pipeline.cli.options import schema_options
 from hsmix_gen.schemas.config import RunConfig, fields
@@ -400,3 +406,19 @@ def test_the_help_states_the_default_of_the_configuration(name: str) -> None:
         plain = " ".join(f"{v:g}" if isinstance(v, float) else flags.get(str(v), str(v)) for v in values)
         assert stated
         assert stated[1] == SPOKEN.get(name, plain)
+
+
+def test_options_of_one_compared_method_go_to_the_others_unread() -> None:
+    """What no compared method reads is refused as without a comparison."""
+
+    def comparing(text: str, **options: object) -> dict[str, RunConfig]:
+        return resolve_compared(text, file=None, overrides=["mix.select=0.3"], options=options)
+
+    found = comparing("hsmix,cutmix,square-grid", selection="connected")
+
+    assert {name: config.mix.selection for name, config in found.items()} == {
+        "hsmix": "connected", "cutmix": "bernoulli", "square-grid": "connected",
+    }  # fmt: skip
+    assert {config.mix.select for config in found.values()} == {0.3}
+    with pytest.raises(ConfigError, match=r"mix\.selection is used by hsmix only, got method cutmix"):
+        comparing("cutmix,mixup", selection="connected")
