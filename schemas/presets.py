@@ -9,18 +9,13 @@ OURS = "ours, measured on repaired inputs"
 
 @dataclass(frozen=True)
 class Preset:
-    """Values by ``section.key``, and where each comes from.
-
-    Attributes
-    ----------
-    mixed : {"", "hard", "soft"}
-        The mode of all mixed samples, if they have one; as many samples stay unmixed as without it.
-    """
+    """Values by ``section.key``, and where each comes from."""
 
     summary: str
     values: dict[str, Any]
     sources: dict[str, str] = field(default_factory=dict)
     mixed: Literal["", "hard", "soft"] = ""
+    """The mode of all mixed samples, if they have one; as many samples stay unmixed as without it."""
 
 
 _HSMIX = {"mix.method": "hsmix", "mix.selection": "bernoulli"}
@@ -62,140 +57,104 @@ CONTROLS: dict[str, Preset] = {
     "none": Preset("copies with flips only", {"mix.probabilities": (1.0, 0.0, 0.0)}),
 }
 
+_PUBLISHED_HSMIX = {name: (value, PUBLISHED) for name, value in _HSMIX.items()}
+_SIZE = {"image.size": ((224, 224), PUBLISHED)}
+_SIGMA = {"superpixels.sigma": (1.0, f"{OURS} (published: 0)")}
+_OF_COLOURS = {"superpixels.compactness": (10.0, f"{OURS} (published: 8)"), **_SIGMA}
+_OF_GREY = {"superpixels.compactness": (0.1, PUBLISHED), **_SIGMA}
+_PHOTOGRAPHS = {"image.intensity": ("none", "photographs, 8 bit")}
+_OTHER_PATIENTS = {"mix.partners": ("other-group", "ours: slices of one patient are near copies")}
+
+
+def _sourced(summary: str, values: dict[str, tuple[Any, str]]) -> Preset:
+    return Preset(
+        summary,
+        {name: value for name, (value, _) in values.items()},
+        {name: source for name, (_, source) in values.items()},
+    )
+
+
 PRESETS: dict[str, Preset] = {
-    "isic2017": Preset(
+    "isic2017": _sourced(
         "ISIC 2017 skin lesions, RGB photographs, two classes",
         {
-            "image.size": (224, 224),
-            "superpixels.regions": (30, 80),
-            "superpixels.compactness": 10.0,
-            "superpixels.sigma": 1.0,
-            **_HSMIX,
-            "mix.select": 0.2,
-            "source.classes": ("background", "lesion"),
-        },
-        {
-            "image.size": PUBLISHED,
-            "superpixels.regions": PUBLISHED,
-            "superpixels.compactness": f"{OURS} (published: 8)",
-            "superpixels.sigma": f"{OURS} (published: 0)",
-            **dict.fromkeys(_HSMIX, PUBLISHED),
-            "mix.select": PUBLISHED,
-            "source.classes": "ISIC 2017 challenge, part 1",
+            **_SIZE,
+            "superpixels.regions": ((30, 80), PUBLISHED),
+            **_OF_COLOURS,
+            **_PUBLISHED_HSMIX,
+            "mix.select": (0.2, PUBLISHED),
+            "source.classes": (("background", "lesion"), "ISIC 2017 challenge, part 1"),
         },
     ),
-    "glas": Preset(
+    "glas": _sourced(
         "GlaS (Warwick-QU) glands in H&E, instance ids, two classes",
         {
-            "image.size": (224, 224),
-            "superpixels.regions": (200, 400),
-            "superpixels.compactness": 10.0,
-            "superpixels.sigma": 1.0,
-            **_HSMIX,
-            "mix.select": 0.5,
-            "image.intensity": "none",
-            "source.instances": True,
-            "source.classes": ("background", "gland"),
-        },
-        {
-            "image.size": PUBLISHED,
-            "superpixels.regions": PUBLISHED,
-            "superpixels.compactness": f"{OURS} (published: 8)",
-            "superpixels.sigma": f"{OURS} (published: 0)",
-            **dict.fromkeys(_HSMIX, PUBLISHED),
-            "mix.select": f"{PUBLISHED}; it cuts nine glands in ten, 0.2 spares more",
-            "image.intensity": "photographs, 8 bit",
-            "source.instances": "GlaS challenge: masks number the glands (doi:10.1016/j.media.2016.08.008)",
-            "source.classes": "GlaS challenge",
+            **_SIZE,
+            "superpixels.regions": ((200, 400), PUBLISHED),
+            **_OF_COLOURS,
+            **_PUBLISHED_HSMIX,
+            "mix.select": (0.5, f"{PUBLISHED}; it cuts nine glands in ten, 0.2 spares more"),
+            **_PHOTOGRAPHS,
+            "source.instances": (True, "GlaS challenge: masks number the glands (doi:10.1016/j.media.2016.08.008)"),
+            "source.classes": (("background", "gland"), "GlaS challenge"),
         },
     ),
-    "monuseg": Preset(
+    "monuseg": _sourced(
         "MoNuSeg 2018 nuclei in H&E, polygons, cut into tiles, two classes",
         {
-            "image.size": (256, 256),
-            "image.tiles": (256, 256),
-            "image.overlap": 8,
-            "superpixels.regions": (300, 500),
-            "superpixels.compactness": 10.0,
-            "superpixels.sigma": 1.0,
-            **_HSMIX,
-            "mix.select": 0.5,
-            "image.intensity": "none",
-            "source.classes": ("background", "nucleus"),
-        },
-        {
-            "image.size": f"{OURS} (published: 1000 x 1000 stretched to 224, where nuclei are a few pixels)",
-            "image.tiles": "ours: 16 tiles of each image at its own resolution",
-            "image.overlap": "ours: four tiles of 256 then end with the 1000 pixels",
-            "superpixels.regions": PUBLISHED,
-            "superpixels.compactness": f"{OURS} (published: 8)",
-            "superpixels.sigma": f"{OURS} (published: 0)",
-            **dict.fromkeys(_HSMIX, PUBLISHED),
-            "mix.select": PUBLISHED,
-            "image.intensity": "photographs, 8 bit",
-            "source.classes": "MoNuSeg challenge (doi:10.1109/TMI.2019.2947628)",
+            "image.size": (
+                (256, 256),
+                f"{OURS} (published: 1000 x 1000 stretched to 224, where nuclei are a few pixels)",
+            ),
+            "image.tiles": ((256, 256), "ours: 16 tiles of each image at its own resolution"),
+            "image.overlap": (8, "ours: four tiles of 256 then end with the 1000 pixels"),
+            "superpixels.regions": ((300, 500), PUBLISHED),
+            **_OF_COLOURS,
+            **_PUBLISHED_HSMIX,
+            "mix.select": (0.5, PUBLISHED),
+            **_PHOTOGRAPHS,
+            "source.classes": (("background", "nucleus"), "MoNuSeg challenge (doi:10.1109/TMI.2019.2947628)"),
         },
     ),
-    "synapse": Preset(
+    "synapse": _sourced(
         "Synapse abdominal CT as TransUNet prepares it, nine classes",
         {
-            "image.size": (224, 224),
-            "image.intensity": "window",
-            "image.window": (0.0, 1.0),
-            "image.dtype": "uint16",
-            "superpixels.regions": (200, 400),
-            "superpixels.compactness": 0.1,
-            "superpixels.sigma": 1.0,
-            **_HSMIX,
-            "mix.select": 0.2,
-            "mix.partners": "other-group",
-            "source.labels": "exclusive",
-        },
-        {
-            "image.size": PUBLISHED,
-            "image.intensity": "TransUNet: HU -125 to 275 scaled to 0 to 1; of raw CT give --window -125 275",
-            "image.window": "TransUNet's slices, see image.intensity",
-            "image.dtype": "ours: the window keeps its 400 HU apart",
-            "superpixels.regions": PUBLISHED,
-            "superpixels.compactness": PUBLISHED,
-            "superpixels.sigma": f"{OURS} (published: 0)",
-            **dict.fromkeys(_HSMIX, PUBLISHED),
-            "mix.select": PUBLISHED,
-            "mix.partners": "ours: slices of one patient are near copies",
-            "source.labels": "TransUNet: aorta to stomach, 1 to 8",
+            **_SIZE,
+            "image.intensity": (
+                "window",
+                "TransUNet: HU -125 to 275 scaled to 0 to 1; of raw CT give --window -125 275",
+            ),
+            "image.window": ((0.0, 1.0), "TransUNet's slices, see image.intensity"),
+            "image.dtype": ("uint16", "ours: the window keeps its 400 HU apart"),
+            "superpixels.regions": ((200, 400), PUBLISHED),
+            **_OF_GREY,
+            **_PUBLISHED_HSMIX,
+            "mix.select": (0.2, PUBLISHED),
+            **_OTHER_PATIENTS,
+            "source.labels": ("exclusive", "TransUNet: aorta to stomach, 1 to 8"),
         },
     ),
-    "brats2018": Preset(
+    "brats2018": _sourced(
         "BraTS 2018 brain tumours, four modalities, nested regions WT, TC, ET",
         {
-            "image.size": (224, 224),
-            "image.fit": "crop",
-            "image.intensity": "zscore",
-            "image.dtype": "float32",
-            "superpixels.regions": (50, 150),
-            "superpixels.compactness": 0.1,
-            "superpixels.sigma": 1.0,
-            "superpixels.body": "auto",
-            **_HSMIX,
-            "mix.select": 0.2,
-            "mix.partners": "other-group",
-            "volume.min_foreground": 1,
-            "source.labels": "multilabel",
-        },
-        {
-            "image.size": PUBLISHED,
-            "image.fit": PUBLISHED,
-            "image.intensity": f"{PUBLISHED}, without its clipping; background stays 0 (published: -9)",
-            "image.dtype": PUBLISHED,
-            "superpixels.regions": PUBLISHED,
-            "superpixels.compactness": PUBLISHED,
-            "superpixels.sigma": f"{OURS} (published: 0)",
-            "superpixels.body": "ours: superpixels of the brain, not of the air (maskSLIC, arXiv:1606.09518)",
-            **dict.fromkeys(_HSMIX, PUBLISHED),
-            "mix.select": PUBLISHED,
-            "mix.partners": "ours: slices of one patient are near copies",
-            "volume.min_foreground": PUBLISHED,
-            "source.labels": "BraTS: whole tumour, tumour core, enhancing tumour (arXiv:1811.02629)",
+            **_SIZE,
+            "image.fit": ("crop", PUBLISHED),
+            "image.intensity": (
+                "zscore",
+                f"{PUBLISHED}, without its clipping; background stays 0 (published: -9)",
+            ),
+            "image.dtype": ("float32", PUBLISHED),
+            "superpixels.regions": ((50, 150), PUBLISHED),
+            **_OF_GREY,
+            "superpixels.body": ("auto", "ours: superpixels of the brain, not of the air (maskSLIC, arXiv:1606.09518)"),
+            **_PUBLISHED_HSMIX,
+            "mix.select": (0.2, PUBLISHED),
+            **_OTHER_PATIENTS,
+            "volume.min_foreground": (1, PUBLISHED),
+            "source.labels": (
+                "multilabel",
+                "BraTS: whole tumour, tumour core, enhancing tumour (arXiv:1811.02629)",
+            ),
         },
     ),
 }
