@@ -9,33 +9,22 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True)
 class Option:
-    """How a field is given on the command line.
-
-    Attributes
-    ----------
-    metavar : str
-        What stands for the value; empty: follows from the type.
-    name : str
-        Name of the option, with underscores; empty: that of the field.
-    title : str
-        Heading in the help; empty: that of the section.
-    otherwise : str
-        What holds where nothing is given, if the default itself does not say it.
-    repeats : bool
-        Whether the option is given once for each value.
-    path : {"", "local", "any"}
-        Whether it is a path: of this machine, or an address in a store as well.
-    common : bool
-        Whether the short help shows it.
-    """
+    """How a field is given on the command line."""
 
     metavar: str = ""
+    """What stands for the value; empty: follows from the type."""
     name: str = ""
+    """Name of the option, with underscores; empty: that of the field."""
     title: str = ""
+    """Heading in the help; empty: that of the section."""
     otherwise: str = ""
+    """What holds where nothing is given, if the default itself does not say it."""
     repeats: bool = False
+    """Whether the option is given once for each value."""
     path: Literal["", "local", "any"] = ""
+    """Whether it is a path: of this machine, or an address in a store as well."""
     common: bool = False
+    """Whether the short help shows it."""
 
 
 def key(default: Any, text: str) -> Any:

@@ -19,9 +19,9 @@ _Record = TypeVar("_Record")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 MODES: tuple[Mode, ...] = ("none", "hard", "soft")
 IGNORE = 255
+"""Value of pixels in a mask that belong to no class and are left out of losses and counts."""
 LEFT_OUT = "left out: "
 """How the refusal of an image begins that belongs to a prepared cache and not to the part of it that was chosen."""
-"""Value of pixels in a mask that belong to no class and are left out of losses and counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +39,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Where the pixels of one side of an item lie, image or mask, and what decodes them.
-
-    Attributes
-    ----------
-    format : str
-        Name of the decoder, registered in ``pipeline.decoders.registry`` (``picture``, ``nifti``, ``array`` and so on).
-    paths : tuple of str
-        Files, in the order of the channels, modalities or classes; an empty text stands for an absent file.
-    key : str
-        What is meant inside the files: an array's name, a row, a member, an image's number; as its format reads it.
-    body : str
-        File of the mask of the body or brain; outside of it an image is background. Empty: there is none.
-    """
+    """Where the pixels of one side of an item lie, image or mask, and what decodes them."""
 
     format: str
+    """Name of the decoder, registered in ``pipeline.decoders.registry`` (``picture``, ``nifti``, ``array`` and so
+    on)."""
     paths: tuple[str, ...]
+    """Files, in the order of the channels, modalities or classes; an empty text stands for an absent file."""
     key: str = ""
+    """What is meant inside the files: an array's name, a row, a member, an image's number; as its format reads it."""
     body: str = ""
+    """File of the mask of the body or brain; outside of it an image is background. Empty: there is none."""
 
     @property
     def uri(self) -> str:
@@ -101,69 +94,45 @@ class SourceItem:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What a layout states about its masks; whatever it leaves open is understood from the values themselves.
-
-    Attributes
-    ----------
-    classes : tuple of str
-        Names by class id, background first.
-    values : tuple of (int, int)
-        Value in mask files and its class id, where classes exclude each other; 255 = ignore.
-    regions : tuple of (str, tuple of int)
-        For multi-label: name of each channel and the values that belong to it.
-    void : tuple of int
-        Those values that a table calls void or unlabelled, which may be the background.
-    instances : bool
-        Values are numbers of objects: whatever is not 0 is class 1.
-    bits : bool
-        Values are sums of 2**k over the foreground classes that hold a pixel (one mask per class): a lone
-        2**k is class k + 1.
-    """
+    """What a layout states about its masks; whatever it leaves open is understood from the values themselves."""
 
     classes: tuple[str, ...] = ()
+    """Names by class id, background first."""
     values: tuple[tuple[int, int], ...] = ()
+    """Value in mask files and its class id, where classes exclude each other; 255 = ignore."""
     regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """For multi-label: name of each channel and the values that belong to it."""
     void: tuple[int, ...] = ()
+    """Those values that a table calls void or unlabelled, which may be the background."""
     instances: bool = False
+    """Values are numbers of objects: whatever is not 0 is class 1."""
     bits: bool = False
+    """Values are sums of 2**k over the foreground classes that hold a pixel (one mask per class): a lone 2**k is class
+    k + 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of an item makes one image: a plane of its stack, whole or a tile of it.
-
-    Attributes
-    ----------
-    plane : int
-        Index along the slicing axis; 0 for a picture.
-    tile : (int, int, int, int) or None
-        Top, left, height and width in pixels.
-    """
+    """What of an item makes one image: a plane of its stack, whole or a tile of it."""
 
     plane: int = 0
+    """Index along the slicing axis; 0 for a picture."""
     tile: tuple[int, int, int, int] | None = None
+    """Top, left, height and width in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskForm:
-    """Form of the areas of each value in a mask, where values have to be understood from the files.
-
-    Attributes
-    ----------
-    sides : tuple of int
-        For each value in rising order: sides of its pixels that touch another value or the end of the mask.
-    outline : int
-        Pixels of 255 that lie in specks and slender parts.
-    areas : int
-        Connected areas of all values above 0; 0 where not counted.
-    palette : tuple of (int, int)
-        Value and its colour (red * 65536 + green * 256 + blue) of masks with a palette.
-    """
+    """Form of the areas of each value in a mask, where values have to be understood from the files."""
 
     sides: tuple[int, ...] = ()
+    """For each value in rising order: sides of its pixels that touch another value or the end of the mask."""
     outline: int = 0
+    """Pixels of 255 that lie in specks and slender parts."""
     areas: int = 0
+    """Connected areas of all values above 0; 0 where not counted."""
     palette: tuple[tuple[int, int], ...] = ()
+    """Value and its colour (red * 65536 + green * 256 + blue) of masks with a palette."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,56 +240,44 @@ UNSAID = {"method": "hsmix", "selection": "bernoulli", "scale_b": None}
 """Values that samples do not state: they are as they were when these columns were not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measures:
-    """What is measured of a sample when it is mixed; None where it does not apply or an older version made it.
-
-    Attributes
-    ----------
-    pixels_a, pixels_b : tuple of int
-        Pixels of each class in the parents; in multi-label of each channel.
-    pixels : tuple of float
-        Pixels of each class in the sample: sums of its soft label.
-    fragments, fragments_before : int
-        Connected pieces of foreground below ten pixels, in the sample and in both parents together.
-    objects, cut : int
-        Larger pieces in both parents, and those that the mix divides (a tenth to nine tenths of one are in the sample).
-    small, small_cut : int
-        Objects below four mean regions of the mix, and those of them that are cut.
-    appearance : float
-        How far the parents' looks are apart, 0 to 1: means and spreads of their channels.
-    contour, contour_chance : float
-        Share of the seam that lies on a contour of B's mask or image, and what a seam by chance has.
-    auc_a, auc_b : float
-        Area under the ROC curve of the parents' saliency maps against their masks, where maps were read.
-    lambda_std : float
-        Spread of lambda over the pixels.
-    """
+    """What is measured of a sample when it is mixed; None where it does not apply or an older version made it."""
 
     pixels_a: tuple[int, ...] | None = None
     pixels_b: tuple[int, ...] | None = None
+    """Pixels of each class in the parents; in multi-label of each channel."""
     pixels: tuple[float, ...] | None = None
+    """Pixels of each class in the sample: sums of its soft label."""
     fragments: int | None = None
     fragments_before: int | None = None
+    """Connected pieces of foreground below ten pixels, in the sample and in both parents together."""
     objects: int | None = None
     cut: int | None = None
+    """Larger pieces in both parents, and those that the mix divides (a tenth to nine tenths of one are in the
+    sample)."""
     small: int | None = None
     small_cut: int | None = None
+    """Objects below four mean regions of the mix, and those of them that are cut."""
     appearance: float | None = None
+    """How far the parents' looks are apart, 0 to 1: means and spreads of their channels."""
     contour: float | None = None
     contour_chance: float | None = None
+    """Share of the seam that lies on a contour of B's mask or image, and what a seam by chance has."""
     auc_a: float | None = None
     auc_b: float | None = None
+    """Area under the ROC curve of the parents' saliency maps against their masks, where maps were read."""
     lambda_std: float | None = None
+    """Spread of lambda over the pixels."""
 
 
 MEASURED = tuple(field.name for field in fields(Measures))
 """Columns of the manifest that hold measures; samples do not carry them, so that their bytes do not depend on them."""
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestRow:
-    """Row of ``manifest.parquet``: one sample, where it lies and how it came about."""
+@dataclass(frozen=True)
+class Origin:
+    """How a sample came about and where it lies: the first columns of the manifest."""
 
     key: str
     split: str
@@ -356,22 +313,11 @@ class ManifestRow:
     scale_b: float | None = None
     """Factor by which B was scaled about its middle, if it was."""
 
-    # As in `Measures`, in its order.
-    pixels_a: tuple[int, ...] | None = None
-    pixels_b: tuple[int, ...] | None = None
-    pixels: tuple[float, ...] | None = None
-    fragments: int | None = None
-    fragments_before: int | None = None
-    objects: int | None = None
-    cut: int | None = None
-    small: int | None = None
-    small_cut: int | None = None
-    appearance: float | None = None
-    contour: float | None = None
-    contour_chance: float | None = None
-    auc_a: float | None = None
-    auc_b: float | None = None
-    lambda_std: float | None = None
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow(Measures, Origin):
+    """Row of ``manifest.parquet``: one sample, where it lies and how it came about, what was measured of it."""
+
     augment: str | None = None
     """What was done to the sample once it was mixed."""
 
@@ -425,26 +371,18 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """How the numbers of arrays become stored pixels.
-
-    Attributes
-    ----------
-    kind : str
-        ``none`` (pictures: values as they are), ``window`` (clip to `bounds`, scale to [0, 1]), ``percentile``
-        (the same with percentiles `bounds` of the volume's own voxels) or ``zscore`` (mean 0, deviation 1).
-    bounds : (float, float)
-        Window in units of the file (HU of CT), or percentiles in 0 to 100.
-    per_channel : bool
-        Whether each channel has its own scale, or all have one.
-    background : bool
-        Whether voxels of value 0 in all channels, or outside the mask of the body, are background: left out of
-        percentiles, mean and deviation, and stored as 0.
-    """
+    """How the numbers of arrays become stored pixels."""
 
     kind: Literal["none", "window", "percentile", "zscore"] = "none"
+    """``none`` (pictures: values as they are), ``window`` (clip to `bounds`, scale to [0, 1]), ``percentile`` (the same
+    with percentiles `bounds` of the volume's own voxels) or ``zscore`` (mean 0, deviation 1)."""
     bounds: tuple[float, float] = (0.0, 0.0)
+    """Window in units of the file (HU of CT), or percentiles in 0 to 100."""
     per_channel: bool = True
+    """Whether each channel has its own scale, or all have one."""
     background: bool = False
+    """Whether voxels of value 0 in all channels, or outside the mask of the body, are background: left out of
+    percentiles, mean and deviation, and stored as 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,18 +35,12 @@ _WAYS_OUT = "choose another folder, or start anew with --fresh"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What one run bound an output to.
-
-    Attributes
-    ----------
-    identity : dict
-        Flat: everything that decides the bytes besides the sources.
-    records : list of SourceRecord
-        All sources, refused ones too.
-    """
+    """What one run bound an output to."""
 
     identity: dict[str, Any]
+    """Flat: everything that decides the bytes besides the sources."""
     records: list[SourceRecord]
+    """All sources, refused ones too."""
 
     @property
     def features(self) -> str:

@@ -21,24 +21,16 @@ PAIR_NAMES = ("class_a", "class_b", "weight_b")
 
 @dataclass(frozen=True)
 class SoftForm:
-    """One way to store a soft label.
-
-    Attributes
-    ----------
-    member : str
-        Name of the member of a sample.
-    encode : callable
-        From a soft label to the bytes of the member.
-    decode : callable
-        From the bytes and the (C, H, W) of the label to the label.
-    expand : str
-        For people: how the stored arrays become the label.
-    """
+    """One way to store a soft label."""
 
     member: str
+    """Name of the member of a sample."""
     encode: Callable[[SoftLabel], bytes]
+    """From a soft label to the bytes of the member."""
     decode: Callable[[bytes, tuple[int, ...]], SoftLabel]
+    """From the bytes and the (C, H, W) of the label to the label."""
     expand: str
+    """For people: how the stored arrays become the label."""
 
 
 def check_soft_encoding(encoding: SoftEncoding, facts: DatasetFacts) -> None:

@@ -39,21 +39,14 @@ _ROOT_AT_ONCE = re.compile(rb"(\xef\xbb\xbf)?\s*<Annotations[\s>]")
 
 @dataclass(frozen=True)
 class Region:
-    """An outline as the file has it.
-
-    Attributes
-    ----------
-    vertices : (N, 2) float64
-        Column and row in pixels, in order; may leave the image, and may be fewer than three.
-    layer : int
-        Number of its annotation layer, from 0.
-    is_hole : bool
-        Whether it is cut out of its layer (``NegativeROA``).
-    """
+    """An outline as the file has it."""
 
     vertices: npt.NDArray[np.float64]
+    """(N, 2) float64; column and row in pixels, in order; may leave the image, and may be fewer than three."""
     layer: int = 0
+    """Number of its annotation layer, from 0."""
     is_hole: bool = False
+    """Whether it is cut out of its layer (``NegativeROA``)."""
 
 
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> ArrayStack:  # noqa: ARG001 - part of the interface

@@ -56,27 +56,18 @@ class ArrayForm:
 
 @dataclass(frozen=True)
 class OpenArray:
-    """An array that is found but not read.
-
-    Attributes
-    ----------
-    form : ArrayForm
-    step : int
-        Values that are decompressed at once (a chunk of HDF5 may be larger than its array); 0 where nothing is.
-    read : callable
-        Returns the whole array.
-    pieces : callable
-        Yields slices of the first axis, in order, and the values there; the next piece takes the place of the last.
-        None where only the whole is read.
-    row : callable
-        Returns the values at one place of the first axis without reading others. None where that cannot be.
-    """
+    """An array that is found but not read."""
 
     form: ArrayForm
     step: int
+    """Values that are decompressed at once (a chunk of HDF5 may be larger than its array); 0 where nothing is."""
     read: Callable[[], npt.NDArray[Any]]
+    """Returns the whole array."""
     pieces: Callable[[], Iterator[tuple[slice, npt.NDArray[Any]]]] | None = None
+    """Yields slices of the first axis, in order, and the values there; the next piece takes the place of the last. None
+    where only the whole is read."""
     row: Callable[[int], npt.NDArray[Any]] | None = None
+    """Returns the values at one place of the first axis without reading others. None where that cannot be."""
 
 
 def list_arrays(path: Path) -> tuple[ArrayForm, ...]:

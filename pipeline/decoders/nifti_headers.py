@@ -35,37 +35,25 @@ _silent.disabled = True
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """A file of one volume, or of one volume for each channel.
-
-    Attributes
-    ----------
-    path : Path
-        The file that holds the voxels.
-    shape : (int, int, int)
-        Voxels along the stored axes.
-    channels : int
-        Length of the fourth axis, 1 if there is none.
-    stored : numpy.dtype
-        In the byte order of the file.
-    slope, intercept : float
-        From stored numbers to values.
-    offset : int
-        Bytes before the voxels.
-    affine : (4, 4) float64
-        From stored axes to millimetres: right, front and up are positive, as in all of NIfTI.
-    packed : bool
-        Whether the file is compressed.
-    """
+    """A file of one volume, or of one volume for each channel."""
 
     path: Path
+    """The file that holds the voxels."""
     shape: tuple[int, int, int]
+    """Voxels along the stored axes."""
     channels: int
+    """Length of the fourth axis, 1 if there is none."""
     stored: np.dtype[Any]
+    """In the byte order of the file."""
     slope: float
     intercept: float
+    """From stored numbers to values."""
     offset: int
+    """Bytes before the voxels."""
     affine: npt.NDArray[np.float64]
+    """(4, 4) float64; from stored axes to millimetres: right, front and up are positive, as in all of NIfTI."""
     packed: bool
+    """Whether the file is compressed."""
 
     @property
     def scaled(self) -> bool:

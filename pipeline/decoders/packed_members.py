@@ -47,24 +47,16 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 @dataclass(frozen=True)
 class TarIndex:
-    """Where the members of a tar file lie.
-
-    Attributes
-    ----------
-    members : dict of str to (int, int)
-        First byte and size of each regular file by name.
-    twice : frozenset of str
-        Names that occur more than once.
-    strange : tuple of str
-        Members that are neither regular files nor folders: links, devices, sparse files.
-    problem : str
-        Why the file could not be read to its end; empty if it could.
-    """
+    """Where the members of a tar file lie."""
 
     members: Mapping[str, tuple[int, int]]
+    """First byte and size of each regular file by name."""
     twice: frozenset[str] = frozenset()
+    """Names that occur more than once."""
     strange: tuple[str, ...] = ()
+    """Members that are neither regular files nor folders: links, devices, sparse files."""
     problem: str = ""
+    """Why the file could not be read to its end; empty if it could."""
 
 
 def read_tar_index(path: str) -> TarIndex:

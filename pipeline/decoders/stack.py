@@ -16,68 +16,45 @@ _GREATEST_LABEL = 2**31 - 1
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How files are opened.
-
-    Attributes
-    ----------
-    max_pixels, max_voxels : int
-        Larger planes and volumes are refused before they are decoded (decompression bombs).
-    axis : str
-        Slicing axis of volumes: ``axial``, ``coronal``, ``sagittal``, or ``auto`` for the coarsest.
-    turn_masks : bool
-        Masks that say nothing of their orientation were drawn on the stored pixels: they are turned as their images.
-    resize_masks : bool
-        Masks of almost the size of their image are brought to it.
-    trust_voxels : bool
-        Labels of as many voxels as their image lie on these voxels, whatever their affine says.
-    threshold : float or None
-        Masks are 1 from this value on and 0 below; None: their values are class numbers.
-    """
+    """How files are opened."""
 
     max_pixels: int = 200_000_000
     max_voxels: int = 1_000_000_000
+    """Larger planes and volumes are refused before they are decoded (decompression bombs)."""
     axis: str = "auto"
+    """Slicing axis of volumes: ``axial``, ``coronal``, ``sagittal``, or ``auto`` for the coarsest."""
     turn_masks: bool = False
+    """Masks that say nothing of their orientation were drawn on the stored pixels: they are turned as their images."""
     resize_masks: bool = False
+    """Masks of almost the size of their image are brought to it."""
     trust_voxels: bool = False
+    """Labels of as many voxels as their image lie on these voxels, whatever their affine says."""
     threshold: float | None = None
+    """Masks are 1 from this value on and 0 below; None: their values are class numbers."""
 
 
 class Stack(ABC):
-    """The planes of an image or of a mask, opened; a picture, unless a decoder says more, is one plane.
-
-    Attributes
-    ----------
-    size : (int, int)
-        Height and width of each plane in pixels.
-    n_planes, channels : int
-        A mask has one channel.
-    dtype : numpy.dtype
-        Of the values as the file means them (after slope and intercept).
-    is_volume : bool
-        Whether planes follow each other in space; pictures, and slices that lie in files of their own, are none.
-    is_picture : bool
-        Whether pixels are made for the eye (8 or 16 bit of a picture file), not numbers with a meaning.
-    spacing : tuple of float or None
-        Millimetres between rows and columns, and between planes of a volume.
-    frame : (4, 4) float64 or None
-        Affine from (column, row, plane) to millimetres, to compare image and mask.
-    orientation : int
-        How a picture file says that its pixels lie, 1 to 8 as in EXIF; planes are given upright. 1: as stored.
-    palette : tuple of int
-        Colour of each value of a mask, red * 65536 + green * 256 + blue, if values are indices of a palette.
-    """
+    """The planes of an image or of a mask, opened; a picture, unless a decoder says more, is one plane."""
 
     size: tuple[int, int]
+    """Height and width of each plane in pixels."""
     n_planes: int = 1
     channels: int = 1
+    """A mask has one channel."""
     dtype: np.dtype[Any]
+    """Of the values as the file means them (after slope and intercept)."""
     is_volume: bool = False
+    """Whether planes follow each other in space; pictures, and slices that lie in files of their own, are none."""
     is_picture: bool = False
+    """Whether pixels are made for the eye (8 or 16 bit of a picture file), not numbers with a meaning."""
     spacing: tuple[float, ...] | None = None
+    """Millimetres between rows and columns, and between planes of a volume."""
     frame: npt.NDArray[np.float64] | None = None
+    """(4, 4) float64 or None; affine from (column, row, plane) to millimetres, to compare image and mask."""
     orientation: int = 1
+    """How a picture file says that its pixels lie, 1 to 8 as in EXIF; planes are given upright. 1: as stored."""
     palette: tuple[int, ...] = ()
+    """Colour of each value of a mask, red * 65536 + green * 256 + blue, if values are indices of a palette."""
 
     @abstractmethod
     def plane(self, index: int) -> npt.NDArray[Any]:
@@ -94,24 +71,18 @@ class Stack(ABC):
 
 @dataclass(eq=False)
 class ArrayStack(Stack):
-    """Planes that lie in memory (or in a mapped file).
-
-    Attributes
-    ----------
-    planes : (Z, H, W, C) or (Z, H, W)
-        Of an image or of a mask.
-    bodies : (Z, H, W) bool or None
-    of_files : callable or None
-        Returns the digest of the files that a picture comes from; None: values and form are digested.
-    """
+    """Planes that lie in memory (or in a mapped file)."""
 
     planes: npt.NDArray[Any]
+    """(Z, H, W, C) or (Z, H, W); of an image or of a mask."""
     is_volume: bool = False
     spacing: tuple[float, ...] | None = None
     frame: npt.NDArray[np.float64] | None = None
     bodies: npt.NDArray[np.bool_] | None = None
+    """(Z, H, W) bool or None."""
     is_picture: bool = False
     of_files: Callable[[], str] | None = None
+    """Returns the digest of the files that a picture comes from; None: values and form are digested."""
     orientation: int = 1
     palette: tuple[int, ...] = ()
 

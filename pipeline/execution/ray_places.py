@@ -26,22 +26,15 @@ IN_FLIGHT = 2
 
 @dataclass(eq=False)
 class Try:
-    """A unit that was handed over.
-
-    Attributes
-    ----------
-    stream : ObjectRefGenerator
-        Gives an item when the unit begins, and its result.
-    actor : ActorHandle or None
-        Who does it, if it is no task.
-    since : float or None
-        When it was seen to have begun.
-    """
+    """A unit that was handed over."""
 
     unit: Unit
     stream: Any
+    """Gives an item when the unit begins, and its result."""
     actor: Any = None
+    """Who does it, if it is no task."""
     since: float | None = None
+    """When it was seen to have begun."""
 
     def __post_init__(self) -> None:
         self.end = self.stream.completed()

@@ -11,30 +11,20 @@ from hsmix_gen.schemas.errors import HsmixError
 
 @dataclass(frozen=True)
 class Unit:
-    """A call that can be made in any process, killed and made again: same name, same result, same bytes.
-
-    Attributes
-    ----------
-    name : str
-        What is done, for messages.
-    call : callable or None
-        A function of a module, so that other processes find it; None for units of a `Worker`.
-    arguments : tuple
-        Small values; pixels are read from the cache.
-    uses_gpu : bool
-        Whether it runs on a GPU where there is one.
-    may_fail : bool
-        Whether its failure comes back as a `Failure`; that of any other unit ends the run.
-    is_trial : bool
-        Whether it is a part of a unit that failed, tried by itself: it is given time once only.
-    """
+    """A call that can be made in any process, killed and made again: same name, same result, same bytes."""
 
     name: str
+    """What is done, for messages."""
     call: Callable[..., Any] | None
+    """A function of a module, so that other processes find it; None for units of a `Worker`."""
     arguments: tuple[Any, ...] = ()
+    """Small values; pixels are read from the cache."""
     uses_gpu: bool = False
+    """Whether it runs on a GPU where there is one."""
     may_fail: bool = False
+    """Whether its failure comes back as a `Failure`; that of any other unit ends the run."""
     is_trial: bool = False
+    """Whether it is a part of a unit that failed, tried by itself: it is given time once only."""
 
 
 @dataclass(frozen=True)

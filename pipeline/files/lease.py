@@ -28,28 +28,19 @@ _held: "set[Lease]" = set()
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease.
-
-    Attributes
-    ----------
-    token : str
-        Of one run of one driver.
-    host, pid : str, int
-        For messages; both may be the same in two containers, or on two machines.
-    born : str
-        When the process was started, as the kernel counts, so that a process of the same number is not taken for it.
-    beat : int
-        Counts up while the driver lives; clocks of two machines are never compared.
-    kernel : str
-        The boot of a kernel and the namespaces in which `pid` and `born` count; empty where they are not known.
-    """
+    """Who holds a lease."""
 
     token: str
+    """Of one run of one driver."""
     host: str
     pid: int
+    """For messages; both may be the same in two containers, or on two machines."""
     born: str
+    """When the process was started, as the kernel counts, so that a process of the same number is not taken for it."""
     beat: int = 0
+    """Counts up while the driver lives; clocks of two machines are never compared."""
     kernel: str = ""
+    """The boot of a kernel and the namespaces in which `pid` and `born` count; empty where they are not known."""
 
 
 class Lease:

@@ -53,19 +53,13 @@ class StoreError(HsmixError):
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a request is tried, and how long is waited between.
-
-    Attributes
-    ----------
-    attempts : int
-    first_s, longest_s : float
-        Longest first pause, which doubles each time, and where it stops growing. Of a pause a random part of up to
-        one half is left out, so that many workers do not come back at once.
-    """
+    """How often a request is tried, and how long is waited between."""
 
     attempts: int = 10
     first_s: float = 0.2
     longest_s: float = 20.0
+    """Longest first pause, which doubles each time, and where it stops growing. Of a pause a random part of up to one
+    half is left out, so that many workers do not come back at once."""
 
     def pauses(self) -> Iterator[float]:
         """Yield the seconds to wait after each attempt but the last."""

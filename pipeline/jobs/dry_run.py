@@ -38,13 +38,7 @@ PROBE_COPIES = 3
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a run would take.
-
-    Attributes
-    ----------
-    seconds : dict
-        Work of each stage on one processor.
-    """
+    """What a run would take."""
 
     images: int
     refused: int
@@ -53,6 +47,7 @@ class Estimate:
     output_bytes: int
     cache_bytes: int
     seconds: dict[str, float]
+    """Work of each stage on one processor."""
     workers: int
 
     @property

@@ -40,22 +40,14 @@ class Canary:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a machine answers.
-
-    Attributes
-    ----------
-    written : tuple of str
-        Names of its answers, one beside each canary that it saw.
-    unseen : tuple of (int, str)
-        Index and reason of each canary that it could not read or answer.
-    sizes : dict
-        Size of each file that was asked for, None if it is not there.
-    versions : dict
-    """
+    """What a machine answers."""
 
     written: tuple[str, ...]
+    """Names of its answers, one beside each canary that it saw."""
     unseen: tuple[tuple[int, str], ...]
+    """Index and reason of each canary that it could not read or answer."""
     sizes: dict[str, int | None]
+    """Size of each file that was asked for, None if it is not there."""
     versions: dict[str, str]
 
 
@@ -107,21 +99,14 @@ def check_nodes(
 
 @dataclass(frozen=True)
 class JoiningCheck:
-    """What a machine that joins later has to share with the driver; it travels there and is made by the machine itself.
-
-    Attributes
-    ----------
-    leases : tuple of Canary
-        Files of the driver in folders into which machines write.
-    sizes : tuple of (str, int)
-        Files that machines read.
-    versions : tuple of (str, str)
-        Those that decide bytes.
-    """
+    """What a machine that joins later has to share with the driver; it travels there and is checked by that machine."""
 
     leases: tuple[Canary, ...]
+    """Files of the driver in folders into which machines write."""
     sizes: tuple[tuple[str, int], ...]
+    """Files that machines read."""
     versions: tuple[tuple[str, str], ...]
+    """Those that decide bytes."""
 
     @classmethod
     def of(cls, folders: Sequence[Path], files: Sequence[str], names: tuple[str, ...]) -> "JoiningCheck":

@@ -20,21 +20,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the metadata of a dataset says of how it was made.
-
-    Attributes
-    ----------
-    sources : dict
-        sha256 of image and mask by id.
-    files : dict
-        sha256 by path.
-    fold : int or None
-    """
+    """What the metadata of a dataset says of how it was made."""
 
     config: RunConfig
     fold: int | None
     sources: dict[str, tuple[str, str]]
+    """sha256 of image and mask by id."""
     files: dict[str, str]
+    """sha256 by path."""
     versions: dict[str, Any]
 
 

@@ -17,19 +17,12 @@ _IGNORE_NAME = "ignore"
 
 @dataclass(frozen=True)
 class Description:
-    """What a dataset says of itself; all of it may be absent.
-
-    Attributes
-    ----------
-    channels : tuple of str
-        Names by number.
-    ending : str
-        End of all names of files, in lower case.
-    labelling : Labelling
-    """
+    """What a dataset says of itself; all of it may be absent."""
 
     channels: tuple[str, ...] = ()
+    """Names by number."""
     ending: str = ""
+    """End of all names of files, in lower case."""
     labelling: Labelling = field(default_factory=Labelling)
 
 

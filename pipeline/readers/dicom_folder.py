@@ -33,27 +33,17 @@ _LAST_TAG = 0x00630000
 
 @dataclass(frozen=True)
 class Series:
-    """Images of one series.
-
-    Attributes
-    ----------
-    uid : str
-    files : tuple of str
-        Relative to the source.
-    patient, person : str
-        PatientID and PatientName; they leave this program only as digests.
-    number : int
-    frame_uid : str
-        Frame of reference: series with the same lie in one space.
-    is_localizer : bool
-    """
+    """Images of one series."""
 
     uid: str
     files: tuple[str, ...]
+    """Relative to the source."""
     patient: str
     person: str
+    """PatientID and PatientName; they leave this program only as digests."""
     number: int
     frame_uid: str
+    """Frame of reference: series with the same lie in one space."""
     is_localizer: bool
 
 

@@ -22,20 +22,13 @@ from hsmix_gen.schemas.records import Content, Refusal, SourceItem, picture
 
 @dataclass(frozen=True)
 class Form:
-    """How the files of a dataset are named.
-
-    Attributes
-    ----------
-    endings : tuple of str
-        Of images and labels.
-    name_case : callable
-    channels : tuple of int, or None
-        Those of each case; None: those that most cases have.
-    """
+    """How the files of a dataset are named."""
 
     endings: tuple[str, ...]
+    """Of images and labels."""
     name_case: NameCase
     channels: tuple[int, ...] | None = None
+    """Those of each case; None: those that most cases have."""
 
 
 class MsdReader:

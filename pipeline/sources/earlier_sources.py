@@ -16,21 +16,14 @@ _SCAN = "scan: "
 
 @dataclass(frozen=True)
 class Known:
-    """The sources that an output is bound to.
-
-    Attributes
-    ----------
-    records : sequence of SourceRecord
-        By the last run, each with its own fold.
-    first : sequence of SourceRecord
-        By the first run, from which the classes and the like were understood.
-    retry : str
-        Which of the refused ones are read again.
-    """
+    """The sources that an output is bound to."""
 
     records: Sequence[SourceRecord]
+    """By the last run, each with its own fold."""
     first: Sequence[SourceRecord]
+    """By the first run, from which the classes and the like were understood."""
     retry: Retry = "nothing"
+    """Which of the refused ones are read again."""
 
     @cached_property
     def splits(self) -> Mapping[str, Split]:

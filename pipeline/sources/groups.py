@@ -20,19 +20,12 @@ _UNDO = "--group-by none makes each its own group, --group-by REGEX names other 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Items with a group each.
-
-    Attributes
-    ----------
-    items : tuple of SourceItem
-    notes : tuple of str
-    guessed : frozenset of str
-        Groups of several items that names alone show.
-    """
+    """Items with a group each."""
 
     items: tuple[SourceItem, ...]
     notes: tuple[str, ...] = ()
     guessed: frozenset[str] = frozenset()
+    """Groups of several items that names alone show."""
 
 
 def assign_groups(

@@ -37,27 +37,19 @@ class ImageOrigin:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a source holds, after every file was read once.
-
-    Attributes
-    ----------
-    discovery : Discovery
-    scans, places, records : list
-        One entry for each image, sorted by id; images that cannot be used carry their refusal.
-    facts : DatasetFacts
-    twins : list of (int, int, int)
-        Pairs of images of different groups that look alike, and in how many of 64 bits they differ.
-    notes : tuple of str
-        What was understood and chosen, for the user.
-    """
+    """What a source holds, after every file was read once."""
 
     discovery: Discovery
     scans: list[ScanResult]
+    """One for each image, sorted by id, as are `places` and `records`."""
     places: list[ImageOrigin]
     facts: DatasetFacts
     records: list[SourceRecord]
+    """Images that cannot be used carry their refusal."""
     twins: list[tuple[int, int, int]]
+    """Pairs of images of different groups that look alike, and in how many of 64 bits they differ."""
     notes: tuple[str, ...]
+    """What was understood and chosen, for the user."""
 
     @property
     def unpaired(self) -> tuple[Refusal, ...]:

@@ -29,39 +29,26 @@ SCAN_BLOCK = 32
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """What decides which images an item gives.
-
-    Attributes
-    ----------
-    how : ReadOptions
-    min_foreground, every : int
-        Rule by which slices of volumes are chosen for training.
-    folds : bool
-        Whether each image of training is validated on in one of the folds.
-    tile : (int, int) or None
-        Height and width of tiles.
-    overlap : int
-        Pixels that neighbouring tiles share.
-    instances : bool
-        Whether mask values are numbers of objects, all of class 1.
-    background : tuple of int
-        Mask values that are no foreground.
-    is_open : bool
-        Whether mask values have to be understood from the files, for which the form of their areas counts.
-    has_palettes : bool
-        Whether mask values are class numbers, so that indices of palettes have to mean the same in all files.
-    """
+    """What decides which images an item gives."""
 
     how: ReadOptions
     min_foreground: int = 1
     every: int = 1
+    """Rule by which slices of volumes are chosen for training."""
     folds: bool = False
+    """Whether each image of training is validated on in one of the folds."""
     tile: tuple[int, int] | None = None
+    """Height and width of tiles."""
     overlap: int = 0
+    """Pixels that neighbouring tiles share."""
     instances: bool = False
+    """Whether mask values are numbers of objects, all of class 1."""
     background: tuple[int, ...] = (0,)
+    """Mask values that are no foreground."""
     is_open: bool = False
+    """Whether mask values have to be understood from the files, for which the form of their areas counts."""
     has_palettes: bool = False
+    """Whether mask values are class numbers, so that indices of palettes have to mean the same in all files."""
 
 
 def scan_options(config: RunConfig, labelling: Labelling) -> ScanOptions:

@@ -27,23 +27,15 @@ _AGAIN = "run the same command again"
 
 @dataclass(frozen=True)
 class ListedFiles:
-    """The files of a dataset as ``dataset.json`` lists them.
-
-    Attributes
-    ----------
-    shards : dict
-        Records of the files of each format, in order.
-    samples : dict
-        How many samples a file holds, by path; files of the folder format, parts of one sample, are not in it.
-    indexes : tuple of FileRecord
-    split_samples : dict
-        How many samples each split has.
-    """
+    """The files of a dataset as ``dataset.json`` lists them."""
 
     shards: dict[str, tuple[FileRecord, ...]]
+    """Records of the files of each format, in order."""
     samples: dict[str, int]
+    """How many samples a file holds, by path; files of the folder format, parts of one sample, are not in it."""
     indexes: tuple[FileRecord, ...]
     split_samples: dict[str, int]
+    """How many samples each split has."""
 
     @classmethod
     def of(cls, root: Path, dataset: dict[str, Any]) -> "ListedFiles":

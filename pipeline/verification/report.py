@@ -17,22 +17,14 @@ _LEFT_OUT: dict[Depth, str] = {
 
 @dataclass
 class Report:
-    """What was checked and what is wrong.
-
-    Attributes
-    ----------
-    root : str
-    depth : Depth
-    checked : Counter
-        How many things of each kind were checked.
-    problems : list of str
-        Each names the file or sample, the rule and what was seen.
-    """
+    """What was checked and what is wrong."""
 
     root: str
     depth: Depth
     checked: Counter[str] = field(default_factory=Counter)
+    """How many things of each kind were checked."""
     problems: list[str] = field(default_factory=list)
+    """Each names the file or sample, the rule and what was seen."""
     method: str = ""
     """The mixing method that made the samples; empty where it is not recorded."""
 

@@ -33,28 +33,18 @@ def spread_keys(rows: Mapping[str, ManifestRow], count: int) -> frozenset[str]:
 
 @dataclass
 class SampleChecks:
-    """Checks the samples of one format after the other.
-
-    Attributes
-    ----------
-    root : Path
-    dataset : dict
-        ``dataset.json``.
-    rows : mapping
-        The manifest by key.
-    report : Report
-    again : collection of str
-        Keys of the samples that are made again.
-    opened : Reopened or None
-        With what they are made.
-    """
+    """Checks the samples of one format after the other."""
 
     root: Path
     dataset: dict[str, Any]
+    """``dataset.json``."""
     rows: Mapping[str, ManifestRow]
+    """The manifest by key."""
     report: Report
     again: Collection[str] = ()
+    """Keys of the samples that are made again."""
     opened: Reopened | None = None
+    """With what they are made."""
     _seen: set[str] = field(default_factory=set)
 
     def check(self, files: ListedFiles, sound: Collection[str]) -> None:

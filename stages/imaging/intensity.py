@@ -29,18 +29,12 @@ _FAINTEST = np.float32(2.0**-20)
 
 @dataclass(frozen=True)
 class Scale:
-    """What `apply` subtracts and divides by, one number for each channel or one for all.
-
-    Attributes
-    ----------
-    origin : tuple of float
-        Lower end of the window, or mean.
-    unit : tuple of float
-        Width of the window, or standard deviation; 0 for a constant channel, which becomes 0.
-    """
+    """What `apply` subtracts and divides by, one number for each channel or one for all."""
 
     origin: tuple[float, ...]
+    """Lower end of the window, or mean."""
     unit: tuple[float, ...]
+    """Width of the window, or standard deviation; 0 for a constant channel, which becomes 0."""
 
 
 def foreground(plane: Numbers, body: _Bools | None = None) -> _Bools:

@@ -17,25 +17,17 @@ _MOST_VOID = 0.5
 
 @dataclass(frozen=True)
 class Classes:
-    """Classes of a source.
-
-    Attributes
-    ----------
-    names : tuple of str
-        By class id, background first; in multi-label by channel, without background.
-    values : dict
-        Mask value to class id (255 = ignore); in multi-label to the sum of 2**channel (-1 = ignore).
-    shades : frozenset of int
-        Those values that are read so only where they are edges, outlines or specks.
-    notes : tuple of str
-        What was chosen, for the user.
-    """
+    """Classes of a source."""
 
     names: tuple[str, ...]
+    """By class id, background first; in multi-label by channel, without background."""
     values: dict[int, int]
+    """Mask value to class id (255 = ignore); in multi-label to the sum of 2**channel (-1 = ignore)."""
     multilabel: bool = False
     shades: frozenset[int] = frozenset()
+    """Those values that are read so only where they are edges, outlines or specks."""
     notes: tuple[str, ...] = ()
+    """What was chosen, for the user."""
 
 
 def is_open(config: SourceConfig, labelling: Labelling) -> bool:

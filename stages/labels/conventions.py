@@ -37,24 +37,16 @@ _LEVEL = 0.01
 
 @dataclass(frozen=True)
 class MaskValues:
-    """What a mask holds, as conventions see it.
-
-    Attributes
-    ----------
-    counts : mapping
-        Value to pixels.
-    sides : mapping
-        Value to sides of its pixels towards other values; empty where unknown, and all areas count as thick then.
-    outline : int
-        Pixels of 255 that lie in specks and slender parts.
-    areas : int
-        Connected areas of all values above 0; 0 where not counted.
-    """
+    """What a mask holds, as conventions see it."""
 
     counts: Mapping[int, int]
+    """Value to pixels."""
     sides: Mapping[int, int]
+    """Value to sides of its pixels towards other values; empty where unknown, and all areas count as thick then."""
     outline: int = 0
+    """Pixels of 255 that lie in specks and slender parts."""
     areas: int = 0
+    """Connected areas of all values above 0; 0 where not counted."""
 
     @classmethod
     def of(cls, scan: ScanResult) -> "MaskValues":
@@ -103,21 +95,14 @@ class MaskValues:
 
 @dataclass(frozen=True)
 class Reading:
-    """What mask values mean.
-
-    Attributes
-    ----------
-    values : dict
-        Mask value to class id; 255 = ignore.
-    shades : frozenset of int
-        Those values that are read so only where they have no area of their own (`MaskValues.allows`).
-    notes : tuple of str
-        What was chosen, for the user.
-    """
+    """What mask values mean."""
 
     values: dict[int, int]
+    """Mask value to class id; 255 = ignore."""
     shades: frozenset[int] = frozenset()
+    """Those values that are read so only where they have no area of their own (`MaskValues.allows`)."""
     notes: tuple[str, ...] = ()
+    """What was chosen, for the user."""
 
 
 @dataclass(frozen=True)

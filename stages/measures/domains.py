@@ -13,22 +13,15 @@ _NO_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class Domains:
-    """The best division of a set into two by looks.
-
-    Attributes
-    ----------
-    separation : float
-        Share of the variance along the main axis of looks that lies between both parts, 0 to 1: 0.64 for a normal
-        distribution, 0.75 for an even one, more for two clouds. 0 where there are too few images.
-    gap : float
-        Distance of the parts' means along that axis; 1 is from black to white.
-    is_second : (N,) bool
-        Which images are of the smaller part.
-    """
+    """The best division of a set into two by looks."""
 
     separation: float
+    """Share of the variance along the main axis of looks that lies between both parts, 0 to 1: 0.64 for a normal
+    distribution, 0.75 for an even one, more for two clouds. 0 where there are too few images."""
     gap: float
+    """Distance of the parts' means along that axis; 1 is from black to white."""
     is_second: npt.NDArray[np.bool_]
+    """(N,) bool; which images are of the smaller part."""
 
 
 def two_domains(looks: npt.NDArray[np.float64]) -> Domains:

@@ -18,28 +18,19 @@ from hsmix_gen.stages.superpixels.grid_regions import square_grid
 
 @dataclass(frozen=True)
 class ImageMeasures:
-    """What is measured of one image; NaN where there is nothing to measure.
-
-    Attributes
-    ----------
-    pixels : tuple of int
-        Of each class, or of each channel of a multi-label mask.
-    object_cells : float
-        Area of the median object in mean superpixel areas.
-    recall, grid_recall : float
-        Share of the mask's contours within two pixels of a border of superpixels, and of squares of equal number.
-    auc : float
-        Of the saliency map against the mask.
-    look : (2 C,) float64
-        See `looks.look_vector`.
-    """
+    """What is measured of one image; NaN where there is nothing to measure."""
 
     pixels: tuple[int, ...]
+    """Of each class, or of each channel of a multi-label mask."""
     object_cells: float
+    """Area of the median object in mean superpixel areas."""
     recall: float
     grid_recall: float
+    """Share of the mask's contours within two pixels of a border of superpixels, and of squares of equal number."""
     auc: float
+    """Of the saliency map against the mask."""
     look: npt.NDArray[np.float64]
+    """(2 C,) float64; see `looks.look_vector`."""
 
 
 def measure_image(image: Image, mask: AnyMask, labels: Labels, saliency: Saliency, *, n_classes: int) -> ImageMeasures:

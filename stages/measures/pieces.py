@@ -23,26 +23,18 @@ _FOUR = ndimage.generate_binary_structure(2, 1)
 
 @dataclass(frozen=True)
 class Pieces:
-    """Connected pieces of foreground in the parents of a sample and in the sample.
-
-    Attributes
-    ----------
-    fragments, fragments_before : int
-        Pieces below `LEAST_PIXELS` in the sample, and in both parents together.
-    objects : int
-        Larger pieces in both parents.
-    cut : int
-        Those of which the sample holds a part: more than a tenth, less than nine tenths.
-    small, small_cut : int
-        Objects below `SMALL_REGIONS` mean regions, and those of them that are cut: large ones are divided by design.
-    """
+    """Connected pieces of foreground in the parents of a sample and in the sample."""
 
     fragments: int
     fragments_before: int
+    """Pieces below `LEAST_PIXELS` in the sample, and in both parents together."""
     objects: int
+    """Larger pieces in both parents."""
     cut: int
+    """Those of which the sample holds a part: more than a tenth, less than nine tenths."""
     small: int = 0
     small_cut: int = 0
+    """Objects below `SMALL_REGIONS` mean regions, and those of them that are cut: large ones are divided by design."""
 
 
 def count_pieces(

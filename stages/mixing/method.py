@@ -18,23 +18,16 @@ from hsmix_gen.stages.randomness import generator_for
 
 @dataclass(frozen=True)
 class Parent:
-    """The features of one source, turned and flipped as drawn for one sample.
-
-    Attributes
-    ----------
-    image : (H, W, C)
-    mask : (H, W) or (H, W, K) uint8
-        Class ids, or the channels of a multi-label mask.
-    labels : (H, W) uint16
-        Superpixels of the drawn variant; zeros where the method does not need them.
-    saliency : (H, W) uint8
-        Zeros where the method does not need it.
-    """
+    """The features of one source, turned and flipped as drawn for one sample."""
 
     image: arrays.Image
+    """(H, W, C)."""
     mask: arrays.AnyMask
+    """(H, W) or (H, W, K) uint8; class ids, or the channels of a multi-label mask."""
     labels: arrays.Labels
+    """(H, W) uint16; superpixels of the drawn variant; zeros where the method does not need them."""
     saliency: arrays.Saliency
+    """(H, W) uint8; zeros where the method does not need it."""
 
     def turned(self, number: int) -> "Parent":
         """Return the same parent under transform `number`."""
@@ -50,24 +43,16 @@ class Parent:
 
 @dataclass(frozen=True)
 class Pair:
-    """The parents of a sample, already turned, and all else that their mix may depend on.
-
-    Attributes
-    ----------
-    mode : {"hard", "soft"}
-    seed : int
-        Key of the sample's generators.
-    mix : MixConfig
-    n_classes : int
-        Classes, background included, or the channels of a multi-label mask.
-    """
+    """The parents of a sample, already turned, and all else that their mix may depend on."""
 
     a: Parent
     b: Parent
     mode: Mode
     seed: int
+    """Key of the sample's generators."""
     mix: MixConfig
     n_classes: int
+    """Classes, background included, or the channels of a multi-label mask."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,33 +67,22 @@ class Pair:
 
 @dataclass(frozen=True)
 class Weights:
-    """Where and how much of B enters, with what provenance keeps of it.
-
-    Attributes
-    ----------
-    weight_b : (H, W) uint8 or bool
-        Lambda, the weight of B, in 255ths; of hard mixing whether a pixel is B's.
-    flags : collection of str
-        What is special about the sample.
-    n_regions : int or None
-        Regions that the mixed image has, of methods that have regions.
-    select_p : float or None
-        Chance with which each superpixel of B was taken, of methods that draw them.
-    selection : str or None
-        How superpixels of B were chosen, of methods with a choice.
-    moved_b : Parent or None
-        What stands in for B, where a method moves or scales it.
-    scale_b : float or None
-        Factor by which B was scaled about its middle.
-    """
+    """Where and how much of B enters, with what provenance keeps of it."""
 
     weight_b: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]
+    """(H, W) uint8 or bool; lambda, the weight of B, in 255ths; of hard mixing whether a pixel is B's."""
     flags: Collection[str] = ()
+    """What is special about the sample."""
     n_regions: int | None = None
+    """Regions that the mixed image has, of methods that have regions."""
     select_p: float | None = None
+    """Chance with which each superpixel of B was taken, of methods that draw them."""
     selection: str | None = None
+    """How superpixels of B were chosen, of methods with a choice."""
     moved_b: Parent | None = None
+    """What stands in for B, where a method moves or scales it."""
     scale_b: float | None = None
+    """Factor by which B was scaled about its middle."""
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,15 @@ from hsmix_gen.stages.labels.labels import SoftLabel, class_shares, hard_mask, i
 
 @dataclass(frozen=True)
 class Mixed:
-    """A finished picture with its labels.
-
-    Attributes
-    ----------
-    image : (H, W, C), dtype of the parents
-    mask : (H, W) uint8
-        Class ids, argmax of `soft`; 255 = ignore. In multi-label 1 + the last channel of `soft` that reaches one
-        half, 0 if none does.
-    soft : (C, H, W) float16
-        Soft label.
-    """
+    """A finished picture with its labels."""
 
     image: arrays.Image
+    """(H, W, C), dtype of the parents."""
     mask: arrays.Mask
+    """(H, W) uint8; class ids, argmax of `soft`; 255 = ignore. In multi-label 1 + the last channel of `soft` that
+    reaches one half, 0 if none does."""
     soft: SoftLabel
+    """(C, H, W) float16; soft label."""
 
 
 def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np.uint8]) -> arrays.Image:

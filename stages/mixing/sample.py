@@ -13,20 +13,13 @@ from hsmix_gen.stages.mixing.mixing import Mixed, mix, paste_weights, unmixed
 
 @dataclass(frozen=True)
 class Sample:
-    """A mixed picture and the numbers of its provenance.
-
-    Attributes
-    ----------
-    mixed : Mixed
-    weight_b : (H, W) uint8
-        Lambda of every pixel in 255ths (0 and 255 only in hard samples).
-    area_b : float
-        Share of pixels from B (hard) or mean lambda (soft), in [0, 1].
-    """
+    """A mixed picture and the numbers of its provenance."""
 
     mixed: Mixed
     weight_b: npt.NDArray[np.uint8]
+    """(H, W) uint8; lambda of every pixel in 255ths (0 and 255 only in hard samples)."""
     area_b: float
+    """Share of pixels from B (hard) or mean lambda (soft), in [0, 1]."""
     flags: tuple[str, ...]
     n_regions: int | None = None
     select_p: float | None = None

@@ -17,22 +17,14 @@ _Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Taken:
-    """What stands in A.
-
-    Attributes
-    ----------
-    from_b : (H, W) bool
-        Pixels of B.
-    kind : str
-        The selection that it came by.
-    select_p : float or None
-        Chance of each superpixel, where they are drawn one by one.
-    flags : tuple of str
-    """
+    """What stands in A."""
 
     from_b: _Bools
+    """(H, W) bool; pixels of B."""
     kind: str
+    """The selection that it came by."""
     select_p: float | None
+    """Chance of each superpixel, where they are drawn one by one."""
     flags: tuple[str, ...] = ()
 
 

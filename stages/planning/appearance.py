@@ -23,18 +23,12 @@ _Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Looks:
-    """How images look.
-
-    Attributes
-    ----------
-    vectors : (N, 2 C) float
-        Means of the channels of each image, then their standard deviations.
-    has_white : bool
-        Whether 1 is white; else their unit follows from their spread.
-    """
+    """How images look."""
 
     vectors: npt.NDArray[np.floating]
+    """(N, 2 C) float; means of the channels of each image, then their standard deviations."""
     has_white: bool
+    """Whether 1 is white; else their unit follows from their spread."""
 
     def of(self, rows: _Ints) -> "Looks":
         """Return the looks of some images."""

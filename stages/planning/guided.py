@@ -23,18 +23,12 @@ _Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Maps:
-    """Small saliency maps of all sources.
-
-    Attributes
-    ----------
-    levels : (N, 8, P) int64
-        Pixels of each map in each of the eight turns; `whole` gives them one sum.
-    turn : callable
-        Takes row and copy of a sample's first image and ``a`` or ``b``; returns the turn of that parent.
-    """
+    """Small saliency maps of all sources."""
 
     levels: _Ints
+    """(N, 8, P) int64; pixels of each map in each of the eight turns; `whole` gives them one sum."""
     turn: Callable[[int, int, str], int]
+    """Takes row and copy of a sample's first image and ``a`` or ``b``; returns the turn of that parent."""
 
 
 def whole(levels: npt.NDArray[np.integer]) -> _Ints:

@@ -24,48 +24,32 @@ COLUMNS = ("row_a", "row_b", "copy", "mode", "method")
 
 @dataclass(frozen=True)
 class Generation:
-    """What a dataset is made of after its first run, or after one that extended it.
-
-    Attributes
-    ----------
-    usable : (N,) bool
-        Which of the first N sources are used; rows beyond were not known yet.
-    copies : int
-        Copies of each training image.
-    """
+    """What a dataset is made of after its first run, or after one that extended it."""
 
     usable: npt.NDArray[np.bool_]
+    """(N,) bool; which of the first N sources are used; rows beyond were not known yet."""
     copies: int
+    """Copies of each training image."""
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """The samples of one split in the order in which they are written.
-
-    Attributes
-    ----------
-    row_a, row_b : (S,) int64
-        Rows of the parents in the sources; `row_b` is -1 where nothing is mixed in.
-    copy : (S,) int64
-        Which copy of its image a sample is.
-    mode : (S,) int64
-        Index into `MODES`.
-    method : (S,) int64
-        Index into the methods of the plan; -1 where nothing is mixed in.
-    starts : (N + 1,) int64
-        Shard k holds samples ``starts[k]`` to ``starts[k + 1]``.
-    totals : (N,) int64
-        How many shards there were to be when shard k was made; an extension adds more.
-    """
+    """The samples of one split in the order in which they are written."""
 
     split: Split
     row_a: _Ints
     row_b: _Ints
+    """(S,) int64; rows of the parents in the sources; `row_b` is -1 where nothing is mixed in."""
     copy: _Ints
+    """(S,) int64; which copy of its image a sample is."""
     mode: _Ints
+    """(S,) int64; index into `MODES`."""
     method: _Ints
+    """(S,) int64; index into the methods of the plan; -1 where nothing is mixed in."""
     starts: _Ints
+    """(N + 1,) int64; shard k holds samples ``starts[k]`` to ``starts[k + 1]``."""
     totals: _Ints
+    """(N,) int64; how many shards there were to be when shard k was made; an extension adds more."""
 
     @property
     def n_samples(self) -> int:

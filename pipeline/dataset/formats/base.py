@@ -31,19 +31,13 @@ class Written:
 
 @dataclass(frozen=True)
 class Stored:
-    """A sample as it lies in a dataset.
-
-    Attributes
-    ----------
-    file : str
-        Path in the dataset of the file that holds its image.
-    index : int
-        Place in its shard; 0 in a format without shards.
-    """
+    """A sample as it lies in a dataset."""
 
     key: str
     file: str
+    """Path in the dataset of the file that holds its image."""
     index: int
+    """Place in its shard; 0 in a format without shards."""
     members: Members
 
     @property
@@ -132,34 +126,24 @@ class SampleReader(ABC):
 
 
 class Format(ABC):
-    """An output format.
-
-    Attributes
-    ----------
-    reader : type
-        Gives samples by number.
-    holds_shards : bool
-        Whether a file holds all samples of a shard, and not a part of one sample.
-    rank, plain_rank, hub_rank : int
-        Of several formats of a dataset the one of lowest rank is read: in order, by number, and by the HF hub.
-    hub_files : str
-        Pattern of the files of a split for the hub.
-    snippet, stream, plain : str
-        Templates for the card: how the format is read as its users do, and in a torch loader in order and by number.
-    is_for_monai : bool
-        Whether `snippet` trains with MONAI already.
-    """
+    """An output format."""
 
     reader: ClassVar[type[SampleReader]]
+    """Gives samples by number."""
     holds_shards: ClassVar[bool] = True
+    """Whether a file holds all samples of a shard, and not a part of one sample."""
     rank: ClassVar[int] = _LAST
     plain_rank: ClassVar[int] = _LAST
     hub_rank: ClassVar[int] = _LAST
+    """Of several formats of a dataset the one of lowest rank is read: in order, by number, and by the HF hub."""
     hub_files: ClassVar[str]
+    """Pattern of the files of a split for the hub."""
     snippet: ClassVar[str]
     stream: ClassVar[str]
     plain: ClassVar[str]
+    """Templates for the card: how the format is read as its users do, and in a torch loader in order and by number."""
     is_for_monai: ClassVar[bool] = False
+    """Whether `snippet` trains with MONAI already."""
 
     @abstractmethod
     def writer(self, root: Path, split: str, number: int, total: int, *, image_is_png: bool) -> ShardWriter:

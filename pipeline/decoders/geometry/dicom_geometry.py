@@ -25,21 +25,15 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 @dataclass(frozen=True)
 class PlanePosition:
-    """Where a plane lies.
-
-    Attributes
-    ----------
-    position : (3,) float64 or None
-        Centre of the first pixel in millimetres of the patient, x to the left, y to the back, z to the head (LPS).
-    directions : (2, 3) float64 or None
-        Unit vectors along a row (columns rise) and along a column (rows rise).
-    number : int
-        PlanePosition among the planes where positions are absent.
-    """
+    """Where a plane lies."""
 
     position: npt.NDArray[np.float64] | None = None
+    """(3,) float64 or None; centre of the first pixel in millimetres of the patient, x to the left, y to the back, z to
+    the head (LPS)."""
     directions: npt.NDArray[np.float64] | None = None
+    """(2, 3) float64 or None; unit vectors along a row (columns rise) and along a column (rows rise)."""
     number: int = 0
+    """PlanePosition among the planes where positions are absent."""
 
     @property
     def is_known(self) -> bool:

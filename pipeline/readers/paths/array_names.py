@@ -25,18 +25,12 @@ _FRAME = re.compile(r"(.+?)[_-]frame[_-]?\d+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Naming:
-    """What the name of a file says.
-
-    Attributes
-    ----------
-    pair : str
-        Equal for an image and its mask: the path without ending and without the words that distinguish them.
-    side : str
-        ``image``, ``mask``, or empty if nothing says so.
-    """
+    """What the name of a file says."""
 
     pair: str
+    """Equal for an image and its mask: the path without ending and without the words that distinguish them."""
     side: str
+    """``image``, ``mask``, or empty if nothing says so."""
 
 
 def choose(names: Sequence[str], wanted: str | None, usual: Sequence[str]) -> str | None:

@@ -33,21 +33,14 @@ _STARE_STEM = re.compile(r"(?P<image>im\d+)\.(ah|vk)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Tree:
-    """A tree by the folder that holds its masks.
-
-    Attributes
-    ----------
-    masks : callable
-        Whether a folder of this name, in lower case, and these siblings holds the masks.
-    aside : callable
-        Whether a sibling of this name is left alone.
-    shown : str
-        What the sibling is called in the note.
-    """
+    """A tree by the folder that holds its masks."""
 
     masks: Callable[[str], bool]
+    """Whether a folder of this name, in lower case, and these siblings holds the masks."""
     aside: Callable[[str], bool]
+    """Whether a sibling of this name is left alone."""
     shown: str
+    """What the sibling is called in the note."""
 
 
 _TREES = (

@@ -18,39 +18,24 @@ NameCase = Callable[[str], tuple[str, int]]
 
 @dataclass(frozen=True)
 class CaseFolders:
-    """A folder of images and its sibling of labels, if there is one.
-
-    Attributes
-    ----------
-    images : Path
-    labels : Path or None
-    split : Split or None
-        ``train`` of imagesTr, ``test`` of imagesTs.
-    """
+    """A folder of images and its sibling of labels, if there is one."""
 
     images: Path
     labels: Path | None
     split: Split | None
+    """``train`` of imagesTr, ``test`` of imagesTs."""
 
 
 @dataclass
 class Case:
-    """Files of a case: images by channel, and labels; of each there should be one.
-
-    Attributes
-    ----------
-    name, folder : str
-        As the files and the folder of images are called.
-    split : Split or None
-    images : dict
-        Channel to files.
-    labels : list of Path
-    """
+    """Files of a case: images by channel, and labels; of each there should be one."""
 
     name: str
     folder: str
+    """As the files and the folder of images are called."""
     split: Split | None
     images: dict[int, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    """Channel to files."""
     labels: list[Path] = field(default_factory=list)
 
     @property

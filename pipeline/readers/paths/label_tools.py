@@ -22,21 +22,14 @@ _LIST_WAY = "or draw masks and name the pairs in a list with columns image and m
 
 @dataclass(frozen=True)
 class _Tool:
-    """A kind of file, and the way from it.
-
-    Attributes
-    ----------
-    name, way : str
-        How people call it, and what they can do.
-    endings : tuple of str
-    is_of : callable
-        From the beginning of a file to whether it is of this kind.
-    """
+    """A kind of file, and the way from it."""
 
     name: str
     way: str
+    """How people call it, and what they can do."""
     endings: tuple[str, ...]
     is_of: Callable[[str], bool]
+    """From the beginning of a file to whether it is of this kind."""
 
 
 def _has_keys(*keys: str) -> Callable[[str], bool]:

@@ -39,25 +39,16 @@ class FolderPlace:
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A picture file and what its name says.
-
-    Attributes
-    ----------
-    path : str
-        Relative to the source.
-    place : FolderPlace
-    is_mask : bool
-    stems : tuple of (str, str, str)
-        What the stem of the image may be, with the suffix and number that were taken off; the likeliest first.
-    label : str
-        Class that the folder of a mask names, if masks of several classes lie in folders of their own.
-    """
+    """A picture file and what its name says."""
 
     path: str
+    """Relative to the source."""
     place: FolderPlace
     is_mask: bool
     stems: tuple[tuple[str, str, str], ...]
+    """What the stem of the image may be, with the suffix and number that were taken off; the likeliest first."""
     label: str = ""
+    """Class that the folder of a mask names, if masks of several classes lie in folders of their own."""
 
     @property
     def stem(self) -> str:
