@@ -16,13 +16,7 @@ _MOST_SEVERE = 10
 
 
 class AugMix(Augmentation):
-    """AugMix [1]_ without its geometric operations: chains that are blended have to show one and the same place.
-
-    References
-    ----------
-    .. [1] Hendrycks et al., "AugMix: a simple data processing method to improve robustness and uncertainty", ICLR
-       2020, arXiv:1912.02781.
-    """
+    """AugMix without its geometric operations: chains that are blended have to show one and the same place."""
 
     paper = "Hendrycks et al., AugMix: A Simple Data Processing Method to Improve Robustness, arXiv:1912.02781"
     libraries = LIBRARIES

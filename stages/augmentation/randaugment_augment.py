@@ -30,13 +30,7 @@ _SPACE: dict[str, tuple[float, float]] = {
 
 
 class RandAugment(Augmentation):
-    """RandAugment [1]_.
-
-    References
-    ----------
-    .. [1] Cubuk et al., "RandAugment: practical automated data augmentation with a reduced search space", NeurIPS
-       2020, arXiv:1909.13719.
-    """
+    """RandAugment."""
 
     paper = "Cubuk et al., RandAugment: Practical Automated Data Augmentation, NeurIPS 2020, arXiv:1909.13719"
     libraries = LIBRARIES

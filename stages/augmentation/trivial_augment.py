@@ -27,13 +27,7 @@ _WIDE: dict[str, tuple[float, float]] = {
 
 
 class Trivial(Augmentation):
-    """TrivialAugmentWide [1]_.
-
-    References
-    ----------
-    .. [1] Mueller, Hutter, "TrivialAugment: tuning-free yet state-of-the-art data augmentation", ICCV 2021,
-       arXiv:2103.10158.
-    """
+    """TrivialAugmentWide."""
 
     paper = "Mueller, Hutter, TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, arXiv:2103.10158"
     libraries = LIBRARIES

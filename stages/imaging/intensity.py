@@ -69,7 +69,8 @@ def measure(planes: Iterable[Numbers], intensity: Intensity, bodies: Iterable[_B
     if intensity.kind == "window":
         low, high = intensity.bounds
         return Scale((low,), (high - low,))
-    voxels = (_voxels(plane, intensity, body) for plane, body in _with_bodies(planes, bodies))
+    with_bodies = ((plane, None) for plane in planes) if bodies is None else zip(planes, bodies, strict=True)
+    voxels = (_voxels(plane, intensity, body) for plane, body in with_bodies)
     return _mean_scale(voxels) if intensity.kind == "zscore" else _percentile_scale(voxels, intensity.bounds)
 
 
@@ -185,10 +186,6 @@ def _voxels(plane: Numbers, intensity: Intensity, body: _Bools | None) -> Number
         raise ValueError("voxels must be finite, got NaN or infinity")
     held = plane[foreground(plane, body)] if intensity.background else plane.reshape(-1, plane.shape[-1])
     return held if intensity.per_channel else held.reshape(-1, 1)
-
-
-def _with_bodies(planes: Iterable[Numbers], bodies: Iterable[_Bools] | None) -> Iterable[tuple[Numbers, _Bools | None]]:
-    return ((plane, None) for plane in planes) if bodies is None else zip(planes, bodies, strict=True)
 
 
 def _mean_scale(voxels: Iterable[Numbers]) -> Scale:

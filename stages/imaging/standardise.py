@@ -145,9 +145,7 @@ def resize_image(image: npt.NDArray[Any], size: tuple[int, int]) -> arrays.Image
         pillow = Pillow.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
         resized = np.asarray(pillow.resize(size[::-1], Pillow.Resampling.BILINEAR))
         return resized.reshape(*size, image.shape[-1]).copy()
-    planes = [
-        resize_plane(image[..., c].astype(np.float32), size, Pillow.Resampling.BILINEAR) for c in range(image.shape[-1])
-    ]
+    planes = [resize_plane(image[..., c].astype(np.float32), size) for c in range(image.shape[-1])]
     if image.dtype == np.float32:
         return np.stack(planes, axis=-1)
     limit = np.iinfo(image.dtype).max
@@ -212,10 +210,6 @@ def _overlaps(length: int, target: int) -> sparse.csr_array:
     return sparse.csr_array(np.maximum(last - first, 0).astype(np.float64))
 
 
-def resize_plane(
-    plane: npt.NDArray[np.float32],
-    size: tuple[int, int],
-    how: Pillow.Resampling = Pillow.Resampling.BILINEAR,
-) -> npt.NDArray[np.float32]:
-    """Stretch an (H, W) float32 plane to `size`, antialiased."""
-    return np.asarray(Pillow.fromarray(plane).resize(size[::-1], how), dtype=np.float32)
+def resize_plane(plane: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Stretch an (H, W) float32 plane to `size`, bilinear and antialiased."""
+    return np.asarray(Pillow.fromarray(plane).resize(size[::-1], Pillow.Resampling.BILINEAR), dtype=np.float32)

@@ -54,7 +54,7 @@ def class_shares(
     weight_a = 255 - weight_b
     share = np.empty((n_classes, *weight_b.shape), dtype=np.uint8)
     for number in range(n_classes):
-        np.add(_shown(mask_a, number) * weight_a, _shown(mask_b, number) * weight_b, out=share[number])
+        np.add(is_class(mask_a, number) * weight_a, is_class(mask_b, number) * weight_b, out=share[number])
     out_of_use = ignored(mask_a, mask_b, weight_b)
     if out_of_use.any():
         share[:, out_of_use] = 0
@@ -123,10 +123,10 @@ def ignored(mask_a: arrays.AnyMask, mask_b: arrays.AnyMask, weight_b: npt.NDArra
     return of_a | of_b
 
 
-def _shown(mask: arrays.AnyMask, number: int) -> npt.NDArray[np.bool_]:
+def is_class(mask: arrays.AnyMask, number: int) -> npt.NDArray[np.bool_]:
     """Return the (H, W) pixels that a mask gives to a class, or to a channel."""
-    shown: npt.NDArray[np.bool_] = mask == number if mask.ndim == 2 else mask[..., number] == 1
-    return shown
+    found: npt.NDArray[np.bool_] = mask == number if mask.ndim == 2 else mask[..., number] == 1
+    return found
 
 
 def _last_channel(mask: npt.NDArray[_Integer]) -> npt.NDArray[_Integer]:

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas.arrays import AnyMask, Image, Labels, Saliency
-from hsmix_gen.schemas.records import IGNORE
-from hsmix_gen.stages.labels.labels import collapse
 from hsmix_gen.stages.labels.objects import median_object_share
 from hsmix_gen.stages.measures.looks import look_vector
 from hsmix_gen.stages.measures.sample_measures import class_pixels, map_auc
+from hsmix_gen.stages.mixing.objects import foreground
 from hsmix_gen.stages.saliency.quality import boundary_recall
 from hsmix_gen.stages.superpixels.grid_regions import square_grid
 
@@ -46,9 +45,8 @@ def measure_image(image: Image, mask: AnyMask, labels: Labels, saliency: Salienc
     n_classes : int
         Classes with background, or channels.
     """
-    ids = collapse(mask)
     n_regions = int(labels.max()) + 1
-    share = median_object_share((ids != 0) & (ids != IGNORE))
+    share = median_object_share(foreground(mask))
     grid = square_grid(labels.shape, n_regions=n_regions)
     return ImageMeasures(
         pixels=class_pixels(mask, n_classes),

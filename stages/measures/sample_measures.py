@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.arrays import AnyMask, Saliency
 from hsmix_gen.schemas.records import IGNORE, Measures
-from hsmix_gen.stages.labels.labels import collapse
+from hsmix_gen.stages.labels.labels import collapse, is_class
 from hsmix_gen.stages.measures.contours import seam_agreement
 from hsmix_gen.stages.measures.looks import look_distance
 from hsmix_gen.stages.measures.pieces import count_pieces
@@ -43,12 +43,7 @@ def measure_sample(sample: Sample, a: Parent, b: Parent | None, *, n_classes: in
         pixels_a=before_a,
         pixels_b=class_pixels(b.mask, n_classes),
         pixels=_mixed_pixels(sample, a.mask, b.mask, n_classes),
-        fragments=pieces.fragments,
-        fragments_before=pieces.fragments_before,
-        objects=pieces.objects,
-        cut=pieces.cut,
-        small=pieces.small,
-        small_cut=pieces.small_cut,
+        **vars(pieces),
         appearance=_rounded(look_distance(a.image, b.image)),
         contour=_rounded(agreement),
         contour_chance=_rounded(chance),
@@ -60,7 +55,7 @@ def measure_sample(sample: Sample, a: Parent, b: Parent | None, *, n_classes: in
 
 def class_pixels(mask: AnyMask, n_classes: int) -> tuple[int, ...]:
     """Return the pixels of each class, or of each channel of a multi-label mask."""
-    return tuple(int(np.count_nonzero(_is_class(mask, number))) for number in range(n_classes))
+    return tuple(int(np.count_nonzero(is_class(mask, number))) for number in range(n_classes))
 
 
 def map_auc(saliency: Saliency, mask: AnyMask) -> float:
@@ -85,7 +80,7 @@ def _mixed_pixels(sample: Sample, mask_a: AnyMask, mask_b: AnyMask, n_classes: i
     of_b = sample.weight_b * valid
     of_a = (255 - sample.weight_b) * valid
     first = 1 if mask_a.ndim == 2 else 0
-    shares = (_is_class(mask_a, k) * of_a + _is_class(mask_b, k) * of_b for k in range(first, n_classes))
+    shares = (is_class(mask_a, k) * of_a + is_class(mask_b, k) * of_b for k in range(first, n_classes))
     sums = [int(share.sum(dtype=np.int64)) for share in shares]
     # Classes share every valid pixel, so that background is what the others leave.
     rest = [255 * int(np.count_nonzero(valid)) - sum(sums)] * first
@@ -101,11 +96,6 @@ def _spread(values: npt.NDArray[np.uint8]) -> float:
     wide = values.astype(np.int64).ravel()
     mean = int(wide.sum()) / wide.size
     return math.sqrt(max(0.0, int(wide @ wide) / wide.size - mean * mean))
-
-
-def _is_class(mask: AnyMask, number: int) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = mask == number if mask.ndim == 2 else mask[..., number] == 1
-    return found
 
 
 def _rounded(value: float) -> float | None:

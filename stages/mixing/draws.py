@@ -31,12 +31,16 @@ def draw_selection(seed: int, n_regions: int, probability: float) -> npt.NDArray
 
     If none or all come up (the mix would be A or B itself) the draw is repeated once.
     """
-    rng = generator_for(seed, "selection")
+    return draw_regions(generator_for(seed, "selection"), np.full(n_regions, probability))
+
+
+def draw_regions(rng: np.random.Generator, chances: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Draw superpixels in rising order of label, (R,) bool; if none or all come up the draw is repeated once."""
     for _ in range(2):
-        selected = rng.random(n_regions) < probability
-        if selected.any() and not selected.all():
+        drawn = rng.random(len(chances)) < chances
+        if drawn.any() and not drawn.all():
             break
-    return selected
+    return drawn
 
 
 def draw_weights(seed: int, n_regions: int) -> npt.NDArray[np.float64]:

@@ -5,8 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from hsmix_gen.schemas import arrays
-from hsmix_gen.schemas.records import IGNORE
-from hsmix_gen.stages.labels.labels import collapse
+from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 
 _Bools = npt.NDArray[np.bool_]
 _Ints = npt.NDArray[np.int64]
@@ -51,8 +50,7 @@ def guard_selection(
 
 def _cells_of_objects(mask: arrays.AnyMask, labels: arrays.Labels, limit: float) -> list[_Ints]:
     """Return the superpixels over each small object, with repetition (one entry a pixel)."""
-    ids = collapse(mask)
-    objects, count = ndimage.label((ids > 0) & (ids != IGNORE))
+    objects, count = labelled_objects(foreground(mask))
     area = np.bincount(objects.ravel(), minlength=count + 1)
     small = [number for number in range(1, count + 1) if area[number] < limit]
     boxes = ndimage.find_objects(objects)

@@ -119,8 +119,8 @@ class Method(ABC):
         return (*self.options, *(SELECTING if "area" in self.options and mix.area == "matched" else ()))
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - most need the same in all modes
-        """Return what the mix of a mode reads; without an answer of its own a method reads images and masks only."""
-        return Needs()
+        """Return what the mix of a mode reads besides images and masks: superpixels where their area is matched."""
+        return Needs(superpixels="area" in self.options and mix.area == "matched")
 
     @abstractmethod
     def weigh(self, pair: Pair) -> Weights:

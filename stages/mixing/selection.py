@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
-from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.stages.mixing import guard
 from hsmix_gen.stages.mixing.draws import draw_selection
+from hsmix_gen.stages.mixing.method import Pair
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import generator_for, integer
 
@@ -28,21 +28,9 @@ class Taken:
     flags: tuple[str, ...] = ()
 
 
-def take(
-    labels_b: arrays.Labels, mask_a: arrays.AnyMask, mask_b: arrays.AnyMask, *, seed: int, mix: MixConfig
-) -> Taken:
-    """Return what of B stands in A; equal arguments give equal pixels.
-
-    Parameters
-    ----------
-    labels_b : (H, W) uint16
-        Superpixels of B.
-    mask_a, mask_b : (H, W) or (H, W, K) uint8
-    seed : int
-        Key of the sample.
-    mix : MixConfig
-        `selection` and what belongs to it.
-    """
+def take(pair: Pair) -> Taken:
+    """Return what of B stands in A; equal pairs give equal pixels."""
+    labels_b, mask_b, mix, seed = pair.b.labels, pair.b.mask, pair.mix, pair.seed
     kind = mix.selection
     select_p = mix.select if kind == "bernoulli" else None
     drawn = draw_object(seed, mask_b) if kind.startswith("object") else None
@@ -60,7 +48,7 @@ def take(
     flags = ("no_object",) if drawn is None and kind.startswith("object") else ()
     if not mix.small_object_guard:
         return Taken(selected.take(labels_b, mode="clip"), kind, select_p, flags)
-    guarded = guard.guard_selection(selected, labels_b, mask_a, mask_b, ratio=mix.small_object_ratio)
+    guarded = guard.guard_selection(selected, labels_b, pair.a.mask, mask_b, ratio=mix.small_object_ratio)
     changed = () if np.array_equal(guarded, selected) else ("guarded",)
     return Taken(guarded.take(labels_b, mode="clip"), kind, select_p, (*flags, *changed))
 

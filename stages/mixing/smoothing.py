@@ -36,7 +36,7 @@ def blurred(
     (H, W) float32
         Whole numbers.
     """
-    reach = radius_of(sigma) if radius is None else radius
+    reach = int(_REACH * sigma + 0.5) if radius is None else radius
     down, both = np.zeros(levels.shape, dtype=np.float32), np.zeros(levels.shape, dtype=np.float32)
     values = levels.astype(np.float32)
     # Where all that is near is 0, nothing is multiplied.
@@ -53,11 +53,6 @@ def in_255ths(ones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return a blurred map of zeros and ones in whole 255ths, rounded to nearest; there are no ties, 255 is odd."""
     levels: npt.NDArray[np.float32] = np.floor((ones + np.float32(127)) / np.float32(255))
     return levels
-
-
-def radius_of(sigma: float) -> int:
-    """Return the pixels to either side of the middle after which a kernel ends that is not cut earlier."""
-    return int(_REACH * sigma + 0.5)
 
 
 def kernel(sigma: float, radius: int) -> npt.NDArray[np.int64]:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import felzenszwalb
 
-from hsmix_gen.stages.superpixels.label_maps import check_counts, region_count, renumbered
-from hsmix_gen.stages.superpixels.slic import check_image
+from hsmix_gen.stages.superpixels.label_maps import region_count, renumbered
+from hsmix_gen.stages.superpixels.slic import check_arguments
 from hsmix_gen.stages.superpixels.slic_regions import stretched_channels
 
 _LEAST_PIXELS = 20
@@ -29,34 +29,16 @@ def segment(
 ) -> list[npt.NDArray[np.uint16]]:
     """Cut an image by the graph-based method [1]_, once for each number of regions.
 
-    The method knows a scale and no number: the scale is searched whose number comes nearest.
-
-    Parameters
-    ----------
-    image, mask
-        As for SLIC, see `slic_regions.segment`. A mask cuts the regions of the whole image.
-    counts : sequence of int
-        Regions wanted, at least 1. Fewer are returned where the image has no more at the finest scale.
-    sigma : float
-        Width in pixels of the Gaussian that smooths the image beforehand; 0 for none.
-
-    Returns
-    -------
-    list of (H, W) uint16
-        Labels 0 to R - 1, each in use. With `mask` the pixels that are False form one region of their own, label 0.
-
-    Raises
-    ------
-    ValueError
-        If a count is below 1, there are more than 65 535 regions, or the image is not finite.
+    The method knows a scale and no number: the scale is searched whose number comes nearest. Fewer regions are
+    returned where the image has no more at the finest scale. Arguments, result and errors are those of
+    `slic_regions.segment`; a mask cuts the regions of the whole image.
 
     References
     ----------
     .. [1] Felzenszwalb, Huttenlocher, "Efficient graph-based image segmentation", IJCV 2004,
        doi:10.1023/B:VISI.0000022288.19776.77.
     """
-    check_counts(counts)
-    check_image(image, mask)
+    check_arguments(image, counts, mask)
     if mask is not None and not mask.any():
         return [np.zeros(mask.shape, np.uint16) for _ in counts]
     values = stretched_channels(image, mask).astype(np.float64)

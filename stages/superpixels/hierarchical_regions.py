@@ -13,8 +13,8 @@ from scipy import ndimage
 from hsmix_gen.stages.superpixels import ward
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
 from hsmix_gen.stages.superpixels.compiled import COMPILED, native
-from hsmix_gen.stages.superpixels.label_maps import check_counts, renumbered
-from hsmix_gen.stages.superpixels.slic import Slic, check_image
+from hsmix_gen.stages.superpixels.label_maps import renumbered
+from hsmix_gen.stages.superpixels.slic import Slic, check_arguments
 from hsmix_gen.stages.superpixels.slic_regions import default_compactness, stretched_channels
 
 # Fine regions for each region of the largest number asked for, and the least number of them. Twice as many follow
@@ -37,28 +37,12 @@ def segment(
     """Cut an image into nested regions, exactly as many as asked for wherever they have neighbours to join.
 
     Regions of a larger number lie inside those of a smaller one. At equal numbers they follow contours better than
-    SLIC's, as small ones stand where the image has detail and large ones where it has none.
+    SLIC's, as small ones stand where the image has detail and large ones where it has none. Fewer are returned where
+    an image has not as many pixels, and more where a mask has more parts than that.
 
-    Parameters
-    ----------
-    image, compactness, sigma, mask, compiled
-        As for SLIC, see `slic_regions.segment`; they shape the fine regions.
-    counts : sequence of int
-        Regions wanted, at least 1. Fewer are returned where an image has not as many pixels, and more where a mask
-        has more parts than that.
-
-    Returns
-    -------
-    list of (H, W) uint16
-        Labels 0 to R - 1, each in use. With `mask` the pixels that are False form one region of their own, label 0.
-
-    Raises
-    ------
-    ValueError
-        If a count is below 1, there are more than 65 535 regions, or the image is not finite.
+    Arguments, result and errors are those of `slic_regions.segment`; the settings shape the fine regions.
     """
-    check_counts(counts)
-    check_image(image, mask)
+    check_arguments(image, counts, mask)
     if mask is not None and not mask.any():
         return [np.zeros(mask.shape, np.uint16) for _ in counts]
     colours, unit = _whole_colours(image, sigma, mask, compiled=compiled)

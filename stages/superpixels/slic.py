@@ -7,6 +7,7 @@ Compiled C needs nothing at run time and is one file for all versions of Python;
 numpy back and be half as fast. Where nothing could be compiled, scikit-image itself gives the labels.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
 from hsmix_gen.stages.superpixels.compiled import COMPILED, native
+from hsmix_gen.stages.superpixels.label_maps import check_counts
 
 # Rounds of k-means; scikit-image's default, which the published code uses too.
 _ROUNDS = 10
@@ -132,8 +134,9 @@ class Slic:
         )
 
 
-def check_image(image: npt.NDArray[np.generic], mask: npt.NDArray[np.bool_] | None) -> None:
-    """Raise ValueError if an image is not (H, W, C), or its mask not (H, W)."""
+def check_arguments(image: npt.NDArray[np.generic], counts: Sequence[int], mask: npt.NDArray[np.bool_] | None) -> None:
+    """Raise ValueError if a count is below 1, an image is not (H, W, C), or its mask not (H, W)."""
+    check_counts(counts)
     if image.ndim != 3:
         raise ValueError(f"image must be (H, W, C), got {image.shape}; add the channel axis last")
     if mask is not None and mask.shape != image.shape[:2]:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.stages.superpixels.compiled import COMPILED
-from hsmix_gen.stages.superpixels.label_maps import check_counts, renumbered
-from hsmix_gen.stages.superpixels.slic import Slic, check_image
+from hsmix_gen.stages.superpixels.label_maps import renumbered
+from hsmix_gen.stages.superpixels.slic import Slic, check_arguments
 
 RGB_COMPACTNESS = 10.0
 OTHER_COMPACTNESS = 0.1
@@ -63,8 +63,7 @@ def segment(
     .. [2] Irving, "maskSLIC: regional superpixel generation with application to local pathology
        characterisation in medical images", 2016, arXiv:1606.09518.
     """
-    check_counts(counts)
-    check_image(image, mask)
+    check_arguments(image, counts, mask)
     if mask is not None and not mask.any():
         return [np.zeros(mask.shape, np.uint16) for _ in counts]
     slic = Slic(

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from hsmix_gen.stages.superpixels.label_maps import check_counts, renumbered
-from hsmix_gen.stages.superpixels.slic import check_image
+from hsmix_gen.stages.superpixels.label_maps import renumbered
+from hsmix_gen.stages.superpixels.slic import check_arguments
 from hsmix_gen.stages.superpixels.slic_regions import default_compactness, stretched_channels
 
 _flood: Callable[..., npt.NDArray[np.integer]] = watershed
@@ -27,34 +27,16 @@ def segment(
 ) -> list[npt.NDArray[np.uint16]]:
     """Cut an image by the compact watershed [1]_, once for each number of regions.
 
-    Parameters
-    ----------
-    image, mask
-        As for SLIC, see `slic_regions.segment`.
-    counts : sequence of int
-        Seeds on a regular grid, at least 1; about as many regions are returned.
-    compactness : float or None
-        Relative to the default of SLIC: twice as much weighs distance twice as strongly.
-    sigma : float
-        Width in pixels of the Gaussian whose derivative is the gradient; 0 takes differences of neighbours.
-
-    Returns
-    -------
-    list of (H, W) uint16
-        Labels 0 to R - 1, each in use. With `mask` the pixels that are False form one region of their own, label 0.
-
-    Raises
-    ------
-    ValueError
-        If a count is below 1, there are more than 65 535 regions, or the image is not finite.
+    Arguments, result and errors are those of `slic_regions.segment`. `counts` are seeds on a regular grid, and about
+    as many regions are returned. `compactness` is relative to the default of SLIC: twice as much weighs distance twice
+    as strongly. `sigma` is that of the Gaussian whose derivative is the gradient; 0 takes differences of neighbours.
 
     References
     ----------
     .. [1] Neubert, Protzel, "Compact watershed and preemptive SLIC: on improving trade-offs of superpixel
        segmentation algorithms", ICPR 2014, doi:10.1109/ICPR.2014.181.
     """
-    check_counts(counts)
-    check_image(image, mask)
+    check_arguments(image, counts, mask)
     if mask is not None and not mask.any():
         return [np.zeros(mask.shape, np.uint16) for _ in counts]
     slope = _steepest(stretched_channels(image, mask), sigma)

@@ -5,19 +5,16 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode
+from hsmix_gen.stages.mixing.draws import draw_regions
 from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
 from hsmix_gen.stages.mixing.regions import count_mixed_regions
 
 
 class CamSuperpixels(Method):
-    """Hard mixing by superpixels of B that a class activation map points at, after OcCaMix [1]_.
+    """Hard mixing by superpixels of B that a class activation map points at, after OcCaMix.
 
     There the superpixels are taken that the strongest cells of the map fall on. Here each is drawn with a chance in
     proportion to its mean saliency, so that the share of B is `mix.select` on average as long as no chance exceeds 1.
-
-    References
-    ----------
-    .. [1] Dornaika et al., "OcCaMix", Pattern Recognition 139 (2023) 109481.
     """
 
     paper = (
@@ -55,15 +52,6 @@ def chances_of(
         return np.full(len(areas), share)
     chances: npt.NDArray[np.float64] = np.minimum(1.0, share * (sums * labels.size) / (total * areas))
     return chances
-
-
-def draw_regions(rng: np.random.Generator, chances: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Draw superpixels in rising order of label, (R,) bool; if none or all come up the draw is repeated once."""
-    for _ in range(2):
-        drawn = rng.random(len(chances)) < chances
-        if drawn.any() and not drawn.all():
-            break
-    return drawn
 
 
 METHOD = CamSuperpixels()

@@ -11,14 +11,10 @@ from hsmix_gen.stages.mixing.objects import foreground
 
 
 class CarveMix(Method):
-    """Hard mixing by the signed distance to B's foreground [1]_.
+    """Hard mixing by the signed distance to B's foreground.
 
     The distance D of a pixel is that to the nearest pixel of the other side, in pixels between their middles, negative
     inside.
-
-    References
-    ----------
-    .. [1] Zhang et al., "CarveMix", MICCAI 2021, arXiv:2108.06883.
     """
 
     paper = (

@@ -9,14 +9,10 @@ from hsmix_gen.stages.randomness import permutation
 
 
 class ClassMix(Method):
-    """Hard mixing by classes of B's mask, background among them [1]_.
+    """Hard mixing by classes of B's mask, background among them.
 
     Of an odd number the larger half is taken. A mask of one class alone gives B itself. The classes of a multi-label
     mask are its innermost channels, and background.
-
-    References
-    ----------
-    .. [1] Olsson et al., "ClassMix", WACV 2021, arXiv:2007.07936.
     """
 
     paper = (

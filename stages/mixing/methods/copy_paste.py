@@ -6,12 +6,7 @@ from hsmix_gen.stages.mixing.scaling import draw_scale, scaled
 
 
 class CopyPaste(Method):
-    """Hard mixing by connected objects of B's mask, where B may be scaled about its middle first [1]_.
-
-    References
-    ----------
-    .. [1] Ghiasi et al., "Simple Copy-Paste", CVPR 2021, arXiv:2012.07177.
-    """
+    """Hard mixing by connected objects of B's mask, where B may be scaled about its middle first."""
 
     paper = (
         "Ghiasi et al., Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation, CVPR 2021, "

@@ -5,20 +5,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.schemas.records import Mode
-from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing.method import Method, Pair, Weights
 from hsmix_gen.stages.mixing.selection import take
 from hsmix_gen.stages.randomness import integer
 
 
 class CutMix(Method):
-    """Hard mixing by a rectangle [1]_.
-
-    References
-    ----------
-    .. [1] Yun et al., "CutMix", ICCV 2019, doi:10.1109/ICCV.2019.00612.
-    """
+    """Hard mixing by a rectangle."""
 
     paper = (
         "Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features, ICCV 2019, "
@@ -28,16 +21,12 @@ class CutMix(Method):
     formula = "M = 1 in a rectangle of the shape of the image with sides sqrt(r) H and sqrt(r) W, r ~ U(0, 1)"
     options = ("area",)
 
-    def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
-        """Return that superpixels are read where their area is matched."""
-        return Needs(superpixels=mix.area == "matched")
-
     def weigh(self, pair: Pair) -> Weights:
         """Return whether each pixel lies in the rectangle."""
         rng = pair.generator("rectangle")
         if pair.mix.area == "own":
             return Weights(draw_rectangle(rng, pair.size))
-        taken = take(pair.b.labels, pair.a.mask, pair.b.mask, seed=pair.seed, mix=pair.mix)
+        taken = take(pair)
         return Weights(place_rectangle(rng, pair.size, int(taken.from_b.sum())))
 
 

@@ -6,9 +6,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.schemas.records import Mode
-from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing.method import Method, Pair, Weights
 from hsmix_gen.stages.mixing.selection import take
 from hsmix_gen.stages.randomness import integer
 
@@ -19,27 +17,18 @@ _UNIT = 2**11
 
 
 class FMix(Method):
-    """Hard mixing by thresholded noise of low frequency [1]_.
-
-    References
-    ----------
-    .. [1] Harris et al., "FMix", arXiv:2002.12047.
-    """
+    """Hard mixing by thresholded noise of low frequency."""
 
     paper = "Harris et al., FMix: Enhancing Mixed Sample Data Augmentation, arXiv:2002.12047"
     modes = ("hard",)
     formula = "M = 1 on the share r ~ U(0, 1) of pixels where Re F^-1(Z / f^3) is greatest, Z complex Gaussian noise"
     options = ("area",)
 
-    def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
-        """Return that superpixels are read where their area is matched."""
-        return Needs(superpixels=mix.area == "matched")
-
     def weigh(self, pair: Pair) -> Weights:
         """Return whether each pixel is among those of the greatest noise."""
         field = noise(pair.generator("noise"), pair.size)
         if pair.mix.area == "matched":
-            taken = take(pair.b.labels, pair.a.mask, pair.b.mask, seed=pair.seed, mix=pair.mix)
+            taken = take(pair)
             count = int(taken.from_b.sum())
         else:
             count = integer(pair.generator("share"), 0, field.size)

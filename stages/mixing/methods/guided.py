@@ -15,13 +15,9 @@ SIGMA, RADIUS = 3.0, 3
 
 
 class Guided(Method):
-    """Soft mixing by a ratio of saliency for each pixel [1]_; `--partners guided` pairs as the paper does.
+    """Soft mixing by a ratio of saliency for each pixel; `--partners guided` pairs as the paper does.
 
     A map that is 0 everywhere says nothing, and counts as one that is even.
-
-    References
-    ----------
-    .. [1] Kang and Kim, "GuidedMixup", AAAI 2023, arXiv:2306.16612.
     """
 
     paper = (

@@ -10,16 +10,11 @@ from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing import regions
 from hsmix_gen.stages.mixing.draws import draw_weights
 from hsmix_gen.stages.mixing.method import SELECTING, Method, Needs, Pair, Weights
-from hsmix_gen.stages.mixing.selection import Taken, take
+from hsmix_gen.stages.mixing.selection import take
 
 
 class HSMix(Method):
-    """Hard and soft mixing by superpixels [1]_.
-
-    References
-    ----------
-    .. [1] Sun, Dornaika, Barrena, "HSMix", arXiv 2511.17614, doi:10.1016/j.inffus.2024.102741.
-    """
+    """Hard and soft mixing by superpixels."""
 
     paper = (
         "Sun, Dornaika, Barrena, HSMix: Hard and Soft Mixing Data Augmentation for Medical Image Segmentation, "
@@ -50,12 +45,8 @@ class HSMix(Method):
         return _matched_weights(pair) if pair.mix.area == "matched" else _random_weights(pair)
 
 
-def _taken(pair: Pair) -> Taken:
-    return take(pair.b.labels, pair.a.mask, pair.b.mask, seed=pair.seed, mix=pair.mix)
-
-
 def _hard_weights(pair: Pair) -> Weights:
-    taken = _taken(pair)
+    taken = take(pair)
     n_regions = regions.count_mixed_regions(pair.a.labels, pair.b.labels, taken.from_b)
     return Weights(taken.from_b, taken.flags, n_regions, taken.select_p, taken.kind)
 
@@ -70,14 +61,14 @@ def _matched_weights(pair: Pair) -> Weights:
     """Return a drawn lambda for each region of the mix, scaled so that B takes as much as saliency would give it."""
     by_saliency = _saliency_weights(pair)
     wanted = float(by_saliency.weight_b.mean(dtype=np.float64)) / 255
-    region, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, _taken(pair).from_b)
+    region, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, take(pair).from_b)
     matched = regions.with_mean(draw_weights(pair.seed, n_regions), np.bincount(region.ravel()), wanted)
     return replace(by_saliency, weight_b=regions.quantise(matched, pair.mix.lambda_range)[region])
 
 
 def _saliency_weights(pair: Pair) -> Weights:
     a, b, mix = pair.a, pair.b, pair.mix
-    taken = _taken(pair)
+    taken = take(pair)
     if "single_superpixel" in taken.flags:
         return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1, taken.select_p, taken.kind)
     region, n_regions = regions.mixed_regions(a.labels, b.labels, taken.from_b)

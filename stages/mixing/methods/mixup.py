@@ -2,36 +2,25 @@
 
 import numpy as np
 
-from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.schemas.records import Mode
-from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing.method import Method, Pair, Weights
 from hsmix_gen.stages.mixing.regions import quantise
 from hsmix_gen.stages.mixing.selection import take
 
 
 class Mixup(Method):
-    """Soft mixing by one weight [1]_, uniform in [0, 1] (alpha = 1).
-
-    References
-    ----------
-    .. [1] Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018, arXiv:1710.09412.
-    """
+    """Soft mixing by one weight, uniform in [0, 1] (alpha = 1)."""
 
     paper = "Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018, arXiv:1710.09412"
     modes = ("soft",)
     formula = "lambda ~ U(0, 1), one for all pixels"
     options = ("area",)
 
-    def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
-        """Return that superpixels are read where their area is matched."""
-        return Needs(superpixels=mix.area == "matched")
-
     def weigh(self, pair: Pair) -> Weights:
         """Return one lambda for all pixels."""
         if pair.mix.area == "own":
             share = draw_lambda(pair.generator("lambda"))
         else:
-            taken = take(pair.b.labels, pair.a.mask, pair.b.mask, seed=pair.seed, mix=pair.mix)
+            taken = take(pair)
             share = int(taken.from_b.sum()) / taken.from_b.size
         return Weights(np.full(pair.size, quantise(np.array([share]), pair.mix.lambda_range)[0], dtype=np.uint8))
 

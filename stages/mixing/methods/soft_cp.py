@@ -7,12 +7,7 @@ from hsmix_gen.stages.mixing.smoothing import blurred, in_255ths
 
 
 class SoftCP(Method):
-    """Soft mixing by connected objects of B's mask, blurred [1]_.
-
-    References
-    ----------
-    .. [1] Dai et al., "Soft-CP", arXiv:2203.10507.
-    """
+    """Soft mixing by connected objects of B's mask, blurred."""
 
     paper = (
         "Dai et al., Soft-CP: A Credible and Effective Data Augmentation for Semantic Segmentation of Medical Lesions, "
