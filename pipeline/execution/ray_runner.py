@@ -215,7 +215,8 @@ class _Work:
         for stream in begun:
             waiting[stream].since = now
         working = [tried for tried in self._tries.values() if tried.since is not None]
-        patience_s = max(self._timeout_s, START_S)
+        # On a cluster without machines no process starts.
+        patience_s = max(self._timeout_s, START_S) if self._nodes.cpus or self._nodes.gpus else self._timeout_s
         if working:
             self._moved = now
         elif now - self._moved > patience_s:
