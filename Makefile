@@ -75,7 +75,7 @@ test-trainers: $(DEV) $(CODEBASES)  ## scripts of other codebases over our expor
 	$(CONSUMERS)/bin/pytest tests/trainers -m slow -rs
 
 test-faults: $(DEV)  ## every fault of the plan, long ones too; prints the table of faults
-	$(BIN)/pytest tests/faults tests -m "fault and not gpu" --fault-table fault-table.md
+	$(BIN)/pytest -n 2 --dist loadfile tests/faults tests -m "fault and not gpu" --fault-table fault-table.md
 
 bench: $(DEV)  ## the benchmarks, one after the other
 	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done

@@ -73,7 +73,6 @@ class FaultTable:
     def __init__(self, target: str | None) -> None:
         self._target = target
         self._rows: dict[str, Row] = defaultdict(Row)
-        self._rows_of: dict[str, tuple[str, ...]] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -85,7 +84,8 @@ class FaultTable:
             for row in sorted({row for test, row in homes if test in {path, f"{path}::{function}"}}):
                 item.add_marker(pytest.mark.fault(row))
             rows = {row for mark in item.iter_markers("fault") for row in mark.args}
-            self._rows_of[item.nodeid] = tuple(sorted(rows & ROWS.keys()))
+            # With the report it reaches the process that prints the table, which may not be the one that ran the test.
+            item.user_properties.append(("rows", tuple(sorted(rows & ROWS.keys()))))
             assert rows <= ROWS.keys(), f"{item.nodeid} stands for rows that the plan lacks: {rows - ROWS.keys()}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -93,11 +93,11 @@ class FaultTable:
         if report.when != "call" and report.outcome == "passed":
             return
         kind = "xfailed" if hasattr(report, "wasxfail") else report.outcome
-        for row in self._rows_of.get(report.nodeid, ()):
+        stated: dict[str, Any] = dict(report.user_properties)
+        for row in stated.get("rows", ()):
             self._rows[row].outcomes[kind] += 1
             if report.outcome != "skipped":
-                stated = dict(report.user_properties).get("tried", 1)
-                self._rows[row].tried += int(str(stated))
+                self._rows[row].tried += int(stated.get("tried", 1))
                 self._rows[row].seconds += report.duration
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

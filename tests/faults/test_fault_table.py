@@ -53,9 +53,12 @@ def test_printed_table_has_every_row_and_no_failure() -> None:
     assert all(int(tried) > 0 for _, _, tried, _ in rows)
 
 
-def test_table_counts_what_was_tried_and_what_came_of_it(pytester: pytest.Pytester) -> None:
-    """A failure must not hide behind ten tests that passed."""
-    pytester.makeconftest((HERE / "conftest.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["alone", "shared"])
+def test_table_counts_what_was_tried_and_what_came_of_it(pytester: pytest.Pytester, *, shared: bool) -> None:
+    """A failure must not hide behind ten tests that passed, nor in another process."""
+    # Processes beside this one do not find the package of the tests.
+    text = (HERE / "conftest.py").read_text(encoding="utf-8")
+    pytester.makeconftest(text.replace("from tests.fixture_types import Maker", "Maker = Any"))
     (pytester.path / "rows.toml").write_text(
         '[F1]\nfault = "one"\ntests = []\n[F2]\nfault = "two"\ntests = []\n[F3]\nfault = "three"\n'
         'tests = ["test_some.py::test_elsewhere"]\n[F4]\nfault = "four"\ntests = []\n'
@@ -81,7 +84,8 @@ def test_table_counts_what_was_tried_and_what_came_of_it(pytester: pytest.Pytest
         """
     )
 
-    result = pytester.runpytest("--fault-table", "table.md", "-m", "fault", "-p", "no:cacheprovider")
+    processes = ("-n", "2") if shared else ()
+    result = pytester.runpytest("--fault-table", "table.md", "-m", "fault", "-p", "no:cacheprovider", *processes)
 
     result.assert_outcomes(passed=2, failed=1, skipped=1)
     lines = [[cell.strip() for cell in line.split("|")[1:5]] for line in Path("table.md").read_text().splitlines()]
