@@ -12,6 +12,7 @@ from torch.nn import functional
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.randomness import derive_key
+from hsmix_gen.stages.saliency.adamw import AdamW
 from hsmix_gen.stages.saliency.fit_batches import ReducedSamples, Samples, draw_batches
 from hsmix_gen.stages.saliency.network_io import logits_of, predicted_classes, resize_bilinear, to_input
 from hsmix_gen.stages.saliency.quality import dice
@@ -204,9 +205,7 @@ def share_of_peak(progress: float) -> float:
 def _optimise(network: nn.Module, training: Samples, *, config: FitConfig, seed: int) -> Iterator[float]:
     """Take all steps and yield the loss of each."""
     device = next(network.parameters()).device
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    # torch's OneCycleLR divides by zero when the warm-up is one step long.
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: share_of_peak((step + 0.5) / config.steps))
+    optimiser = AdamW(network.parameters(), weight_decay=config.weight_decay)
     reduced = ReducedSamples(training, side=config.side)
     batches = draw_batches(reduced, training.count, batch=config.batch, steps=config.steps, seed=seed)
     for step, (images, masks) in enumerate(batches):
@@ -216,8 +215,6 @@ def _optimise(network: nn.Module, training: Samples, *, config: FitConfig, seed:
                 f"the loss of the U-Net must be finite, got {loss.item()} in step {step + 1}; "
                 "look for extreme pixel values in the images or give a network with --model"
             )
-        optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+        optimiser.step(config.learning_rate * share_of_peak((step + 0.5) / config.steps))
         yield loss.item()

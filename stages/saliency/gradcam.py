@@ -323,7 +323,8 @@ class _Watched:
         usable = {name: output for name, output in self._outputs.items() if name not in self._problems}
         found: Sequence[torch.Tensor | None] = [None] * len(usable)
         if usable and scores.requires_grad:
-            found = torch.autograd.grad(scores, list(usable.values()), grad_outputs=weights, allow_unused=True)
+            # Of a sum, and not with ``grad_outputs``: the same gradients, but torch imports sympy for the latter.
+            found = torch.autograd.grad((scores * weights).sum(), list(usable.values()), allow_unused=True)
         gradients = {
             name: (output.detach().float(), gradient.float())
             for (name, output), gradient in zip(usable.items(), found, strict=True)
