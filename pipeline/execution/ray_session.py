@@ -7,7 +7,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,14 @@ _UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")
 """What starts the processes of Ray that add machines, collect logs, and serve the dashboard or report usage of Ray."""
 
 
-def start(processors: int) -> None:
-    """Start Ray for this process alone, out of reach for others."""
+def start(processors: int, *, init: Callable[..., Any] = ray.init) -> None:
+    """Start Ray for this process alone, out of reach for others.
+
+    Raises
+    ------
+    OutputError
+        If it does not start: it waits 30 s for its own processes, which is too short on a very busy machine.
+    """
     # Ray reports at every start that tokens guard its ports, which is as it should be.
     logging.getLogger("ray").setLevel(logging.ERROR)
     _keep_hands_off()
@@ -39,7 +46,8 @@ def start(processors: int) -> None:
     if staging := os.environ.get(FOLDER_VARIABLE):
         os.environ[FOLDER_VARIABLE] = str(Path(staging).absolute())
     with _on_loopback(), _without_helpers(), contextlib.chdir(_own_folder("work")):
-        ray.init(
+        begin = partial(
+            init,
             address="local",  # without it Ray joins whatever cluster was started last on this machine
             num_cpus=processors,
             include_dashboard=False,
@@ -50,6 +58,22 @@ def start(processors: int) -> None:
             _node_ip_address="127.0.0.1",
             _temp_dir=temporary,
         )
+        try:
+            begin()
+        except Exception:
+            _begin_again(begin)
+
+
+def _begin_again(begin: Callable[[], Any]) -> None:
+    """Start what did not start at first, as a machine may be busy for a while."""
+    try:
+        begin()
+    except Exception as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise OutputError(
+            f"Ray did not start on this machine, twice: {reason}; see that processors and memory are free and run the "
+            "same command again, or use --backend serial"
+        ) from error
 
 
 def sockets_folder() -> str | None:
