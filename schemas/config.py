@@ -388,6 +388,8 @@ class OutputConfig(Section):
     # fmt: off
     formats: tuple[Form, ...] = option(("webdataset",), f"{FORMATS.listed} (files with an MSD datalist); repeat it for several.", "NAME", name="format", repeats=True, common=True)
     soft_encoding: SoftEncoding = option("npz", "Soft labels as npz, npy (large, fastest), pair (two classes and a weight) or png (8 bit).")
+    mask_palette: bool = option(False, "Colours in mask.png for viewers. Pillow, HF datasets and MONAI still give class ids, but cv2, scikit-image and WebDataset's decoders colours.")
+    parquet_preview: bool = option(False, "A column with a small coloured picture of each sample, for viewers of Parquet.")
     shards: PositiveInt | None = option(None, "Training shards.", otherwise="at least 32 if there are as many samples, none above 256 MiB")
     ranks: PositiveInt = option(1, "Processes that will train: equal shards, a multiple of R times W.", "R")
     workers_per_rank: PositiveInt = option(1, "Loader workers of each of them.", "W")
@@ -403,6 +405,12 @@ class OutputConfig(Section):
     def _some_format(self) -> Self:
         if not self.formats or len(set(self.formats)) != len(self.formats):
             raise ValueError(f"formats must name each format once, got {list(self.formats)}")
+        return self
+
+    @model_validator(mode="after")
+    def _previews_in_tables(self) -> Self:
+        if self.parquet_preview and "parquet" not in self.formats:
+            raise ValueError(f"parquet_preview needs --format parquet, got {', '.join(self.formats)}; add it")
         return self
 
     @model_validator(mode="after")

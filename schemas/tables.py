@@ -91,7 +91,7 @@ The measures at its end are new in version 2 of the contract; a manifest without
 _PICTURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
 
-def shard_schema(*, image_is_png: bool, names_methods: bool = False) -> pa.Schema:
+def shard_schema(*, image_is_png: bool, names_methods: bool = False, has_previews: bool = False) -> pa.Schema:
     """Return the schema of a Parquet shard, with the metadata by which HF ``datasets`` decodes pictures.
 
     Parameters
@@ -100,6 +100,8 @@ def shard_schema(*, image_is_png: bool, names_methods: bool = False) -> pa.Schem
         Whether images are PNG files; else they are npy bytes (H, W, C) in a binary column.
     names_methods : bool
         Whether samples may be mixed otherwise than by hsmix with the Bernoulli draw, which null stands for.
+    has_previews : bool
+        Whether each row has a small coloured picture of its sample, which comes last.
 
     Returns
     -------
@@ -114,6 +116,7 @@ def shard_schema(*, image_is_png: bool, names_methods: bool = False) -> pa.Schem
         *_PROVENANCE[1:],
         *_SPACING,
         *(_MIXED_BY if names_methods else ()),
+        *([pa.field("preview", _PICTURE)] if has_previews else ()),
     ]
     features = {field.name: _hf_feature(field.type) for field in fields}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}

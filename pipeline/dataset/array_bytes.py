@@ -30,6 +30,11 @@ _DEFLATED = 8
 _SIZE_FOLLOWS = 0x08
 _PNG_MARK = b"\x89PNG\r\n\x1a\n"
 _PNG_UP = 2
+_PNG_GREY, _PNG_INDEXED = 0, 3
+_PNG_TYPE = 25
+"""Where the colour type stands in a PNG file."""
+_PNG_HEADER = slice(16, 29)
+_PNG_BODY = 33
 _PNG_COLOURS: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
 _DEFLATE_MOST = 1032
 """Times a packed size that its content can have."""
@@ -65,6 +70,22 @@ def encode_photograph(picture: npt.NDArray[Any]) -> bytes:
     header = struct.pack(">2I5B", width, height, depth, _PNG_COLOURS[tuple(colours)], 0, 0, 0)
     packed = bytes(imagecodecs.deflate_encode(cast(Any, lines.data), level=1))
     return b"".join([_PNG_MARK, *_chunk(b"IHDR", header), *_chunk(b"IDAT", packed), *_chunk(b"IEND", b"")])
+
+
+def with_palette(png: bytes, colours: npt.NDArray[np.uint8]) -> bytes:
+    """Return an 8-bit grey PNG file as one whose values are numbers of `colours`, (256, 3) uint8."""
+    return b"".join([*_retyped(png, _PNG_INDEXED), *_chunk(b"PLTE", colours.tobytes()), png[_PNG_BODY:]])
+
+
+def without_palette(png: bytes) -> bytes:
+    """Return an 8-bit PNG file with a palette as a grey one of the same values; others as they are.
+
+    Decoders give colours where there is a palette, and values where there is none.
+    """
+    if png[_PNG_TYPE : _PNG_TYPE + 1] != bytes([_PNG_INDEXED]):
+        return png
+    # Decoders pass over a palette of a grey file.
+    return b"".join([*_retyped(png, _PNG_GREY), png[_PNG_BODY:]])
 
 
 def encode_npy(array: npt.NDArray[Any]) -> bytes:
@@ -136,6 +157,13 @@ def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     described = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     npy_format.write_array_header_1_0(buffer, described)
     return buffer.getvalue()
+
+
+def _retyped(png: bytes, colour_type: int) -> tuple[bytes, ...]:
+    """Return the mark and the header of a PNG file, of another colour type."""
+    header = bytearray(png[_PNG_HEADER])
+    header[_PNG_TYPE - _PNG_HEADER.start] = colour_type
+    return (_PNG_MARK, *_chunk(b"IHDR", bytes(header)))
 
 
 def _chunk(kind: bytes, data: bytes) -> tuple[bytes, bytes, bytes, bytes]:

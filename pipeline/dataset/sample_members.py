@@ -7,16 +7,25 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_photograph, encode_png, read_npy
+from hsmix_gen.pipeline.dataset.array_bytes import (
+    encode_npy,
+    encode_photograph,
+    encode_png,
+    read_npy,
+    with_palette,
+    without_palette,
+)
+from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
 from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft, soft_encoding_of, soft_member
 from hsmix_gen.schemas import arrays
-from hsmix_gen.schemas.config import SoftEncoding
+from hsmix_gen.schemas.config import OutputConfig, SoftEncoding
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.mixing.mixing import Mixed
 
 PARTS = ("image", "mask", "soft")
 """What a sample shows."""
+_DEFAULT = OutputConfig()
 _WORDS = {"image": "image", "mask": "mask", "soft": "soft label"}
 
 
@@ -42,14 +51,14 @@ def encode_image(image: arrays.Image) -> bytes:
     return encode_npy(image)
 
 
-def encode_members(mixed: Mixed, provenance: dict[str, Any], soft_encoding: SoftEncoding = "npz") -> dict[str, bytes]:
+def encode_members(mixed: Mixed, provenance: dict[str, Any], output: OutputConfig = _DEFAULT) -> dict[str, bytes]:
     """Return the members of one sample by name: image.png or image.npy, json, mask.png and the soft label."""
-    image = mixed.image
+    image, mask = mixed.image, encode_png(mixed.mask)
     return {
         image_member(image.shape[-1], str(image.dtype)): encode_image(image),
         "json": canonical_json(provenance).encode(),
-        "mask.png": encode_png(mixed.mask),
-        soft_member(soft_encoding): encode_soft(mixed.soft, soft_encoding),
+        "mask.png": with_palette(mask, CLASS_COLOURS) if output.mask_palette else mask,
+        soft_member(output.soft_encoding): encode_soft(mixed.soft, output.soft_encoding),
     }
 
 
@@ -101,7 +110,7 @@ def decode_image(members: Mapping[str, bytes], described: Mapping[str, Any]) -> 
 
 def decode_mask(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:  # noqa: ARG001
     """Return the mask, (H, W) uint8 class ids."""
-    mask: npt.NDArray[Any] = imagecodecs.png_decode(member_of(members, "mask.png"))
+    mask: npt.NDArray[Any] = imagecodecs.png_decode(without_palette(member_of(members, "mask.png")))
     return mask
 
 

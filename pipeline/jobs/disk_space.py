@@ -15,6 +15,7 @@ from hsmix_gen.pipeline.features.layers import NATIVE, Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
 from hsmix_gen.pipeline.files.store_paths import is_remote
+from hsmix_gen.pipeline.mixing.make_shard import PREVIEW_SIDE
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan
 from hsmix_gen.pipeline.mixing.preview import PANEL_SIDE
 from hsmix_gen.pipeline.sources.source_records import is_evaluated
@@ -232,7 +233,9 @@ def _members_bytes(facts: DatasetFacts, config: RunConfig, blank: float) -> int:
     raw = pixels * facts.channels * np.dtype(facts.dtype).itemsize
     image = raw * (_PNG * _filled(blank) if image_is_png(facts.channels, facts.dtype) else 1)
     soft = pixels * facts.n_classes * (2 if config.output.soft_encoding == "npy" else _SOFT)
-    return int(image + pixels * _MASK + soft)
+    shrunk = min(1.0, PREVIEW_SIDE / max(facts.size))
+    preview = 3 * pixels * shrunk**2 * _PNG if config.output.parquet_preview else 0
+    return int(image + pixels * _MASK + soft + preview)
 
 
 def _row_bytes(spec: ArraySpec, blank: float, native: float) -> float:

@@ -181,7 +181,7 @@ Validation and test images are passed through. ![preview](preview.png)
 
 - {height} x {width} pixels, {dataset["channels"]} channel(s), {dataset["dtype"]}; classes: {classes}.
 - Members of a sample: {members}.
-  {_label_text(dataset)}
+  {_label_text(dataset)}{_viewer_text(dataset)}
 {_reader_text(dataset)}
 - Method {mixed_by(config)}, policy {mix.policy}, {mix.copies} copies, seed {run["seed"]}\
 {_features_text(mix, run)}.
@@ -250,6 +250,16 @@ def _label_text(dataset: dict[str, Any]) -> str:
     return (
         f"`mask.png` holds class ids (argmax of the soft label, {dataset['ignore']} = ignore),\n"
         f"  {stored}, channel 0 is background."
+    )
+
+
+def _viewer_text(dataset: dict[str, Any]) -> str:
+    """Return what viewers are given, and which readers it misleads."""
+    if not dataset.get("mask_palette"):
+        return ""
+    return (
+        "\n  `mask.png` has a palette for viewers: Pillow, HF `datasets` and MONAI still give class ids, but cv2, "
+        "scikit-image,\n  imageio and WebDataset's `.decode()` give colours."
     )
 
 

@@ -106,6 +106,7 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
         "selection": selection_of(config.mix),
         "control": config.control,
         "members": member_names(facts.channels, facts.dtype, config.output.soft_encoding),
+        **({"mask_palette": True} if config.output.mask_palette else {}),
         "soft": describe_soft(config.output.soft_encoding, facts),
         "splits": {
             part.split: {

@@ -196,5 +196,5 @@ def _task(prepared: Prepared, output: Output, config: RunConfig, plan: Plan, par
         samples=samples,
         sources={row: prepared.records[row] for row in sorted(rows)},
         mix=config.mix,
-        soft_encoding=config.output.soft_encoding,
+        output=config.output,
     )

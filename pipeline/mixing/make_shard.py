@@ -2,19 +2,21 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from hsmix_gen.pipeline.dataset import sample_members
-from hsmix_gen.pipeline.dataset.formats.base import ShardWriter, format_of
+from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
+from hsmix_gen.pipeline.dataset.formats.base import Columns, ShardWriter, format_of
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_column, soft_member
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import NATIVE, Layers
 from hsmix_gen.pipeline.files import atomic_files
-from hsmix_gen.schemas.config import MixConfig, SoftEncoding
+from hsmix_gen.pipeline.mixing.panels import overlay
+from hsmix_gen.schemas.config import MixConfig, OutputConfig
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
 from hsmix_gen.stages.augmentation.augment import augmented
@@ -22,12 +24,16 @@ from hsmix_gen.stages.imaging.standardise import stored_spacing
 from hsmix_gen.stages.measures.sample_measures import measure_sample
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.mixing.method import Parent, needs
+from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
 
 Sources = Mapping[int, SourceRecord] | Sequence[SourceRecord]
 """The source of each row that is named."""
 KEPT_BYTES = 512 * 2**20
 """Memory per process for rows of the cache: the features of some 1,300 RGB images of 224 x 224."""
+PREVIEW_SIDE = 192
+"""Most pixels of a side of the picture of a sample in a table."""
+_DEFAULT = OutputConfig()
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class ShardTask:
     samples: tuple[SamplePlan, ...]
     sources: dict[int, SourceRecord]
     mix: MixConfig
-    soft_encoding: SoftEncoding = "npz"
+    output: OutputConfig = field(default_factory=OutputConfig)
 
     @property
     def split(self) -> str:
@@ -86,17 +92,15 @@ def make_shard(task: ShardTask) -> ShardRecord:
     try:
         for form in task.formats:
             new = format_of(form).writer(task.root, task.split, task.number, task.total, image_is_png=is_png)
-            if task.mix.names_methods:
-                new.name_methods()
+            new.expect(methods=task.mix.names_methods, previews=task.output.parquet_preview)
             writers.append(new)
         rows = []
         for plan in task.samples:
-            made = make_one(cache, task.layers, plan, task.sources, task.mix, task.soft_encoding)
-            member = made.members[soft_member(task.soft_encoding)]
-            soft_column = partial(encode_column, made.sample.mixed.soft, task.soft_encoding, member)
+            made = make_one(cache, task.layers, plan, task.sources, task.mix, task.output)
+            columns = table_columns(made, task.layers.facts, task.output)
             with atomic_files.naming(task.root):
                 for writer in writers:
-                    writer.add(plan.key, made.members, soft_column)
+                    writer.add(plan.key, made.members, columns)
             rows.append(made.row)
         with atomic_files.naming(task.root):
             paths = {path: md5 for writer in writers for path, md5 in writer.finish().items()}
@@ -115,17 +119,30 @@ def make_one(
     plan: SamplePlan,
     sources: Sources,
     mix: MixConfig,
-    soft_encoding: SoftEncoding = "npz",
+    output: OutputConfig = _DEFAULT,
 ) -> Made:
     """Make one sample from the cache, encoded; equal plans give equal bytes."""
     sample, row, (a, b) = mix_one(cache, layers, plan, sources, mix)
     has_maps = needs(plan.mode, mix).saliency
     measures = measure_sample(sample, a, b, n_classes=layers.facts.n_classes, has_maps=has_maps)
     changed = augmented(sample.mixed, plan, mix)
-    members = sample_members.encode_members(changed.mixed, row.provenance(), soft_encoding)
+    members = sample_members.encode_members(changed.mixed, row.provenance(), output)
     image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
     row = replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures), augment=changed.applied)
     return Made(replace(sample, mixed=changed.mixed), members, row)
+
+
+def table_columns(made: Made, facts: DatasetFacts, output: OutputConfig) -> Columns:
+    """Return what tables hold of a sample in their own way."""
+    mixed, encoding = made.sample.mixed, output.soft_encoding
+    columns = {"soft": partial(encode_column, mixed.soft, encoding, made.members[soft_member(encoding)])}
+    if output.parquet_preview:
+        columns["preview"] = partial(_preview, mixed, first=0 if facts.multilabel else 1)
+    return columns
+
+
+def _preview(mixed: Mixed, *, first: int) -> bytes:
+    return encode_photograph(overlay(mixed.image, mixed.soft, first=first, side=PREVIEW_SIDE))
 
 
 def mix_one(

@@ -6,8 +6,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
 from hsmix_gen.schemas.arrays import Image, Labels, Mask
-from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.labels.labels import SoftLabel
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -18,22 +18,10 @@ Contrast = tuple[float, float]
 """The pixel values that are shown black and white."""
 
 CONTOUR, SEAM = (0, 255, 128), (255, 255, 0)
-# Colours of classes 1, 2, ...: distinct for colour-blind readers (Okabe and Ito); background keeps the picture.
-_COLOURS = np.array(
-    [
-        (230, 159, 0),
-        (0, 114, 178),
-        (0, 158, 115),
-        (204, 121, 167),
-        (213, 94, 0),
-        (86, 180, 233),
-        (240, 228, 66),
-    ],
-    dtype=np.float64,
-)
-_IGNORED = np.array((128, 128, 128), dtype=np.float64)
 # Points of the scale from A to B, evenly spaced: dark blue over grey to yellow, distinct for colour-blind readers too.
 _SCALE = np.array([(0, 34, 78), (66, 78, 108), (124, 123, 120), (186, 174, 108), (254, 232, 56)], dtype=np.float64)
+_VEIL = 0.45
+"""How much colours of classes cover an image that they are laid over."""
 _DARK = 0.6
 """An image whose brightest pixels stay below this share of white is stretched."""
 _OUTSIDE = (0.5, 99.5)
@@ -123,34 +111,43 @@ def lambda_colours(weight_b: npt.NDArray[np.uint8]) -> Picture:
     return picture
 
 
-def class_colour(class_id: int) -> tuple[int, int, int]:
-    """Return the colour of a class in a mask, from 1 on."""
-    red, green, blue = (int(value) for value in _COLOURS[(class_id - 1) % len(_COLOURS)])
-    return red, green, blue
-
-
-def mask_colours(mask: Mask) -> Picture:
-    """Return the classes of a mask in colours; background is black, ignored pixels are grey."""
-    result = np.zeros((*mask.shape, 3), dtype=np.float64)
-    for class_id in np.unique(mask):
-        if class_id == IGNORE:
-            result[mask == class_id] = _IGNORED
-        elif class_id:
-            result[mask == class_id] = _COLOURS[(int(class_id) - 1) % len(_COLOURS)]
-    return result.astype(np.uint8)
-
-
 def soft_colours(soft: SoftLabel, *, first: int) -> Picture:
     """Return a soft label as the mixture of the colours of its channels from `first` on.
 
     Channels that overlap (multi-label) are laid over each other, so that the last one shows.
     """
     result = np.zeros((*soft.shape[1:], 3), dtype=np.float64)
-    for number, channel in enumerate(soft[first:]):
+    for number, channel in enumerate(soft[first:], 1):
         share = channel[..., None].astype(np.float64)
-        shown = share * _COLOURS[number % len(_COLOURS)]
+        shown = share * CLASS_COLOURS[number]
         result = result + shown if first else result * (1 - share) + shown
     return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+
+
+def overlay(image: Image, soft: SoftLabel, *, first: int, side: int) -> Picture:
+    """Return a small picture of an image under the colours of its classes, by their shares.
+
+    Parameters
+    ----------
+    image : (H, W, C)
+    soft : (K, H, W) float16
+    first : int
+        The first channel that is no background.
+    side : int
+        The longer side in pixels, at most.
+    """
+    picture = as_rgb(image, contrast_of([image])).astype(np.float64)
+    share = np.clip(soft[first:].sum(axis=0, dtype=np.float64), 0, 1)[..., None] * _VEIL
+    return _shrunk((1 - share) * picture + _VEIL * soft_colours(soft, first=first), side)
+
+
+def _shrunk(picture: npt.NDArray[np.float64], side: int) -> Picture:
+    """Return the means of squares of pixels, so many that what is left fits into `side`."""
+    step = -(-max(picture.shape[:2]) // side)
+    height, width = (max(1, length // step) for length in picture.shape[:2])
+    rows, columns = min(step, picture.shape[0]), min(step, picture.shape[1])
+    squares = picture[: height * rows, : width * columns].reshape(height, rows, width, columns, 3)
+    return np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
 
 
 def _edges(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:

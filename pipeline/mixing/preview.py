@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
+from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.mixing import panels
@@ -150,7 +151,7 @@ class _Painter:
             else panels.with_share(large_b, enlarged(sample.weight_b, PANEL_SIDE)),
             *([panels.heat_map(as_rgb(b.image, contrast), b.saliency)] if needed.saliency else []),
             *_mixes(sample.mixed.image, contrast),
-            panels.mask_colours(sample.mixed.mask),
+            CLASS_COLOURS[sample.mixed.mask],
             panels.soft_colours(sample.mixed.soft, first=first),
         ]
         titles = _titles(self.prepared.layers.facts.channels, needed)
@@ -260,7 +261,7 @@ def _draw_legend(
     left = _MARGIN
     names = facts.classes if facts.multilabel else facts.classes[1:]
     marks = [(panels.CONTOUR, "contour of the mask"), (panels.SEAM, "seam, superpixels")]
-    marks += [(panels.class_colour(number), short_id(name)) for number, name in enumerate(names[:6], 1)]
+    marks += [(tuple(CLASS_COLOURS[number].tolist()), short_id(name)) for number, name in enumerate(names[:6], 1)]
     for colour, text in marks:
         draw.rectangle((left, top + 2, left + 12, top + 14), fill=colour, outline="black")
         draw.text((left + 17, top), text, fill="black", font=font)

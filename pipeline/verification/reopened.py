@@ -66,7 +66,7 @@ class Reopened:
             plan,
             sources,
             self.config.mix,
-            self.config.output.soft_encoding,
+            self.config.output,
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hsmix_gen.pipeline.dataset.formats.base import Format, Stored, format_of, naming_sample
 from hsmix_gen.pipeline.dataset.sample_members import decoded, word_of
-from hsmix_gen.pipeline.dataset.soft_encoding import encode_column, soft_member
+from hsmix_gen.pipeline.mixing.make_shard import table_columns
 from hsmix_gen.pipeline.verification.file_checks import ListedFiles
 from hsmix_gen.pipeline.verification.reopened import Reopened
 from hsmix_gen.pipeline.verification.report import Report
@@ -139,6 +139,6 @@ def _label_problem(stored: Stored, row: ManifestRow, dataset: dict[str, Any]) ->
 
 def _is_given_by(stored: Stored, row: ManifestRow, opened: Reopened, form: Format) -> bool:
     """Return whether a sample is, byte for byte, what its provenance gives."""
-    made, encoding = opened.make_again(row), opened.config.output.soft_encoding
-    soft = encode_column(made.sample.mixed.soft, encoding, made.members[soft_member(encoding)])
-    return stored.members == form.stored(made.members, soft)
+    made = opened.make_again(row)
+    columns = table_columns(made, opened.prepared.layers.facts, opened.config.output)
+    return stored.members == form.stored(made.members, columns)

@@ -85,6 +85,7 @@ def test_a_shard_has_the_sample_first_and_then_its_provenance() -> None:
 
     assert names == ["key", "image", "mask", "soft", *list(ROW.provenance())[1:]]
     assert shard_schema(image_is_png=True, names_methods=True).names == [*names, "method", "selection", "scale_b"]
+    assert shard_schema(image_is_png=True, has_previews=True).names == [*names, "preview"]
 
 
 def test_a_shard_takes_the_provenance_of_a_sample() -> None:

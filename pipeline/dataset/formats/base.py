@@ -14,6 +14,8 @@ from hsmix_gen.schemas.records import FileRecord
 
 Members = dict[str, bytes]
 """Encoded members of a sample by name."""
+Columns = Mapping[str, Callable[[], bytes]]
+"""What tables hold of a sample in their own way, made on demand: ``soft``, and ``preview`` where it is wanted."""
 _MAX_REASON = 160
 _WAY_OUT = "copy the file again, or run the command again that made the dataset"
 _LAST = 99
@@ -49,12 +51,12 @@ class Stored:
 class ShardWriter(ABC):
     """Takes the samples of one shard in order; files appear under their final names at `finish` only."""
 
-    def name_methods(self) -> None:  # noqa: B027 - most take members as they are
-        """Expect, before the first sample, that some state how they were mixed."""
+    def expect(self, *, methods: bool, previews: bool) -> None:  # noqa: B027 - most take members as they are
+        """Expect, before the first sample, that some state how they were mixed, or that all come with a preview."""
 
     @abstractmethod
-    def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:
-        """Add one sample: its encoded members, and its soft label for a column, made on demand."""
+    def add(self, key: str, members: Members, columns: Columns) -> None:
+        """Add one sample: its encoded members, and what only tables hold of it."""
 
     @abstractmethod
     def finish(self) -> dict[Path, str | None]:
@@ -157,7 +159,7 @@ class Format(ABC):
         """Return the files that `in_order` reads for a file; none where another file stands for its samples."""
         return (file,)
 
-    def stored(self, members: Members, soft_column: bytes) -> Members:  # noqa: ARG002 - most store members
+    def stored(self, members: Members, columns: Columns) -> Members:  # noqa: ARG002 - most store members
         """Return the members of a sample as this format stores them."""
         return members
 

@@ -1,11 +1,12 @@
 """Folder: files of their own for image, mask and soft label, and a Decathlon list that MONAI reads."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.formats.base import (
+    Columns,
     Format,
     Members,
     SampleReader,
@@ -31,7 +32,7 @@ class FolderShard(ShardWriter):
         self._root = root
         self._written: list[tuple[Path, Path]] = []
 
-    def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:  # noqa: ARG002
+    def add(self, key: str, members: Members, columns: Columns) -> None:  # noqa: ARG002
         """Write the files of one sample under temporary names."""
         for name, path in folder_files(key, list(members)).items():
             final = self._root / path
@@ -150,7 +151,7 @@ loader = torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True, num_wo
         path = PurePosixPath(file)
         return tuple(folder_files(path.stem, members).values()) if path.parent.name == "images" else ()
 
-    def stored(self, members: Members, soft_column: bytes) -> Members:  # noqa: ARG002 - the file holds the member
+    def stored(self, members: Members, columns: Columns) -> Members:  # noqa: ARG002 - the file holds the member
         """Return the members of a sample that have files."""
         return {name: members[name] for name in folder_files("", list(members))}
 

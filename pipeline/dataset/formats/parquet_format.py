@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hsmix_gen.pipeline.dataset.formats.base import FileShard, Format, Members, SampleReader, Stored, naming_sample
+from hsmix_gen.pipeline.dataset.formats.base import (
+    Columns,
+    FileShard,
+    Format,
+    Members,
+    SampleReader,
+    Stored,
+    naming_sample,
+)
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import OutputError
@@ -24,7 +32,7 @@ ROW_GROUP = 100
 """Most samples of a row group: readers fetch one group at a time."""
 GROUP_BYTES = 100_000_000
 """Most bytes of a row group before compression, unless one sample alone has more."""
-_PICTURES = {"image.bytes", "image.path", "mask.bytes", "mask.path", "image"}
+_PICTURES = {"image.bytes", "image.path", "mask.bytes", "mask.path", "preview.bytes", "preview.path", "image"}
 _BATCH = 16
 
 
@@ -39,9 +47,9 @@ class ParquetShard(FileShard):
         self._bytes = 0
         self._opened: pq.ParquetWriter | None = None
 
-    def name_methods(self) -> None:
-        """Add columns for how samples were mixed."""
-        self._schema = shard_schema(image_is_png=self._is_png, names_methods=True)
+    def expect(self, *, methods: bool, previews: bool) -> None:
+        """Add columns for how samples were mixed, and for previews."""
+        self._schema = shard_schema(image_is_png=self._is_png, names_methods=methods, has_previews=previews)
 
     @property
     def _writer(self) -> pq.ParquetWriter:
@@ -55,18 +63,21 @@ class ParquetShard(FileShard):
             )
         return self._opened
 
-    def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:
+    def add(self, key: str, members: Members, columns: Columns) -> None:
         """Add one sample as a row."""
         if self._is_png:
             image: Any = {"bytes": members["image.png"], "path": f"{key}.image.png"}
         else:
             image = members["image.npy"]
         mask = {"bytes": members["mask.png"], "path": f"{key}.mask.png"}
-        soft = soft_column()
+        soft = columns["soft"]()
         n_bytes = sum(len(data) for name, data in members.items() if name.startswith(("image.", "mask."))) + len(soft)
         if self._bytes + n_bytes > GROUP_BYTES:
             self._flush()
-        self._rows.append({**json.loads(members["json"]), "image": image, "mask": mask, "soft": soft})
+        row = {**json.loads(members["json"]), "image": image, "mask": mask, "soft": soft}
+        if "preview" in columns:
+            row["preview"] = {"bytes": columns["preview"](), "path": f"{key}.preview.png"}
+        self._rows.append(row)
         self._bytes += n_bytes
         if len(self._rows) == ROW_GROUP:
             self._flush()
@@ -108,7 +119,8 @@ class RowReader(SampleReader):
         group = self._groups.get((shard, number))
         if group is None:
             with _opened(self._files[shard]) as file:
-                group = _Rows(file.read_row_group(number, use_threads=False), self._described)
+                wanted = [name for name in file.schema_arrow.names if name != "preview"]
+                group = _Rows(file.read_row_group(number, wanted, use_threads=False), self._described)
             self._groups[shard, number] = group
         self._groups.move_to_end((shard, number))
         # Neighbours lie in whole groups and in parts of one before and one after.
@@ -200,11 +212,12 @@ loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2)
                     yield Stored(key, file, index, members)
                     index += 1
 
-    def stored(self, members: Members, soft_column: bytes) -> Members:
+    def stored(self, members: Members, columns: Columns) -> Members:
         """Return the members of a sample, the soft label as the column holds it: pages are compressed already."""
-        return {"soft.npy" if name == "soft.npz" else name: data for name, data in members.items()} | (
-            {"soft.npy": soft_column} if "soft.npz" in members else {}
-        )
+        found = {"soft.npy" if name == "soft.npz" else name: data for name, data in members.items()}
+        if "soft.npz" in members:
+            found["soft.npy"] = columns["soft"]()
+        return {**found, "preview.png": columns["preview"]()} if "preview" in columns else found
 
 
 FORMAT = ParquetFormat()
@@ -219,9 +232,12 @@ class _Rows:
         member = {"npy": "soft.npy"}.get(soft.get("parquet", "npy"), soft.get("member", "soft.npz"))
         self._encoded = {member: _column(table, "soft"), "mask.png": _column(table, "mask").field("bytes")}
         image = _column(table, "image")
+        if "preview" in table.column_names:
+            self._encoded["preview.png"] = _column(table, "preview").field("bytes")
         is_npy = pa.types.is_binary(image.type)
         self._encoded["image.npy" if is_npy else "image.png"] = image if is_npy else image.field("bytes")
-        plain = table.drop_columns(["image", "mask", "soft"]).to_pylist()
+        encoded = {"image", "mask", "soft", "preview"}
+        plain = table.select([name for name in table.column_names if name not in encoded]).to_pylist()
         # What is null there is not said by samples.
         rows = [{name: v for name, v in row.items() if v is not None or name not in UNSAID} for row in plain]
         self.keys: Sequence[str] = [row["key"] for row in rows]

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from hsmix_gen.pipeline.dataset.formats.base import (
+    Columns,
     FileShard,
     Format,
     Members,
@@ -41,7 +42,7 @@ class TarShard(FileShard):
         self._file = self._temporary.open("wb")
         self._holds_zip = False
 
-    def add(self, key: str, members: Members, soft_column: Callable[[], bytes]) -> None:  # noqa: ARG002
+    def add(self, key: str, members: Members, columns: Columns) -> None:  # noqa: ARG002
         """Add the members of one sample, contiguous and in the order of their names."""
         for name in sorted(members):
             data = members[name]

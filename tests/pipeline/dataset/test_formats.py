@@ -25,7 +25,7 @@ class ZipShard(FileShard):
         super().__init__(path)
         self._zip = zipfile.ZipFile(self._temporary, "w")
 
-    def add(self, key, members, soft_column):
+    def add(self, key, members, columns):
         for name, data in members.items():
             self._zip.writestr(zipfile.ZipInfo(f"{key}.{name}"), data)
 

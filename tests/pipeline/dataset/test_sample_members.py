@@ -15,7 +15,7 @@ from PIL import Image
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_npz, encode_photograph, encode_png
 from hsmix_gen.pipeline.dataset.sample_members import encode_image, encode_members, image_member, member_names
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.schemas.config import SoftEncoding
+from hsmix_gen.schemas.config import OutputConfig, SoftEncoding
 from hsmix_gen.stages.labels.labels import soft_label
 from hsmix_gen.stages.mixing.mixing import Mixed
 
@@ -130,7 +130,7 @@ def test_the_members_of_a_sample_are_named_for_every_loader() -> None:
 def test_the_member_of_a_soft_label_states_its_form(encoding: SoftEncoding, member: str) -> None:
     sample = mixed()
     halves = np.full((2, 4, 5), soft_label(np.array([100, 155], dtype=np.uint8))[:, None, None])
-    members = encode_members(Mixed(sample.image, sample.mask, halves), {}, encoding)
+    members = encode_members(Mixed(sample.image, sample.mask, halves), {}, OutputConfig(soft_encoding=encoding))
 
     assert sorted(members) == sorted(["image.png", "json", "mask.png", member])
     assert sorted(members) == member_names(3, "uint8", encoding)

@@ -46,7 +46,7 @@ def mixed(index: int, *, channels: int = 3, dtype: str = "uint8") -> Mixed:
 
 def add(writer: ShardWriter, key: str, sample: Mixed) -> Mapping[str, bytes]:
     members = encode_members(sample, row(key))
-    writer.add(key, members, lambda: encode_npy(sample.soft))
+    writer.add(key, members, {"soft": lambda: encode_npy(sample.soft)})
     return members
 
 
@@ -154,7 +154,7 @@ def test_a_tar_is_what_tarfile_writes(tmp_path: Path, sizes: list[int]) -> None:
             info = tarfile.TarInfo(f"k{number}.json")
             info.size, info.mode = size, 0o444
             tar.addfile(info, io.BytesIO(b"x" * size))
-            writer.add(f"k{number}", {"json": b"x" * size}, bytes)
+            writer.add(f"k{number}", {"json": b"x" * size}, {})
     (path,) = writer.finish()
 
     assert path.read_bytes() == by_tarfile.getvalue()
@@ -174,7 +174,7 @@ def test_a_name_that_has_no_place_in_a_tar_is_refused(tmp_path: Path) -> None:
     writer = opened(tmp_path, "webdataset")
 
     with pytest.raises(ValueError, match=r"x\.json of 1 bytes has no place in a USTAR file"):
-        writer.add("x" * 96, {"json": b"1"}, bytes)
+        writer.add("x" * 96, {"json": b"1"}, {})
     writer.abandon()
 
 
@@ -264,7 +264,7 @@ def test_a_soft_label_is_not_encoded_for_a_tar_in_vain(tmp_path: Path) -> None:
         raise AssertionError
 
     writer = opened(tmp_path, "webdataset")
-    writer.add("k", {"image.png": b"1"}, never)
+    writer.add("k", {"image.png": b"1"}, {"soft": never})
 
     assert all(path.is_file() for path in writer.finish())
 
@@ -286,7 +286,7 @@ def test_row_groups_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
     writer = opened(tmp_path, "parquet")
     pictures = {"image.png": bytes(GROUP_BYTES // 5), "mask.png": bytes(GROUP_BYTES // 5)}
     for index in range(5):
-        writer.add(f"k{index}", {**pictures, "json": as_json(f"k{index}")}, lambda: bytes(GROUP_BYTES // 10))
+        writer.add(f"k{index}", {**pictures, "json": as_json(f"k{index}")}, {"soft": lambda: bytes(GROUP_BYTES // 10)})
     (path,) = writer.finish()
 
     assert row_groups(path) == [2, 2, 1]
@@ -296,7 +296,7 @@ def test_a_sample_larger_than_a_row_group_has_one_of_its_own(tmp_path: Path) -> 
     writer = opened(tmp_path, "parquet")
     for index, size in enumerate((1, GROUP_BYTES + 1, 1)):
         members = {"image.png": bytes(size), "mask.png": b"1", "json": as_json(f"k{index}")}
-        writer.add(f"k{index}", members, lambda: b"1")
+        writer.add(f"k{index}", members, {"soft": lambda: b"1"})
     (path,) = writer.finish()
 
     assert row_groups(path) == [1, 1, 1]
@@ -328,7 +328,7 @@ def test_files_of_a_folder_are_the_members_under_the_key(tmp_path: Path) -> None
 )  # fmt: skip
 def test_a_file_of_a_folder_has_the_ending_of_its_member(tmp_path: Path, member: str, file: str) -> None:
     writer = opened(tmp_path, "folder")
-    writer.add("k", {member: b"1", "json": b"{}"}, lambda: b"")
+    writer.add("k", {member: b"1", "json": b"{}"}, {"soft": lambda: b""})
     writer.finish()
 
     assert files_under(tmp_path) == [file]
