@@ -12,16 +12,16 @@ from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
 from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
 from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.mixing import panels
-from hsmix_gen.pipeline.mixing.make_shard import make_one, read_parent
+from hsmix_gen.pipeline.mixing.make_shard import Sources, make_one, mix_one, read_parent
 from hsmix_gen.pipeline.mixing.panels import Contrast, Picture, as_rgb, contrast_of, enlarged
 from hsmix_gen.schemas.arrays import AnyMask, Image, Labels
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.records import SamplePlan
 from hsmix_gen.stages.labels.labels import collapse
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.mixing.method import Needs, Parent, needs, needs_of_all
-from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.planning.pairing import Plan
 
 PANELS = ("A", "B", "superpixels of B", "saliency of B", "mix", "mask", "soft mask")
@@ -50,7 +50,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class _Row:
+class PanelRow:
     """Pictures side by side with their titles and a caption."""
 
     pictures: Sequence[Picture]
@@ -74,7 +74,7 @@ def draw_samples(prepared: Prepared, config: RunConfig, shown: Sequence[Shown]) 
     shown : sequence of Shown
         At least one.
     """
-    painter = _Painter(FeatureCache(prepared.layers.root), prepared, config)
+    painter = Painter(FeatureCache(prepared.layers.root), prepared, config)
     mixed = next((one.plan for one in shown if one.plan.row_b is not None), None)
     rows = [] if mixed is None else painter.large(mixed)
     rows += [painter.small(one) for one in shown]
@@ -97,17 +97,18 @@ def choose(prepared: Prepared, plan: Plan, count: int) -> list[SamplePlan]:
 
 
 @dataclass(frozen=True)
-class _Painter:
+class Painter:
     """Makes samples again and draws them."""
 
     cache: FeatureCache
     prepared: Prepared
     config: RunConfig
 
-    def large(self, plan: SamplePlan) -> list[_Row]:
+    def large(self, plan: SamplePlan) -> list[PanelRow]:
         """Return the rows of one pair, mixed hard and soft: one row, or one for each modality."""
         modes = self.config.mix.modes_of(plan.method or self.config.mix.methods[0])
-        made = {mode: self._made(replace(plan, mode=mode)) for mode in ("hard", "soft") if mode in modes}
+        # As mixed: an augmentation would part the picture from its seams.
+        made = {mode: mix_one(*self._given(replace(plan, mode=mode)))[0] for mode in ("hard", "soft") if mode in modes}
         caption = "one pair, both ways" if len(made) == 2 else "one pair"
         a, b = self._parents(plan)
         channels = _shown_channels(a.image)[:MOST_MODALITIES]
@@ -129,13 +130,14 @@ class _Painter:
                 pictures.append(panels.lambda_colours(made["soft"].weight_b))
                 titles.append("lambda of soft")
             name = f", channel {number}" if len(channels) > 1 else ""
-            rows.append(_Row(pictures, titles, f"{caption}{name}: {self._names(plan)}", LARGE_SIDE))
+            rows.append(PanelRow(pictures, titles, f"{caption}{name}: {self._names(plan)}", LARGE_SIDE))
         return rows
 
-    def small(self, shown: Shown) -> _Row:
+    def small(self, shown: Shown) -> PanelRow:
         """Return the row of one sample: its parents, features, mix and masks."""
         plan = shown.plan
-        sample = self._made(plan)
+        made = make_one(*self._given(plan))
+        sample = made.sample
         a, b = self._parents(plan)
         contrast = contrast_of([a.image, b.image])
         first = 0 if self.prepared.layers.facts.multilabel else 1
@@ -155,14 +157,14 @@ class _Painter:
             panels.soft_colours(sample.mixed.soft, first=first),
         ]
         titles = _titles(self.prepared.layers.facts.channels, needed)
-        remark = f"; {shown.remark}" if shown.remark else ""
+        remarks = [shown.remark, f"then {made.row.augment}" if made.row.augment else ""]
+        remark = "".join(f"; {text}" for text in remarks if text)
         made_by = plan.mode if plan.method is None else f"{plan.method}, {plan.mode}"
-        return _Row(pictures, titles, f"{made_by}: {self._names(plan)}{remark}", PANEL_SIDE)
+        return PanelRow(pictures, titles, f"{made_by}: {self._names(plan)}{remark}", PANEL_SIDE)
 
-    def _made(self, plan: SamplePlan) -> Sample:
-        records = self.prepared.records
-        sources = {row: records[row] for row in (plan.row_a, plan.row_b) if row is not None}
-        return make_one(self.cache, self.prepared.layers, plan, sources, self.config.mix).sample
+    def _given(self, plan: SamplePlan) -> tuple[FeatureCache, Layers, SamplePlan, Sources, MixConfig]:
+        """Return what a sample is made from."""
+        return self.cache, self.prepared.layers, plan, self.prepared.records, self.config.mix
 
     def _parents(self, plan: SamplePlan) -> tuple[Parent, Parent]:
         a = self._whole_parent(plan, "a", plan.row_a)
@@ -214,14 +216,14 @@ def _titles(n_channels: int, needed: Needs) -> list[str]:
     return [title for panel in PANELS for title in replaced.get(panel, [panel])]
 
 
-def _panel_size(row: _Row) -> tuple[int, int]:
+def _panel_size(row: PanelRow) -> tuple[int, int]:
     """Return width and height of the panels of a row in pixels."""
     height, width = row.pictures[0].shape[:2]
     scale = row.side / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _sheet(rows: Sequence[_Row], prepared: Prepared) -> Pillow.Image:
+def _sheet(rows: Sequence[PanelRow], prepared: Prepared) -> Pillow.Image:
     sizes = [_panel_size(row) for row in rows]
     width = max(len(row.pictures) * (size[0] + _MARGIN) for row, size in zip(rows, sizes, strict=True)) + _MARGIN
     # Equal titles stand above the first of the rows that share them.
@@ -241,7 +243,7 @@ def _sheet(rows: Sequence[_Row], prepared: Prepared) -> Pillow.Image:
 
 
 def _draw_row(
-    sheet: Pillow.Image, draw: ImageDraw.ImageDraw, row: _Row, top: int, *, has_title: bool, size: tuple[int, int]
+    sheet: Pillow.Image, draw: ImageDraw.ImageDraw, row: PanelRow, top: int, *, has_title: bool, size: tuple[int, int]
 ) -> None:
     font = ImageFont.load_default(13)
     for column, (picture, title) in enumerate(zip(row.pictures, row.titles, strict=True)):

@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.loading import HsmixDataset, HsmixFresh
+from hsmix_gen.pipeline.mixing.preview import Painter, Shown
+from hsmix_gen.pipeline.verification.reopened import reopen
 from tests.fixture_types import Cli, Maker
 
 
@@ -35,5 +39,21 @@ def test_augmented_shards_are_those_of_fresh_samples_and_of_replays(
     assert (
         "Each was augmented afterwards. TrivialAugment: one operation" in (tmp_path / "out" / "README.md").read_text()
     )
+    assert_preview_states_it(tmp_path / "out")
     table = pq.read_table(plain / "manifest.parquet", columns=["augment"])
     assert table["augment"].null_count == len(table)
+
+
+def assert_preview_states_it(root: Path) -> None:
+    """The caption of a sample does; the large pair is the mix before, whose seams are where they are drawn."""
+    opened = reopen(root)
+    cache = FeatureCache(opened.prepared.layers.root)
+    row = next(row for row in read_manifest(root / "manifest.parquet") if row.mode == "hard")
+    without = opened.config.model_copy(update={"mix": opened.config.mix.model_copy(update={"augment": "none"})})
+    painter, plain = (Painter(cache, opened.prepared, config) for config in (opened.config, without))
+    plan = opened.plan_of(row)
+
+    assert painter.small(Shown(plan, "worst")).caption.endswith(f"; worst; then {row.augment}")
+    assert plain.small(Shown(plan)).caption.endswith(row.source_b or "")
+    for mine, theirs in zip(painter.large(plan)[0].pictures, plain.large(plan)[0].pictures, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
