@@ -1,5 +1,6 @@
 """Exports for research code, read back by datasets written to the contracts of TransUNet, UNeXt and MedSAM."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -351,3 +352,41 @@ def test_an_export_that_the_disk_cannot_hold_is_refused_before_it_begins(
     with pytest.raises(OutputError, match=r"as medsam takes 27.3 MB, 20.0 MB are free; .*lower --image-size"):
         export_output(root, tmp_path / "dest", "medsam", Reporter(SilentDisplay()), free=lambda _: 20_000_000)
     assert not (tmp_path / "dest").exists()
+
+
+def test_fiftyone_lists_samples_with_their_measures(
+    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
+) -> None:
+    """What is not known has no field, numbers that are none as little: its JSON has no place for them."""
+    hard = draw(
+        "train-a", ignore=True, mode="hard", flags=("guarded",), fragments=3, auc_a=float("nan"), augment="flip"
+    )
+    root = make_output(tmp_path / "out", [hard, draw("val-b", mode="none")])
+    export(root, tmp_path / "dest", "fiftyone")
+
+    dest = tmp_path / "dest"
+    samples = json.loads((dest / "samples.json").read_text())["samples"]
+    first, second = sorted(samples, key=lambda sample: sample["filepath"])
+    assert first["filepath"] == "data/train-a.png"
+    assert (first["tags"], second["tags"]) == (["train", "hard", "guarded"], ["val", "none"])
+    assert (first["fragments"], first["augment"], "auc_a" in first, "fragments" in second) == (3, "flip", False, False)
+    assert first["ground_truth"] == {"_cls": "Segmentation", "mask_path": "fields/ground_truth/train-a.png"}
+    assert (np.asarray(Pillow.open(dest / "fields/ground_truth/train-a.png")) == hard.mask).all()
+    assert (np.asarray(Pillow.open(dest / "data/train-a.png")) == hard.image).all()
+    targets = json.loads((dest / "metadata.json").read_text())["info"]["default_mask_targets"]
+    assert targets == {"1": "class_1", "2": "class_2", "255": "ignore"}
+
+
+def test_fiftyone_names_every_channel_of_multi_label(
+    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
+) -> None:
+    """The mask counts its classes from 1, without a background among them."""
+    put = draw("train-a", channels=1)
+    export(
+        make_output(tmp_path / "out", [put], label_mode="multilabel", classes=["WT", "TC", "ET"]),
+        tmp_path / "dest",
+        "fiftyone",
+    )
+
+    info = json.loads((tmp_path / "dest" / "metadata.json").read_text())["info"]
+    assert info["default_mask_targets"] == {"1": "WT", "2": "TC", "3": "ET", "255": "ignore"}

@@ -23,11 +23,11 @@ MANY = dataclasses.replace(RGB, classes=tuple(map(str, range(300))))
     ("facts", "kinds"),
     [
         (RGB, {"synapse"}),
-        (CT, {"perclass", "imglabel"}),
-        (dataclasses.replace(RGB, channels=4), {"synapse", "perclass", "imglabel", "medsam"}),
+        (CT, {"perclass", "imglabel", "fiftyone"}),
+        (dataclasses.replace(RGB, channels=4), {"synapse", "perclass", "imglabel", "medsam", "fiftyone"}),
         (
             dataclasses.replace(CT, dtype="float32", intensity=Intensity()),
-            {"synapse", "perclass", "imglabel", "medsam"},
+            {"synapse", "perclass", "imglabel", "medsam", "fiftyone"},
         ),
         (MANY, {"synapse", "nnunet"}),
     ],

@@ -1,0 +1,97 @@
+"""FiftyOneDataset: data, masks beside it, and samples.json with what is known of each sample as fields to filter by."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hsmix_gen.pipeline.dataset.array_bytes import encode_png
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, Shape, write
+from hsmix_gen.pipeline.exports.perclass_export import check_pictures
+from hsmix_gen.schemas.records import IGNORE, MEASURED
+
+_FIELD = "ground_truth"
+_MASKS = f"fields/{_FIELD}"
+_MEASURES = [name for name in MEASURED if not name.startswith("pixels")]
+
+GUIDE = f"""
+FiftyOne imports this folder with images, masks, names of classes, and fields to sort and filter by:
+
+    import fiftyone as fo
+    dataset = fo.Dataset.from_dir(".", dataset_type=fo.types.FiftyOneDataset)
+    fo.launch_app(dataset)
+
+Splits, modes and flags are tags; parents, lambda and what was measured are fields, so that for example
+dataset.match_tags("hard").sort_by("fragments", reverse=True) begins with what was torn most.
+data/KEY.png are the images, {_MASKS}/KEY.png the masks: class ids, {IGNORE} = ignore. FiftyOne keeps their places, so
+leave the folder where it is. Soft labels have no place in it.
+"""
+
+
+class FiftyOneExport:
+    """Writes pictures, masks and one list of samples."""
+
+    guide = GUIDE
+
+    def __init__(self, folder: Path, dataset: Dataset) -> None:
+        check(dataset.shape)
+        self._folder = folder
+        self._dataset = dataset
+        self._samples: list[dict[str, Any]] = []
+
+    def add(self, sample: Sample) -> None:
+        """Write a picture and its mask, and note the sample."""
+        image, mask = f"data/{sample.key}.png", f"{_MASKS}/{sample.key}.png"
+        write(self._folder / image, sample.image_bytes)
+        write(self._folder / mask, encode_png(sample.mask))
+        self._samples.append(
+            {
+                "filepath": image,
+                "tags": [sample.split, sample.row.mode, *sample.row.flags],
+                _FIELD: {"_cls": "Segmentation", "mask_path": mask},
+                **_fields_of(sample),
+            }
+        )
+
+    def finish(self) -> list[str]:
+        """Write the list, and what the values of masks mean."""
+        # Without a "version" FiftyOne takes it as plain lists, which no release has to convert.
+        info = {"description": f"{self._dataset.described['name']} by hsmix-gen", "default_mask_targets": self._targets}
+        _write_json(self._folder / "metadata.json", {"media_type": "image", "info": info})
+        _write_json(self._folder / "samples.json", {"samples": self._samples})
+        return []
+
+    @property
+    def _targets(self) -> dict[str, str]:
+        """Names by value of a mask; 0 is background for FiftyOne too, and has none."""
+        names = self._dataset.classes if self._dataset.multilabel else self._dataset.classes[1:]
+        return {**{str(number): name for number, name in enumerate(names, 1)}, str(IGNORE): "ignore"}
+
+
+def _fields_of(sample: Sample) -> dict[str, Any]:
+    """Return what is known of a sample, under names that FiftyOne does not use itself."""
+    row = asdict(sample.row)
+    known = {name: row[name] for name in (*sample.provenance(), *_MEASURES, "augment")}
+    left_out = {"split", "mode", "flags", "seed"}  # tags; and 64 bits, which the browser would round
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in known.items()
+        if name not in left_out and value is not None and not _is_nan(value)  # JSON has no place for it
+    }
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write(path, json.dumps(content, sort_keys=True, allow_nan=False).encode())
+
+
+def check(shape: Shape) -> None:
+    """Refuse images that are no pictures."""
+    check_pictures(shape, "fiftyone")
+
+
+EXPORT = Export(lambda folder, datasets, _: FiftyOneExport(folder, datasets[0]), check=check)
