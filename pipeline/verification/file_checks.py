@@ -17,6 +17,8 @@ from hsmix_gen.schemas.records import FileRecord
 
 DESCRIBING = (MANIFEST, "dataset.json", "run.json", "refused.csv", *FOR_PEOPLE)
 """Files that every finished dataset has, whatever its formats."""
+_SINCE = {"croissant.json": 2}
+"""The contract that brought a file; those that are not named were there from the first."""
 _DATASET = "dataset.json"
 _DESCRIBED = f"{STATE}/{DESCRIBED}"
 _SHARDS = f"{STATE}/{SHARD_RECORDS}"
@@ -36,6 +38,8 @@ class ListedFiles:
     indexes: tuple[FileRecord, ...]
     split_samples: dict[str, int]
     """How many samples each split has."""
+    contract: int
+    """Version of the contract that it was made by."""
 
     @classmethod
     def of(cls, root: Path, dataset: dict[str, Any]) -> "ListedFiles":
@@ -59,6 +63,7 @@ class ListedFiles:
                 },
                 tuple(map(_record, dataset.get("indexes", ()))),
                 {name: int(split["samples"]) for name, split in dataset["splits"].items()},
+                int(dataset.get("contract", 1)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise OutputError(f"{root / _DATASET} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
@@ -67,6 +72,11 @@ class ListedFiles:
     def n_samples(self) -> int:
         """Samples of all splits."""
         return sum(self.split_samples.values())
+
+    @property
+    def describing(self) -> tuple[str, ...]:
+        """Files that every dataset of its contract has."""
+        return tuple(name for name in DESCRIBING if _SINCE.get(name, 1) <= self.contract)
 
     def of_form(self, form: str) -> list[FileRecord]:
         """Return the records of all files in the folder of a format, its indexes too."""
@@ -168,9 +178,9 @@ def check_checksums(root: Path, files: ListedFiles, present: frozenset[str], rep
 def _check_describing(root: Path, files: ListedFiles, present: set[str], report: Report) -> None:
     described = _described(root)
     sizes = atomic_files.sizes_below(root, deep=False)
-    report.checked["describing files"] = len(DESCRIBING)
+    report.checked["describing files"] = len(files.describing)
     sealed = {file.path: file for file in described or ()}
-    for name in DESCRIBING:
+    for name in files.describing:
         if name in sealed:
             _check_size(sealed[name], sizes.get(name), _DESCRIBED, present, report)
         elif name not in sizes:

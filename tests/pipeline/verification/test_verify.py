@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from hsmix_gen.pipeline.dataset.formats.base import format_of
+from hsmix_gen.pipeline.dataset.output_folder import read_dataset
+from hsmix_gen.pipeline.files.tables import read_manifest
+from hsmix_gen.pipeline.verification.reopened import reopen
+from hsmix_gen.pipeline.verification.sample_checks import is_given_by
 from hsmix_gen.pipeline.verification.verify import verify_output
 from tests.fixture_types import Cli
 from tests.pipeline.verification.damages import (
@@ -308,3 +314,45 @@ def test_a_parent_that_the_cache_does_not_hold_is_a_problem(made: Path, run_cli:
 
     assert result.exit_code == 1
     assert "the unknown source nobody" in result.stdout
+
+
+def test_a_dataset_of_the_first_contract_is_sound_without_what_came_later(output: Path, run_cli: Cli) -> None:
+    """It had no croissant.json."""
+    for name in ("croissant.json", ".hsmix/described.json"):
+        assert (output / name).is_file()
+    (output / "croissant.json").unlink()
+    described = json.loads((output / "dataset.json").read_text())
+    (output / "dataset.json").write_text(json.dumps({**described, "contract": 1}))
+    sealed = [
+        {**file, "bytes": (output / file["path"]).stat().st_size}
+        for file in json.loads((output / ".hsmix/described.json").read_text())
+        if file["path"] != "croissant.json"
+    ]
+    (output / ".hsmix/described.json").write_text(json.dumps(sealed))
+
+    assert found_at(output, "names", run_cli) == []
+
+
+def test_replays_of_the_first_contract_are_compared_by_what_they_show(made: Path) -> None:
+    """Its images were compressed otherwise; another pixel is found all the same, and later contracts promise bytes."""
+    opened, dataset = reopen(made), read_dataset(made)
+    first = {**dataset, "contract": 1}
+    row = next(row for row in read_manifest(made / "manifest.parquet") if row.mode == "soft")
+    form = format_of("webdataset")
+    stored = next(one for one in form.in_order(made, f"webdataset/{row.shard}.tar", dataset) if one.key == row.key)
+    pixels = np.array(Pillow.open(io.BytesIO(stored.image)))
+    other, spoiled = (
+        replace(stored, members={**stored.members, "image.png": packed(array)}) for array in (pixels, 255 - pixels)
+    )
+
+    assert is_given_by(stored, row, opened, form, dataset)
+    assert is_given_by(other, row, opened, form, first)
+    assert not is_given_by(other, row, opened, form, dataset)
+    assert not is_given_by(spoiled, row, opened, form, first)
+
+
+def packed(pixels: np.ndarray[Any, Any]) -> bytes:
+    """Return a picture as Pillow compresses it."""
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
