@@ -146,6 +146,7 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
 
     Example: hsmix-gen prepare photos/ --cache features/ --size 224 224
     """
+    from hsmix_gen.pipeline.execution.human_units import counted
     from hsmix_gen.pipeline.jobs.run import run_prepare
 
     job = CommandCall(options)
@@ -154,7 +155,8 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
     usable = sum(record.refusal is None for record in first.records)
     folds = f" for {len(prepared)} folds" if first.fold is not None else ""
     click.echo(
-        f"prepared {usable} images{folds} in {cache}; refused {len(first.refusals)} of {first.n_sources} sources"
+        f"prepared {counted(usable, 'image')}{folds} in {cache}; "
+        f"refused {len(first.refusals)} of {counted(first.n_sources, 'source')}"
     )
     for refusal in first.refusals[:10]:
         click.echo(f"  {refusal.id}: {refusal.reason}", err=True)

@@ -1,4 +1,9 @@
-"""Bytes and seconds in words."""
+"""Numbers, bytes and seconds in words."""
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number of things, whose plural has an s."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def size_text(n_bytes: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs
 from hsmix_gen.pipeline.execution import versions
-from hsmix_gen.pipeline.execution.human_units import size_text
+from hsmix_gen.pipeline.execution.human_units import counted, size_text
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_signals
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Exporter, Options, Sample, samples_of
@@ -55,7 +55,9 @@ class Exported:
     def text(self) -> str:
         """Return the summary for people."""
         left = f"; left out {len(self.left_out)} (see {self.dest / LEFT_OUT})" if self.left_out else ""
-        first = f"exported {self.samples.total()} samples ({self.counts()}) as {self.kind} to {self.dest}{left}"
+        first = (
+            f"exported {counted(self.samples.total(), 'sample')} ({self.counts()}) as {self.kind} to {self.dest}{left}"
+        )
         return "\n".join([first, *self.notes, f"how to read it stands in {self.dest / README}"])
 
 

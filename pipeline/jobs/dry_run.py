@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
-from hsmix_gen.pipeline.execution.human_units import size_text, time_text
+from hsmix_gen.pipeline.execution.human_units import counted, size_text, time_text
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, check_sources
@@ -84,10 +84,12 @@ def estimate_text(source: Path, output: Output, config: RunConfig, reporter: Rep
     stages = ", ".join(f"{name} {time_text(value)}" for name, value in shown.items() if value is not None)
     return "\n".join(
         [
-            f"would write {found.samples} samples in {found.shards} shards from {found.images} images "
+            f"would write {counted(found.samples, 'sample')} in {counted(found.shards, 'shard')} "
+            f"from {counted(found.images, 'image')} "
             f"({found.refused} refused), by {mixed_by(config)}",
             f"  output about {size_text(found.output_bytes)}, cache about {size_text(found.cache_bytes)}",
-            f"  about {time_text(found.wall_seconds)} with {found.workers} workers (one processor: {stages})",
+            f"  about {time_text(found.wall_seconds)} with {counted(found.workers, 'worker')} "
+            f"(one processor: {stages})",
         ]
     )
 

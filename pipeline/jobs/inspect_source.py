@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.jobs.export_fit import unfit
@@ -85,8 +86,8 @@ def inspection_text(found: dict[str, Any]) -> str:
     sizes = found["sizes"]
     common = ", ".join(f"{count} of {width} x {height}" for height, width, count in sizes["most_common"])
     lines = [
-        f"{found['source']}: layout {found['layout']}, {found['pairs']} pairs, "
-        f"{found['images']} images, {found['usable']} usable",
+        f"{found['source']}: layout {found['layout']}, {counted(found['pairs'], 'pair')}, "
+        f"{counted(found['images'], 'image')}, {found['usable']} usable",
         f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
         f"most: {common}",
         f"  images   {found['channels']} channel(s), stored as {found['dtype']}{_intensity_text(found)}",
@@ -94,7 +95,8 @@ def inspection_text(found: dict[str, Any]) -> str:
         *([f"  spacing  {_spacing_text(found['spacing'])} mm (row, column, plane)"] if found["spacing"] else []),
         f"  masks    {_mask_text(found)}",
         *(
-            f"           class {c['id']} {c['name']}: {c['pixels']} pixels ({c['share']:.1%}) in {c['masks']} masks"
+            f"           class {c['id']} {c['name']}: {counted(c['pixels'], 'pixel')} ({c['share']:.1%}) "
+            f"in {counted(c['masks'], 'mask')}"
             for c in found["classes"]
         ),
         f"  groups   {found['groups']}",
@@ -109,7 +111,7 @@ def inspection_text(found: dict[str, Any]) -> str:
     kinds = _kinds(problems)
     lines += [f"  problem  {text}" for text in kinds[:_SHOWN_PROBLEMS]]
     if len(kinds) > _SHOWN_PROBLEMS:
-        lines.append(f"  and {len(kinds) - _SHOWN_PROBLEMS} more kinds of problems")
+        lines.append(f"  and {counted(len(kinds) - _SHOWN_PROBLEMS, 'more kind')} of problems")
     if len(kinds) < len(problems) or len(kinds) > _SHOWN_PROBLEMS:
         lines.append(f"  {len(problems)} problems in all; --json lists each")
     return "\n".join(lines)
@@ -158,7 +160,7 @@ def _intensity_text(found: dict[str, Any]) -> str:
 
 
 def _axes_text(axes: dict[str, int]) -> str:
-    return ", ".join(f"{axis} of {count} volumes" for axis, count in axes.items())
+    return ", ".join(f"{axis} of {counted(count, 'volume')}" for axis, count in axes.items())
 
 
 def _spacing_text(spacing: list[list[float]]) -> str:
@@ -190,7 +192,7 @@ def _object_text(report: dict[str, Any]) -> str:
         return "none in any mask"
     return (
         f"the median one covers {report['median_superpixels']:.2g} mean superpixels, the pieces that mixing moves; "
-        f"in {report['images_small']} of {report['images']} images it covers less than {SMALL_RATIO:g}"
+        f"in {report['images_small']} of {counted(report['images'], 'image')} it covers less than {SMALL_RATIO:g}"
     )
 
 

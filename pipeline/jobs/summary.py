@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.output_folder import read_dataset, read_run
-from hsmix_gen.pipeline.execution.human_units import size_text
+from hsmix_gen.pipeline.execution.human_units import counted, size_text
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.jobs.run import Finished
 from hsmix_gen.pipeline.mixing.card import mixed_by, training_text
@@ -24,17 +24,19 @@ def summary_text(finished: Finished) -> str:
 
 
 def _output_lines(root: Path, outcome: Outcome) -> list[str]:
-    refused = f"refused {outcome.refused} of {outcome.sources} sources"
+    refused = f"refused {outcome.refused} of {counted(outcome.sources, 'source')}"
     if outcome.refused:
         refused += f" (see {root / 'refused.csv'})"
-    samples = f"{outcome.samples} samples"
+    samples = counted(outcome.samples, "sample")
     if outcome.refused_samples:
         planned = outcome.samples + outcome.refused_samples
-        samples = f"{outcome.samples} of {planned} samples ({outcome.refused_samples} refused, see refused.csv)"
+        samples = (
+            f"{outcome.samples} of {counted(planned, 'sample')} ({outcome.refused_samples} refused, see refused.csv)"
+        )
     run = read_run(root)
     config = RunConfig.model_validate(run["config"])
     return [
-        f"wrote {samples} in {outcome.shards} shards, {size_text(outcome.bytes)}, to {root}; {refused}",
+        f"wrote {samples} in {counted(outcome.shards, 'shard')}, {size_text(outcome.bytes)}, to {root}; {refused}",
         f"training: {training_text(read_dataset(root), run)}, by {mixed_by(config)}",
         *([_saliency_text(run["saliency"])] if needs_of_all(config.mix).saliency else []),
     ]

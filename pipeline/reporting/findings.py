@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.name_groups import guess_groups
 from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
 from hsmix_gen.pipeline.reporting.thresholds import RULES, SEVERITY, Light, Rule
@@ -142,7 +143,7 @@ def _leakage(evidence: Evidence) -> Seen:
     torn = sorted((kind, name) for (kind, name), splits in homes.items() if len(splits) > 1)
     if torn:
         example = ", ".join(f"{kind} {name}" for kind, name in torn[:_SHOWN])
-        return len(torn), f"{_count(len(torn), 'thing')} in two splits: {example}"
+        return len(torn), f"{counted(len(torn), 'thing')} in two splits: {example}"
     counts = Counter(record.split for record in evidence.records)
     return 0, "no group and no image is in two splits: " + ", ".join(f"{counts[split]} {split}" for split in SPLITS)
 
@@ -153,7 +154,7 @@ def _torn(evidence: Evidence) -> Seen:
         return 0, "names show no patient in two splits"
     first = next(iter(found))
     return len(found), (
-        f"{_count(len(found), 'group')} that names show {'is' if len(found) == 1 else 'are'} in several splits, "
+        f"{counted(len(found), 'group')} that names show {'is' if len(found) == 1 else 'are'} in several splits, "
         f"such as {first} in {' and '.join(sorted(found[first]))}"
     )
 
@@ -162,10 +163,10 @@ def _twins(evidence: Evidence) -> Seen:
     if not evidence.n_hashed:
         return _NAN, "no images at hand to compare"
     if not evidence.twins:
-        return 0, f"none among {evidence.n_hashed} images compared"
+        return 0, f"none among {counted(evidence.n_hashed, 'image')} compared"
     first = evidence.twins[0]
     return len(evidence.twins), (
-        f"{_count(len(evidence.twins), 'pair')}, such as {first.a.id} ({first.a.split}) "
+        f"{counted(len(evidence.twins), 'pair')}, such as {first.a.id} ({first.a.split}) "
         f"and {first.b.id} ({first.b.split})"
     )
 
@@ -243,7 +244,7 @@ def _auc(evidence: Evidence) -> Seen:
         return _NAN, "no sample follows a saliency map with a mask beside it"
     worst = min(found, key=lambda name: (found[name], name))
     median = float(np.median(list(found.values())))
-    return median, f"median AUC {median:.2f} over {len(found)} images; {worst} has {found[worst]:.2f}"
+    return median, f"median AUC {median:.2f} over {counted(len(found), 'image')}; {worst} has {found[worst]:.2f}"
 
 
 def _inverted(evidence: Evidence) -> Seen:
@@ -251,7 +252,7 @@ def _inverted(evidence: Evidence) -> Seen:
     if not found or not uses_saliency(evidence):
         return _NAN, "no sample follows a saliency map with a mask beside it"
     share = float((np.array(list(found.values())) < 0.5).mean())
-    return share, f"{share:.0%} of {len(found)} maps rank background above foreground"
+    return share, f"{share:.0%} of {counted(len(found), 'map')} rank background above foreground"
 
 
 def _cut(evidence: Evidence) -> Seen:
@@ -332,13 +333,16 @@ def _reuse(evidence: Evidence) -> Seen:
     if not images:
         return _NAN, "no training samples"
     count = int(train.sum())
-    return count / images, f"{count} training samples of {images} images"
+    return count / images, f"{counted(count, 'training sample')} of {counted(images, 'image')}"
 
 
 def _refused(evidence: Evidence) -> Seen:
     if not evidence.sources:
         return _NAN, "no sources"
-    return evidence.refused / evidence.sources, f"{evidence.refused} of {evidence.sources} sources were left out"
+    return (
+        evidence.refused / evidence.sources,
+        f"{evidence.refused} of {counted(evidence.sources, 'source')} were left out",
+    )
 
 
 _LOOKS: dict[str, Callable[[Evidence], Seen]] = {
@@ -378,7 +382,3 @@ def _shares(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _known(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     array = np.asarray(values, np.float64)
     return array[~np.isnan(array)]
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.pipeline.readers.paths.name_groups import candidate_groups, guess_groups
 from hsmix_gen.schemas.errors import ConfigError
@@ -75,7 +76,8 @@ def assign_groups(
     if not guessed or guess is None:
         return Grouping(grouped, _alone(grouped), guessed)
     example = "" if private else f", such as {guess.example[1]} of {guess.example[0]}"
-    start = f"{len(grouped)} images were taken as {len(sizes)} groups (patients, slides) by the {guess.by} of files"
+    groups = counted(len(sizes), "group")
+    start = f"{len(grouped)} images were taken as {groups} (patients, slides) by the {guess.by} of files"
     return Grouping(grouped, (f"{start}{example}; {_UNDO}",), guessed)
 
 
@@ -106,8 +108,8 @@ def part_guessed(items: Sequence[SourceItem], guessed: Collection[str]) -> tuple
         dataclasses.replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items
     ]
     note = (
-        f"{len(torn)} of {len(splits)} groups that names show have images in several splits, which were kept: if they "
-        "are patients, results flatter; --split 0.8/0.1/0.1 draws splits by group"
+        f"{len(torn)} of {counted(len(splits), 'group')} that names show have images in several splits, which were "
+        "kept: if they are patients, results flatter; --split 0.8/0.1/0.1 draws splits by group"
     )
     return parted, [note]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.execution.isolation import Job, finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
@@ -301,7 +302,8 @@ def _twin_notes(records: Sequence[SourceRecord], twins: Sequence[tuple[int, int,
     across = [pair for pair in twins if _home(records[pair[0]]) != _home(records[pair[1]])]
     shown = ", ".join(f"{records[i].id} and {records[j].id}" for i, j, _ in [*across, *twins][:_SHOWN_TWINS])
     where = f", {len(across)} of them across splits or folds" if across else ""
-    return [f"{len(twins)} pairs of images of different groups look alike{where}: {shown}; see whether they are copies"]
+    pairs = f"{counted(len(twins), 'pair')} of images of different groups look alike"
+    return [f"{pairs}{where}: {shown}; see whether they are copies"]
 
 
 def _home(record: SourceRecord) -> tuple[str, int | None]:

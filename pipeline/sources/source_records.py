@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.files.local_mirror import with_addresses
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.tables import read_sources
@@ -220,8 +221,9 @@ def _check_groups(records: Sequence[SourceRecord]) -> None:
             splits[record.group].add(record.split)
     torn = sorted(group for group, found in splits.items() if len(found) > 1)
     if torn:
+        verb = "stands" if len(torn) == 1 else "stand"
         raise SourceError(
-            f"{len(torn)} groups stand in more than one split (leakage), first {torn[0]} in "
+            f"{counted(len(torn), 'group')} {verb} in more than one split (leakage), first {torn[0]} in "
             f"{' and '.join(sorted(splits[torn[0]]))}; correct the split or --group-by"
         )
 

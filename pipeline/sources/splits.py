@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.pipeline.readers.paths.stems import ending_of
 from hsmix_gen.schemas.errors import ConfigError, SourceError
@@ -87,7 +88,8 @@ def few_shot(items: Sequence[SourceItem], count: int, *, seed: int) -> tuple[lis
     drawn = draw_groups([item.group or item.id for item in training], count, seed=seed)
     kept = [item for item in items if item.split != "train" or (item.group or item.id) in drawn]
     n_kept = len(training) - (len(items) - len(kept))
-    return kept, f"{count} groups ({n_kept} of {len(training)} files) are for training, drawn with subset seed {seed}"
+    groups = counted(count, "group")
+    return kept, f"{groups} ({n_kept} of {len(training)} files) are for training, drawn with subset seed {seed}"
 
 
 def empty_splits(items: Sequence[SourceItem] | Sequence[SourceRecord], split: str, *, pooled: bool) -> list[str]:
@@ -97,9 +99,9 @@ def empty_splits(items: Sequence[SourceItem] | Sequence[SourceRecord], split: st
     empty = [name for name in SPLITS[1:] if not counts[name] and ratio[name] > 0 and not (pooled and name == "val")]
     if not empty:
         return []
-    n_groups = len({item.group or item.id for item in items})
+    groups = counted(len({item.group or item.id for item in items}), "group")
     return [
-        f"no image is for {' or '.join(_WORDS[name] for name in empty)} ({len(items)} files are {n_groups} groups); "
+        f"no image is for {' or '.join(_WORDS[name] for name in empty)} ({len(items)} files are {groups}); "
         "choose shares or lists with --split, or add groups"
     ]
 

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from hsmix_gen.pipeline.execution.human_units import counted
+
 Depth = Literal["names", "checksums", "samples"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 """How deep a dataset is checked, each with all that those before it check."""
@@ -40,7 +42,7 @@ class Report:
             return f"{self.root} is sound at depth {self.depth}: {checked} checked{left_out}"
         shown = [f"problem: {problem}" for problem in self.problems[:_SHOWN]]
         more = len(self.problems) - _SHOWN
-        tail = [f"and {more} more problems; --json lists all"] if more > 0 else []
-        count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        tail = [f"and {counted(more, 'more problem')}; --json lists all"] if more > 0 else []
+        count = counted(len(self.problems), "problem")
         end = f"{self.root} has {count} at depth {self.depth}; {checked} checked{left_out}"
         return "\n".join([*shown, *tail, end])

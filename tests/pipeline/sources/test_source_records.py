@@ -72,7 +72,7 @@ def test_a_problem_of_the_scan_is_a_refusal() -> None:
 
 
 def test_a_group_in_two_splits_is_refused() -> None:
-    with pytest.raises(SourceError, match=r"1 groups stand in more than one split .*, first p in test and train"):
+    with pytest.raises(SourceError, match=r"1 group stands in more than one split .*, first p in test and train"):
         make_records([item("a", "train", "p"), item("b", "test", "p")], [result("a"), result("b")])
 
 

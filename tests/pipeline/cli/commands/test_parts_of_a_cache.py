@@ -274,7 +274,7 @@ def test_a_torn_group_is_refused(cache: Path, tmp_path: Path) -> None:
     made = dataclasses.replace(made, folds=[dataclasses.replace(made.folds[0], records=grouped)])
     lists = write_lists(tmp_path / "lists", LISTS)
 
-    with pytest.raises(HsmixError, match="1 groups stand in more than one split"):
+    with pytest.raises(HsmixError, match="1 group stands in more than one split"):
         choosing(made, split=str(lists))
     apart = write_lists(tmp_path / "apart", {**LISTS, "val": ["case_04"]})
     assert choosing(made, split=str(apart))
