@@ -85,6 +85,7 @@ LIBRARY_HOMES = {
         "stages/augmentation/medical_augment.py",
         "stages/augmentation/operations.py",
         "stages/saliency/fit_batches.py",
+        "stages/saliency/adamw.py",
         "stages/saliency/fitting.py",
         "stages/saliency/gradcam.py",
         "stages/saliency/layer_ranking.py",
