@@ -38,11 +38,8 @@ def _guarded(subject: str, look: Callable[[], str], way_out: str) -> Finding:
     try:
         return Finding(subject, True, look())
     except Exception as error:  # whatever a broken installation raises is the finding
-        return Finding(
-            subject,
-            False,
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; {way_out}",
-        )
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return Finding(subject, False, f"{reason}; {way_out}")
 
 
 def _versions() -> Finding:

@@ -45,9 +45,6 @@ def starter_text() -> str:
         otherwise = f" [default: {option.otherwise}]" if option and option.otherwise else ""
         words = textwrap.wrap(f"{field.description}{otherwise}", _WIDTH - len(indent) - 2, break_on_hyphens=False)
         parts.append("\n" + "".join(f"{indent}# {line}\n" for line in words))
-        parts.append(f"{indent}#{inner}: {_value_text(defaults[key])}\n")
+        value = yaml.safe_dump(defaults[key], default_flow_style=True, width=1000).removesuffix("\n")
+        parts.append(f"{indent}#{inner}: " + value.removesuffix("\n...") + "\n")
     return "".join(parts)
-
-
-def _value_text(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")

@@ -107,10 +107,10 @@ class Output:
         OutputError
             With the ways out.
         """
-        found = sorted(path.name for path in self.root.glob("fold-*") if FOLD.fullmatch(path.name))
+        found = fold_outputs(self.root)
         single = bool(self.bindings.read())
-        wrong = (folds is None and found) or (folds is not None and (single or set(found) - _fold_names(folds)))
-        if wrong:
+        others = {path.name for path in found} - {f"fold-{number}" for number in range(folds or 0)}
+        if others or (single and folds is not None):
             held = "a dataset without folds" if single else f"{len(found)} folds"
             wanted = "one without folds" if folds is None else f"one of {folds} folds"
             raise OutputError(
@@ -212,10 +212,6 @@ def _unguarded() -> None:
 
 def _is_own(name: str) -> bool:
     return name in OWN_NAMES or FOLD.fullmatch(name) is not None
-
-
-def _fold_names(folds: int) -> set[str]:
-    return {f"fold-{number}" for number in range(folds)}
 
 
 def fold_outputs(root: Path) -> list[Path]:

@@ -261,21 +261,17 @@ def _foreign(bound: RunIdentity, identity: dict[str, Any], records: Sequence[Sou
     moved = [r.id for r in kept if r.id in now and _home(r) != _home(now[r.id])]
     differences = [f"sources: {changed}"] if changed else []
     differences += [f"split, fold or group of {len(moved)} sources, first {moved[0]}"] if moved else []
-    follows = _follows_from_sources if gained(bound, records) or len(now) != len(bound.records) else _never
+    are_other = bool(gained(bound, records)) or len(now) != len(bound.records)
     allowed = identity.get(COPIES, 0) >= bound.identity[COPIES]
     return differences + [
         text
         for key, text in _different(bound.identity, identity)
-        if not follows(key) and not (key == COPIES and allowed)
+        if not (are_other and _follows_from_sources(key)) and not (key == COPIES and allowed)
     ]
 
 
 def _follows_from_sources(key: str) -> bool:
     return key.startswith(LAYER) or key in (SPLITS_AND_GROUPS, "source.limit")
-
-
-def _never(_key: str) -> bool:
-    return False
 
 
 def _home(record: SourceRecord) -> tuple[str, int | None, str]:

@@ -99,26 +99,6 @@ def soft_encoding_of(dataset: Mapping[str, Any]) -> SoftEncoding:
     return encoding
 
 
-def _encode_npz(soft: SoftLabel) -> bytes:
-    return encode_npz({SOFT_NAME: soft})
-
-
-def _encode_pair(soft: SoftLabel) -> bytes:
-    return encode_npz(dict(zip(PAIR_NAMES, label_pair(shares_of(soft)), strict=True)))
-
-
-def _encode_planes(soft: SoftLabel) -> bytes:
-    return encode_png(shares_of(soft).reshape(-1, soft.shape[-1]))
-
-
-def _decode_npz(data: bytes, _shape: tuple[int, ...]) -> SoftLabel:
-    return _named(read_npz(data), SOFT_NAME)
-
-
-def _decode_npy(data: bytes, _shape: tuple[int, ...]) -> SoftLabel:
-    return read_npy(data)
-
-
 def _decode_pair(data: bytes, shape: tuple[int, ...]) -> SoftLabel:
     stored = read_npz(data)
     planes = (_plane(_named(stored, name), shape[1:]) for name in PAIR_NAMES)
@@ -143,13 +123,23 @@ def _plane(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.ui
 
 
 _FORMS: dict[SoftEncoding, SoftForm] = {
-    "npz": SoftForm("soft.npz", _encode_npz, _decode_npz, "as stored"),
-    "npy": SoftForm("soft.npy", encode_npy, _decode_npy, "as stored"),
+    "npz": SoftForm(
+        "soft.npz",
+        lambda soft: encode_npz({SOFT_NAME: soft}),
+        lambda data, _: _named(read_npz(data), SOFT_NAME),
+        "as stored",
+    ),
+    "npy": SoftForm("soft.npy", encode_npy, lambda data, _: read_npy(data), "as stored"),
     "pair": SoftForm(
         "pair.npz",
-        _encode_pair,
+        lambda soft: encode_npz(dict(zip(PAIR_NAMES, label_pair(shares_of(soft)), strict=True))),
         _decode_pair,
         f"soft[c] = ((class_a == c) * (255 - weight_b) + (class_b == c) * weight_b) / 255; class {IGNORE} = ignore",
     ),
-    "png": SoftForm("soft.png", _encode_planes, _decode_planes, "soft = stored.reshape(C, H, W) / 255"),
+    "png": SoftForm(
+        "soft.png",
+        lambda soft: encode_png(shares_of(soft).reshape(-1, soft.shape[-1])),
+        _decode_planes,
+        "soft = stored.reshape(C, H, W) / 255",
+    ),
 }

@@ -44,8 +44,8 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
     """
     path = Path(content.paths[0])
     with refusing(path):
-        values, axes = _read(path, content.key, "--image-key", _image_axes, how, _read_whole)
-        planes = _ordered(_as_pixels(values), axes, "zyxc")
+        values, axes = _read(path, content.key, "--image-key", _image_axes, how)
+        planes = _ordered(_as_pixels(values), axes)
     return ArrayStack(planes, is_volume="z" in axes)
 
 
@@ -58,13 +58,13 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         If the file is damaged, too large, has no such array, one channel per class, or values that are no labels.
     """
     path = Path(content.paths[0])
-    take = _read_labels if how.threshold is None else _read_whole
+    take = _read_labels if how.threshold is None else None
     with refusing(path):
         values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, take)
         if "c" in axes and values.shape[axes.index("c")] > 1:
             raise SourceError(_one_hot(values.shape))
     labels = _as_labels(values, str(path)) if how.threshold is None else labels_of(values, str(path), how)
-    return ArrayStack(_ordered(labels, axes, "zyxc")[..., 0], is_volume="z" in axes)
+    return ArrayStack(_ordered(labels, axes)[..., 0], is_volume="z" in axes)
 
 
 def array_key(name: str, axes: str = "", plane: int | None = None) -> str:
@@ -97,7 +97,8 @@ def pair_axes(image: _Shape, mask: _Shape) -> tuple[str, str]:
         If the shapes do not belong together, or the mask has one channel per class; the text names no file.
     """
     for axes in _possible_mask_axes(mask):
-        found = _axes_beside(image, axes.replace("c", ""), _without_channel(mask, axes))
+        sides = tuple(size for size, axis in zip(mask, axes, strict=True) if axis != "c")
+        found = _axes_beside(image, axes.replace("c", ""), sides)
         if found:
             return found, axes
     # More planes than an image has channels in front are slices, of which the mask has another number.
@@ -134,10 +135,6 @@ def _axes_beside(image: _Shape, plain: str, sides: _Shape) -> str:
         if rest == sides and image[position] <= MAX_CHANNELS:
             return plain[:position] + "c" + plain[position:]
     return ""
-
-
-def _without_channel(shape: _Shape, axes: str) -> _Shape:
-    return tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "c")
 
 
 def _volume_axes(shape: _Shape) -> str:
@@ -181,7 +178,7 @@ def _read(
     option: str,
     guess: Callable[[_Shape], str],
     how: ReadOptions,
-    take: Callable[[OpenArray], npt.NDArray[Any]],
+    take: Callable[[OpenArray], npt.NDArray[Any]] | None = None,
 ) -> tuple[npt.NDArray[Any], str]:
     """Return the values that a key names, and their axes."""
     match = _KEY.fullmatch(key)
@@ -191,7 +188,7 @@ def _read(
         _check_form(array.form, axes)
         _check_bounds(array.form.shape, array.step, axes, how)
         if not match["plane"]:
-            return take(array), axes
+            return take(array) if take else array.read(), axes
         axis, number = axes.index("z"), int(match["plane"])
         if number >= array.form.shape[axis]:
             raise SourceError(f"has {array.form.shape[axis]} pictures, lacks number {number}; it was changed meanwhile")
@@ -248,10 +245,6 @@ def _as_pixels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values
 
 
-def _read_whole(array: OpenArray) -> npt.NDArray[Any]:
-    return array.read()
-
-
 def _read_labels(array: OpenArray) -> npt.NDArray[Any]:
     """Return labels as uint8 if all are whole and below 256, piece by piece; else the values as they are."""
     if array.pieces is not None and array.form.dtype != np.uint8:
@@ -279,8 +272,9 @@ def _as_labels(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return whole.astype(np.min_scalar_type(int(whole.max())))
 
 
-def _ordered(values: npt.NDArray[Any], axes: str, wanted: str) -> npt.NDArray[Any]:
-    """Return an array with its axes as `wanted`; those it lacks have length 1."""
+def _ordered(values: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:
+    """Return an array as (Z, Y, X, C); axes that it lacks have length 1."""
+    wanted = "zyxc"
     turned = values.transpose([axes.index(axis) for axis in wanted if axis in axes])
     lacking = tuple(position for position, axis in enumerate(wanted) if axis not in axes)
     return np.ascontiguousarray(np.expand_dims(turned, lacking))

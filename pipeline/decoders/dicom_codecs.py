@@ -73,20 +73,13 @@ def _jpeg(data: bytes, samples: int) -> npt.NDArray[Any]:
     return decoded
 
 
-def _jpeg_ls(data: bytes, _samples: int) -> npt.NDArray[Any]:
-    decoded: npt.NDArray[Any] = imagecodecs.jpegls_decode(data)
-    return decoded
-
-
-def _jpeg_2000(data: bytes, _samples: int) -> npt.NDArray[Any]:
-    decoded: npt.NDArray[Any] = imagecodecs.jpeg2k_decode(data, planar=False)
-    return decoded
-
-
 _DECODERS: dict[UID, Callable[[bytes, int], npt.NDArray[Any]]] = {
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), _jpeg),
-    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), _jpeg_ls),
-    **dict.fromkeys((JPEG2000, JPEG2000Lossless, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL), _jpeg_2000),
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), lambda data, _: imagecodecs.jpegls_decode(data)),
+    **dict.fromkeys(
+        (JPEG2000, JPEG2000Lossless, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL),
+        lambda data, _: imagecodecs.jpeg2k_decode(data, planar=False),
+    ),
 }
 
 

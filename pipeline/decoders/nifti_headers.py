@@ -83,7 +83,8 @@ def read_header(path: str, how: ReadOptions) -> NiftiHeader:
         If it is no NIfTI file, damaged, too large, of numbers that are no intensities, or without a valid frame.
     """
     with refusing(path):
-        block, packed = _first_bytes(_header_file(Path(path)))
+        given = Path(path)
+        block, packed = _first_bytes(given.with_suffix(".hdr") if given.suffix.lower() == ".img" else given)
         header = _parsed(block)
         _check_pixdim(header)
         header.check_fix(logger=_silent)
@@ -91,7 +92,7 @@ def read_header(path: str, how: ReadOptions) -> NiftiHeader:
         slope, intercept = header.get_slope_inter()
         affine = np.asarray(header.get_best_affine(), np.float64)
         found = NiftiHeader(
-            path=Path(path).with_suffix(".img") if not header.is_single else Path(path),
+            path=given if header.is_single else given.with_suffix(".img"),
             shape=volume,
             channels=channels,
             stored=_stored_type(header),
@@ -104,10 +105,6 @@ def read_header(path: str, how: ReadOptions) -> NiftiHeader:
         _check_length(found)
     check_affine(affine, path)
     return found
-
-
-def _header_file(path: Path) -> Path:
-    return path.with_suffix(".hdr") if path.suffix.lower() == ".img" else path
 
 
 def _first_bytes(path: Path) -> tuple[bytes, bool]:

@@ -1,12 +1,10 @@
 """NIfTI volumes as stacks of planes in the frame of display; the voxels of images are read when first needed."""
 
 import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -168,7 +166,8 @@ def _labels(values: npt.NDArray[Any], header: NiftiHeader, how: ReadOptions) -> 
 def _read_values(header: NiftiHeader) -> npt.NDArray[Any]:
     """Return the values of a file, (X, Y, Z, C) of stored axes, in the byte order of this machine."""
     form = ((*header.shape, header.channels), header.stored, header.offset)
-    with refusing(str(header.path)), _voxels_of(header) as file:
+    # An open file, as nibabel goes by the ending of a path, which need not show whether a file is packed.
+    with refusing(header.path), gzip.open(header.path) if header.packed else header.path.open("rb") as file:
         stored = np.asarray(ArrayProxy(file, form, mmap="r"))  # type: ignore[no-untyped-call]
         if header.packed:
             # Only at its end does gzip compare lengths and checksums.
@@ -186,13 +185,6 @@ def _scaled(stored: npt.NDArray[Any], header: NiftiHeader) -> npt.NDArray[np.flo
     return values
 
 
-@contextmanager
-def _voxels_of(header: NiftiHeader) -> Iterator[BinaryIO]:
-    # Open files, as nibabel goes by the ending of a path, which need not show whether a file is packed.
-    with gzip.open(header.path) if header.packed else header.path.open("rb") as file:
-        yield cast(BinaryIO, file)
-
-
 def _mask_turned(header: NiftiHeader, image: Stack, how: ReadOptions) -> _Turned:
     """Return a mask turned onto its image; refuse one whose affine alone lies elsewhere."""
     if image.frame is None:
@@ -207,21 +199,13 @@ def _mask_turned(header: NiftiHeader, image: Stack, how: ReadOptions) -> _Turned
     apart = orientation.frames_apart(first.frame, mask.frame, first.shape) if alike else 0.0
     if apart or not alike:
         lies = f"lies {apart:.3g} mm beside its image in space" if alike else "lies across its image in space"
+        is_unset = np.array_equal(np.abs(header.affine), np.eye(4))
+        why = ", as its affine is the identity, which places nothing" if is_unset else ", as its affine is another"
         raise SourceError(
-            f"{header.path} {lies}{_why_apart(header)}, yet both have {_stored_text(header)} voxels; if it was drawn "
+            f"{header.path} {lies}{why}, yet both have {' x '.join(map(str, header.shape))} voxels; if it was drawn "
             "on these voxels, take them as they are with --trust-voxels, else resample the mask onto the image"
         )
     return mask
-
-
-def _why_apart(header: NiftiHeader) -> str:
-    if np.array_equal(np.abs(header.affine), np.eye(4)):
-        return ", as its affine is the identity, which places nothing"
-    return ", as its affine is another"
-
-
-def _stored_text(header: NiftiHeader) -> str:
-    return " x ".join(map(str, header.shape))
 
 
 def _on_voxels_of(first: _Turned, header: NiftiHeader) -> _Turned:

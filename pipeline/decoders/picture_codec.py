@@ -214,7 +214,8 @@ def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
         raise SourceError(f"holds {frames} frames, expected one picture; export the one that is meant")
     # For a PNG without EXIF the look-up would decode all pixels.
     has_exif = not data.startswith(_PNG) or b"eXIf" in data
-    orientation = _valid_orientation(picture.getexif().get(_ORIENTATION_TAG)) if has_exif else 1
+    stated = picture.getexif().get(_ORIENTATION_TAG) if has_exif else 1
+    orientation = stated if isinstance(stated, int) and stated in range(1, 9) else 1
     if orientation in _SWAPPED:
         width, height = height, width
     ppm = _WIDE_PPM.match(data)
@@ -223,10 +224,6 @@ def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
     wide = _is_wide_png(data) or _is_wide_jpeg2000(data)
     grey = picture.mode in _GREY_MODES or (_is_wide_png(data) and data[25] == _PNG_GREY_ALPHA)
     return Header(height, width, 1 if grey else 3, 16 if wide or picture.mode.startswith("I") else 8, orientation)
-
-
-def _valid_orientation(value: Any) -> int:
-    return value if isinstance(value, int) and value in range(1, 9) else 1
 
 
 def _pixels(picture: Pillow.Image) -> npt.NDArray[Any]:

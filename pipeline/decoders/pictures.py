@@ -157,7 +157,8 @@ def _joined(content: Content, how: ReadOptions) -> ArrayStack:
         _check_size(path, covered, mask)
         mask |= covered.astype(dtype) << dtype(number if has_bits else 0)
     assert mask is not None
-    return ArrayStack(mask[None], of_files=lambda: _joint_digest(digests), orientation=orientation)
+    joint = digests[0] if len(digests) == 1 else sha256_of("\n".join(digests).encode())
+    return ArrayStack(mask[None], of_files=lambda: joint, orientation=orientation)
 
 
 def _bits_type(paths: Sequence[str]) -> type[np.unsignedinteger[Any]]:
@@ -203,7 +204,3 @@ def _check_size(path: str, values: npt.NDArray[Any], first: npt.NDArray[Any]) ->
             f"{path} is {values.shape[1]} x {values.shape[0]}, the masks beside it {first.shape[1]} x "
             f"{first.shape[0]}; export all masks of an image at its size"
         )
-
-
-def _joint_digest(digests: Sequence[str]) -> str:
-    return digests[0] if len(digests) == 1 else sha256_of("\n".join(digests).encode())

@@ -15,17 +15,11 @@ _NOTHING: Reasons = {}
 
 
 @contextmanager
-def refusing(name: str | Path, *, way_out: str = "copy it again", reasons: Reasons = _NOTHING) -> Iterator[None]:
+def refusing(name: str | Path, *, reasons: Reasons = _NOTHING) -> Iterator[None]:
     """Turn whatever is raised within into a ``SourceError`` of one line that begins with a name.
 
-    Parameters
-    ----------
-    name : str or Path
-        Of the file; empty where the caller names it. A text that begins with it is left as it is.
-    way_out : str
-        What helps where a file is damaged.
-    reasons : mapping of type to str
-        What to say of kinds of errors that mean something else than damage.
+    A text that begins with the name is left as it is; an empty name leaves it to the caller. `reasons` is what to say
+    of kinds of errors that mean something else than damage.
     """
     start = str(name)
     try:
@@ -34,11 +28,11 @@ def refusing(name: str | Path, *, way_out: str = "copy it again", reasons: Reaso
         text = str(error)
         raise SourceError(text if text.startswith(start) else f"{start} {text}") from None
     except Exception as error:
-        text = next((said for kind, said in reasons.items() if isinstance(error, kind)), "") or _said(error, way_out)
+        text = next((said for kind, said in reasons.items() if isinstance(error, kind)), "") or _said(error)
         raise SourceError(f"{start} {text}".lstrip()) from None
 
 
-def _said(error: Exception, way_out: str) -> str:
+def _said(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "needs more memory than is free; run fewer workers or leave it out"
     # Libraries use it for damage as well, then without the words of the system.
@@ -46,7 +40,7 @@ def _said(error: Exception, way_out: str) -> str:
         return f"cannot be read ({error.strerror}); check that it exists and its permissions"
     lines = str(error).strip().splitlines()
     reason = " ".join(lines[0][:_MAX_REASON].split()).rstrip(". ") if lines else ""
-    return f"is damaged: {reason or type(error).__name__}; {way_out}"
+    return f"is damaged: {reason or type(error).__name__}; copy it again"
 
 
 def first_bytes(path: Path, count: int) -> bytes:

@@ -2,9 +2,8 @@
 
 from typing import Protocol, cast
 
-import numpy as np
-
 from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
+from hsmix_gen.pipeline.decoders.geometry.orientation import frames_apart
 from hsmix_gen.pipeline.decoders.mask_fit import fitted, is_close, is_unturned
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
@@ -30,8 +29,6 @@ FORMATS = {
 
 # Formats whose masks are outlines, classes or colours.
 _DRAWN = frozenset({"polygons", "coco", "dicomseg", "colours", "colourmember"})
-# Share of a voxel by which the frames of image and mask may differ.
-_FRAME_TOLERANCE = 0.05
 
 
 class Decoder(Protocol):
@@ -91,11 +88,8 @@ def _check_match(content: Content, image: Stack, mask: Stack) -> None:
         raise SourceError(f"{content.uri} is {_size_text(mask)}, its image {_size_text(image)}{_way_out(image, mask)}")
     if image.frame is None or mask.frame is None:
         return
-    voxel = np.linalg.norm(image.frame[:3, :3], axis=0).min()
-    corners = np.array(np.meshgrid(*([0, n - 1] for n in (*image.size[::-1], image.n_planes)))).reshape(3, -1)
-    corners = np.vstack([corners, np.ones(corners.shape[1])])
-    apart = np.linalg.norm((image.frame @ corners - mask.frame @ corners)[:3], axis=0).max()
-    if apart > _FRAME_TOLERANCE * voxel:
+    apart = frames_apart(image.frame, mask.frame, (image.n_planes, *image.size))
+    if apart:
         raise SourceError(
             f"{content.uri} lies {apart:.3g} mm beside its image in space; resample the mask onto the image"
         )

@@ -18,13 +18,10 @@ class LateRunner:
 
     def __init__(self, start: Callable[[], Runner]) -> None:
         self._start = start
-        self._has_started = False
 
     @cached_property
     def _runner(self) -> Runner:
-        runner = self._start()
-        self._has_started = True
-        return runner
+        return self._start()
 
     @property
     def n_workers(self) -> int:
@@ -51,5 +48,5 @@ class LateRunner:
 
     def close(self) -> None:
         """Close the runner, if it was started."""
-        if self._has_started:
+        if "_runner" in vars(self):
             self._runner.close()

@@ -15,7 +15,7 @@ from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import BlockTask
 from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
-from hsmix_gen.pipeline.sources.scan import cut
+from hsmix_gen.pipeline.sources.perceptual_hash import cut
 from hsmix_gen.schemas.arrays import Image, Labels
 from hsmix_gen.schemas.config import SuperpixelsConfig
 from hsmix_gen.schemas.digests import digest_of

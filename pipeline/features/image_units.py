@@ -14,7 +14,8 @@ from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.features.layers import NATIVE, BlockTask
 from hsmix_gen.pipeline.files.local_mirror import ensure_local
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
-from hsmix_gen.pipeline.sources.scan import cut, mask_values_of, part_digest
+from hsmix_gen.pipeline.sources.perceptual_hash import cut
+from hsmix_gen.pipeline.sources.scan import mask_values_of, part_digest
 from hsmix_gen.pipeline.sources.source_records import is_evaluated
 from hsmix_gen.schemas.arrays import Image, Mask
 from hsmix_gen.schemas.errors import SourceError

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,11 +80,9 @@ def ensure_local(paths: Iterable[str]) -> None:
         address = address_of(text)
         if address is None or Path(text).exists():
             continue
-        try:
-            wanted = _wanted(address)
-        except FileNotFoundError:
-            continue
-        _download(Wanted(address, Path(text), wanted.size, wanted.time_ns))
+        wanted = _wanted_or_none(address)
+        if wanted is not None:
+            _download(replace(wanted, path=Path(text)))
 
 
 def address_of(path: str) -> StorePath | None:

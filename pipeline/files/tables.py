@@ -1,7 +1,8 @@
 """Parquet tables other than shards: sources and manifest, written whole."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,8 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     OutputError
         If the file is damaged.
     """
-    try:
+    with _refusing_damage(path):
         return record_of(list[ManifestRow], read_table(path).to_pylist())
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
 
 
 def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -92,9 +90,9 @@ def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     OutputError
         If the file is damaged.
     """
-    try:
+    found = {}
+    with _refusing_damage(path):
         table = read_table(path)
-        found = {}
         for field in MANIFEST_SCHEMA:
             if field.name in table.column_names:
                 column = table[field.name].combine_chunks()
@@ -103,9 +101,6 @@ def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
             if pa.types.is_floating(field.type) or (pa.types.is_integer(field.type) and field.nullable):
                 column = column.cast(pa.float64())
             found[field.name] = column.to_numpy(zero_copy_only=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
     return found
 
 
@@ -117,10 +112,15 @@ def count_manifest(path: Path) -> int:
     OutputError
         If the file is damaged there.
     """
+    with _refusing_damage(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
+        return int(file.metadata.num_rows)
+
+
+@contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
-            return int(file.metadata.num_rows)
-    except (OSError, ValueError) as error:
+        yield
+    except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise OutputError(f"{path} is damaged ({reason}); run the command that made it again") from None
 

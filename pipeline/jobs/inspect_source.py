@@ -41,6 +41,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
     usable = [record for record in inventory.records if record.refusal is None]
     sizes = Counter((record.height, record.width) for record in usable)
     problems = [*inventory.unpaired, *refusals_of(inventory.records)]
+    shares = [scan.object_share for scan in inventory.scans if scan.problem is None and scan.object_share is not None]
     return {
         "source": str(source),
         "layout": inventory.discovery.layout,
@@ -64,7 +65,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "mask_values": {str(value): class_id for value, class_id in facts.mask_values},
         "coloured": any(place.item.mask.format in _COLOURED for place in inventory.places),
         "classes": _classes(inventory),
-        "small_objects": _small_objects(inventory, config),
+        "small_objects": object_report(shares, config.superpixels.regions),
         "groups": len({record.group for record in usable}),
         "splits": {split: sum(record.split == split for record in usable) for split in SPLITS},
         "folds": _folds(usable),
@@ -85,13 +86,14 @@ def inspection_text(found: dict[str, Any]) -> str:
     """Return an inspection as some lines for people."""
     sizes = found["sizes"]
     common = ", ".join(f"{count} of {width} x {height}" for height, width, count in sizes["most_common"])
+    axes = ", ".join(f"{axis} of {counted(count, 'volume')}" for axis, count in found["axes"].items())
     lines = [
         f"{found['source']}: layout {found['layout']}, {counted(found['pairs'], 'pair')}, "
         f"{counted(found['images'], 'image')}, {found['usable']} usable",
         f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
         f"most: {common}",
         f"  images   {found['channels']} channel(s), stored as {found['dtype']}{_intensity_text(found)}",
-        *([f"  slices   {_axes_text(found['axes'])}"] if found["axes"] else []),
+        *([f"  slices   {axes}"] if axes else []),
         *([f"  spacing  {_spacing_text(found['spacing'])} mm (row, column, plane)"] if found["spacing"] else []),
         f"  masks    {_mask_text(found)}",
         *(
@@ -123,11 +125,8 @@ def _kinds(problems: Sequence[dict[str, str]]) -> list[str]:
     for problem in problems:
         kinds.setdefault(kind_of_reason(problem["reason"]), []).append(problem)
     found = sorted(kinds.values(), key=len, reverse=True)
-    return [f"{same[0]['id']}{_more(len(same) - 1)}: {same[0]['reason']}" for same in found]
-
-
-def _more(count: int) -> str:
-    return f" and {count} more alike" if count else ""
+    more = [f" and {len(same) - 1} more alike" if len(same) > 1 else "" for same in found]
+    return [f"{same[0]['id']}{others}: {same[0]['reason']}" for same, others in zip(found, more, strict=True)]
 
 
 def _several_datasets(source: Path, uris: Sequence[str]) -> list[str]:
@@ -157,10 +156,6 @@ def _intensity_text(found: dict[str, Any]) -> str:
     # Where no image can be used, nothing is known of their numbers.
     numbers = f", from numbers {found['values'][0]:g} to {found['values'][1]:g}" if found["values"] else ""
     return f" by {how['kind']}{ends}{numbers}"
-
-
-def _axes_text(axes: dict[str, int]) -> str:
-    return ", ".join(f"{axis} of {counted(count, 'volume')}" for axis, count in axes.items())
 
 
 def _spacing_text(spacing: list[list[float]]) -> str:
@@ -248,11 +243,6 @@ def _folds(usable: Sequence[SourceRecord]) -> list[int]:
     """Return the number of images of each fold."""
     counts = Counter(record.fold for record in usable if record.fold is not None)
     return [counts[fold] for fold in sorted(counts)]
-
-
-def _small_objects(inventory: Inventory, config: RunConfig) -> dict[str, Any]:
-    shares = [scan.object_share for scan in inventory.scans if scan.problem is None and scan.object_share is not None]
-    return object_report(shares, config.superpixels.regions)
 
 
 def _range(values: list[int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,8 +185,10 @@ class WholeJob:
     def retry(self) -> Finished:
         """Look again at all sources that were refused, and make refused samples again with their shards."""
         ready = self._prepared("all")
-        _forget_refused(ready.plans)
-        if ready.known is None or _used(ready.features) - ready.known.used:
+        for planned in ready.plans:  # shards that lack samples
+            planned.output.forget(lambda record: not record.refusals)
+        used = {record.id for record in ready.features[0].records if record.refusal is None}
+        if ready.known is None or used - ready.known.used:
             return self._mixed(ready)
         if any(record.refusal is not None for record in ready.known.records):
             self.reporter.note("none of the sources that were refused can be used")
@@ -304,19 +306,9 @@ def run_generate(
             return _generated(prepared, output, plans, config, runner, reporter)
 
 
-def _used(prepared: Sequence[Prepared]) -> set[str]:
-    return {record.id for record in prepared[0].records if record.refusal is None}
-
-
 def _is_bound(ready: _Ready) -> bool:
     folder = ready.wanted.layers[0].root.name
     return any(bound.features == folder for plan in ready.plans for bound in plan.output.bindings.read())
-
-
-def _forget_refused(plans: Sequence[OutputPlan]) -> None:
-    """Withdraw the records of shards that lack samples."""
-    for planned in plans:
-        planned.output.forget(lambda record: not record.refusals)
 
 
 @contextlib.contextmanager

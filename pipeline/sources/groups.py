@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
 from hsmix_gen.pipeline.readers.paths.name_groups import candidate_groups, guess_groups
+from hsmix_gen.pipeline.readers.paths.official_splits import part_groups
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.records import SourceItem
 
@@ -97,21 +98,12 @@ def part_guessed(items: Sequence[SourceItem], guessed: Collection[str]) -> tuple
 
     A split that somebody made is kept: what names show is a guess.
     """
-    splits: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        if item.group in guessed and item.split:
-            splits[item.group or ""].add(item.split)
-    torn = {group for group, found in splits.items() if len(found) > 1}
-    if not torn:
-        return list(items), []
-    parted = [
-        dataclasses.replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items
-    ]
+    parted, counts = part_groups(items, guessed)
     note = (
-        f"{len(torn)} of {counted(len(splits), 'group')} that names show have images in several splits, which were "
-        "kept: if they are patients, results flatter; --split 0.8/0.1/0.1 draws splits by group"
+        f"{counts} groups that names show have images in several splits, which were kept: if they are patients, "
+        "results flatter; --split 0.8/0.1/0.1 draws splits by group"
     )
-    return parted, [note]
+    return parted, [note] if counts else []
 
 
 def _by_pattern(item: SourceItem, pattern: str) -> SourceItem:

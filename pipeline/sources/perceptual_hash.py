@@ -1,5 +1,7 @@
 """What an image looks like, in 64 bits: a perceptual hash that survives re-encoding, resizing and brightness."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
@@ -10,6 +12,14 @@ from hsmix_gen.schemas.records import Part
 
 _FLAT = 2.0
 _SIDE, _WAVES = 32, 8
+
+
+def cut(plane: npt.NDArray[Any], part: Part) -> npt.NDArray[Any]:
+    """Return the tile of a plane that a part names, or all of it."""
+    if part.tile is None:
+        return plane
+    top, left, height, width = part.tile
+    return plane[top : top + height, left : left + width]
 
 
 def look_of(image: Stack, part: Part) -> int | None:
@@ -33,10 +43,7 @@ def hash_of(grey: Pillow.Image) -> int:
 
 
 def _grey(image: Stack, part: Part) -> Pillow.Image:
-    plane: npt.NDArray[np.generic] = image.plane(part.plane)
-    if part.tile is not None:
-        top, left, height, width = part.tile
-        plane = plane[top : top + height, left : left + width]
+    plane = cut(image.plane(part.plane), part)
     if image.is_picture and plane.dtype == np.uint8:
         return Pillow.fromarray(plane[..., 0] if plane.shape[-1] == 1 else plane).convert("L")
     mean = plane.astype(np.float32).mean(axis=-1)

@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.decoders.mask_fit import is_unturned
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
-from hsmix_gen.pipeline.sources.perceptual_hash import look_of
+from hsmix_gen.pipeline.sources.perceptual_hash import cut, look_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import SourceError
@@ -92,14 +92,6 @@ def has_instances(config: RunConfig, labelling: Labelling) -> bool:
 def scan(items: Sequence[SourceItem], options: ScanOptions) -> list[list[ScanResult]]:
     """Read some items (a unit of work); return the images of each. A problem is part of a result, never raised."""
     return [_scan_item(item, options) for item in items]
-
-
-def cut(plane: npt.NDArray[Any], part: Part) -> npt.NDArray[Any]:
-    """Return the tile of a plane that a part names, or all of it."""
-    if part.tile is None:
-        return plane
-    top, left, height, width = part.tile
-    return plane[top : top + height, left : left + width]
 
 
 def part_digest(stack: Stack, part: Part) -> str:

@@ -88,7 +88,8 @@ def reopen(root: Path, cache: Path | None = None) -> Reopened:
         If the cache is missing or holds other features now.
     """
     run = read_run(root)
-    folder = cache or _cache_of(root, run["cache"])
+    named = run["cache"]  # an address or a path of its own, or relative to the dataset
+    folder = cache or (location(named) if is_address(named) or Path(named).is_absolute() else root / named)
     if not folder.is_dir():
         raise CacheError(f"cache {folder} of {root} is not there; give its place with --cache DIR")
     made = load(folder, lambda cache, sets: _made_from(root, cache, sets, run))
@@ -126,11 +127,6 @@ def config_of(root: Path) -> RunConfig:
     """
     folds = [] if (root / MANIFEST).is_file() else fold_outputs(root)
     return RunConfig.model_validate(read_run(folds[0] if folds else root)["config"])
-
-
-def _cache_of(root: Path, named: str) -> Path:
-    """Return the cache that a dataset names: an address or a path of its own, or relative to the dataset."""
-    return location(named) if is_address(named) or Path(named).is_absolute() else root / named
 
 
 def replay_sample(root: Path, key: str, *, target: Path, cache: Path | None) -> list[Path]:

@@ -11,8 +11,6 @@ from nibabel.orientations import apply_orientation
 from hsmix_gen.pipeline.decoders.geometry.orientation import Affine, Turn, turned_frame
 from hsmix_gen.schemas.errors import SourceError
 
-"""Name of the planes that follow each other along x, y and z."""
-
 # Share by which a gap between planes, and of a gap or pixel by which a plane's place, may differ.
 _GAP_TOLERANCE = 0.05
 _LINE_TOLERANCE = 0.25
@@ -33,7 +31,7 @@ class PlanePosition:
     directions: npt.NDArray[np.float64] | None = None
     """(2, 3) float64 or None; unit vectors along a row (columns rise) and along a column (rows rise)."""
     number: int = 0
-    """PlanePosition among the planes where positions are absent."""
+    """Place among the planes where positions are absent."""
 
     @property
     def is_known(self) -> bool:

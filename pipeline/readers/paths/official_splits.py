@@ -1,7 +1,7 @@
 """Splits that come with a dataset: kept where they are a benchmark, forgotten where they are none."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,16 +26,20 @@ def part_patients(
     """
     if config.split != "auto" or config.group_by or (source / "splits" / "train.txt").is_file():
         return list(items), []
+    parted, counts = part_groups(items, {item.group for item in items if item.group})
+    note = (
+        f"{counts} patients have images in several parts of the official split, which was kept: results on its test "
+        "images flatter; --split 0.8/0.1/0.1 draws one by patient"
+    )
+    return parted, [note] if counts else []
+
+
+def part_groups(items: Sequence[SourceItem], groups: Collection[str | None]) -> tuple[list[SourceItem], str]:
+    """Return the items, those of some groups that stand in several splits parted, and how many of them these are."""
     splits: dict[str, set[str]] = defaultdict(set)
     for item in items:
-        if item.group and item.split:
-            splits[item.group].add(item.split)
-    torn = sorted(group for group, found in splits.items() if len(found) > 1)
-    if not torn:
-        return list(items), []
+        if item.group in groups and item.split:
+            splits[item.group or ""].add(item.split)
+    torn = {group for group, found in splits.items() if len(found) > 1}
     parted = [replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items]
-    note = (
-        f"{len(torn)} of {len(splits)} patients have images in several parts of the official split, which was kept: "
-        "results on its test images flatter; --split 0.8/0.1/0.1 draws one by patient"
-    )
-    return parted, [note]
+    return parted, f"{len(torn)} of {len(splits)}" if torn else ""

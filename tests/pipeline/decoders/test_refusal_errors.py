@@ -9,8 +9,8 @@ from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.schemas.errors import SourceError
 
 
-def said(error: Exception, name: str = "a.nii", way_out: str = "copy it again") -> str:
-    with pytest.raises(SourceError) as caught, refusing(name, way_out=way_out):
+def said(error: Exception, name: str = "a.nii") -> str:
+    with pytest.raises(SourceError) as caught, refusing(name):
         raise error
     return str(caught.value)
 
@@ -42,10 +42,6 @@ def test_a_reason_of_our_own_gets_the_name_once() -> None:
 def test_nothing_is_put_before_a_reason_where_there_is_no_name() -> None:
     assert said(SourceError("is empty; copy it again"), "") == "is empty; copy it again"
     assert said(ValueError("cut"), "") == "is damaged: cut; copy it again"
-
-
-def test_another_way_out_may_be_named() -> None:
-    assert said(ValueError("cut"), way_out="export it again") == "a.nii is damaged: cut; export it again"
 
 
 def test_kinds_of_errors_may_mean_something_else_than_damage() -> None:
