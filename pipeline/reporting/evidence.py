@@ -22,7 +22,7 @@ from hsmix_gen.pipeline.verification.reopened import reopen
 from hsmix_gen.schemas.arrays import Image
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError, OutputError
-from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.schemas.records import SPLITS, SourceRecord
 from hsmix_gen.stages.imaging.similarity import near_duplicates
 from hsmix_gen.stages.measures.image_measures import ImageMeasures, measure_image
 
@@ -54,46 +54,43 @@ class Twins:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a report is made of.
-
-    Attributes
-    ----------
-    kind : {"output", "cache"}
-    records : list of SourceRecord
-        Usable sources; of an output those that its samples name.
-    samples : dict of arrays
-        Columns of the manifest; none of a cache.
-    images : list of Measured
-        A drawn part of the records.
-    twins : list of Twins
-    n_hashed : int
-        Images that were compared for near duplicates.
-    sources, refused : int
-    options : dict
-        The configuration by ``section.key``.
-    notes : tuple of str
-        What could not be measured, and why.
-    """
+    """All that a report is made of."""
 
     root: Path
     kind: Literal["output", "cache"]
     name: str
     described: dict[str, Any]
     records: list[SourceRecord]
+    """Usable sources; of an output those that its samples name."""
     samples: Columns
+    """Columns of the manifest; none of a cache."""
     images: list[Measured]
+    """A drawn part of the records."""
     twins: list[Twins]
     n_hashed: int
+    """Images that were compared for near duplicates."""
     sources: int
     refused: int
     options: dict[str, Any]
+    """The configuration by ``section.key``."""
     layers: Layers | None = None
     notes: tuple[str, ...] = field(default=())
+    """What could not be measured, and why."""
 
     @property
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.samples.get("key", ()))
+
+    @property
+    def split_counts(self) -> dict[str, tuple[int, int, int]]:
+        """Numbers of images, groups and samples of each split."""
+        found = {}
+        for split in SPLITS:
+            groups = [record.group for record in self.records if record.split == split]
+            n_samples = int((self.samples["split"] == split).sum()) if self.samples else 0
+            found[str(split)] = len(groups), len(set(groups)), n_samples
+        return found
 
     @property
     def classes(self) -> list[str]:
@@ -121,20 +118,8 @@ def gather(
 ) -> Evidence:
     """Return the evidence on a finished dataset, or on the features of a cache.
 
-    Parameters
-    ----------
-    root : Path
-        An output or a cache.
-    reporter : Reporter
-    cache : Path or None
-        The cache of an output, if it was moved.
-    most_images, most_hashed : int
-        How many images are measured, and compared with each other.
-
-    Raises
-    ------
-    OutputError, CacheError
-        If there is neither, or it is not finished.
+    `cache` is that of an output, if it was moved. `most_images` are measured, `most_hashed` compared with each other.
+    Raises OutputError or CacheError if there is neither, or it is not finished.
     """
     if is_cache(root):
         return _of_cache(root, reporter, most_images, most_hashed)

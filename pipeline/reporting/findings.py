@@ -26,26 +26,18 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one rule.
-
-    Attributes
-    ----------
-    rule : str
-        Its name in `thresholds.RULES`.
-    value : float
-        NaN where nothing could be measured.
-    text : str
-        What was seen, one sentence.
-    way_out : str
-        Empty where nothing is to be done.
-    """
+    """What was found of one rule."""
 
     rule: str
+    """Its name in `thresholds.RULES`."""
     title: str
     light: Light
     value: float
+    """NaN where nothing could be measured."""
     text: str
+    """What was seen, one sentence."""
     way_out: str
+    """Empty where nothing is to be done."""
 
     def line(self) -> str:
         """Return the finding in one line."""

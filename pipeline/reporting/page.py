@@ -27,7 +27,6 @@ from hsmix_gen.pipeline.reporting.pictures import pictures_of
 from hsmix_gen.pipeline.reporting.thresholds import RULES
 from hsmix_gen.pipeline.reporting.worst import drawn_samples, replay_command, worst_samples
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import SPLITS
 
 MOST_ROWS = 50_000
 """Samples in the table; of more, so many are drawn."""
@@ -55,14 +54,7 @@ def page_text(
 ) -> str:
     """Return the page of a dataset or a cache, beside another if there is a `second`.
 
-    Parameters
-    ----------
-    evidence : Evidence
-    findings : sequence of Finding
-        Of `evidence`, the worst first.
-    second : Evidence or None
-    compared : sequence of dict
-        What differs, as `report.differences` gives it.
+    The findings are those of `evidence`, the worst first; `compared` is what differs, as `report.differences` gives it.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
@@ -86,7 +78,7 @@ def page_text(
         findings=findings,
         verdict=verdict(findings),
         version=versions.environment()["hsmix-gen"],
-        splits=_split_rows(evidence),
+        splits=[(split, *counts) for split, counts in evidence.split_counts.items()],
         sections=_sections(evidence, second),
         worst=[
             {
@@ -156,15 +148,6 @@ def _rows(evidence: Evidence, numbers: Sequence[int], pictures: dict[int, str]) 
     for name in _TABLE:
         found[name] = [None if math.isnan(value) else float(f"{value:.3g}") for value in every[name][chosen]]
     return json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _split_rows(evidence: Evidence) -> list[tuple[str, int, int, int]]:
-    found: list[tuple[str, int, int, int]] = []
-    for split in SPLITS:
-        records = [record for record in evidence.records if record.split == split]
-        samples = int((evidence.samples["split"] == split).sum()) if evidence.samples else 0
-        found.append((split, len(records), len({record.group for record in records}), samples))
-    return found
 
 
 def _sections(evidence: Evidence, second: Evidence | None) -> list[tuple[str, str, list[Markup]]]:

@@ -25,14 +25,7 @@ _QUALITY = 72
 class StoredSamples:
     """The samples of a finished dataset by their place in the manifest, whatever format it has.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of the dataset, on a disk.
-    described : dict
-        ``dataset.json``.
-    samples : dict of arrays
-        Columns of the manifest.
+    The dataset lies on a disk; `described` is its ``dataset.json``, `samples` are the columns of its manifest.
     """
 
     def __init__(self, root: Path, described: dict[str, Any], samples: Columns) -> None:
@@ -67,10 +60,7 @@ class StoredSamples:
     def picture(self, number: int) -> str:
         """Return the picture of a sample as a JPEG in base64.
 
-        Raises
-        ------
-        OutputError
-            If it cannot be read.
+        Raises OutputError if it cannot be read.
         """
         split, shard, index = self._places[number]
         members = self._readers[split].read(shard, index)

@@ -29,27 +29,9 @@ def preview_output(
 ) -> Path:
     """Draw a contact sheet of a finished dataset and return where it is.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of the dataset.
-    rows : int
-        Samples shown, at most.
-    target : Path or None
-        PNG to write; None: ``preview.png`` of the dataset.
-    cache : Path or None
-        Folder of the cache, if it was moved.
-    keys : sequence of str
-        Show just these samples.
-    mode : Mode or None
-        Show samples of this mode only.
-    worst : bool
-        Show the worst samples, one of each measure in turn, with the measure and its number.
-
-    Raises
-    ------
-    OutputError
-        If a key is unknown, or there is no sample to show.
+    At most `rows` samples are shown: just those of `keys`, those of a `mode`, or the worst, one of each measure in
+    turn, with the measure and its number. The PNG is `target`; None: ``preview.png`` of the dataset. `cache` is given
+    if it was moved. Raises OutputError if a key is unknown, or there is no sample to show.
     """
     opened = reopen(root, cache)
     shown = _named(opened, keys) if keys else _worst(opened, rows, mode) if worst else _some(opened, rows, mode)

@@ -25,7 +25,6 @@ from hsmix_gen.pipeline.reporting.findings import (
 )
 from hsmix_gen.pipeline.reporting.thresholds import Light
 from hsmix_gen.pipeline.reporting.worst import replay_command, worst_samples
-from hsmix_gen.schemas.records import SPLITS
 
 REPORT_VERSION = 1
 QUICK_IMAGES = 24
@@ -36,24 +35,16 @@ _WORST_MAPS = 24
 
 @dataclass(frozen=True)
 class Reported:
-    """Where a report lies, and what it says.
-
-    Attributes
-    ----------
-    html, json : Path
-    verdict : Light
-        The worst light.
-    findings : tuple of Finding
-        The worst first.
-    differences : tuple of str
-        Of two datasets: what differs, in words.
-    """
+    """Where a report lies, and what it says."""
 
     html: Path
     json: Path
     verdict: Light
+    """The worst light."""
     findings: tuple[Finding, ...]
+    """The worst first."""
     differences: tuple[str, ...] = ()
+    """Of two datasets: what differs, in words."""
 
     def text(self) -> str:
         """Return the report for a terminal: the verdict, what is not green, and where the page is."""
@@ -70,22 +61,8 @@ def report_output(
 ) -> Reported:
     """Write the report of a finished dataset or a cache, or of two side by side.
 
-    Parameters
-    ----------
-    root : Path
-        An output or a cache.
-    reporter : Reporter
-    other : Path or None
-        A second one, that is compared with the first.
-    target : Path or None
-        Folder for both files; None: `root`, or of a comparison the current folder.
-    cache : Path or None
-        The cache of `root`, if it was moved.
-
-    Raises
-    ------
-    OutputError, CacheError
-        If there is neither, or it is not finished.
+    Both files go into the folder `target`; None: `root`, or of a comparison with `other` the current folder. `cache` is
+    that of `root`, if it was moved. Raises OutputError or CacheError if there is neither, or it is not finished.
     """
     from hsmix_gen.pipeline.reporting.page import page_text
 
@@ -178,11 +155,8 @@ def summary(values: Any) -> dict[str, float | int | None]:
 
 
 def _splits(evidence: Evidence) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for split in SPLITS:
-        records = [record for record in evidence.records if record.split == split]
-        samples = int((evidence.samples["split"] == split).sum()) if evidence.samples else 0
-        found[split] = {"images": len(records), "groups": len({r.group for r in records}), "samples": samples}
+    names = ("images", "groups", "samples")
+    found = {split: dict(zip(names, counts, strict=True)) for split, counts in evidence.split_counts.items()}
     return {**found, "torn": {group: sorted(splits) for group, splits in torn_groups(evidence.records).items()}}
 
 

@@ -11,33 +11,23 @@ SEVERITY: tuple[Light, ...] = ("red", "amber", "green", "grey")
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that is judged.
-
-    Attributes
-    ----------
-    name : str
-        How ``report.json`` names it.
-    title : str
-    measure : str
-        What the number is.
-    amber, red : float or None
-        Bounds; None: never. A value beyond a bound has its light; on the bound it has not.
-    low_is_bad : bool
-        Whether values below the bounds are bad, and not those above.
-    reason : str
-        Why these bounds: what measured sets have.
-    way_out : str
-        What a user can do.
-    """
+    """One thing that is judged."""
 
     name: str
+    """How ``report.json`` names it."""
     title: str
     measure: str
+    """What the number is."""
     amber: float | None
+    """Bound beyond which a value has this light, on which it has not; None: never."""
     red: float | None
+    """The same of red."""
     reason: str
+    """Why these bounds: what measured sets have."""
     way_out: str
+    """What a user can do."""
     low_is_bad: bool = False
+    """Whether values below the bounds are bad, and not those above."""
 
     def light(self, value: float) -> Light:
         """Return the light of a value; NaN is not measured."""

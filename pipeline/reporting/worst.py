@@ -17,19 +17,12 @@ DRAWN = 300
 
 @dataclass(frozen=True)
 class Worst:
-    """Samples in rising order of soundness.
-
-    Attributes
-    ----------
-    measure, title : str
-    numbers : tuple of int
-        Places in the manifest.
-    values : tuple of float
-    """
+    """Samples in rising order of soundness."""
 
     measure: str
     title: str
     numbers: tuple[int, ...]
+    """Places in the manifest."""
     values: tuple[float, ...]
 
 
