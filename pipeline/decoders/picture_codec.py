@@ -4,7 +4,6 @@ import io
 import re
 import stat
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from hsmix_gen.pipeline.decoders.codecs import jpeg2000, tiff_codec
+from hsmix_gen.pipeline.decoders.codecs.tiff_codec import Header
 from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, refusing
 from hsmix_gen.pipeline.decoders.stack import check_plane
 from hsmix_gen.schemas.errors import SourceError
@@ -48,20 +48,6 @@ _JPEG = b"\xff\xd8\xff"
 _LOSSY_TINT = 32
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file says of its picture before it is decoded; size after its orientation (EXIF or TIFF, 1 to 8).
-
-    Channels are 1 for grey, 3 for RGB, or any other number of channels that a TIFF has beside each other.
-    """
-
-    height: int
-    width: int
-    channels: int
-    bits: int
-    orientation: int = 1
-
-
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file; an empty or unreadable one, or a device or pipe, is a ``SourceError``."""
     try:
@@ -86,23 +72,12 @@ def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tup
 
     What is opened can be given to `decode_image` or `decode_mask`, once: some headers take long to read.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    max_pixels : int
-        Most pixels that it may have.
-    any_type : bool
-        Whether a TIFF may hold floats, signed or wide numbers (masks); its `bits` are 16 then.
-
-    Raises
-    ------
-    SourceError
-        If it is no image, or has more than `max_pixels` pixels.
+    With `any_type` a TIFF may hold floats, signed or wide numbers (masks); its `bits` are 16 then. Raises SourceError
+    if it is no image, or has more than `max_pixels` pixels.
     """
     with refusing("", reasons=_UNKNOWN):
         opened = None if tiff_codec.is_tiff(data) else Pillow.open(io.BytesIO(data))
-        header = _tiff_header(data, any_type) if opened is None else _picture_header(data, opened)
+        header = tiff_codec.read_form(data, any_type=any_type) if opened is None else _picture_header(data, opened)
     check_plane(header.width, header.height, max_pixels)
     return header, opened
 
@@ -199,11 +174,6 @@ _UNKNOWN: Reasons = {
     UnidentifiedImageError: "is no image that can be read (unknown or damaged format); copy it again or remove it"
 }
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
-
-
-def _tiff_header(data: bytes, any_type: bool) -> Header:
-    form = tiff_codec.read_form(data, any_type=any_type)
-    return Header(form.height, form.width, form.channels, form.bits, form.orientation)
 
 
 def _picture_header(data: bytes, picture: Pillow.Image) -> Header:

@@ -32,19 +32,8 @@ _WHITE = 255
 class PictureStack(Stack):
     """An image file of any usual format, in memory; it is decoded when its plane is asked for.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    name : str
-        How errors name it.
-    how : ReadOptions
-        Its `max_pixels` bounds the size.
-
-    Raises
-    ------
-    SourceError
-        If its header cannot be read or states too many pixels.
+    Errors call it by its `name`. Raises SourceError if its header cannot be read or states more pixels than
+    `how.max_pixels`.
     """
 
     def __init__(self, data: bytes, name: str, how: ReadOptions) -> None:
@@ -101,19 +90,8 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noq
 def mask_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
     """Return the mask in a picture file with its values as they are stored; of lossy files their levels.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    name : str
-        How errors name it.
-    how : ReadOptions
-        Its `max_pixels` bounds the size.
-
-    Raises
-    ------
-    SourceError
-        If it is damaged, coloured, holds no whole numbers, or is lossy and not of a few levels.
+    Errors call it by its `name`. Raises SourceError if it is damaged, coloured, holds no whole numbers, is lossy and
+    not of a few levels, or has more pixels than `how.max_pixels`.
     """
     values, orientation = _values(data, name, how)
     palette = picture_codec.palette_of(data) if how.threshold is None else ()

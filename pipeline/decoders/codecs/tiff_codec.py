@@ -32,14 +32,17 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
-class TiffForm:
-    """Size and form of the picture in a TIFF file, upright; channels as an image would have them."""
+class Header:
+    """What a file says of its picture before it is decoded; size after its orientation (EXIF or TIFF, 1 to 8).
+
+    Channels are 1 for grey, 3 for RGB, or any other number of channels that a TIFF has beside each other.
+    """
 
     height: int
     width: int
     channels: int
     bits: int
-    orientation: int
+    orientation: int = 1
 
 
 def is_tiff(data: bytes) -> bool:
@@ -47,7 +50,7 @@ def is_tiff(data: bytes) -> bool:
     return data.startswith(_SIGNATURES)
 
 
-def read_form(data: bytes, *, any_type: bool = False) -> TiffForm:
+def read_form(data: bytes, *, any_type: bool = False) -> Header:
     """Return size and form of a TIFF file from its tags; `any_type` takes floats, signed and wide numbers as well."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         series = _single_picture(tiff, any_type=any_type)
@@ -56,7 +59,7 @@ def read_form(data: bytes, *, any_type: bool = False) -> TiffForm:
         size, orientation = (axes["Y"], axes["X"]), _orientation(tiff)
         if orientation in _SWAPPED:
             size = size[::-1]
-        return TiffForm(*size, channels, 16 if series.dtype.itemsize > 1 else 8, orientation)
+        return Header(*size, channels, 16 if series.dtype.itemsize > 1 else 8, orientation)
 
 
 def decode_picture(data: bytes) -> npt.NDArray[Any]:

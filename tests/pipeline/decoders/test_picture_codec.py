@@ -15,8 +15,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from hsmix_gen.pipeline.decoders.codecs.tiff_codec import Header
 from hsmix_gen.pipeline.decoders.picture_codec import (
-    Header,
     decode_brightness,
     decode_colours,
     decode_image,
