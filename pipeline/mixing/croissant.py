@@ -91,13 +91,7 @@ def croissant(
 ) -> dict[str, Any]:
     """Return the metadata of a dataset.
 
-    Parameters
-    ----------
-    dataset, run : mapping
-        ``dataset.json`` and ``run.json``.
-    sources : sequence of SourceRecord
-        The usable ones.
-    manifest : FileRecord
+    `dataset` and `run` are ``dataset.json`` and ``run.json``, the sources are the usable ones.
     """
     stated = run["config"]["run"]
     files = [_file(manifest.path, manifest.sha256, manifest.bytes)]
@@ -161,15 +155,8 @@ def _protocol(dataset: Mapping[str, Any], run: Mapping[str, Any]) -> str:
 
 
 def _file(path: str, sha256: str, size: int) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileObject",
-        "@id": path,
-        "name": path,
-        "contentUrl": path,
-        "contentSize": f"{size} B",
-        "encodingFormat": _KINDS.get(PurePosixPath(path).suffix, "application/octet-stream"),
-        "sha256": sha256,
-    }
+    form = _KINDS.get(PurePosixPath(path).suffix, "application/octet-stream")
+    return _node("FileObject", path, contentUrl=path, contentSize=f"{size} B", encodingFormat=form, sha256=sha256)
 
 
 def _members(dataset: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -180,15 +167,9 @@ def _members(dataset: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dic
         member = f"{part}.png"
         if not tars or member not in dataset["members"]:
             continue
+        within = [{"@id": path} for path in tars]
         sets.append(
-            {
-                "@type": "cr:FileSet",
-                "@id": f"{part}-files",
-                "name": f"{part}-files",
-                "containedIn": [{"@id": path} for path in tars],
-                "encodingFormat": "image/png",
-                "includes": f"*.{member}",
-            }
+            _node("FileSet", f"{part}-files", containedIn=within, encodingFormat="image/png", includes=f"*.{member}")
         )
         key = _field(
             f"{part}s/key", "sc:Text", {"fileSet": {"@id": f"{part}-files"}, "extract": {"fileProperty": "filename"}}
@@ -196,14 +177,7 @@ def _members(dataset: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dic
         key["source"]["transform"] = {"regex": r"^([^.]+)"}
         key["references"] = {"field": {"@id": "samples/key"}}
         content = {"fileSet": {"@id": f"{part}-files"}, "extract": {"fileProperty": "content"}}
-        records.append(
-            {
-                "@type": "cr:RecordSet",
-                "@id": f"{part}s",
-                "name": f"{part}s",
-                "field": [key, _field(f"{part}s/{part}", kind, content)],
-            }
-        )
+        records.append(_node("RecordSet", f"{part}s", field=[key, _field(f"{part}s/{part}", kind, content)]))
     return sets, records
 
 
@@ -212,27 +186,24 @@ def _manifest_records() -> dict[str, Any]:
         _field(f"samples/{name}", kind, {"fileObject": {"@id": MANIFEST_ID}, "extract": {"column": name}})
         for name, kind in _COLUMNS.items()
     ]
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "samples",
-        "name": "samples",
-        "key": {"@id": "samples/key"},
-        "field": fields,
-    }
+    return _node("RecordSet", "samples", key={"@id": "samples/key"}, field=fields)
 
 
 def _source_records(sources: Sequence[SourceRecord]) -> dict[str, Any]:
     names = ("id", "split", "image_sha256", "mask_sha256")
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "sources",
-        "name": "sources",
-        "description": "The images that the dataset was made from, with the sha256 of the files of image and mask.",
-        "field": [_field(f"sources/{name}", "sc:Text") for name in names],
-        "data": [{f"sources/{name}": getattr(record, name) for name in names} for record in sources],
-    }
+    return _node(
+        "RecordSet",
+        "sources",
+        description="The images that the dataset was made from, with the sha256 of the files of image and mask.",
+        field=[_field(f"sources/{name}", "sc:Text") for name in names],
+        data=[{f"sources/{name}": getattr(record, name) for name in names} for record in sources],
+    )
 
 
 def _field(name: str, kind: str, source: dict[str, Any] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"@type": "cr:Field", "@id": name, "name": name, "dataType": kind}
-    return found if source is None else {**found, "source": source}
+    return _node("Field", name, dataType=kind, **({} if source is None else {"source": source}))
+
+
+def _node(kind: str, name: str, **said: Any) -> dict[str, Any]:
+    """Return an object of Croissant, which has its name as its id."""
+    return {"@type": f"cr:{kind}", "@id": name, "name": name, **said}

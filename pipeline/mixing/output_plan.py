@@ -43,23 +43,16 @@ _NO_BYTES = (
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """What an output, or one fold of it, is going to hold.
-
-    Attributes
-    ----------
-    records : sequence of SourceRecord
-        The sources that are planned with; of an output that is bound with the refusals of when it was.
-    identity : dict
-        What decides its bytes besides the sources.
-    is_bound : bool
-        Whether its last run bound it to just this.
-    """
+    """What an output, or one fold of it, is going to hold."""
 
     output: Output
     records: Sequence[SourceRecord]
+    """The sources that are planned with; of an output that is bound with the refusals of when it was."""
     plan: Plan
     identity: dict[str, Any]
+    """What decides its bytes besides the sources."""
     is_bound: bool
+    """Whether its last run bound it to just this."""
 
     @property
     def shards(self) -> dict[str, tuple[SplitPlan, int]]:
@@ -72,9 +65,7 @@ def check_output(
 ) -> OutputPlan:
     """Refuse an output that was begun with something else, or what cannot be mixed; return its plan.
 
-    Raises
-    ------
-    OutputError, SourceError, ConfigError
+    Raises OutputError, SourceError or ConfigError.
     """
     identity = identity_of(layers, records, config)
     output.bindings.check(identity, records, extend=extend, is_complete=lambda: output.is_complete)
@@ -103,12 +94,8 @@ def plan_output(
 def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConfig) -> dict[str, Any]:
     """Return what decides the bytes of a dataset besides its sources: configuration, homes, features and versions.
 
-    The names of the layers stand for the contents of weights and maps, wherever those files lie.
-
-    Raises
-    ------
-    ConfigError
-        If the configuration cannot hold the labels of the sources.
+    The names of the layers stand for the contents of weights and maps, wherever those files lie. Raises ConfigError if
+    the configuration cannot hold the labels of the sources.
     """
     check_soft_encoding(config.output.soft_encoding, layers.facts)
     check_augmentation(config.mix, layers.facts.channels, layers.facts.dtype)
@@ -143,20 +130,8 @@ def plan_samples(
 ) -> Plan:
     """Return the plan of all samples, those first that a dataset held before it was extended.
 
-    Parameters
-    ----------
-    facts : DatasetFacts
-    records : sequence of SourceRecord
-    config : RunConfig
-    earlier : sequence of RunIdentity
-        What the dataset was made of before.
-    looks : Looks, Maps or None
-        See `wanted_looks`.
-
-    Raises
-    ------
-    SourceError
-        If there is nothing to mix an image with, or there are more shards or readers than samples.
+    `earlier` is what the dataset was made of before; `looks` are those of `wanted_looks`. Raises SourceError if there
+    is nothing to mix an image with, or there are more shards or readers than samples.
     """
     return make_plan(
         records,
