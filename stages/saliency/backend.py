@@ -16,24 +16,16 @@ Map = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Subject:
-    """An image that a map is made of; what a backend does not ask for is not read.
-
-    Attributes
-    ----------
-    id : str
-        Of the source; maps do not depend on the seed of the run.
-    size : (int, int)
-        Height and width of the map in pixels.
-    image : callable
-        Returns the standardised image, (H, W, C) uint8, uint16 or float32.
-    brought : callable
-        Returns the map that the user brought, float32 in [0, 1] of any size; a `SourceError` if there is none.
-    """
+    """An image that a map is made of; what a backend does not ask for is not read."""
 
     id: str
+    """Of the source; maps do not depend on the seed of the run."""
     size: tuple[int, int]
+    """Height and width of the map in pixels."""
     image: Callable[[], npt.NDArray[Any]]
+    """Returns the standardised image, (H, W, C) uint8, uint16 or float32."""
     brought: Callable[[], Map]
+    """Returns the map that the user brought, float32 in [0, 1] of any size; a `SourceError` if there is none."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +33,18 @@ class Backend:
     """A way of making saliency maps.
 
     Its module holds one as ``BACKEND``; the first line of the module's docstring says what it does.
-
-    Attributes
-    ----------
-    map_of : callable or None
-        Makes the map of one image; None: the workers of Grad-CAM do, with a network.
-    version : int
-        Raised whenever the same input gives other bytes.
-    libraries : tuple of str
-        Distributions whose versions may change the bytes.
-    options : tuple of str
-        Fields of `SaliencyConfig` that this backend uses, and not all do.
-    required : tuple of str
-        Those of them without which there is no map.
     """
 
     map_of: Callable[[Subject], Map] | None
+    """Makes the map of one image; None: the workers of Grad-CAM do, with a network."""
     version: int = 1
+    """Raised whenever the same input gives other bytes."""
     libraries: tuple[str, ...] = ("numpy", "scipy", "pillow")
+    """Distributions whose versions may change the bytes."""
     options: tuple[str, ...] = ()
+    """Fields of `SaliencyConfig` that this backend uses, and not all do."""
     required: tuple[str, ...] = ()
+    """Those of them without which there is no map."""
 
     @property
     def has_network(self) -> bool:

@@ -315,10 +315,7 @@ class _Watched:
     def gradients(self, scores: torch.Tensor, weights: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """Return output and gradient of each layer that can be used, (N, C, h, w) float32.
 
-        Raises
-        ------
-        ModelError
-            If none can, the error of the first.
+        Raises ModelError if none can, the error of the first.
         """
         usable = {name: output for name, output in self._outputs.items() if name not in self._problems}
         found: Sequence[torch.Tensor | None] = [None] * len(usable)

@@ -1,8 +1,9 @@
 """Measures of superpixels, saliency maps and predictions against a ground-truth mask.
 
-A mask is an (H, W) array of class ids, or (H, W, K) channels of 0 and 1, which `labels.collapse` turns into ids.
-Pixels with the value `IGNORE` belong to no class and count nowhere; every class but 0 is foreground. A measure that
-is undefined, for want of a boundary or of a class, is NaN.
+A mask is an (H, W) array of class ids, or (H, W, K) channels of 0 and 1, which `labels.collapse` turns into ids; what
+it is compared with is (H, W), superpixels and predicted classes are 0 or more. Pixels with the value `IGNORE` belong to
+no class and count nowhere; every class but 0 is foreground. A measure that is undefined, for want of a boundary or of a
+class, is NaN.
 """
 
 import math
@@ -10,30 +11,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.labels.labels import collapse
-
-IGNORE = 255
 
 
 def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], *, tolerance: int = 2) -> float:
     """Measure which share of the true contours the superpixels follow.
 
-    A pixel lies on a boundary if one of its four neighbours differs, so that both sides of a contour count.
-    Distance is Euclidean, between pixel centres.
-
-    Parameters
-    ----------
-    labels : (H, W) integer
-        Superpixels.
-    mask : (H, W) or (H, W, K) integer
-        Class ids, or channels; a contour is where two classes meet, not where a class meets an ignored pixel.
-    tolerance : int
-        Largest distance in pixels, 0 or more.
-
-    Returns
-    -------
-    float
-        Share in [0, 1] of the mask's boundary pixels within `tolerance` of a superpixel boundary.
+    A pixel lies on a boundary if one of its four neighbours differs, so that both sides of a contour count; a contour
+    is where two classes meet, not where a class meets an ignored pixel. Returns the share in [0, 1] of the mask's
+    boundary pixels within `tolerance` pixels, 0 or more, of a superpixel boundary. Distance is Euclidean, between pixel
+    centres.
     """
     mask = _ids(labels, mask)
     contour = _boundaries(mask, valid=mask != IGNORE)
@@ -48,17 +36,7 @@ def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.intege
 def achievable_accuracy(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> float:
     """Measure how many pixels are right if each superpixel takes its most frequent class (ASA).
 
-    Parameters
-    ----------
-    labels : (H, W) integer
-        Superpixels, 0 or more.
-    mask : (H, W) or (H, W, K) integer
-        Class ids, or channels.
-
-    Returns
-    -------
-    float
-        Share in [0, 1] of the pixels that are not ignored.
+    Returns the share in [0, 1] of the pixels that are not ignored.
     """
     wrong, valid = _wrongly_absorbed(labels, mask)
     return _ratio(valid - wrong, valid)
@@ -67,19 +45,8 @@ def achievable_accuracy(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.in
 def leak(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> float:
     """Measure the pixels that a superpixel's most frequent class absorbs wrongly, per foreground pixel.
 
-    Unlike `achievable_accuracy` it does not flatter small objects: 1 if all of the foreground is swallowed.
-
-    Parameters
-    ----------
-    labels : (H, W) integer
-        Superpixels, 0 or more.
-    mask : (H, W) or (H, W, K) integer
-        Class ids, or channels.
-
-    Returns
-    -------
-    float
-        0 or more; both directions count, foreground taken as background and the reverse.
+    Unlike `achievable_accuracy` it does not flatter small objects: 1 if all of the foreground is swallowed. Both
+    directions count, foreground taken as background and the reverse. Returns 0 or more.
     """
     mask = _ids(labels, mask)
     wrong, _ = _wrongly_absorbed(labels, mask)
@@ -89,18 +56,8 @@ def leak(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> floa
 def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.integer]) -> float:
     """Measure how well a saliency map ranks foreground above background (area under the ROC curve).
 
-    Parameters
-    ----------
-    saliency : (H, W) float
-        Any scale; only the order matters.
-    mask : (H, W) or (H, W, K) integer
-        Class ids, or channels.
-
-    Returns
-    -------
-    float
-        Chance in [0, 1] that a random foreground pixel is more salient than a random background pixel, ties
-        counted half; 0.5 for a map that shows nothing.
+    Any scale will do, as only the order matters. Returns the chance in [0, 1] that a random foreground pixel is more
+    salient than a random background pixel, ties counted half; 0.5 for a map that shows nothing.
     """
     mask = _ids(saliency, mask)
     foreground = saliency[(mask != 0) & (mask != IGNORE)]
@@ -114,19 +71,8 @@ def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.intege
 def dice(prediction: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], n_classes: int) -> float:
     """Measure the overlap of predicted and true classes: the mean Dice coefficient of the foreground.
 
-    Parameters
-    ----------
-    prediction : (H, W) integer
-        Class ids 0 to ``n_classes - 1``.
-    mask : (H, W) or (H, W, K) integer
-        Class ids, or channels, with K = ``n_classes - 1``; it may hold ignored pixels.
-    n_classes : int
-        Classes, the background 0 among them.
-
-    Returns
-    -------
-    float
-        Mean in [0, 1] over the classes above 0 that occur in either array.
+    The background 0 is one of the `n_classes`; channels of a mask are one fewer. Returns the mean in [0, 1] over the
+    classes above 0 that occur in either array.
     """
     mask = _ids(prediction, mask)
     valid = mask != IGNORE

@@ -18,20 +18,8 @@ def fine_grained(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     pixels; positive (on-centre) and negative (off-centre) differences are cut to integers, summed over the
     scales, stretched to 255 each and added. Sums above 255 are clipped; in OpenCV the byte overflows.
 
-    Parameters
-    ----------
-    image : (H, W, C) uint8, uint16 or float32
-        Grey if C = 1, RGB if C = 3; of other channels each has its map, and their mean is returned, see `mean_map`.
-
-    Returns
-    -------
-    (H, W) float32
-        In [0, 1], 0 without contrast; multiples of 1/255, or means of them.
-
-    Raises
-    ------
-    ValueError
-        If the image is not finite or has no channel axis.
+    Argument and errors are those of `mean_map`. Returns (H, W) float32 in [0, 1], 0 without contrast; multiples of
+    1/255, or means of them.
 
     References
     ----------

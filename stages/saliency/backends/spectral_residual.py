@@ -20,20 +20,7 @@ def spectral_residual(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]
     (the paper squares first). Frequencies that the image does not hold get no weight here; OpenCV gives
     them a phase made of rounding errors, which matters only for synthetic images.
 
-    Parameters
-    ----------
-    image : (H, W, C) uint8, uint16 or float32
-        Read as `mean_map` does.
-
-    Returns
-    -------
-    (H, W) float32
-        In [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the image is not finite or has no channel axis.
+    Argument and errors are those of `mean_map`. Returns (H, W) float32 in [0, 1].
 
     References
     ----------
