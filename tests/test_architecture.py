@@ -84,6 +84,7 @@ LIBRARY_HOMES = {
         "pipeline/features/weight_files.py",
         "stages/augmentation/medical_augment.py",
         "stages/augmentation/operations.py",
+        "stages/saliency/adamw.py",
         "stages/saliency/fit_batches.py",
         "stages/saliency/adamw.py",
         "stages/saliency/fitting.py",

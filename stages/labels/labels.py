@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.stages.superpixels.compiled import has, native
 
 SoftLabel = npt.NDArray[np.float16]
 """(C, H, W) float16; all 0 where a pixel is ignored. Of class ids: channel 0 is background, channels sum to 1. Of
@@ -19,6 +20,9 @@ a multi-label mask: its channels, each on its own."""
 
 _HALF = 128
 """Least share, in 255ths, that is at least one half: 255 is odd, so there is no tie."""
+
+COMPILED = has("mix_labels")
+"""Whether the compiled loop is there."""
 
 _Integer = TypeVar("_Integer", bound=np.integer[Any])
 
@@ -59,6 +63,29 @@ def class_shares(
     if out_of_use.any():
         share[:, out_of_use] = 0
     return share
+
+
+def mixed_labels(
+    mask_a: arrays.AnyMask,
+    mask_b: arrays.AnyMask,
+    weight_b: npt.NDArray[np.uint8],
+    *,
+    n_classes: int,
+    compiled: bool = COMPILED,
+) -> tuple[arrays.Mask, SoftLabel]:
+    """Return the mask and the soft label of a mix; see `class_shares` for the arguments.
+
+    The compiled loop, for class ids alone, gives the same.
+    """
+    if compiled and mask_a.ndim == mask_b.ndim == 2:
+        mask, soft = np.empty(weight_b.shape, np.uint8), np.zeros((n_classes, *weight_b.shape), np.float16)
+        a, b, weight = (np.ascontiguousarray(plane) for plane in (mask_a, mask_b, weight_b))
+        native.mix_labels(a, b, weight, n_classes, _AS_FLOAT16, soft, mask)
+        return mask, soft
+    share = class_shares(mask_a, mask_b, weight_b, n_classes=n_classes)
+    if mask_a.ndim == 3:
+        return innermost(share, ignored(mask_a, mask_b, weight_b)), soft_label(share)
+    return hard_mask(share), soft_label(share)
 
 
 def soft_label(share: npt.NDArray[np.uint8]) -> SoftLabel:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas.arrays import Image
 
 _STEP = 8
-_WHITE = {"uint8": 255.0, "uint16": 65535.0}
+_WHITE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
 def look_vector(image: Image) -> npt.NDArray[np.float64]:
@@ -15,11 +15,11 @@ def look_vector(image: Image) -> npt.NDArray[np.float64]:
     Whole numbers are scaled so that white is 1; float32, whose range says nothing, stays as it is.
     """
     # Channels first: sums along the last axis are many times as fast.
-    some = np.moveaxis(image[::_STEP, ::_STEP], -1, 0).reshape(image.shape[-1], -1).astype(np.float64)
+    some = image[::_STEP, ::_STEP].transpose(2, 0, 1).reshape(image.shape[-1], -1).astype(np.float64)
     mean = some.sum(axis=1) / some.shape[1]
     some -= mean[:, None]
     spread = np.sqrt(np.einsum("cn,cn->c", some, some) / some.shape[1])
-    return np.concatenate([mean, spread]) / _WHITE.get(image.dtype.name, 1.0)
+    return np.concatenate([mean, spread]) / _WHITE.get(image.dtype, 1.0)
 
 
 def look_distance(image_a: Image, image_b: Image) -> float:
@@ -30,7 +30,7 @@ def look_distance(image_a: Image, image_b: Image) -> float:
     a, b = look_vector(image_a), look_vector(image_b)
     n_channels = image_a.shape[-1]
     distance = float(np.sqrt(((a - b) ** 2).sum() / n_channels))
-    if image_a.dtype.name in _WHITE:
+    if image_a.dtype in _WHITE:
         return distance
     spread = float(a[n_channels:].mean() + b[n_channels:].mean()) / 2
     return distance / spread if spread else distance

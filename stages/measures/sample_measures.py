@@ -13,6 +13,7 @@ from hsmix_gen.stages.measures.looks import look_distance
 from hsmix_gen.stages.measures.pieces import count_pieces
 from hsmix_gen.stages.mixing.method import Parent
 from hsmix_gen.stages.mixing.sample import Sample
+from hsmix_gen.stages.superpixels.compiled import has, native
 
 _STEP = 2
 """Rows and columns from one pixel to the next where a part of them gives the same number."""
@@ -61,15 +62,22 @@ def class_pixels(mask: AnyMask, n_classes: int) -> tuple[int, ...]:
 def map_auc(saliency: Saliency, mask: AnyMask) -> float:
     """Return what `stages.saliency.quality.saliency_auc` does, over every second row and column of a map in 255ths."""
     saliency, ids = saliency[::_STEP, ::_STEP], collapse(mask[::_STEP, ::_STEP])
-    # Foreground from 256 on; what is ignored lies beyond both.
-    kind = (ids != 0).astype(np.uint16) + (ids == IGNORE)
-    counts = np.bincount((saliency + (kind << 8)).ravel(), minlength=768)
-    background, foreground = counts[:256], counts[256:512]
+    background, foreground, _ = counts_by_kind(saliency, ids, compiled=has("histograms"))
     pairs = int(foreground.sum()) * int(background.sum())
     if not pairs:
         return math.nan
     below = np.cumsum(background) - background
     return int((foreground * (2 * below + background)).sum()) / (2 * pairs)
+
+
+def counts_by_kind(saliency: Saliency, ids: npt.NDArray[np.uint8], *, compiled: bool) -> npt.NDArray[np.int64]:
+    """Return how often each value of a map stands over background, over classes and over what is ignored, (3, 256)."""
+    if not compiled:
+        kind = (ids != 0).astype(np.uint16) + (ids == IGNORE)
+        return np.bincount((saliency + (kind << 8)).ravel(), minlength=768).reshape(3, 256)
+    counts = np.zeros((3, 256), np.int64)
+    native.histograms(np.ascontiguousarray(saliency), np.ascontiguousarray(ids), counts)
+    return counts
 
 
 def _mixed_pixels(sample: Sample, mask_a: AnyMask, mask_b: AnyMask, n_classes: int) -> tuple[float, ...]:
@@ -93,9 +101,9 @@ def _is_paste(weight_b: npt.NDArray[np.uint8]) -> bool:
 
 
 def _spread(values: npt.NDArray[np.uint8]) -> float:
-    wide = values.astype(np.int64).ravel()
-    mean = int(wide.sum()) / wide.size
-    return math.sqrt(max(0.0, int(wide @ wide) / wide.size - mean * mean))
+    wide = values.astype(np.float64).ravel()  # sums of whole numbers are exact, and quicker than those of integers
+    mean = float(wide.sum()) / wide.size
+    return math.sqrt(max(0.0, float(wide @ wide) / wide.size - mean * mean))
 
 
 def _rounded(value: float) -> float | None:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hsmix_gen.stages.superpixels.compiled import native
+from hsmix_gen.stages.superpixels.compiled import has, native
 
 Squared = npt.NDArray[np.int64]
 
@@ -17,8 +17,7 @@ def squared_distance(area: npt.NDArray[np.bool_]) -> Squared:
     area : (H, W) bool
         At least one pixel is True; there the distance is 0.
     """
-    # Loops that were compiled before this one was written lack it.
-    if native is None or not hasattr(native, "distance"):
+    if not has("distance"):
         return by_scipy(area)
     squared: Squared = np.empty(area.shape, dtype=np.int64)
     native.distance(np.ascontiguousarray(area), squared, (area.shape[0], area.shape[1]))

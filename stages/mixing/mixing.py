@@ -1,5 +1,6 @@
 """Hard and soft mixing of two standardised parents; no chance in here, no loop over regions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
-from hsmix_gen.stages.labels.labels import SoftLabel, class_shares, hard_mask, ignored, innermost, soft_label
+from hsmix_gen.stages.labels.labels import SoftLabel, mixed_labels
+from hsmix_gen.stages.superpixels.compiled import has, native
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
         )
     # Plane by plane: an inner loop over three channels is slow. Pixels of a plane lie side by side in the result.
     result = np.empty((image_a.shape[-1], *weight_b.shape), dtype=image_a.dtype)
-    work = _pasted if not ((weight_b + np.uint8(1)) >> np.uint8(1)).any() else _BLENDS[image_a.dtype.name]
+    work = _work(weight_b, image_a.dtype)
     for plane, a, b in zip(result, np.moveaxis(image_a, -1, 0), np.moveaxis(image_b, -1, 0), strict=True):
         work(np.ascontiguousarray(a), np.ascontiguousarray(b), weight_b, plane)
     blended: arrays.Image = np.moveaxis(result, 0, -1)
@@ -53,6 +55,13 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
 
 
 _Plane = npt.NDArray[Any]
+
+
+def _work(weight_b: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> Callable[..., None]:
+    """Return what blends planes of a type; all ways give the same."""
+    if dtype == np.uint8 and has("blend"):
+        return native.blend
+    return _pasted if not ((weight_b + np.uint8(1)) >> np.uint8(1)).any() else BLENDS[dtype.name]
 
 
 def _pasted(a: _Plane, b: _Plane, weight_b: npt.NDArray[np.uint8], out: _Plane) -> None:
@@ -84,7 +93,7 @@ def _blended_float(a: _Plane, b: _Plane, weight_b: npt.NDArray[np.uint8], out: _
     out[...] = (1 - share) * a + share * b
 
 
-_BLENDS = {"uint8": _blended_8, "uint16": _blended_16, "float32": _blended_float}
+BLENDS = {"uint8": _blended_8, "uint16": _blended_16, "float32": _blended_float}
 
 
 def mix(
@@ -130,7 +139,4 @@ def _labelled(
     n_classes: int,
 ) -> Mixed:
     """Return a finished image with the labels of its parents."""
-    share = class_shares(mask_a, mask_b, weight_b, n_classes=n_classes)
-    if mask_a.ndim == 3:
-        return Mixed(image, innermost(share, ignored(mask_a, mask_b, weight_b)), soft_label(share))
-    return Mixed(image, hard_mask(share), soft_label(share))
+    return Mixed(image, *mixed_labels(mask_a, mask_b, weight_b, n_classes=n_classes))

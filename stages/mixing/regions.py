@@ -1,6 +1,7 @@
 """Regions of a mixed image and their lambda: sections 1.5 and 1.6 of the method, without a loop over regions."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,11 +10,15 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.stages.superpixels.compiled import has, native
+from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 EPS_RATIO = 1e-4
 EPS_RANGE = 1e-5
 FLAT_SPREAD = 0.02
 """Below this share of their mean, differences between regions are noise and are not stretched to [0, 1]."""
+COMPILED = has("region_sums")
+"""Whether the compiled loop is there."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +109,71 @@ def region_weights(
     ----------
     .. [1] Sun, Dornaika, Barrena, "HSMix", arXiv 2511.17614, doi:10.1016/j.inffus.2024.102741: soft mixing.
     """
-    if n_regions == 1:
+    totals = np.bincount(regions.ravel(), weights=ratio.ravel(), minlength=n_regions).astype(np.float64, copy=False)
+    sizes = np.bincount(regions.ravel(), minlength=n_regions)
+    return _stretched(totals, sizes, lambda: ratio, aggregate, lambda_range)
+
+
+def weigh_regions(
+    labels: tuple[arrays.Labels, arrays.Labels],
+    from_b: npt.NDArray[np.bool_],
+    saliency: tuple[arrays.Saliency, arrays.Saliency],
+    mix: MixConfig,
+    *,
+    compiled: bool = COMPILED,
+) -> tuple[npt.NDArray[np.uint8], RegionWeights]:
+    """Return lambda of each pixel and of each region of a mix: `region_weights` of its regions by relative saliency.
+
+    Parameters
+    ----------
+    labels, saliency : pairs of (H, W) uint16 and of (H, W) uint8
+        Of A and of B.
+    from_b : (H, W) bool
+    mix : MixConfig
+    compiled : bool
+        Whether the compiled loop is used; the other way gives the same.
+    """
+    zero_ratio = zero_ratio_of(mix)
+    if not compiled:
+        regions, n_regions = mixed_regions(*labels, from_b)
+        ratio = relative_saliency(*saliency, zero_ratio=zero_ratio)
+        found = region_weights(ratio, regions, n_regions, aggregate=mix.aggregate, lambda_range=mix.lambda_range)
+        return found.weight.take(regions, mode="clip"), found
+    offset = int(labels[1].max()) + 1
+    most = offset + int(labels[0].max()) + 1
+    numbers, totals, sizes = np.empty(from_b.shape, np.int32), np.zeros(most), np.zeros(most, np.int64)
+    flat = np.ascontiguousarray
+    native.region_sums(
+        flat(labels[0]), flat(labels[1]), flat(from_b), flat(saliency[0]), flat(saliency[1]),
+        _ratios(zero_ratio), offset, numbers, totals, sizes,
+    )  # fmt: skip
+    present = sizes > 0
+    found = _stretched(
+        totals[present],
+        sizes[present],
+        lambda: relative_saliency(*saliency, zero_ratio=zero_ratio),
+        mix.aggregate,
+        mix.lambda_range,
+    )
+    by_number = np.zeros(most, np.uint8)
+    by_number[present] = found.weight
+    return looked_up(by_number, numbers), found
+
+
+def _stretched(
+    totals: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    ratio: Callable[[], npt.NDArray[np.float64]],
+    aggregate: str,
+    lambda_range: tuple[float, float],
+) -> RegionWeights:
+    """Return the weights of regions with these sums of relative saliency and pixels; see `region_weights`."""
+    if len(totals) == 1:
         return RegionWeights(quantise(np.array([0.5]), lambda_range), ("single_region",))
-    total = np.bincount(regions.ravel(), weights=ratio.ravel(), minlength=n_regions)
-    size = np.bincount(regions.ravel(), minlength=n_regions) if aggregate == "mean" else regions.size
-    value: npt.NDArray[np.float64] = total / size
+    value = totals / (sizes if aggregate == "mean" else sizes.sum())
     spread = float(value.max() - value.min())
     if spread < FLAT_SPREAD * float(value.mean()):
-        even = np.full(n_regions, float(ratio.mean()))
+        even = np.full(len(totals), float(ratio().mean()))
         return RegionWeights(quantise(even, lambda_range), ("even_saliency",))
     return RegionWeights(quantise((value - value.min()) / (spread + EPS_RANGE), lambda_range))
 

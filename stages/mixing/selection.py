@@ -11,6 +11,7 @@ from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.method import Pair
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import generator_for, integer
+from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 _Bools = npt.NDArray[np.bool_]
 
@@ -47,10 +48,10 @@ def take(pair: Pair) -> Taken:
         selected = grow(seed, labels_b, mix.grown_area)
     flags = ("no_object",) if drawn is None and kind.startswith("object") else ()
     if not mix.small_object_guard:
-        return Taken(selected.take(labels_b, mode="clip"), kind, select_p, flags)
+        return Taken(looked_up(selected, labels_b), kind, select_p, flags)
     guarded = guard.guard_selection(selected, labels_b, pair.a.mask, mask_b, ratio=mix.small_object_ratio)
     changed = () if np.array_equal(guarded, selected) else ("guarded",)
-    return Taken(guarded.take(labels_b, mode="clip"), kind, select_p, (*flags, *changed))
+    return Taken(looked_up(guarded, labels_b), kind, select_p, (*flags, *changed))
 
 
 def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:

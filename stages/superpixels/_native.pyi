@@ -1,6 +1,7 @@
 """The compiled loops; each array is C-contiguous and of exactly the type named.
 
-Built with the package where there is a compiler. `slic`, `ward` and `mixing.distance` do without it.
+Built with the package where there is a compiler. `slic`, `ward`, `mixing.distance`, `mixing.regions` and
+`measures.pieces` do without it.
 """
 
 import numpy as np
@@ -64,3 +65,87 @@ def ward(
 
 def distance(area: npt.NDArray[np.bool_], squared: npt.NDArray[np.int64], shape: tuple[int, int], /) -> None:
     """Write to `squared` (H, W) the squared distance of each pixel to the nearest one of `area`, which has some."""
+
+def pieces(
+    ids: npt.NDArray[np.uint8],
+    held: npt.NDArray[np.bool_] | bytes,
+    areas: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.int64],
+    shape: tuple[int, int],
+    /,
+) -> int:
+    """Write the area of each piece of the classes in `ids` (H, W) and how much of it is `held` (H, W, or empty).
+
+    `areas` and `kept` have room for as many as there can be: H times half of W, rounded up. Returns their number.
+    """
+
+def region_sums(
+    labels_a: npt.NDArray[np.uint16],
+    labels_b: npt.NDArray[np.uint16],
+    from_b: npt.NDArray[np.bool_],
+    saliency_a: npt.NDArray[np.uint8],
+    saliency_b: npt.NDArray[np.uint8],
+    ratios: npt.NDArray[np.float64],
+    offset: int,
+    regions: npt.NDArray[np.int32],
+    totals: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    /,
+) -> None:
+    """Write `regions` (H, W), labels of B and those of A plus `offset`, and add up ratios and pixels of each.
+
+    `ratios` (65536,) has that of each pair of saliencies, A in the upper byte; sums are taken in the pixels' order.
+    """
+
+def seam(
+    plane: npt.NDArray[np.uint8],
+    ids: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.uint8],
+    shape: tuple[int, int],
+    least: int,
+    thin: int,
+    rank: int,
+    /,
+) -> tuple[int, int, int]:
+    """Count the pixels of the seam of `weights`, those on or beside a contour of `plane` or `ids`, and all of these.
+
+    Neighbouring weights of a seam differ by `least`. All are (H, W); slopes of the plane are contours where they are
+    above the one of a `rank` among those of every `thin`-th row and column.
+    """
+
+def histograms(values: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint8], counts: npt.NDArray[np.int64], /) -> None:
+    """Count each value over background, over classes and over what is ignored, into `counts` (3, 256)."""
+
+def gather(
+    table: npt.NDArray[np.uint8] | npt.NDArray[np.bool_],
+    numbers: npt.NDArray[np.uint16] | npt.NDArray[np.int32],
+    out: npt.NDArray[np.uint8] | npt.NDArray[np.bool_],
+    /,
+) -> None:
+    """Write the byte of a table at each number to `out`."""
+
+def blend(
+    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], weights: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], /
+) -> None:
+    """Write ``((255 - weights) * a + weights * b) / 255``, rounded to nearest, to `out`."""
+
+def mix_labels(
+    a: npt.NDArray[np.uint8],
+    b: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.uint8],
+    classes: int,
+    halves: npt.NDArray[np.float16],
+    soft: npt.NDArray[np.float16],
+    mask: npt.NDArray[np.uint8],
+    /,
+) -> None:
+    """Write the shares of the classes of two masks to `soft` (C, H, W), which is 0, and the greatest to `mask`.
+
+    `halves` (256,) is what stands for each share in 255ths.
+    """
+
+def difference_lines(picture: npt.NDArray[np.uint8], lines: npt.NDArray[np.uint8], /) -> None:
+    """Write the lines of a PNG file, 2 and the differences to the line above, to `lines` (H, 1 + W C).
+
+    `picture` (H, W, C) may lie in memory in any order.
+    """

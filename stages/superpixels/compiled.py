@@ -9,3 +9,8 @@ native = _native
 """Whatever was compiled, see ``_native.pyi``; None where nothing could be."""
 COMPILED = native is not None
 """Whether the loops were compiled."""
+
+
+def has(loop: str) -> bool:
+    """Return whether a loop is there: those that were compiled before it was written lack it."""
+    return hasattr(native, loop)

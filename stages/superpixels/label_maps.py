@@ -2,13 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.stages import randomness
+from hsmix_gen.stages.superpixels.compiled import has, native
 
 MAX_REGIONS = np.iinfo(np.uint16).max
+_Byte = TypeVar("_Byte", np.uint8, np.bool_)
 
 
 def region_count(labels: npt.NDArray[np.integer]) -> int:
@@ -67,3 +70,23 @@ def renumbered(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
         raise ValueError(f"regions must number at most {MAX_REGIONS} to fit uint16, got {used.sum()}; ask for fewer")
     number = (np.cumsum(used) - 1).astype(np.uint16)
     return number.take(labels)
+
+
+def looked_up(table: npt.NDArray[_Byte], numbers: npt.NDArray[np.integer]) -> npt.NDArray[_Byte]:
+    """Return what a table has at each number.
+
+    Parameters
+    ----------
+    table : (R,) uint8 or bool
+    numbers : (H, W) uint16 or int32
+        0 to R - 1.
+
+    Returns
+    -------
+    (H, W), dtype of the table
+    """
+    if not has("gather"):
+        return table.take(numbers, mode="clip")  # all are in bounds: clipping only spares the look
+    found = np.empty(numbers.shape, table.dtype)
+    native.gather(table, np.ascontiguousarray(numbers), found)
+    return found

@@ -8,6 +8,7 @@ from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing.draws import draw_regions
 from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
 from hsmix_gen.stages.mixing.regions import count_mixed_regions
+from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 
 class CamSuperpixels(Method):
@@ -36,7 +37,7 @@ class CamSuperpixels(Method):
         if len(chances) == 1:
             return Weights(np.zeros(pair.size, dtype=bool), ("single_superpixel", *flags), 1)
         drawn = draw_regions(pair.generator("cam-superpixels"), chances)
-        from_b = drawn.take(labels, mode="clip")
+        from_b = looked_up(drawn, labels)
         return Weights(from_b, flags, count_mixed_regions(pair.a.labels, labels, from_b))
 
 

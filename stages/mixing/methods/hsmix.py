@@ -71,7 +71,6 @@ def _saliency_weights(pair: Pair) -> Weights:
     taken = take(pair)
     if "single_superpixel" in taken.flags:
         return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1, taken.select_p, taken.kind)
-    region, n_regions = regions.mixed_regions(a.labels, b.labels, taken.from_b)
     flat = [name for name, parent in (("a", a), ("b", b)) if not parent.saliency.any()]
     flags = [*taken.flags, *(f"flat_saliency_{name}" for name in flat)]
     # One flat map makes the ratio 0 or 1 everywhere, which says nothing: one half is the honest weight. With A
@@ -79,11 +78,10 @@ def _saliency_weights(pair: Pair) -> Weights:
     if flat == ["b"] or (flat == ["a"] and mix.aggregate == "mean"):
         half = regions.quantise(np.array([0.5]), mix.lambda_range)
         even = np.full(pair.size, half[0], dtype=np.uint8)
+        n_regions = regions.count_mixed_regions(a.labels, b.labels, taken.from_b)
         return Weights(even, flags, n_regions, taken.select_p, taken.kind)
-    ratio = regions.relative_saliency(a.saliency, b.saliency, zero_ratio=regions.zero_ratio_of(mix))
-    found = regions.region_weights(ratio, region, n_regions, aggregate=mix.aggregate, lambda_range=mix.lambda_range)
-    weight_b = found.weight.take(region, mode="clip")
-    return Weights(weight_b, [*flags, *found.flags], n_regions, taken.select_p, taken.kind)
+    weight_b, found = regions.weigh_regions((a.labels, b.labels), taken.from_b, (a.saliency, b.saliency), mix)
+    return Weights(weight_b, [*flags, *found.flags], len(found.weight), taken.select_p, taken.kind)
 
 
 METHOD = HSMix()

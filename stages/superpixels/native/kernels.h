@@ -61,4 +61,54 @@ int32_t ward(int64_t *sizes, int64_t *sums, int32_t n, int32_t channels, const i
  * Returns 0, or -1 if memory ran out. */
 int distance(const uint8_t *area, int32_t height, int32_t width, int64_t *squared);
 
+/* Area of each connected piece of foreground, and how much of it is `held` (NULL: none of it); `areas` and `kept` have
+ * room for as many as there can be, one for every second pixel of a row. Returns their number, or -1 if memory ran out. */
+int64_t pieces(const uint8_t *ids, const uint8_t *held, int32_t height, int32_t width, int64_t *areas, int64_t *kept);
+
+typedef struct {
+    const uint16_t *labels_a, *labels_b;
+    const uint8_t *from_b, *saliency_a, *saliency_b;
+    int32_t offset; /* of the labels of A, above those of B */
+} Parents;
+
+/* Number the regions of a mix, and add to `totals` and `sizes` the ratio of the pair of saliencies and 1 a pixel. */
+void region_sums(const Parents *parents, const double *ratios, int64_t pixels, int32_t *regions, double *totals,
+                 int64_t *sizes);
+
+/* Look bytes up by number. */
+void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out);
+void gather_32(const uint8_t *table, const int32_t *numbers, int64_t pixels, uint8_t *out);
+
+/* Blend by weights of B in 255ths, rounded to nearest. */
+void blend(const uint8_t *a, const uint8_t *b, const uint8_t *weights, int64_t pixels, uint8_t *out);
+
+/* Write the shares of the classes of two masks to `soft` (classes, pixels), which is 0, as halves[share], and the
+ * class with the greater share to `mask`. */
+enum { IGNORED = 255 };
+void mix_labels(const uint8_t *a, const uint8_t *b, const uint8_t *weights, int64_t pixels, int32_t classes,
+                const uint16_t *halves, uint16_t *soft, uint8_t *mask);
+
+/* Write the lines of a PNG file, a mark and the differences to the line above, of a picture (height, width, channels)
+ * whose values lie `strides` apart. */
+enum { PNG_UP = 2 };
+void difference_lines(const uint8_t *picture, const int64_t shape[3], const int64_t strides[3], uint8_t *lines);
+
+typedef struct {
+    int32_t height, width;
+} Grid;
+
+typedef struct {
+    int32_t least; /* difference of neighbouring weights that is a seam */
+    int32_t thin;  /* rows and columns from one slope to the next of those that are ranked */
+    int64_t rank;  /* steeper slopes than the one of this rank are contours */
+} Contours;
+
+/* Pixels of the seam, those of them on or beside a contour of the plane or the ids, and all pixels there.
+ * Returns 0, or -1 if memory ran out. */
+int seam(const uint8_t *plane, const uint8_t *ids, const uint8_t *weights, Grid grid, const Contours *contours,
+         int64_t found[3]);
+
+/* Count each value of the background, of classes, and of what is ignored, `counts` (3, 256). */
+void histograms(const uint8_t *values, const uint8_t *ids, int64_t pixels, int64_t *counts);
+
 #endif

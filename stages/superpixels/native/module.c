@@ -186,10 +186,241 @@ static PyObject *py_distance(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_pieces(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer ids, held, areas, kept;
+    int height, width;
+    if (!PyArg_ParseTuple(args, "y*y*w*w*(ii)", &ids, &held, &areas, &kept, &height, &width))
+        return NULL;
+    const int64_t most = (int64_t)height * ((width + (int64_t)1) / 2);
+    PyObject *result = NULL;
+    if (positive("height, and width below 2**31,", height > 0 && width > 0 && most < INT32_MAX) &&
+        fits(&ids, "ids", (int64_t)height * width, 1) &&
+        (held.len == 0 || fits(&held, "held", (int64_t)height * width, 1)) &&
+        fits(&areas, "areas", most, sizeof(int64_t)) && fits(&kept, "kept", most, sizeof(int64_t))) {
+        int64_t count;
+        Py_BEGIN_ALLOW_THREADS
+        count = pieces(ids.buf, held.len ? held.buf : NULL, height, width, areas.buf, kept.buf);
+        Py_END_ALLOW_THREADS
+        result = count < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(count);
+    }
+    PyBuffer_Release(&ids);
+    PyBuffer_Release(&held);
+    PyBuffer_Release(&areas);
+    PyBuffer_Release(&kept);
+    return result;
+}
+
+/* Whether all labels are below a number, so that they can count. */
+static int below(const Py_buffer *labels, int64_t pixels, int64_t most)
+{
+    uint16_t largest = 0;
+    for (int64_t i = 0; i < pixels; i++) {
+        const uint16_t label = ((const uint16_t *)labels->buf)[i];
+        largest = label > largest ? label : largest;
+    }
+    return largest < most;
+}
+
+static int inside(const Py_buffer *numbers, int64_t pixels, int64_t most)
+{
+    uint32_t largest = 0; /* negative numbers are larger than all others */
+    for (int64_t i = 0; i < pixels; i++) {
+        const uint32_t number = ((const uint32_t *)numbers->buf)[i];
+        largest = number > largest ? number : largest;
+    }
+    return largest < most;
+}
+
+static PyObject *py_region_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer labels[2], from_b, saliency[2], ratios, regions, totals, sizes;
+    int offset;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*iw*w*w*", &labels[0], &labels[1], &from_b, &saliency[0], &saliency[1],
+                          &ratios, &offset, &regions, &totals, &sizes))
+        return NULL;
+    const int64_t pixels = from_b.len, most = sizes.len / (int64_t)sizeof(int64_t);
+    PyObject *result = NULL;
+    if (fits(&labels[0], "labels_a", pixels, sizeof(uint16_t)) && fits(&labels[1], "labels_b", pixels, sizeof(uint16_t)) &&
+        fits(&saliency[0], "saliency_a", pixels, 1) && fits(&saliency[1], "saliency_b", pixels, 1) &&
+        fits(&ratios, "ratios", 65536, sizeof(double)) && fits(&regions, "regions", pixels, sizeof(int32_t)) &&
+        fits(&totals, "totals", most, sizeof(double)) &&
+        positive("numbers of regions above the labels, and offset,",
+                 offset > 0 && below(&labels[0], pixels, most - offset) && below(&labels[1], pixels, offset))) {
+        const Parents parents = {labels[0].buf, labels[1].buf, from_b.buf, saliency[0].buf, saliency[1].buf, offset};
+        Py_BEGIN_ALLOW_THREADS
+        region_sums(&parents, ratios.buf, pixels, regions.buf, totals.buf, sizes.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    for (int i = 0; i < 2; i++) {
+        PyBuffer_Release(&labels[i]);
+        PyBuffer_Release(&saliency[i]);
+    }
+    PyBuffer_Release(&from_b);
+    PyBuffer_Release(&ratios);
+    PyBuffer_Release(&regions);
+    PyBuffer_Release(&totals);
+    PyBuffer_Release(&sizes);
+    return result;
+}
+
+static PyObject *py_gather(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer table, numbers, out;
+    if (!PyArg_ParseTuple(args, "y*y*w*", &table, &numbers, &out))
+        return NULL;
+    const int is_wide = numbers.len == out.len * (Py_ssize_t)sizeof(int32_t);
+    PyObject *result = NULL;
+    if ((is_wide || fits(&numbers, "numbers", out.len, sizeof(uint16_t))) &&
+        positive("the table, with all numbers,", table.len > 0 && (is_wide ? inside : below)(&numbers, out.len, table.len))) {
+        Py_BEGIN_ALLOW_THREADS
+        if (is_wide)
+            gather_32(table.buf, numbers.buf, out.len, out.buf);
+        else
+            gather_16(table.buf, numbers.buf, out.len, out.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&table);
+    PyBuffer_Release(&numbers);
+    PyBuffer_Release(&out);
+    return result;
+}
+
+static PyObject *py_blend(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer a, b, weights, out;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*", &a, &b, &weights, &out))
+        return NULL;
+    PyObject *result = NULL;
+    if (fits(&a, "a", out.len, 1) && fits(&b, "b", out.len, 1) && fits(&weights, "weights", out.len, 1)) {
+        Py_BEGIN_ALLOW_THREADS
+        blend(a.buf, b.buf, weights.buf, out.len, out.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&a);
+    PyBuffer_Release(&b);
+    PyBuffer_Release(&weights);
+    PyBuffer_Release(&out);
+    return result;
+}
+
+static PyObject *py_mix_labels(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer a, b, weights, halves, soft, mask;
+    int classes;
+    if (!PyArg_ParseTuple(args, "y*y*y*iy*w*w*", &a, &b, &weights, &classes, &halves, &soft, &mask))
+        return NULL;
+    const int64_t pixels = mask.len;
+    PyObject *result = NULL;
+    if (positive("classes, fewer than 256,", classes > 0 && classes < 256) && fits(&a, "a", pixels, 1) &&
+        fits(&b, "b", pixels, 1) && fits(&weights, "weights", pixels, 1) &&
+        fits(&halves, "halves", 256, sizeof(uint16_t)) && fits(&soft, "soft", classes * pixels, sizeof(uint16_t))) {
+        Py_BEGIN_ALLOW_THREADS
+        mix_labels(a.buf, b.buf, weights.buf, pixels, classes, halves.buf, soft.buf, mask.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&a);
+    PyBuffer_Release(&b);
+    PyBuffer_Release(&weights);
+    PyBuffer_Release(&halves);
+    PyBuffer_Release(&soft);
+    PyBuffer_Release(&mask);
+    return result;
+}
+
+static PyObject *py_difference_lines(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *object;
+    Py_buffer picture, lines;
+    if (!PyArg_ParseTuple(args, "Ow*", &object, &lines))
+        return NULL;
+    PyObject *result = NULL;
+    if (PyObject_GetBuffer(object, &picture, PyBUF_STRIDED_RO) == 0) {
+        if (positive("bytes with three axes", picture.ndim == 3 && picture.itemsize == 1) &&
+            fits(&lines, "lines", picture.shape[0] * (1 + picture.shape[1] * picture.shape[2]), 1)) {
+            int64_t shape[3], strides[3];
+            for (int i = 0; i < 3; i++) {
+                shape[i] = picture.shape[i];
+                strides[i] = picture.strides[i];
+            }
+            Py_BEGIN_ALLOW_THREADS
+            difference_lines(picture.buf, shape, strides, lines.buf);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        }
+        PyBuffer_Release(&picture);
+    }
+    PyBuffer_Release(&lines);
+    return result;
+}
+
+static PyObject *py_seam(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer plane, ids, weights;
+    Grid grid;
+    Contours contours;
+    long long rank;
+    if (!PyArg_ParseTuple(args, "y*y*y*(ii)iiL", &plane, &ids, &weights, &grid.height, &grid.width, &contours.least,
+                          &contours.thin, &rank))
+        return NULL;
+    const int64_t pixels = (int64_t)grid.height * grid.width;
+    contours.rank = rank;
+    PyObject *result = NULL;
+    if (positive("height, width and thin", grid.height > 0 && grid.width > 0 && contours.thin > 0) &&
+        fits(&plane, "plane", pixels, 1) && fits(&ids, "ids", pixels, 1) && fits(&weights, "weights", pixels, 1)) {
+        int64_t found[3];
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = seam(plane.buf, ids.buf, weights.buf, grid, &contours, found);
+        Py_END_ALLOW_THREADS
+        result = status < 0 ? PyErr_NoMemory()
+                            : Py_BuildValue("LLL", (long long)found[0], (long long)found[1], (long long)found[2]);
+    }
+    PyBuffer_Release(&plane);
+    PyBuffer_Release(&ids);
+    PyBuffer_Release(&weights);
+    return result;
+}
+
+static PyObject *py_histograms(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer values, ids, counts;
+    if (!PyArg_ParseTuple(args, "y*y*w*", &values, &ids, &counts))
+        return NULL;
+    PyObject *result = NULL;
+    if (fits(&ids, "ids", values.len, 1) && fits(&counts, "counts", 3 * 256, sizeof(int64_t))) {
+        Py_BEGIN_ALLOW_THREADS
+        histograms(values.buf, ids.buf, values.len, counts.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&ids);
+    PyBuffer_Release(&counts);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"kmeans", py_kmeans, METH_VARARGS, NULL},   {"spread", py_spread, METH_VARARGS, NULL},
     {"connect", py_connect, METH_VARARGS, NULL}, {"smooth", py_smooth, METH_VARARGS, NULL},
     {"ward", py_ward, METH_VARARGS, NULL},       {"distance", py_distance, METH_VARARGS, NULL},
+    {"pieces", py_pieces, METH_VARARGS, NULL},   {"region_sums", py_region_sums, METH_VARARGS, NULL},
+    {"seam", py_seam, METH_VARARGS, NULL},       {"histograms", py_histograms, METH_VARARGS, NULL},
+    {"gather", py_gather, METH_VARARGS, NULL},   {"blend", py_blend, METH_VARARGS, NULL},
+    {"mix_labels", py_mix_labels, METH_VARARGS, NULL},
+    {"difference_lines", py_difference_lines, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

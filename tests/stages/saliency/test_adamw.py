@@ -17,7 +17,7 @@ def gradients() -> list[tuple[torch.Tensor, ...]]:
 def test_steps_are_those_of_torch() -> None:
     start = gradients()[0]
     ours, theirs = [nn.Parameter(one.clone()) for one in start], [one.clone() for one in start]
-    moments = [[torch.zeros_like(one) for one in start] for _ in range(2)]
+    means, squares = ([torch.zeros_like(one) for one in start] for _ in range(2))
     counts = [torch.tensor(0.0) for _ in start]
     optimiser = AdamW(ours, weight_decay=0.3)
 
@@ -26,7 +26,7 @@ def test_steps_are_those_of_torch() -> None:
             parameter.grad = gradient.clone()
         optimiser.step(rate)
         adamw(
-            theirs, list(given), *moments, [], counts,
+            theirs, list(given), means, squares, [], counts,
             amsgrad=False, beta1=0.9, beta2=0.999, lr=rate, weight_decay=0.3, eps=1e-8, maximize=False, foreach=False,
         )  # fmt: skip
 
