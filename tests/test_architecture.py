@@ -86,7 +86,6 @@ LIBRARY_HOMES = {
         "stages/augmentation/operations.py",
         "stages/saliency/adamw.py",
         "stages/saliency/fit_batches.py",
-        "stages/saliency/adamw.py",
         "stages/saliency/fitting.py",
         "stages/saliency/gradcam.py",
         "stages/saliency/layer_ranking.py",
