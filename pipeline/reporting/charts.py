@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 _INK = "#010203"
 """Stands for the colour of the page's text, which no picture can know."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-"""Distinct for colour-blind readers (Okabe and Ito), and readable on white and on black."""
+"""Distinct for colour-blind readers (Okabe and Ito); the page has lighter ones for a dark ground, ``--series-1`` on."""
+_LIGHTS = {"amber": "#e69f00", "red": "#d1242f"}
 _SIZE = (4.6, 2.6)
 _FONT = 9
 _BINS = 24
@@ -57,21 +58,28 @@ def histogram(
             low, high = max(low, 1e-3), max(high, 2e-3)
             edges = np.geomspace(low, max(high, low * 1.01), _BINS + 1)
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7)))
             axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
             axes.xaxis.set_minor_formatter(NullFormatter())
         else:
-            edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+            alone = 0.5 * (high == low)
+            edges = np.linspace(low - alone, high + alone, _BINS + 1)
         for colour, (key, values) in zip(COLOURS, known.items(), strict=False):
             weights = np.full(len(values), 1 / max(1, len(values)))
             axes.hist(
                 np.clip(values, edges[0], edges[-1]), edges, weights=weights, color=colour, alpha=0.65,
                 label=f"{key} ({len(values)})",
             )  # fmt: skip
-        for colour, bound in zip(("#e69f00", "#d1242f"), bounds, strict=False):
-            if bound is not None and edges[0] <= bound <= edges[-1]:
-                axes.axvline(bound, color=colour, linewidth=1.5, linestyle="--")
-        if len(known) > 1:
+        if not log and all(np.array_equal(values, np.rint(values)) for values in known.values()):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        inside = {
+            light: bound
+            for light, bound in zip(_LIGHTS, bounds, strict=False)
+            if bound is not None and edges[0] <= bound <= edges[-1]
+        }
+        for light, bound in inside.items():
+            axes.axvline(bound, color=_LIGHTS[light], linewidth=1.5, linestyle="--", label=f"bound of {light}")
+        if len(known) > 1 or inside:
             _legend(axes)
     return _svg(figure, name)
 
@@ -101,7 +109,7 @@ def scatter(
     """Return points of one or more series, with the diagonal if wanted; see `histogram` for the arguments."""
     figure, axes = _axes(title, *labels)
     for colour, (key, (x, y)) in zip(COLOURS, series.items(), strict=False):
-        axes.scatter(x, y, s=9, color=colour, alpha=0.7, linewidths=0, label=f"{key} ({len(x)})")
+        axes.scatter(x, y, s=16, color=colour, alpha=0.7, linewidths=0, label=f"{key} ({len(x)})")
     if diagonal:
         axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
     if len(series) > 1:
@@ -140,6 +148,8 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(
         r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{name}">', text, count=1
     )
+    for number, colour in enumerate(COLOURS, 1):
+        text = text.replace(colour, f"var(--series-{number})")
     return text.replace(_INK, "currentColor")
 
 

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from hsmix_gen.pipeline.dataset.formats.base import SampleReader, best_format, format_of
 from hsmix_gen.pipeline.dataset.sample_members import decoded
 from hsmix_gen.pipeline.files.store_paths import is_remote
-from hsmix_gen.pipeline.mixing.panels import as_rgb, with_contour
+from hsmix_gen.pipeline.mixing.panels import as_rgb, contrast_of, with_contour
 from hsmix_gen.pipeline.reporting.evidence import Columns
 from hsmix_gen.schemas.errors import OutputError
 
@@ -65,7 +65,7 @@ class StoredSamples:
         split, shard, index = self._places[number]
         members = self._readers[split].read(shard, index)
         image = np.moveaxis(decoded("image", members, self._described), 0, -1)
-        return jpeg_text(with_contour(as_rgb(image), decoded("mask", members, self._described)))
+        return jpeg_text(with_contour(as_rgb(image, contrast_of([image])), decoded("mask", members, self._described)))
 
 
 def jpeg_text(picture: npt.NDArray[np.uint8], side: int = SIDE) -> str:
