@@ -12,6 +12,7 @@ from hsmix_gen.stages.measures.contours import seam_agreement
 from hsmix_gen.stages.measures.looks import look_distance
 from hsmix_gen.stages.measures.pieces import count_pieces
 from hsmix_gen.stages.mixing.method import Parent
+from hsmix_gen.stages.mixing.mixing import byte_sum
 from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.superpixels.compiled import has, native
 
@@ -89,7 +90,7 @@ def _mixed_pixels(sample: Sample, mask_a: AnyMask, mask_b: AnyMask, n_classes: i
     of_a = (255 - sample.weight_b) * valid
     first = 1 if mask_a.ndim == 2 else 0
     shares = (is_class(mask_a, k) * of_a + is_class(mask_b, k) * of_b for k in range(first, n_classes))
-    sums = [int(share.sum(dtype=np.int64)) for share in shares]
+    sums = [byte_sum(share) for share in shares]
     # Classes share every valid pixel, so that background is what the others leave.
     rest = [255 * int(np.count_nonzero(valid)) - sum(sums)] * first
     return tuple(round(total / 255, 1) for total in (*rest, *sums))

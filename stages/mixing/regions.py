@@ -46,11 +46,7 @@ def mixed_regions(
     n_regions : int
         R.
     """
-    offset = int(labels_b.max()) + 1
-    # Half of the memory is moved where numbers fit.
-    is_small = offset + int(labels_a.max()) <= np.iinfo(np.uint16).max
-    shifted = labels_a + np.uint16(offset) if is_small else labels_a.astype(np.int64) + offset
-    raw = np.where(from_b, labels_b, shifted)
+    raw = _numbered(labels_a, labels_b, from_b)
     present = np.bincount(raw.ravel()) > 0
     number = np.cumsum(present) - 1
     return number.take(raw, mode="clip"), int(number[-1]) + 1
@@ -58,8 +54,18 @@ def mixed_regions(
 
 def count_mixed_regions(labels_a: arrays.Labels, labels_b: arrays.Labels, from_b: npt.NDArray[np.bool_]) -> int:
     """Return how many superpixels the mixed image of `mixed_regions` has."""
-    of_b, of_a = np.bincount(labels_b[from_b]), np.bincount(labels_a[~from_b])
-    return int(np.count_nonzero(of_b)) + int(np.count_nonzero(of_a))
+    return int(np.count_nonzero(np.bincount(_numbered(labels_a, labels_b, from_b).ravel())))
+
+
+def _numbered(
+    labels_a: arrays.Labels, labels_b: arrays.Labels, from_b: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.integer]:
+    """Return the region of each pixel, those of A above those of B; some numbers may have none."""
+    offset = int(labels_b.max()) + 1
+    # Half of the memory is moved where numbers fit.
+    is_small = offset + int(labels_a.max()) <= np.iinfo(np.uint16).max
+    shifted = labels_a + np.uint16(offset) if is_small else labels_a.astype(np.int64) + offset
+    return np.where(from_b, labels_b, shifted)
 
 
 def relative_saliency(

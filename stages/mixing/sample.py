@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
 from hsmix_gen.stages.mixing.method import Pair, Parent, method_named
-from hsmix_gen.stages.mixing.mixing import Mixed, mix, paste_weights, unmixed
+from hsmix_gen.stages.mixing.mixing import Mixed, byte_sum, mix, paste_weights, unmixed
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
     return Sample(
         mix(a.image, a.mask, b.image, b.mask, weight_b, n_classes=n_classes),
         weight_b,
-        float(weight_b.mean(dtype=np.float64) / 255),
+        byte_sum(weight_b) / weight_b.size / 255,
         tuple(sorted(flags)),
         weights.n_regions,
         weights.select_p,

@@ -1,8 +1,10 @@
 """The plan: which samples there will be, from which parents, in which shard; all decided before any work."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -217,9 +219,11 @@ def _joined(split: Split, made: Sequence[SplitPlan]) -> SplitPlan:
 
 def draw_mode(rng: np.random.Generator, probabilities: tuple[float, float, float]) -> int:
     """Draw an index into `MODES` with the given chances (any positive sum)."""
-    bounds = np.cumsum(probabilities) / sum(probabilities)
+    total = sum(probabilities)
+    bounds = [part / total for part in accumulate(probabilities)]
+    last = max(number for number, chance in enumerate(probabilities) if chance)
     # A class of chance 0 has an empty interval; `right` keeps it empty even for a draw of exactly 0.
-    return int(min(np.searchsorted(bounds, rng.random(), side="right"), max(np.flatnonzero(probabilities))))
+    return min(bisect_right(bounds, rng.random()), last)
 
 
 def _plan_training(
@@ -278,7 +282,8 @@ def method_of_pair(pair: str, mode: int | None, mix: MixConfig, *, seed: int) ->
     """Return the method of a pair, an index into `mix.methods`; -1 for the mode ``none``."""
     if mode == MODES.index("none"):
         return -1
-    return integer(generator_for(seed, "method", pair), 0, len(mix.methods) - 1)
+    last = len(mix.methods) - 1
+    return integer(generator_for(seed, "method", pair), 0, last) if last else 0
 
 
 def named_kind(mode: int, method: int, mix: MixConfig) -> tuple[Mode, str | None]:

@@ -31,6 +31,13 @@ def test_the_first_number_is_pinned() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", [0, 1, 2**32, 2**63 - 1])
+def test_a_key_is_that_of_the_published_generator(key: int) -> None:
+    expected = np.random.Generator(np.random.Philox(key=key)).random(9)
+
+    assert generator(key).random(9).tolist() == expected.tolist()
+
+
 def test_numbers_do_not_depend_on_the_order_in_which_generators_are_used() -> None:
     one, two = generator_for(1, "x", "a"), generator_for(1, "x", "b")
     interleaved = [one.random(), two.random(), one.random(), two.random()]
