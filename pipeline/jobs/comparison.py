@@ -86,7 +86,7 @@ def run_compared(
         jobs = [placed_job(source, cache, output, config, runner, reporter, scan) for output, config in parts.values()]
         if not extend:
             for job in jobs:
-                job.check()
+                job.planned()
         finished = []
         for name, job in zip(parts, jobs, strict=True):
             reporter.note(f"{name}: {job.output.root}")

@@ -16,9 +16,9 @@ from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access
 from hsmix_gen.pipeline.jobs.run import (
+    WholeJob,
     beyond_trial,
     cache_of,
-    planned_job,
     processors,
     uses_gpu,
     without_unread_maps,
@@ -155,11 +155,10 @@ def _checked(
         output = Output(output.root / "new")
         cache = cache_of(output, config)
     runner = SerialRunner(has_gpu=uses_gpu(config))
-    _, inventory, wanted, planned = planned_job(source, cache, output, config, runner, reporter)
+    preflight = Preflight(config, SerialRunner(has_gpu=False), reporter)
+    _, inventory, wanted, planned = WholeJob(source, cache, output, config, runner, reporter, preflight).planned()
     check_sources(wanted.layers[0].root, wanted.records, config)
-    Preflight(config, SerialRunner(has_gpu=False), reporter).plan(
-        wanted.layers, planned, inventory=inventory, space=config.run.check_space
-    )
+    preflight.plan(wanted.layers, planned, inventory=inventory, space=config.run.check_space)
     return inventory, [part.plan for part in planned]
 
 

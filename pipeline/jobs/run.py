@@ -170,9 +170,19 @@ class WholeJob:
     preflight: Preflight
     scan: Scan = take_inventory
 
-    def check(self) -> None:
-        """Refuse what cannot be made, before any work but the scan."""
-        planned_job(self.source, self.cache, self.output, self.config, self.runner, self.reporter, scan=self.scan)
+    def planned(self, retry: Retry = "nothing") -> tuple[Known | None, Inventory, FeatureGeneration, list[OutputPlan]]:
+        """Read the source, and refuse what an output cannot hold; return what is known, found, wanted and planned."""
+        config, outputs = self.config, _outputs(self.output, self.config)
+        folds = [part.bindings.read() for part in outputs]
+        known = known_of(folds, retry)
+        inventory = self.scan(self.source, config, self.runner, self.reporter, known)
+        check_exports(inventory.facts, str(self.source), config.run.exports)
+        wanted = link_features(self.cache, folds, inventory, config, gpu=self.runner.has_gpu)
+        plans = [
+            check_output(part, layers, records, config, extend=retry != "nothing")
+            for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
+        ]
+        return known, inventory, wanted, plans
 
     def run(self) -> Finished:
         """Do what is missing."""
@@ -198,9 +208,7 @@ class WholeJob:
 
     def _prepared(self, retry: Retry) -> "_Ready":
         """Read the sources, check and plan the outputs, and fill the cache."""
-        known, inventory, wanted, plans = planned_job(
-            self.source, self.cache, self.output, self.config, self.runner, self.reporter, retry, self.scan
-        )
+        known, inventory, wanted, plans = self.planned(retry)
         self.preflight.plan(wanted.layers, plans, inventory=inventory, space=self.config.run.check_space)
         for planned in plans:
             planned.output.bindings.begin(planned.identity)
@@ -214,30 +222,6 @@ class WholeJob:
 
     def _mixed(self, ready: "_Ready") -> Finished:
         return _generated(ready.features, self.output, ready.plans, self.config, self.runner, self.reporter)
-
-
-def planned_job(
-    source: Path,
-    cache: Path,
-    output: Output,
-    config: RunConfig,
-    runner: Runner,
-    reporter: Reporter,
-    retry: Retry = "nothing",
-    scan: Scan = take_inventory,
-) -> tuple[Known | None, Inventory, FeatureGeneration, list[OutputPlan]]:
-    """Read a source, and refuse what an output cannot hold; return what is known, found, wanted and planned."""
-    outputs = _outputs(output, config)
-    folds = [part.bindings.read() for part in outputs]
-    known = known_of(folds, retry)
-    inventory = scan(source, config, runner, reporter, known)
-    check_exports(inventory.facts, str(source), config.run.exports)
-    wanted = link_features(cache, folds, inventory, config, gpu=runner.has_gpu)
-    plans = [
-        check_output(part, layers, records, config, extend=retry != "nothing")
-        for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
-    ]
-    return known, inventory, wanted, plans
 
 
 def without_unread_maps(config: RunConfig) -> RunConfig:
