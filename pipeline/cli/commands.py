@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,11 +275,8 @@ def report(
     from hsmix_gen.pipeline.execution.progress import make_reporter
     from hsmix_gen.pipeline.reporting.report import report_output
 
-    reporter = make_reporter(shown["progress"], shown["log_format"])
-    try:
+    with closing(make_reporter(shown["progress"], shown["log_format"])) as reporter:
         made = mended(lambda: report_output(output, reporter, other=other, target=target, cache=cache))
-    finally:
-        reporter.close()
     click.echo(made.text())
     if strict and made.verdict == "red":
         sys.exit(EXIT_PROBLEM)
@@ -383,12 +381,9 @@ def export(
     from hsmix_gen.pipeline.exports.base import Options
     from hsmix_gen.pipeline.exports.export import export_output
 
-    reporter = make_reporter(shown["progress"], shown["log_format"])
     options = Options(name, dataset_id, image_size, boxes, one_tree)
-    try:
+    with closing(make_reporter(shown["progress"], shown["log_format"])) as reporter:
         click.echo(mended(lambda: export_output(output, dest, kind, reporter, options)).text())
-    finally:
-        reporter.close()
 
 
 @cli.command(titles=JOB)
