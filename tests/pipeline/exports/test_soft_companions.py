@@ -153,3 +153,37 @@ def test_the_loss_for_nnunet_is_least_at_the_label(trainer: ModuleType) -> None:
     assert loss(right, target) < loss(right + 0.5 * torch.randn(right.shape), target)
     ids = torch.tensor([[[[2], [0]]]], dtype=torch.int16)
     assert loss(torch.tensor([[[[-9.0], [9]], [[-9], [-9]], [[9], [-9]]]]), ids) < 1e-2
+
+
+def test_ignored_pixels_are_left_out_of_the_loss_for_nnunet(trainer: ModuleType) -> None:
+    """Their shares are all 0, which is background elsewhere."""
+    target = torch.zeros(1, 3, 4, 1, dtype=torch.int16)
+    target[:, 0, 2:], target[:, 2, :2] = 2, 255
+    logits = torch.randn(1, 2, 4, 1)
+    changed = logits.clone()
+    changed[:, :, 2:] += torch.tensor([9.0, -9.0])[None, :, None, None]
+
+    assert trainer.SoftLoss(2)(logits, target) == trainer.SoftLoss(2)(changed, target)
+    assert trainer.SoftLoss(2)(logits, target[:, :1]) == trainer.SoftLoss(2)(changed, target[:, :1])
+    assert trainer.SoftLoss()(logits, target) != trainer.SoftLoss()(changed, target)
+
+
+def test_augmentation_of_nnunet_gets_shares_as_numbers(trainer: ModuleType) -> None:
+    """Turned as the class ids are; smaller outputs of the network get the mean."""
+
+    def theirs(image: Any, segmentation: Any, regression_target: Any) -> dict[str, Any]:
+        assert (segmentation.dtype, regression_target.dtype) == (torch.int16, torch.float32)
+        turned = segmentation.flip(2)
+        scales = [turned, turned[:, ::2, ::2]]
+        return {"image": image.flip(2), "segmentation": scales, "regression_target": regression_target.flip(2)}
+
+    shares = torch.tensor([[255, 155, 55, -1], [0, 100, 200, -1]], dtype=torch.int16)[:, None].expand(2, 4, 4)
+    ids = torch.tensor([0, 0, 1, -1], dtype=torch.int16)[None, None].expand(1, 4, 4)
+
+    made = trainer.SoftTransforms(theirs)(image=torch.zeros(1, 4, 4), segmentation=torch.cat([ids, shares]))
+
+    large, small = made["segmentation"]
+    assert "regression_target" not in made
+    assert large[:, 0].tolist() == [[-1, 1, 0, 0], [0, 55, 155, 255], [0, 200, 100, 0]]
+    assert small[:, 0].tolist() == [[-1, 0], [28, 205], [100, 50]]
+    assert large.dtype == small.dtype == torch.int16
