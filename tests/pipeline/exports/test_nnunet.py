@@ -251,6 +251,27 @@ def test_missing_validation_cases_are_reported(
     assert "nnUNetv2_train 501 2d all" in (tmp_path / "dest" / "README.txt").read_text()
 
 
+def test_splits_lie_where_nnunet_looks_for_them(
+    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that lie there are left alone, which is said; without its variable nothing is written but the export."""
+    root = make_output(tmp_path / "out", [draw("train-a"), draw("val-b")])
+    there = tmp_path / "preprocessed" / "Dataset501_twin" / "splits_final.json"
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    export(root, tmp_path / "bare", "nnunet")
+    assert not there.exists()
+
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    for dest in ("first", "again"):
+        found = export(root, tmp_path / dest, "nnunet")
+        assert json.loads(there.read_text()) == splits(tmp_path / dest)
+        assert f"the splits lie in {there} too, where nnU-Net looks for them" in found.text()
+
+    there.write_text("[]")
+    assert f"{there} holds other splits and was left alone" in export(root, tmp_path / "other", "nnunet").text()
+    assert there.read_text() == "[]"
+
+
 def test_number_and_name_can_be_chosen(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
     """nnU-Net takes three digits and letters, digits and underscores."""
     root = make_output(tmp_path / "out", [draw("train-a"), draw("val-b")])

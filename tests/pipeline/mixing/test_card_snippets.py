@@ -159,8 +159,9 @@ def snippets_of(output: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SETS)
 def test_card_has_a_snippet_for_each_format(loaded: Loaded, name: str) -> None:
-    """Were there none, the tests below would run nothing."""
+    """Were there none, the tests below would run nothing; what spoils masks is named beside them."""
     assert snippets_of(loaded.outputs[name]).keys() == set(FORMATS)
+    assert '`.decode("torchrgb")`' in (loaded.outputs[name] / "README.md").read_text()
 
 
 @pytest.mark.parametrize("form", FORMATS)
