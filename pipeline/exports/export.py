@@ -26,6 +26,12 @@ from hsmix_gen.schemas.records import SPLITS, Refusal
 README = "README.txt"
 RECORD = "export.json"
 LEFT_OUT = "left_out.csv"
+_HERE = """\
+Once, in this folder; the commands below use it:
+
+    export DATA=$PWD
+
+"""
 
 
 @dataclass
@@ -220,10 +226,11 @@ def _readme(guide: str, datasets: list[Dataset], found: Exported) -> str:
     notes = "".join(f"\nMind: {note}\n" for note in found.notes)
     height, width = dataset.size
     own = " (validation and test: their own size)" if dataset.is_native else ""
+    here = _HERE if "$DATA" in guide else ""
     return f"""{dataset.described["name"]} as {found.kind}, exported by hsmix-gen
 {found.counts()} samples of {height} x {width} pixels{own}; classes: {", ".join(dataset.classes)}
 
-{guide.strip()}
+{here}{guide.strip()}
 {notes}
 {folds}Where samples come from: the column key of manifest.parquet is the name of a sample, source_a and source_b are
 its parents, group_a and group_b their patients. Training samples are mixed, validation and test samples are not. A

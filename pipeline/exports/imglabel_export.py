@@ -15,13 +15,13 @@ _FOLDERS = {"train": "Train_Folder", "val": "Val_Folder", "test": "Test_Folder"}
 
 GUIDE = """
 Train_Folder, Val_Folder and Test_Folder hold img/KEY.png and labelcol/KEY.png, {values}.
-UCTransNet and loaders like its take the three folders as they are. In a clone of UDTransNet ({udtransnet}), with DATA
-as the path of this folder:
+UCTransNet and loaders like its take the three folders as they are. In a clone of UDTransNet:
 
-    mv datasets/GlaS datasets/GlaS.theirs; ln -s $DATA datasets/GlaS; export PYTHONPATH=$DATA/code
-    git apply --unidiff-zero $DATA/code/udtransnet.patch
-    python train_kfold.py
-    python test_kfold.py
+    git checkout -q {udtransnet} && git apply --unidiff-zero $DATA/code/udtransnet.patch && \\
+        mv datasets/GlaS datasets/GlaS.theirs && ln -s $DATA datasets/GlaS && \\
+        PYTHONPATH=$DATA/code python train_kfold.py
+
+    PYTHONPATH=$DATA/code python test_kfold.py
 
 Its log has to say "Total Nums: {n_train}", then "hsmix-gen: {n_train} images of ./datasets/GlaS/Train_Folder/" and
 "hsmix-gen: {n_val} images of ./datasets/GlaS/Val_Folder/". Without the added lines it draws five folds of Train_Folder,

@@ -10,7 +10,7 @@ from scipy import ndimage
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, check_has_unit, unit_image, write
-from hsmix_gen.pipeline.exports.patches import MEDSAM
+from hsmix_gen.pipeline.exports.patches import MEDSAM, write_patches
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import IGNORE
@@ -23,19 +23,20 @@ _FEW = "Its first lines draw one of 8 images and end with fewer: make more sampl
 GUIDE = """
 SPLIT/imgs/KEY.npy is the image, ({side}, {side}, 3) float32 in 0 to 1; SPLIT/gts/KEY.npy the class ids, uint8.
 
-In a clone of MedSAM ({medsam}), with DATA as the path of this folder; its first lines read data/npy/CT_Abd, whatever -i
-says, which is a link to train here:
+The first lines of MedSAM read data/npy/CT_Abd, whatever -i says; here that is a link to train. The Dice loss of MONAI
+takes no integers since 1.5, which MedSAM's masks are: an added line makes them numbers. In a clone of it, with the
+weights that its README names:
 
-    pip install "monai<1.5"      # the Dice loss of later ones takes no integers, which its masks are
-    ln -s $DATA/data .
-    python train_one_gpu.py -i $DATA/train
+    git checkout -q {medsam} && git apply --unidiff-zero $DATA/code/medsam.patch && ln -s $DATA/data . && \\
+        python train_one_gpu.py -i $DATA/train
 
-"number of images: {n_train}" has to stand in its first lines. {few}
+"number of images: {n_train}" has to stand twice in its first lines. {few}
 Images of {height} x {width} pixels were stretched to the square, as MedSAM's own scripts do it; a pixel of the mask
 takes the class that covers most of it. MedSAM wants 1024; LiteMedSAM resizes by itself, --image-size 256 spares the
 disk.
 The loader takes one {number} of an image at a time, drawn from all but the first value that occurs, and a box around
-it: samples without foreground would end it and are left out. Labels are hard; MedSAM has no place for soft ones.
+it: training samples without foreground would end it and are left out; validation and test keep every slice. Labels are
+hard; MedSAM has no place for soft ones.
 A sample takes {size}.
 """
 
@@ -68,11 +69,11 @@ class MedsamExport:
         )
 
     def add(self, sample: Sample) -> str | None:
-        """Write a sample that has foreground."""
+        """Write a sample; one for training has to have foreground."""
         self._with_ignore += bool((sample.mask == IGNORE).any())
         mask = resize_mask(sample.mask, self._size)
         mask = np.where(mask == IGNORE, np.uint8(0), mask)
-        if len(np.unique(mask)) < 2:
+        if sample.split == "train" and len(np.unique(mask)) < 2:
             return "the mask has one value only, MedSAM's loader wants background and foreground"
         image = np.clip(resize_image(unit_image(sample.image, self._dataset), self._size), 0, 1)
         rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
@@ -85,10 +86,11 @@ class MedsamExport:
         return None
 
     def finish(self) -> list[str]:
-        """Link the folder that MedSAM looks into first."""
+        """Link the folder that MedSAM looks into first, and write its patch."""
         link = self._folder / "data" / "npy" / "CT_Abd"
         link.parent.mkdir(parents=True)
         link.symlink_to(Path("..", "..", "train"))
+        write_patches(self._folder, MEDSAM)
         if not self._with_ignore:
             return []
         return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: gts have 0 there"]

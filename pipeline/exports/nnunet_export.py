@@ -21,16 +21,17 @@ SPLITS = "splits_final.json"
 _FOLDERS = {"train": "Tr", "val": "Tr", "test": "Ts"}
 
 GUIDE = """
-{folder} is a dataset of nnU-Net (v2): put it into nnUNet_raw, or let nnUNet_raw be this folder.
+{folder} is a dataset of nnU-Net (v2): let nnUNet_raw be this folder, or move it into yours.
 Images are lossless, labels are hard. labelsTs holds the labels of the test cases, for nnUNetv2_evaluate_folder.{cases}
 
-    nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity -c 2d
+    export nnUNet_raw=$DATA
+    nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity -c 2d && \\
 {training}
 {soft}"""
 _SOFT = """
-Its own trainer takes hard labels. For the soft ones of softTr, with this folder as nnUNet_raw (a trainer of one file):
+Its own trainer takes hard labels. For the soft ones of softTr there is a trainer of one file:
 
-    nnUNet_extTrainer=$nnUNet_raw/code nnUNetv2_train {number} 2d 0 -tr nnUNetTrainerHsmix
+    nnUNet_extTrainer=$DATA/code nnUNetv2_train {number} 2d 0 -tr nnUNetTrainerHsmix
 
 "hsmix-gen: soft labels of ..." in its log proves that they are read.
 """
@@ -38,13 +39,14 @@ _CASES = """
 A case of imagesTs is a whole volume, every slice of it; images of training and validation are slices, for 2d. Numbers
 have their scale already (noNorm): nnU-Net's own would differ between a slice and its volume."""
 _WITH_SPLITS = """\
-    cp {folder}/splits_final.json $nnUNet_preprocessed/{folder}/      # {copied}
-    nnUNetv2_train {number} 2d 0
+        cp $nnUNet_raw/{folder}/splits_final.json $nnUNet_preprocessed/{folder}/ && \\
+        nnUNetv2_train {number} 2d 0
 
-Copy the splits: without them nnU-Net draws folds by itself, with parents of validation cases in training. It also draws
-a fold that the file does not hold; there are {n_splits}, from 0."""
+Its log has to say "This split has {n_train} training and {n_val} validation cases". The copy is there already where
+nnUNet_preprocessed was set while this was exported; without it nnU-Net draws folds by itself, with parents of
+validation cases in training. It also draws folds that the file does not hold, which are those from {n_splits} on."""
 _WITHOUT_SPLITS = """\
-    nnUNetv2_train {number} 2d all
+        nnUNetv2_train {number} 2d all
 
 The dataset has no validation cases, so there are no splits: train with the fold `all`. Folds 0 to 4 would be drawn by
 nnU-Net, with parents of validation cases in training."""
@@ -71,16 +73,17 @@ class NnunetExport:
     @property
     def guide(self) -> str:
         """How nnU-Net is run."""
-        n_splits = len(self._splits.folds())
+        folds = self._splits.folds()
         words = {
             "folder": self._root.name,
             "number": self._number,
-            "n_splits": n_splits,
+            "n_splits": len(folds),
+            "n_train": len(folds[0]["train"]) if folds else 0,
+            "n_val": len(folds[0]["val"]) if folds else 0,
             "cases": _CASES if self._of_volumes else "",
             "soft": "" if self._dataset.multilabel else _SOFT.format(number=self._number),
-            "copied": "done by the export where nnUNet_preprocessed was set",
         }
-        training = (_WITH_SPLITS if n_splits else _WITHOUT_SPLITS).format(**words)
+        training = (_WITH_SPLITS if folds else _WITHOUT_SPLITS).format(**words)
         return GUIDE.format(training=training, **words)
 
     def add(self, sample: Sample) -> None:

@@ -1,6 +1,8 @@
 """Codebases of others that an export is read by, and the lines that they need: what ``git apply`` takes.
 
-A patch only adds lines, so that it holds none of theirs; it is for the commit that is named beside it.
+A patch only adds lines, so that it holds none of theirs; it is for the commit that is named beside it. Without lines of
+theirs `git apply` cannot see that a patch was applied before, and would put the lines elsewhere: each patch brings a
+file too, and is refused where that exists.
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ _COMPANIONS = Path(__file__).with_name("companions")
 
 @dataclass(frozen=True)
 class Edit:
-    """Lines that are added to a file of a codebase, behind the line of a number."""
+    """Lines that are added to a file of a codebase, behind the line of a number; behind 0 they are a new file."""
 
     file: str
     behind: int
@@ -29,7 +31,7 @@ class Codebase:
     Attributes
     ----------
     patches : dict
-        Edits by the name of the patch.
+        Edits by the name of the patch; each patch is applied alone.
     """
 
     repository: str
@@ -37,6 +39,9 @@ class Codebase:
     patches: dict[str, tuple[Edit, ...]]
 
 
+_NOTE = "hsmix.txt"
+"""The file that each patch brings."""
+_PACKAGE = Edit("datasets/__init__.py", 0, ("# Without this file the package `datasets` of Hugging Face is imported.",))
 _AGAIN = "    given = parser.parse_args()"
 _SOFT_IMPORT = (
     "from hsmix_synapse import SoftSlices as Synapse_dataset, SoftGenerator as RandomGenerator, "
@@ -45,54 +50,56 @@ _SOFT_IMPORT = (
 _SOFT_LOSS = "    ce_loss, dice_loss = SoftCrossEntropy(), SoftDice()"
 _PICTURE = "            label_batch = label_batch.argmax(1)"
 
+_TRANSUNET = (
+    _PACKAGE,
+    Edit(
+        "test.py",
+        94,
+        (
+            _AGAIN,
+            "    for name in ('num_classes', 'volume_path', 'list_dir'):",
+            "        setattr(args, name, getattr(given, name))",
+        ),
+    ),
+    Edit(
+        "train.py",
+        67,
+        (
+            _AGAIN,
+            "    for name in ('num_classes', 'root_path', 'list_dir'):",
+            "        setattr(args, name, getattr(given, name))",
+        ),
+    ),
+)
 TRANSUNET = Codebase(
     "https://github.com/Beckschen/TransUNet",
     "02ef0010b36eb8328b5e689eadaf613602edf9b8",
     {
-        "transunet": (
-            Edit(
-                "train.py",
-                67,
-                (
-                    _AGAIN,
-                    "    for name in ('num_classes', 'root_path', 'list_dir'):",
-                    "        setattr(args, name, getattr(given, name))",
-                ),
-            ),
-            Edit(
-                "test.py",
-                94,
-                (
-                    _AGAIN,
-                    "    for name in ('num_classes', 'volume_path', 'list_dir'):",
-                    "        setattr(args, name, getattr(given, name))",
-                ),
-            ),
-        ),
+        "transunet": _TRANSUNET,
         "transunet-soft": (
+            *_TRANSUNET,
             Edit("trainer.py", 19, (f"    {_SOFT_IMPORT}",)),
             Edit("trainer.py", 42, (_SOFT_LOSS,)),
             Edit("trainer.py", 57, (_PICTURE,)),
         ),
     },
 )
+# Its own loader of validation reads the training images; its test takes off one axis more than volumes have.
+_SWIN_LOADER = Edit(
+    "trainer.py", 44, ("    val_loader = DataLoader(db_val, batch_size=batch_size, num_workers=args.num_workers)",)
+)
+_SWIN_VOLUME = Edit("utils.py", 61, ("    image, label = image[None], label[None]",))
 SWIN_UNET = Codebase(
     "https://github.com/HuCaoFighting/Swin-Unet",
     "f48f623e226e25b6e395c37207915c50aaa9c776",
     {
-        # Its own loader of validation reads the training images; its test takes off one axis more than volumes have.
-        "swin-unet": (
-            Edit(
-                "trainer.py",
-                44,
-                ("    val_loader = DataLoader(db_val, batch_size=batch_size, num_workers=args.num_workers)",),
-            ),
-            Edit("utils.py", 61, ("    image, label = image[None], label[None]",)),
-        ),
+        "swin-unet": (_SWIN_LOADER, _SWIN_VOLUME),
         "swin-unet-soft": (
             Edit("trainer.py", 19, (f"    {_SOFT_IMPORT}",)),
+            _SWIN_LOADER,
             Edit("trainer.py", 49, (_SOFT_LOSS,)),
             Edit("trainer.py", 68, (_PICTURE,)),
+            _SWIN_VOLUME,
         ),
     },
 )
@@ -104,7 +111,7 @@ HIFORMER = Codebase(
             Edit("trainer.py", 19, (_SOFT_IMPORT,)),
             Edit("trainer.py", 104, (_SOFT_LOSS,)),
             Edit("trainer.py", 130, (_PICTURE,)),
-        )
+        ),
     },
 )
 UNEXT = Codebase(
@@ -128,7 +135,12 @@ UDTRANSNET = Codebase(
         )
     },
 )
-MEDSAM = Codebase("https://github.com/bowang-lab/MedSAM", "d71e8a1a99ad751840a22a7fa3ecfb4166fb1488", {})
+MEDSAM = Codebase(
+    "https://github.com/bowang-lab/MedSAM",
+    "d71e8a1a99ad751840a22a7fa3ecfb4166fb1488",
+    # The Dice loss of MONAI takes no integers since 1.5.
+    {"medsam": (Edit("train_one_gpu.py", 319, ("            gt2D = gt2D.float()",)),)},
+)
 NNUNET = Codebase("https://github.com/MIC-DKFZ/nnUNet", "0e495086eb108ff79afe106291e8c15bd2f2bc3a", {})
 
 
@@ -139,7 +151,9 @@ def patch_text(edits: Sequence[Edit]) -> str:
     for edit in edits:
         if edit.file != file:
             file, added = edit.file, 0
-            lines += [f"diff --git a/{file} b/{file}", f"--- a/{file}", f"+++ b/{file}"]
+            lines.append(f"diff --git a/{file} b/{file}")
+            lines += [f"--- a/{file}"] if edit.behind else ["new file mode 100644", "--- /dev/null"]
+            lines.append(f"+++ b/{file}")
         lines.append(f"@@ -{edit.behind},0 +{edit.behind + added + 1},{len(edit.lines)} @@")
         lines += [f"+{line}" for line in edit.lines]
         added += len(edit.lines)
@@ -150,7 +164,9 @@ def write_patches(folder: Path, *codebases: Codebase) -> None:
     """Write the patches of some codebases below ``code/``."""
     for codebase in codebases:
         for name, edits in codebase.patches.items():
-            write(folder / "code" / f"{name}.patch", patch_text(edits).encode())
+            note = f"{name}.patch of hsmix-gen was applied here; git apply --unidiff-zero -R takes it back."
+            text = patch_text((*edits, Edit(_NOTE, 0, (note,))))
+            write(folder / "code" / f"{name}.patch", text.encode())
 
 
 def write_companion(folder: Path, module: str) -> None:

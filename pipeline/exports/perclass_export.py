@@ -21,13 +21,13 @@ _BY_SPLIT = """\
     Dataset(img_ids, "train/images", "train/masks", ".png", ".png", num_classes={n_classes})
 
 train.py and val.py of UNeXt and UNet++ draw a split of one folder, in which parents of validation images are trained
-on. They find no such folder here and stop; with an added line they take train/ and val/. In a clone of UNeXt
-({unext}), with DATA as the path of this folder:
+on. They find no such folder here and stop; with an added line they take train/ and val/. In a clone of UNeXt:
 
-    mkdir -p inputs; ln -s $DATA inputs/hsmix; export PYTHONPATH=$DATA/code
-    git apply --unidiff-zero $DATA/code/unext.patch
-    python train.py --dataset hsmix --num_classes {n_classes} --name hsmix
-    python val.py --name hsmix
+    git checkout -q {unext} && git apply --unidiff-zero $DATA/code/unext.patch && \\
+        mkdir -p inputs && ln -s $DATA inputs/hsmix && \\
+        PYTHONPATH=$DATA/code python train.py --dataset hsmix --num_classes {n_classes} --name hsmix
+
+    PYTHONPATH=$DATA/code python val.py --name hsmix
 
 Each prints "hsmix-gen: {n_train} training and {n_val} validation images, as exported"."""
 _ONE_TREE = """\

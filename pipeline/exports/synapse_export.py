@@ -29,46 +29,73 @@ _VALIDATION_LISTS = "lists/validation"
 _VOLUMES = {"val": "val_vol_h5", "test": "test_vol_h5"}
 _SLICES = {"train": "train_npz", "val": "val_npz"}
 
+_TRANSUNET = f"""\
+        python train.py --root_path $DATA/train_npz --list_dir $DATA/{LISTS} --num_classes {{n_classes}}"""
+_SWIN = f"""\
+        mkdir -p lists && cp -r $DATA/{_SWIN_LISTS} lists/ && \\
+        python train.py --dataset hsmix --root_path $DATA/train_npz --n_class {{n_classes}} --output_dir out \\
+        --cfg configs/swin_tiny_patch4_window7_224_lite.yaml"""
+_HIFORMER = f"""\
+        python train.py --root_path $DATA/train_npz --test_path $DATA/val_vol_h5 --list_dir $DATA/{_VALIDATION_LISTS} \\
+        --num_classes {{n_classes}}"""
 GUIDE = f"""
 train_npz/KEY.npz holds image (H, W) float32 in 0 to 1, label (H, W) class ids, and soft_label (H, W, C) float16, which
 turns and flips as the label does. val_npz/KEY.npz holds slices for validation. test_vol_h5/CASE.npy.h5 holds image and
 label of a volume, (slices, H, W), every slice of it; val_vol_h5 the same for validation.
 {{size}}
-In each clone, with DATA as the path of this folder:
+Each command is for a clone, with the weights that the codebase's README names, and for its commit.
 
-TransUNet ({{transunet}}) overwrites --root_path, --list_dir and --num_classes: three added lines read them again.
+TransUNet overwrites --root_path, --list_dir and --num_classes: added lines read them again.
 
-    git apply --unidiff-zero $DATA/code/transunet.patch
-    python train.py --root_path $DATA/train_npz --list_dir $DATA/{LISTS} --num_classes {{n_classes}}
+    git checkout -q {{transunet}} && git apply --unidiff-zero $DATA/code/transunet.patch && \\
+{_TRANSUNET}
+
     python test.py --volume_path $DATA/test_vol_h5 --list_dir $DATA/{LISTS} --num_classes {{n_classes}} \\
         --vit_name R50-ViT-B_16 --max_epochs 150
 
 The first line of its log, "Namespace(root_path=...", has to name $DATA/train_npz; "The length of train set is:
 {{n_train}}" follows.
 
-Swin-Unet ({{swin}}) validates on its training images, and its test stops at volumes: one added line takes val.txt,
-the other keeps the axes of a volume.
+Swin-Unet validates on its training images, and its test stops at volumes: one added line takes val.txt, the other keeps
+the axes of a volume.
 
-    git apply --unidiff-zero $DATA/code/swin-unet.patch; cp -r $DATA/{_SWIN_LISTS} lists/
-    python train.py --dataset hsmix --root_path $DATA/train_npz --n_class {{n_classes}} --output_dir out \\
-        --cfg configs/swin_tiny_patch4_window7_224_lite.yaml
+    git checkout -q {{swin}} && git apply --unidiff-zero $DATA/code/swin-unet.patch && \\
+{_SWIN}
+
     python test.py --dataset hsmix --root_path $DATA/test_vol_h5 --split_name test_vol --n_class {{n_classes}} \\
         --output_dir out --cfg configs/swin_tiny_patch4_window7_224_lite.yaml
 
-HiFormer ({{hiformer}}) runs as it is; it evaluates while it trains, here on validation.
+Its log has to name $DATA/train_npz and to say "The length of train set is: {{n_train}}", as that of TransUNet.
 
-    python train.py --root_path $DATA/train_npz --test_path $DATA/val_vol_h5 --list_dir $DATA/{_VALIDATION_LISTS} \\
-        --num_classes {{n_classes}}
+HiFormer runs as it is; while it trains it evaluates, here on validation.
+
+    git checkout -q {{hiformer}} && \\
+{_HIFORMER}
+
     python test.py --test_path $DATA/test_vol_h5 --list_dir $DATA/{LISTS} --num_classes {{n_classes}} \\
         --model_weight results/hiformer-b/hiformer-b_epoch_400.pth
 
+Its log has to name $DATA/train_npz and $DATA/val_vol_h5.
+
 {{soft}}
 """
-_SOFT = """\
+_SOFT = f"""\
 Soft labels: their RandomGenerator and losses take class ids. code/hsmix_synapse.py has a dataset, their own turns and
-flips with a linear resize, and the losses; a second patch puts them in (transunet-soft, swin-unet-soft, hiformer-soft):
+flips with a linear resize, and the losses; another patch, in the place of that above, puts them in:
 
-    git apply --unidiff-zero $DATA/code/transunet-soft.patch; export PYTHONPATH=$DATA/code"""
+    git checkout -q {{transunet}} && git apply --unidiff-zero $DATA/code/transunet-soft.patch && \\
+        export PYTHONPATH=$DATA/code && \\
+{_TRANSUNET}
+
+    git checkout -q {{swin}} && git apply --unidiff-zero $DATA/code/swin-unet-soft.patch && \\
+        export PYTHONPATH=$DATA/code && \\
+{_SWIN}
+
+    git checkout -q {{hiformer}} && git apply --unidiff-zero $DATA/code/hiformer-soft.patch && \\
+        export PYTHONPATH=$DATA/code && \\
+{_HIFORMER}
+
+Tests stay as above."""
 _NO_SOFT = """\
 Labels of several channels a pixel have no place in these codebases: label holds the last channel of at least one half,
 counted from 1."""
@@ -91,15 +118,14 @@ class SynapseExport:
         height, width = self._dataset.size
         size = f"Training slices have {height} x {width} pixels; the loaders stretch them to their own square."
         own = " Validation and test have their own size." if self._dataset.is_native else ""
-        return GUIDE.format(
-            n_classes=len(self._dataset.classes) + self._dataset.multilabel,
-            n_train=len(self._slices["train"]),
-            size=size + own,
-            transunet=TRANSUNET.commit[:7],
-            swin=SWIN_UNET.commit[:7],
-            hiformer=HIFORMER.commit[:7],
-            soft=_NO_SOFT if self._dataset.multilabel else _SOFT,
-        )
+        words = {
+            "n_classes": len(self._dataset.classes) + self._dataset.multilabel,
+            "transunet": TRANSUNET.commit[:7],
+            "swin": SWIN_UNET.commit[:7],
+            "hiformer": HIFORMER.commit[:7],
+        }
+        soft = (_NO_SOFT if self._dataset.multilabel else _SOFT).format(**words)
+        return GUIDE.format(n_train=len(self._slices["train"]), size=size + own, soft=soft, **words)
 
     def add(self, sample: Sample) -> None:
         """Write a slice, and keep one that is evaluated on until its volume is whole."""

@@ -11,14 +11,18 @@
 | HSMIX_NNUNET | MIC-DKFZ/nnUNet | 0e49508 |
 """
 
+import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -49,6 +53,8 @@ class Run:
     def assert_learns(self, pattern: str) -> None:
         """Losses are numbers, and the last one is below the first."""
         losses = self.losses(pattern)
+        # For the table of docs/howto/trainers.md: pytest -rP --log-level=info.
+        logging.getLogger(__name__).info("%d losses: %s", len(losses), losses)
         assert len(losses) > 1, self.text[-2000:]
         assert np.isfinite(losses).all()
         assert losses[-1] < losses[0], losses
@@ -60,29 +66,53 @@ class Run:
 
 @dataclass(frozen=True)
 class Clone:
-    """A copy of a checkout, and an export of ours."""
+    """A clone of a codebase, and an export of ours."""
 
     name: str
     root: Path
     data: Path
 
-    def patch(self, name: str) -> None:
-        """Apply a patch of the export, as the guide says."""
-        subprocess.run(
-            ["git", "apply", "--unidiff-zero", self.data / "code" / f"{name}.patch"],
-            cwd=self.root,
-            check=True,
-            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(self.root.parent)},
-        )
+    def follow(self, words: str, *more: object, **variables: Any) -> Run:
+        """Copy the command of README.txt that has some words into a shell; `shell` has the rest."""
+        printed = [part for part in (self.data / "README.txt").read_text().split("\n\n") if part.startswith("    ")]
+        (command,) = (part for part in printed if words in part)
+        return self.shell(command, *more, **variables)
 
-    def run(self, script: str, *arguments: object, succeeds: bool = True, **variables: str) -> Run:
-        """Run one of its scripts, unedited but for the patches."""
-        log = self.root.parent / f"{Path(script).name}.opened"
+    def shell(
+        self,
+        command: str,
+        *more: object,
+        scripts: Mapping[str, tuple[object, ...]] = MappingProxyType({}),
+        succeeds: bool = True,
+        **variables: str,
+    ) -> Run:
+        """Run a command in the clone, and return what its scripts did.
+
+        Parameters
+        ----------
+        command : str
+        *more : object
+            Further arguments of its Python scripts, for short runs of small networks.
+        scripts : mapping
+            Other programs that it calls: the script that each is, and its further arguments.
+        succeeds : bool
+            Whether it has to.
+        **variables : str
+            Of the environment.
+        """
+        folder = self.root.parent / "bin"
+        folder.mkdir(exist_ok=True)
+        log = folder / "opened"
         log.unlink(missing_ok=True)
+        for name, (script, *arguments) in {"python": ("", *more), **scripts}.items():
+            runner = shlex.join([sys.executable, "-W", "ignore", *map(str, (RUN_ON_CPU, log, self.name))])
+            (folder / name).write_text(f'#!/bin/sh\nexec {runner} {script} "$@" {shlex.join(map(str, arguments))}\n')
+            (folder / name).chmod(0o755)
+        path = f"{folder}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", RUN_ON_CPU, log, self.name, script, *map(str, arguments)],
+            ["bash", "-ec", command],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(self.data / "code"), "OMP_NUM_THREADS": "1", **variables},
+            env={**os.environ, "PATH": path, "DATA": str(self.data), "OMP_NUM_THREADS": "1", **variables},
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -103,7 +133,9 @@ def clone(tmp_path: Path) -> Callable[[str, Path], Clone]:
         if not given:
             pytest.skip(f"{variable} names no checkout of {CODEBASES[name].repository}")
         root = tmp_path / name
-        shutil.copytree(given, root, ignore=shutil.ignore_patterns(".git", "*.pth", "*.gif"))
+        subprocess.run(["git", "clone", "-q", "--shared", "--no-checkout", given, root], check=True)
+        shutil.copytree(given, root, ignore=shutil.ignore_patterns(".git", "*.pth", "*.gif"), dirs_exist_ok=True)
+        subprocess.run(["git", "reset", "-q"], cwd=root, check=True)
         return Clone(name, root, data)
 
     return make

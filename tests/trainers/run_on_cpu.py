@@ -25,12 +25,7 @@ def main() -> None:
     log, codebase, script, *arguments = sys.argv[1:]
     note_files(Path(log))
     stay_on_the_processor()
-    folder = Path(script).resolve().parent
-    sys.path.insert(0, str(folder))
-    if (folder / "datasets").is_dir():
-        # A folder without __init__.py comes after the package of Hugging Face, where that is installed.
-        sys.modules["datasets"] = types.ModuleType("datasets")
-        sys.modules["datasets"].__path__ = [str(folder / "datasets")]
+    sys.path.insert(0, str(Path(script).resolve().parent))
     sys.argv = [script, *arguments]
     ADAPT[codebase]()
     runpy.run_path(script, run_name="__main__")
@@ -75,6 +70,7 @@ def stay_on_the_processor() -> None:
 
     DataLoader.__init__ = without_workers  # type: ignore[method-assign]
     torch.set_num_threads(1)
+    torch.set_num_threads = lambda _: None  # nnU-Net asks for 0 without processes for augmentation
 
 
 def transunet() -> None:
@@ -149,8 +145,7 @@ def udtransnet() -> None:
 
 
 def medsam() -> None:
-    """A small encoder that sees windows alone, without the weights of SAM; MONAI's Dice takes no integers since 1.5."""
-    import monai
+    """A small encoder that sees windows alone, without the weights of SAM."""
     import segment_anything
     from segment_anything.build_sam import _build_sam
     from segment_anything.modeling import Sam
@@ -161,8 +156,6 @@ def medsam() -> None:
     segment_anything.sam_model_registry["vit_b"] = small
     Sam.load_state_dict = lambda *_, **__: None
     torch.load = lambda *_, **__: {}
-    dice = monai.losses.DiceLoss.forward
-    monai.losses.DiceLoss.forward = lambda self, logits, target: dice(self, logits, target.float())
 
 
 def nnunet() -> None:

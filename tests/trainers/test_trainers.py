@@ -1,8 +1,8 @@
 """Other codebases train and test on our exports with their own scripts; conftest.py has the table of commits."""
 
 import importlib.util
+import json
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -49,19 +49,18 @@ def assert_soft_labels_turn(theirs: ModuleType, data: Path) -> None:
 
 
 def test_transunet(clone: MakeClone, grey: Path, exported: Exported) -> None:
-    """With the three added lines it reads our files, and no others of that kind."""
+    """With the added lines it reads our files, and no others of that kind."""
     data = exported(grey, "synapse")
     theirs = clone("transunet", data)
-    theirs.patch("transunet")
-    own = ("--list_dir", data / "lists/lists_Synapse", "--num_classes", 3)
     small = ("--img_size", 32, "--batch_size", 5, "--max_epochs", 2)
 
-    run = theirs.run("train.py", "--root_path", data / "train_npz", *own, *small)
+    run = theirs.follow("transunet.patch", *small)
 
-    assert f"root_path='{data / 'train_npz'}'" in run.text
+    assert f"Namespace(root_path='{data / 'train_npz'}'" in run.text
+    assert "The length of train set is: 20" in run.text
     assert {path for path in run.files if path.suffix == ".npz"} == set((data / "train_npz").resolve().iterdir())
     run.assert_learns(SYNAPSE_LOSS)
-    tested = theirs.run("test.py", "--volume_path", data / "test_vol_h5", *own, *small, "--vit_name", "R50-ViT-B_16")
+    tested = theirs.follow("test.py --volume_path", *small)
     assert {path for path in tested.files if path.suffix == ".h5"} == set((data / "test_vol_h5").resolve().iterdir())
     assert "Testing performance in best val model" in tested.text
     assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(tested.below(data / "test_vol_h5")))
@@ -70,44 +69,33 @@ def test_transunet(clone: MakeClone, grey: Path, exported: Exported) -> None:
 
 def test_transunet_with_soft_labels(clone: MakeClone, grey: Path, exported: Exported) -> None:
     data = exported(grey, "synapse")
-    theirs = clone("transunet", data)
-    for name in ("transunet", "transunet-soft"):
-        theirs.patch(name)
 
-    run = theirs.run(
-        "train.py", "--root_path", data / "train_npz", "--list_dir", data / "lists/lists_Synapse",
-        "--num_classes", 3, "--img_size", 32, "--batch_size", 5, "--max_epochs", 5,
-    )  # fmt: skip
+    run = clone("transunet", data).follow(
+        "transunet-soft.patch", "--img_size", 32, "--batch_size", 5, "--max_epochs", 5
+    )
 
+    assert run.below(data / "code") == {(data / "code/hsmix_synapse.py").resolve()}
     # The 20th iteration draws pictures of labels.
     assert len(run.losses(SYNAPSE_LOSS)) == 20
     run.assert_learns(SYNAPSE_LOSS)
 
 
-def swin_options(theirs: Clone, data: Path) -> tuple[object, ...]:
-    """Put the lists of the export where Swin-Unet looks, and return what its scripts are given, for a small network."""
-    shutil.copytree(data / "lists/hsmix", theirs.root / "lists/hsmix")
-    return (
-        *("--dataset", "hsmix", "--n_class", 3, "--output_dir", "out"),
-        *("--cfg", "configs/swin_tiny_patch4_window7_224_lite.yaml", "--opts"),
-        *("MODEL.SWIN.DEPTHS", "[1,1,1,1]", "MODEL.SWIN.EMBED_DIM", 24),
-    )
+SMALL_SWIN = ("--opts", "MODEL.SWIN.DEPTHS", "[1,1,1,1]", "MODEL.SWIN.EMBED_DIM", 24)
 
 
 def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
     """The added lines validate on val.txt, where its own loader reads the training images, and test on volumes."""
     data = exported(grey, "synapse")
     theirs = clone("swin_unet", data)
-    theirs.patch("swin-unet")
-    own = swin_options(theirs, data)
 
-    run = theirs.run("train.py", "--root_path", data / "train_npz", *own, "--max_epochs", 2, "--batch_size", 5)
+    run = theirs.follow("swin-unet.patch", "--max_epochs", 2, "--batch_size", 5, *SMALL_SWIN)
 
+    assert f"root_path='{data / 'train_npz'}'" in run.text
     assert run.below(data / "train_npz") == set((data / "train_npz").resolve().iterdir())
     assert run.below(data / "val_npz") == set((data / "val_npz").resolve().iterdir())
     run.assert_learns(r"Train epoch: \d+ : loss : ([\d.]+)")
     assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(run.below(data / "val_npz")))
-    tested = theirs.run("test.py", "--root_path", data / "test_vol_h5", "--split_name", "test_vol", *own)
+    tested = theirs.follow("test.py --dataset hsmix", *SMALL_SWIN)
     assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
     assert "Testing performance in best val model" in tested.text
     assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
@@ -116,13 +104,11 @@ def test_swin_unet(clone: MakeClone, grey: Path, exported: Exported) -> None:
 def test_swin_unet_with_soft_labels(clone: MakeClone, grey: Path, exported: Exported) -> None:
     data = exported(grey, "synapse")
     theirs = clone("swin_unet", data)
-    for name in ("swin-unet", "swin-unet-soft"):
-        theirs.patch(name)
-    own = swin_options(theirs, data)
 
     # The 20th iteration draws pictures of labels.
-    run = theirs.run("train.py", "--root_path", data / "train_npz", *own, "--max_epochs", 2, "--batch_size", 2)
+    run = theirs.follow("swin-unet-soft.patch", "--max_epochs", 2, "--batch_size", 2, *SMALL_SWIN)
 
+    assert run.below(data / "code") == {(data / "code/hsmix_synapse.py").resolve()}
     run.assert_learns(r"Train epoch: \d+ : loss : ([\d.]+)")
     assert run.below(data / "val_npz") == set((data / "val_npz").resolve().iterdir())
 
@@ -131,22 +117,17 @@ def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
     """It runs as it is; while it trains it evaluates on validation."""
     data = exported(grey, "synapse")
     theirs = clone("hiformer", data)
-    own = ("--num_classes", 3, "--model_name", "hiformer-s", "--max_epochs", 1)
+    small = ("--model_name", "hiformer-s", "--max_epochs", 1)
 
-    run = theirs.run(
-        "train.py", "--root_path", data / "train_npz", "--test_path", data / "val_vol_h5",
-        "--list_dir", data / "lists/validation", "--batch_size", 5, *own,
-    )  # fmt: skip
+    run = theirs.follow("python train.py --root_path $DATA/train_npz --test_path", *small, "--batch_size", 5)
 
+    assert f"root_path='{data / 'train_npz'}', test_path='{data / 'val_vol_h5'}'" in run.text
     assert run.below(data / "train_npz") == set((data / "train_npz").resolve().iterdir())
     assert run.below(data / "val_vol_h5") == set((data / "val_vol_h5").resolve().iterdir())
     assert not run.below(data / "test_vol_h5")
     run.assert_learns(SYNAPSE_LOSS)
     assert_no_parents_cross(data, keys_of(run.below(data / "train_npz")), keys_of(run.below(data / "val_vol_h5")))
-    tested = theirs.run(
-        "test.py", "--test_path", data / "test_vol_h5", "--list_dir", data / "lists/lists_Synapse", *own,
-        "--model_weight", "results/hiformer-s/hiformer-s_epoch_0.pth",
-    )  # fmt: skip
+    tested = theirs.follow("test.py --test_path", *small, "--model_weight", "results/hiformer-s/hiformer-s_epoch_0.pth")
     assert tested.below(data / "test_vol_h5") == set((data / "test_vol_h5").resolve().iterdir())
     assert "Testing performance in best val model" in tested.text
     assert_soft_labels_turn(module_of(theirs.root / "datasets/dataset_synapse.py"), data)
@@ -154,38 +135,35 @@ def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
 
 def test_hiformer_with_soft_labels(clone: MakeClone, grey: Path, exported: Exported) -> None:
     data = exported(grey, "synapse")
-    theirs = clone("hiformer", data)
-    theirs.patch("hiformer-soft")
 
-    run = theirs.run(
-        "train.py", "--root_path", data / "train_npz", "--test_path", data / "val_vol_h5",
-        "--list_dir", data / "lists/validation", "--num_classes", 3, "--model_name", "hiformer-s",
-        "--max_epochs", 1, "--batch_size", 2,
-    )  # fmt: skip
+    run = clone("hiformer", data).follow(
+        "hiformer-soft.patch", "--model_name", "hiformer-s", "--max_epochs", 1, "--batch_size", 2
+    )
 
+    assert run.below(data / "code") == {(data / "code/hsmix_synapse.py").resolve()}
     assert len(run.losses(SYNAPSE_LOSS)) == 10
     run.assert_learns(SYNAPSE_LOSS)
     assert run.below(data / "val_vol_h5") == set((data / "val_vol_h5").resolve().iterdir())
 
 
 def test_unext(clone: MakeClone, pictures: Path, exported: Exported) -> None:
-    """Without the added line it finds no image and stops; with it, it trains on train/ and validates on val/."""
+    """With the added line it trains on train/ and validates on val/; without it, it finds no image and stops."""
     data = exported(pictures, "perclass")
+    small = ("--input_w", 32, "--input_h", 32, "--epochs", 4, "--batch_size", 6)
     theirs = clone("unext", data)
-    (theirs.root / "inputs").mkdir(exist_ok=True)
-    (theirs.root / "inputs/hsmix").symlink_to(data)
-    own = ("--dataset", "hsmix", "--num_classes", 1, "--name", "hsmix", "--input_w", 32, "--input_h", 32)
 
-    assert "n_samples=0" in theirs.run("train.py", *own, succeeds=False).text
-    theirs.patch("unext")
-    run = theirs.run("train.py", *own, "--epochs", 4, "--batch_size", 6)
+    run = theirs.follow("train.py --dataset hsmix", *small)
 
     assert "hsmix-gen: 18 training and 3 validation images, as exported" in run.text
     for split in ("train", "val"):
         assert run.below(data / split / "images") == set((data / split / "images").resolve().iterdir())
     run.assert_learns(r"\nloss ([\d.]+)")
     assert_no_parents_cross(data, keys_of(run.below(data / "train")), keys_of(run.below(data / "val")))
-    assert "Dice:" in theirs.run("val.py", "--name", "hsmix").text
+    tested = theirs.follow("val.py --name hsmix")
+    assert "Dice:" in tested.text
+    assert not tested.below(data / "train" / "images")
+    bare = theirs.shell("git checkout -q . && python train.py --dataset hsmix", succeeds=False)
+    assert "n_samples=0" in bare.text
 
 
 def test_unext_turns_masks_as_images(clone: MakeClone, pictures: Path, exported: Exported) -> None:
@@ -212,14 +190,8 @@ def test_udtransnet(clone: MakeClone, pictures: Path, exported: Exported) -> Non
     """The one fold is that of the export."""
     data = exported(pictures, "imglabel")
     theirs = clone("udtransnet", data)
-    glas = theirs.root / "datasets/GlaS"
-    if glas.exists():
-        glas.rename(glas.with_name("GlaS.theirs"))
-    glas.parent.mkdir(exist_ok=True)
-    glas.symlink_to(data)
-    theirs.patch("udtransnet")
 
-    run = theirs.run("train_kfold.py")
+    run = theirs.follow("udtransnet.patch")
 
     assert "Total Nums: 18" in run.text
     for folder in ("Train_Folder", "Val_Folder"):
@@ -229,7 +201,7 @@ def test_udtransnet(clone: MakeClone, pictures: Path, exported: Exported) -> Non
     # The mean over folds is that of the one fold.
     assert len({*run.losses(r"fold 1: ([\d.]+)"), *run.losses(r"mean dice: ([\d.]+)")}) == 1
     (session,) = (theirs.root / "GlaS_kfold/UNet").iterdir()
-    tested = theirs.run("test_kfold.py", TEST_SESSION=session.name)
+    tested = theirs.follow("python test_kfold.py", TEST_SESSION=session.name)
     assert tested.below(data / "Test_Folder/img") == set((data / "Test_Folder/img").resolve().iterdir())
     assert "1 models loaded" in tested.text
     # Sums are divided by what the bar counts to.
@@ -240,27 +212,26 @@ def test_medsam(clone: MakeClone, pictures: Path, exported: Exported) -> None:
     """Its first lines read the same images as the training does."""
     data = exported(pictures, "medsam")
     theirs = clone("medsam", data)
-    (theirs.root / "data").symlink_to(data / "data")
 
-    run = theirs.run("train_one_gpu.py", "-i", data / "train", "-num_epochs", 2, "-batch_size", 6, "--device", "cpu")
+    run = theirs.follow("medsam.patch", "-num_epochs", 2, "-batch_size", 6, "--device", "cpu")
 
-    read = {path for path in run.files if path.suffix == ".npy"}
+    read = {path for path in run.below(data) | run.below(theirs.root) if path.suffix == ".npy"}
     assert read == {*(data / "train/imgs").resolve().iterdir(), *(data / "train/gts").resolve().iterdir()}
     assert run.text.count("number of images: 18") == 2
     run.assert_learns(r"Loss: ([\d.]+)")
 
 
-def test_nnunet_with_soft_labels(clone: MakeClone, pictures: Path, exported: Exported, tmp_path: Path) -> None:
-    """Its trainer finds ours, and reads shares of training cases and of no others."""
+def test_nnunet(
+    clone: MakeClone, pictures: Path, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own trainer, and ours, which reads shares of training cases and of no others; the splits lay there before."""
+    prepared = tmp_path / "preprocessed"
+    monkeypatch.setenv("nnUNet_preprocessed", str(prepared))
     data = exported(pictures, "nnunet")
     theirs = clone("nnunet", data)
     (dataset,) = data.glob("Dataset501_*")
-    prepared = tmp_path / "preprocessed"
-    variables: dict[str, Any] = {
-        "nnUNet_raw": str(data),
-        "nnUNet_preprocessed": str(prepared),
+    variables = {
         "nnUNet_results": str(tmp_path / "results"),
-        "nnUNet_extTrainer": str(data / "code"),
         "PYTHONPATH": str(theirs.root),
         # One process, nothing compiled.
         "nnUNet_n_proc_DA": "0",
@@ -268,13 +239,17 @@ def test_nnunet_with_soft_labels(clone: MakeClone, pictures: Path, exported: Exp
         "nnUNet_compile": "f",
     }
     plan = "nnunetv2/experiment_planning/plan_and_preprocess_entrypoints.py"
-    theirs.run(plan, "-d", 501, "-c", "2d", "-np", 1, "-npfp", 1, **variables)
-    shutil.copy(dataset / "splits_final.json", prepared / dataset.name)
+    train = ("nnunetv2/run/run_training.py", "-device", "cpu")
+    scripts = {"nnUNetv2_plan_and_preprocess": (plan, "-np", 1, "-npfp", 1), "nnUNetv2_train": train}
 
-    options = ("-tr", "nnUNetTrainerHsmix", "-device", "cpu")
-    run = theirs.run("nnunetv2/run/run_training.py", 501, "2d", 0, *options, **variables)
+    for words in ("splits_final.json", "nnUNetTrainerHsmix"):
+        run = theirs.follow(words, scripts=scripts, nnUNet_raw=str(data), **variables)
 
-    assert f"hsmix-gen: soft labels of {dataset / 'softTr'}, for 18 training cases" in run.text
-    assert "This split has 18 training and 3 validation cases" in run.text
-    assert run.below(dataset / "softTr")
-    run.assert_learns(r"train_loss (-?[\d.]+)")
+        is_soft = words == "nnUNetTrainerHsmix"
+        proof = f"hsmix-gen: soft labels of {dataset / 'softTr'}, for 18 training cases"
+        assert (proof in run.text) == bool(run.below(dataset / "softTr")) == is_soft
+        assert {path.name.partition("-")[0] for path in run.below(dataset / "softTr")} <= {"train"}
+        assert "This split has 18 training and 3 validation cases" in run.text
+        run.assert_learns(r"train_loss (-?[\d.]+)")
+    (splits,) = json.loads((prepared / dataset.name / "splits_final.json").read_text())
+    assert_no_parents_cross(data, set(splits["train"]), set(splits["val"]))

@@ -14,6 +14,7 @@ import pytest
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.signals import Terminated
+from hsmix_gen.pipeline.exports import base
 from hsmix_gen.pipeline.exports.export import Exported, export_output
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.families import EXPORTS
@@ -67,6 +68,25 @@ def test_export_keeps_the_provenance(grey: Path, export: Callable[..., Exported]
         f"train-{name}": f"train-{name}-b" for name in "abc"
     }
     assert "source_a" in (tmp_path / "dest" / "README.txt").read_text()
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "synapse", "perclass", "imglabel", "medsam", "monai"])
+def test_what_the_commands_of_the_guide_name_is_there(
+    grey: Path, export: Callable[..., Exported], tmp_path: Path, kind: str
+) -> None:
+    """README.txt is for copying: its paths exist, and where a patch is not taken nothing is trained."""
+    export(grey, tmp_path / "dest", kind, base.Options(side=64))
+
+    guide = (tmp_path / "dest" / "README.txt").read_text()
+    assert "export DATA=$PWD" in guide
+    named = re.findall(r"\$(?:DATA|nnUNet_raw)/([\w./-]+\w)", guide)
+    assert [path for path in named if not (tmp_path / "dest" / path).exists()] == []
+    commands = [part.replace("\\\n", " ") for part in guide.split("\n\n") if "git apply" in part]
+    assert all(
+        re.fullmatch(r" +git checkout -q \w{7} && git apply [^;\n]+ (\w+=\S+ )?python train[^;\n]+", c)
+        for c in commands
+    )
+    assert len(commands) == {"synapse": 5, "nnunet": 0, "monai": 0}.get(kind, 1)
 
 
 def test_an_empty_folder_may_be_given(grey: Path, export: Callable[..., Exported], tmp_path: Path) -> None:

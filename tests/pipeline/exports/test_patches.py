@@ -14,12 +14,17 @@ CODEBASES = [value for value in vars(patches).values() if isinstance(value, Code
 
 
 def test_a_patch_is_taken_by_git_and_adds_behind_its_lines(tmp_path: Path) -> None:
-    """Two edits of one file, and another file: line numbers are those of the file as it was."""
+    """Two edits of one file, another file, and a new one: line numbers are those of the file as it was."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text("".join(f"line {n}\n" for n in range(1, 6)))
-    edits = (Edit("a.py", 2, ("one", "two")), Edit("a.py", 4, ("three",)), Edit("b.py", 5, ("end",)))
+    edits = (
+        Edit("a.py", 2, ("one", "two")),
+        Edit("a.py", 4, ("three",)),
+        Edit("b.py", 5, ("end",)),
+        Edit("c/d.py", 0, ("new",)),
+    )
     (tmp_path / "own.patch").write_text(patch_text(edits))
 
     subprocess.run(["git", "apply", "--unidiff-zero", "own.patch"], cwd=tmp_path, check=True)
@@ -28,6 +33,31 @@ def test_a_patch_is_taken_by_git_and_adds_behind_its_lines(tmp_path: Path) -> No
         "line 1", "line 2", "one", "two", "line 3", "line 4", "three", "line 5"
     ]  # fmt: skip
     assert (tmp_path / "b.py").read_text().endswith("line 5\nend\n")
+    assert (tmp_path / "c/d.py").read_text() == "new\n"
+
+
+def test_a_codebase_takes_one_patch_once(tmp_path: Path) -> None:
+    """Without lines of theirs git cannot see where a patch fits: a second one would put its lines elsewhere."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("trainer.py", "utils.py"):
+        (clone / name).write_text("".join(f"line {n}\n" for n in range(1, 100)))
+    write_patches(tmp_path, patches.SWIN_UNET)
+
+    def apply(name: str, *more: str) -> bool:
+        command = ["git", "apply", "--unidiff-zero", *more, str(tmp_path / f"code/{name}.patch")]
+        return subprocess.run(command, cwd=clone, check=False, capture_output=True).returncode == 0
+
+    assert apply("swin-unet-soft")
+    soft = (clone / "trainer.py").read_text()
+    assert "line 49\n    ce_loss, dice_loss = SoftCrossEntropy(), SoftDice()\nline 50" in soft
+    assert not apply("swin-unet-soft")
+    assert not apply("swin-unet")
+    assert (clone / "trainer.py").read_text() == soft
+    assert apply("swin-unet-soft", "-R")
+    assert apply("swin-unet")
 
 
 @pytest.mark.parametrize("codebase", CODEBASES, ids=lambda codebase: codebase.repository.rpartition("/")[2])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -296,6 +297,19 @@ def test_medsam_leaves_out_what_its_loader_cannot_use(
     assert len(NpyRows(tmp_path / "dest" / "train").pairs) == 1
 
 
+def test_medsam_keeps_every_slice_that_is_evaluated_on(
+    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
+) -> None:
+    """Its loader reads training alone."""
+    puts = [draw(key) for key in ("train-a", "val-b", "test-c")]
+    for put in puts[1:]:
+        put.mask[:] = 0
+    found = export(make_output(tmp_path / "out", puts), tmp_path / "dest", "medsam", Options(side=64))
+
+    assert (found.samples, found.left_out) == ({"train": 1, "val": 1, "test": 1}, [])
+    assert not np.load(tmp_path / "dest" / "test" / "gts" / "test-c.npy").any()
+
+
 @pytest.mark.parametrize("side", [0, 10_000])
 def test_medsam_refuses_senseless_sizes(
     make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, side: int
@@ -390,3 +404,18 @@ def test_fiftyone_names_every_channel_of_multi_label(
 
     info = json.loads((tmp_path / "dest" / "metadata.json").read_text())["info"]
     assert info["default_mask_targets"] == {"1": "WT", "2": "TC", "3": "ET", "255": "ignore"}
+
+
+def test_files_for_monai_align(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+    """Image, label and soft label have one order of axes, in one kind of file, so that no reader turns some of them."""
+    put = draw("train-a")
+    export(make_output(tmp_path / "out", [put]), tmp_path / "dest", "monai")
+
+    def read(paths: list[str]) -> Array:
+        files: list[Any] = [nibabel.loadsave.load(tmp_path / "dest" / "train" / path) for path in paths]
+        return np.stack([np.asanyarray(file.dataobj) for file in files])
+
+    (entry,) = json.loads((tmp_path / "dest/train/dataset.json").read_text())["training"]
+    assert np.allclose(read(entry["image"]) * 255, put.image.transpose(2, 1, 0), atol=1e-3)
+    assert np.array_equal(read([entry["label"]])[0], put.mask.T)
+    assert np.allclose(read(entry["soft"]), put.soft.transpose(0, 2, 1), atol=1e-3)
