@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import SourceItem
 
@@ -26,20 +27,23 @@ def part_patients(
     """
     if config.split != "auto" or config.group_by or (source / "splits" / "train.txt").is_file():
         return list(items), []
-    parted, counts = part_groups(items, {item.group for item in items if item.group})
+    parted, counts = part_groups(items, {item.group for item in items if item.group}, "patient")
     note = (
-        f"{counts} patients have images in several parts of the official split, which was kept: results on its test "
+        f"{counts} have images in several parts of the official split, which was kept: results on its test "
         "images flatter; --split 0.8/0.1/0.1 draws one by patient"
     )
     return parted, [note] if counts else []
 
 
-def part_groups(items: Sequence[SourceItem], groups: Collection[str | None]) -> tuple[list[SourceItem], str]:
-    """Return the items, those of some groups that stand in several splits parted, and how many of them these are."""
+def part_groups(items: Sequence[SourceItem], groups: Collection[str | None], word: str) -> tuple[list[SourceItem], str]:
+    """Return the items, those of some groups that stand in several splits parted, and how many of them these are.
+
+    `word` is what a group is called.
+    """
     splits: dict[str, set[str]] = defaultdict(set)
     for item in items:
         if item.group in groups and item.split:
             splits[item.group or ""].add(item.split)
     torn = {group for group, found in splits.items() if len(found) > 1}
     parted = [replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items]
-    return parted, f"{len(torn)} of {len(splits)}" if torn else ""
+    return parted, f"{len(torn)} of {counted(len(splits), word)}" if torn else ""
