@@ -34,10 +34,7 @@ _FORMATS = {
 def granularities(folder: Path) -> list[Path]:
     """Return the folders of label maps, one for each granularity: sub-folders by name, or the folder itself.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such folder, or maps lie beside sub-folders.
+    Raises ConfigError if there is no such folder, or maps lie beside sub-folders.
     """
     if not folder.is_dir():
         raise ConfigError(f"regions_dir {folder} is no folder; give one with a label map for each image")

@@ -57,21 +57,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A finished set of features.
-
-    Attributes
-    ----------
-    folds : list of Prepared
-        One for each fold.
-    config : RunConfig
-        The configuration that it was made with.
-    is_half : bool
-        Whether ``prepare`` made it, for ``generate`` to take over all of the configuration.
-    """
+    """A finished set of features."""
 
     folds: list[Prepared]
+    """One for each fold."""
     config: RunConfig
+    """The configuration that it was made with."""
     is_half: bool
+    """Whether ``prepare`` made it, for ``generate`` to take over all of the configuration."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -105,10 +98,7 @@ def feature_options(config: RunConfig) -> dict[str, Any]:
 def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: RunConfig) -> None:
     """Bind a cache to its sources, all of which a part may go before; withdraw the description of a set that changes.
 
-    Raises
-    ------
-    CacheError
-        If the cache belongs to other sources.
+    Raises CacheError if the cache belongs to other sources.
     """
     root = layers[0].root
     check_sources(root, records, config)
@@ -127,9 +117,7 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: Run
 def check_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> None:
     """Refuse a cache that was made from other sources; a part of the sources and all of them are the same.
 
-    Raises
-    ------
-    CacheError
+    Raises CacheError.
     """
     if not _beside_part(root, records, config):
         check_same(root, records)
@@ -192,15 +180,8 @@ def _named_layers(features: Path) -> list[dict[str, str]]:
 def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: RunConfig, *, is_half: bool) -> None:
     """Write the sources and the description of a finished set of features, which `load` reads.
 
-    Parameters
-    ----------
-    prepared : sequence of Prepared
-        One for each fold.
-    records : sequence of SourceRecord
-        The sources, each with its own fold.
-    config : RunConfig
-    is_half : bool
-        Whether ``prepare`` makes them; a ``run`` that shares them leaves what was prepared for ``generate``.
+    There is one `prepared` for each fold, and each record has its own fold. `is_half` says whether ``prepare`` makes
+    them; a ``run`` that shares them leaves what was prepared for ``generate``.
     """
     root = prepared[0].layers.root
     features, sources = _files(root, config)
@@ -230,17 +211,8 @@ def _prepared_config(features: Path) -> dict[str, Any] | None:
 def load(root: Path, choose: Callable[[Path, list[FeatureSet]], FeatureSet] | None = None) -> FeatureSet:
     """Return a finished set of features in a cache.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of the cache.
-    choose : callable, optional
-        Takes the cache and all sets in it; without it there has to be one alone.
-
-    Raises
-    ------
-    CacheError
-        If there is none, or a description is damaged.
+    `choose` takes the cache and all sets in it; without it there has to be one alone. Raises CacheError if there is
+    none, or a description is damaged.
     """
     found = [_read(path, _sources_of(path)) for path in descriptions(root)]
     if not found:
@@ -265,10 +237,7 @@ def _sources_of(features: Path) -> Path:
 def of_options(root: Path, sets: list[FeatureSet], config: RunConfig) -> FeatureSet:
     """Return the set that was made with the options of a configuration, which may have another seed for the mixing.
 
-    Raises
-    ------
-    CacheError
-        If there is none, or if the seed has to say which.
+    Raises CacheError if there is none, or if the seed has to say which.
     """
     wanted = feature_options(config)
     fitting = fitting_sets(sets, lambda _: wanted)

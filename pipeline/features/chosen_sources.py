@@ -23,19 +23,9 @@ from hsmix_gen.stages.saliency.backend import backend_of
 def choose_sources(made: FeatureSet, config: RunConfig, reporter: Reporter) -> list[Prepared]:
     """Return what is mixed of a set of features, for each fold.
 
-    All records stay, since row i of the cache is record i; those that are not chosen are left out.
-
-    Parameters
-    ----------
-    made : FeatureSet
-    config : RunConfig
-        Its split, folds, limit and subset choose, where they are not those that the set was made with.
-    reporter : Reporter
-
-    Raises
-    ------
-    ConfigError, SourceError
-        If what is named is not in the cache, or tests on images that a network was fitted on.
+    All records stay, since row i of the cache is record i; those that are not chosen are left out. The split, folds,
+    limit and subset of the configuration choose, where they are not those that the set was made with. Raises
+    ConfigError or SourceError if what is named is not in the cache, or tests on images that a network was fitted on.
     """
     wanted = feature_options(config)
     if all(wanted[key] == made.options[key] for key in HOMES):

@@ -52,13 +52,8 @@ class FeatureCache:
     index and chunks carry checksums, so a flipped bit is an error and never a pixel.
 
     On a disk `zarr_shards` reads and writes; out of an object store Zarr reads, which fetches no more than it needs.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the cache.
-    kept_bytes : int
-        Memory for rows that were read last; layers are named by their content, so that a row never changes.
+    Rows that were read last are kept in `kept_bytes` of memory; layers are named by their content, so that a row never
+    changes.
     """
 
     def __init__(self, root: Path, *, kept_bytes: int = 0) -> None:
@@ -96,10 +91,7 @@ class FeatureCache:
     def read(self, layer: str, name: str, row: int, *index: int) -> npt.NDArray[Any]:
         """Return one row of an array, or the part of it that `index` names; do not write to it.
 
-        Raises
-        ------
-        CacheError
-            If the data are damaged.
+        Raises CacheError if the data are damaged.
         """
         key: tuple[str | int, ...] = (layer, name, row, *index)
         if key in self._kept:
@@ -143,10 +135,7 @@ class FeatureCache:
     def check_whole(self, layer: str, n_blocks: int) -> None:
         """Refuse a layer of which blocks are missing or damaged, where they cannot be made again.
 
-        Raises
-        ------
-        CacheError
-            With the way out.
+        Raises CacheError with the way out.
         """
         self._check_blocks(layer, len(self.records(layer)), n_blocks)
 
@@ -160,12 +149,7 @@ class FeatureCache:
     def check_present(self, layer: str, n_blocks: int) -> None:
         """Refuse a layer of which blocks are missing or of another size; files are neither read nor removed.
 
-        Readers ask this: their checksums find what is damaged inside of a file.
-
-        Raises
-        ------
-        CacheError
-            With the way out.
+        Readers ask this: their checksums find what is damaged inside of a file. Raises CacheError with the way out.
         """
         sizes = atomic_files.sizes_below(self._layer_path(layer))
         folder = self._layer_path(layer).name
@@ -178,10 +162,7 @@ class FeatureCache:
     def commit(self, record: BlockRecord) -> None:
         """Write the record that makes a block count; the driver alone calls this, after checking the files.
 
-        Raises
-        ------
-        CacheError
-            If a file does not match.
+        Raises CacheError if a file does not match.
         """
         self._records.commit(record)
 

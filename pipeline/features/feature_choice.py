@@ -20,10 +20,7 @@ from hsmix_gen.schemas.errors import ConfigError
 def resolve_on_cache(cache: Path, resolved: Callable[[Mapping[str, Any] | None], RunConfig]) -> RunConfig:
     """Return the configuration of options over what the features that they mean were made with; see `choose_features`.
 
-    Raises
-    ------
-    CacheError, ConfigError
-        If there are no features, or not which are meant.
+    Raises CacheError or ConfigError if there are no features, or not which are meant.
     """
     found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
     return resolved(found.inherited.flat())
@@ -34,17 +31,8 @@ def choose_features(
 ) -> FeatureSet:
     """Return the set of features in a cache that options name; in what they leave open a set of defaults is taken.
 
-    Parameters
-    ----------
-    cache : Path
-    sets : list of FeatureSet
-    resolved : callable
-        Returns the configuration of the options over some values by key, or over the defaults.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key and its values, if no set or more than one is meant.
+    `resolved` returns the configuration of the options over some values by key, or over the defaults. Raises
+    ConfigError naming the key and its values, if no set or more than one is meant.
     """
 
     def wanted_of(one: FeatureSet) -> dict[str, Any]:

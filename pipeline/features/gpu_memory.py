@@ -25,32 +25,21 @@ from hsmix_gen.stages.saliency.network_layers import candidate_layers
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Bytes of a GPU.
-
-    Attributes
-    ----------
-    total, free : int
-        What it has, and what others left before the network came.
-    one, batch : int or None
-        Most that was held in a step on one image and on a whole batch; None if it did not fit.
-    """
+    """Bytes of a GPU."""
 
     total: int
     free: int
+    """What others left before the network came."""
     one: int | None
+    """Most that was held in a step on one image; None if it did not fit."""
     batch: int | None
+    """The same of a whole batch."""
 
 
 def measure_steps(step: Callable[[int], None], batch: int, cuda: Any) -> GpuMemory:
     """Measure a step on one image and on a batch.
 
-    Parameters
-    ----------
-    step : callable
-        Does a forward and a backward pass of so many images.
-    batch : int
-    cuda : module
-        ``torch.cuda``, or what stands for it.
+    `step` does a forward and a backward pass of so many images; `cuda` is ``torch.cuda``, or what stands for it.
     """
     free, total = cuda.mem_get_info()
     one = _peak(step, 1, cuda)
@@ -60,12 +49,8 @@ def measure_steps(step: Callable[[int], None], batch: int, cuda: Any) -> GpuMemo
 def judge(memory: GpuMemory, config: RunConfig) -> str | None:
     """Return what the user should know of a measurement, or None.
 
-    A batch that does not fit is halved by itself when maps are made, so it is reported and not refused.
-
-    Raises
-    ------
-    ModelError
-        If not even one image fits.
+    A batch that does not fit is halved by itself when maps are made, so it is reported and not refused. Raises
+    ModelError if not even one image fits.
     """
     batch = config.saliency.batch
     has = f"{size_text(memory.free)} of {size_text(memory.total)} free"
@@ -94,15 +79,8 @@ def try_network(layers: Layers, config: RunConfig, folder: Path) -> GpuMemory | 
 def gradcam_step(layers: Layers, config: RunConfig, folder: Path, device: torch.device) -> Callable[[int], None]:
     """Return what makes the maps of so many empty images.
 
-    The network layer is the first of the candidates, whose gradients reach back furthest.
-
-    Parameters
-    ----------
-    layers : Layers
-    config : RunConfig
-    folder : Path
-        Where the module of the user's network is searched first.
-    device : device
+    The network layer is the first of the candidates, whose gradients reach back furthest. The module of the user's
+    network is searched in `folder` first.
     """
     facts = layers.facts
     network = _network(layers, config, folder)

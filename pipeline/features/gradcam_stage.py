@@ -26,14 +26,8 @@ GOOD_AUC = 0.7
 class GradCam:
     """The Grad-CAM part of `prepare`.
 
-    Parameters
-    ----------
-    layers : Layers
-    config : RunConfig
-    reporter : Reporter
-        Shows how good the network and its maps are.
-    earlier : Layers or None
-        The features of a dataset that is extended; its network is taken over.
+    The reporter shows how good the network and its maps are. `earlier` are the features of a dataset that is extended;
+    its network is taken over.
     """
 
     def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None = None) -> None:
@@ -43,10 +37,7 @@ class GradCam:
     def check(self, runner: Runner) -> None:
         """Refuse a network of the user that cannot serve, before any work starts.
 
-        Raises
-        ------
-        ModelError
-            If it cannot be made, loaded or used, or has no such network layer.
+        Raises ModelError if it cannot be made, loaded or used, or has no such network layer.
         """
         if self._config.saliency.model is not None:
             unit = Unit(

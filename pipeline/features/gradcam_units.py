@@ -47,12 +47,7 @@ _kept: dict[tuple[Any, ...], "GradCamWorker"] = {}
 class GradCamWorker:
     """Holds a network and maps blocks of cached images.
 
-    Parameters
-    ----------
-    layers : Layers
-    config : SaliencyConfig
-    folder : Path
-        Where the module of the user's network is searched first.
+    The module of the user's network is searched in `folder` first.
     """
 
     def __init__(self, layers: Layers, config: SaliencyConfig, folder: Path) -> None:

@@ -35,20 +35,9 @@ def name_layers(
 ) -> list[Layers]:
     """Return the layers of a cache folder that belong to some sources and a configuration, one set for each fold.
 
-    Folds share images and superpixels, and saliency too where no network is fitted to their training images.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the cache.
-    records : sequence of SourceRecord
-    inventory : Inventory
-        Its facts and layout; its records may be more than those that are named.
-    config : RunConfig
-    gpu : bool
-        Whether Grad-CAM is computed on a GPU.
-    earlier : sequence of Layers or None
-        The features of the sources before they were extended, one set for each fold; their networks are kept.
+    Folds share images and superpixels, and saliency too where no network is fitted to their training images. The
+    inventory may have more records than those that are named. `gpu` says whether Grad-CAM is computed on a GPU;
+    `earlier` are the features of the sources before they were extended, one set for each fold, whose networks are kept.
     """
     facts = inventory.facts
     native = native_pixels(records, config)

@@ -94,17 +94,12 @@ class ReusedRows:
 
     Networks compute a batch not always to the last bit as they compute its images one by one, so that rows which a
     dataset was mixed from are copied when it is extended.
-
-    Attributes
-    ----------
-    layers : Layers or None
-        Where they lie; None where nothing is taken over.
-    rows : dict
-        Row in these layers by place in the block.
     """
 
     layers: Layers | None = None
+    """Where they lie; None where nothing is taken over."""
     rows: Mapping[int, int] = field(default_factory=dict)
+    """Row in these layers by place in the block."""
 
     def fill(self, kind: Kind, values: Mapping[str, npt.NDArray[Any]]) -> None:
         """Copy the rows of one layer into arrays of a block, by the names of its arrays."""
@@ -122,24 +117,17 @@ class ReusedRows:
 
 @dataclass(frozen=True)
 class BlockTask:
-    """One block of a layer to fill; small, as it travels between processes.
-
-    Attributes
-    ----------
-    sources : sequence of SourceRecord
-        Those of the block; refused ones are rows of zeros.
-    reused : ReusedRows
-        The rows that are known already.
-    only : int or None
-        Of a trial the place of the only row that is computed; nothing is written.
-    """
+    """One block of a layer to fill; small, as it travels between processes."""
 
     layers: Layers
     kind: Kind
     number: int
     sources: Sequence[SourceRecord]
+    """Those of the block; refused ones are rows of zeros."""
     reused: ReusedRows = field(default_factory=ReusedRows)
+    """The rows that are known already."""
     only: int | None = None
+    """Of a trial the place of the only row that is computed; nothing is written."""
 
     @property
     def rows(self) -> range:
@@ -159,10 +147,7 @@ class BlockTask:
     def fill(self, compute: Callable[[int], Mapping[str, Any]]) -> BlockRecord:
         """Compute the block and write it.
 
-        Parameters
-        ----------
-        compute : callable
-            From a place to its row of each array, by name; a ``SourceError`` refuses the source.
+        `compute` takes a place and returns its row of each array, by name; its ``SourceError`` refuses the source.
         """
         layer = self.layers.names[self.kind]
         specs = self.layers.arrays(layer)

@@ -32,27 +32,12 @@ def best_device() -> torch.device:
 
 
 def load_user_network(spec: str, weights: Path | None = None, *, folder: Path | None = None) -> nn.Module:
-    """Make the network that a user names.
+    """Make the network that a user names; it is on the CPU, in evaluation mode.
 
-    Parameters
-    ----------
-    spec : str
-        ``MODULE:CALLABLE``, a callable that returns the network when called without arguments, or the path of
-        a ``.pt2`` file of ``torch.export.save``. Both run code of the user.
-    weights : Path or None
-        Weights to load into it, see `load_weights`. None keeps what the callable made.
-    folder : Path or None
-        Where modules are searched before the installed ones; None: the current directory.
-
-    Returns
-    -------
-    Module
-        On the CPU, in evaluation mode.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be imported, made or loaded.
+    `spec` is ``MODULE:CALLABLE``, a callable that returns the network when called without arguments, or the path of a
+    ``.pt2`` file of ``torch.export.save``. Both run code of the user. `weights` are loaded into it, see `load_weights`;
+    None keeps what the callable made. Modules are searched in `folder`, by default the current one, before the
+    installed ones. Raises ModelError if it cannot be imported, made or loaded.
     """
     folder = folder or Path.cwd()
     if spec.endswith(".pt2"):
@@ -76,31 +61,12 @@ def check_network(
     side: int | None = None,
     output_key: str | None = None,
 ) -> tuple[int, int, int]:
-    """Try a network on two empty images before any work depends on it.
+    """Try a network on two empty images before any work depends on it; it is put in evaluation mode.
 
-    Parameters
-    ----------
-    network : Module
-        Put in evaluation mode.
-    n_channels, n_classes : int
-        Of the images and the masks.
-    size : (int, int)
-        Height and width of the images in pixels.
-    multilabel : bool
-        Whether each of the `n_classes` is a channel of its own, without background.
-    side, output_key
-        See `CamOptions`.
-
-    Returns
-    -------
-    tuple of int
-        Shape (K, h, w) of the logits of one image.
-
-    Raises
-    ------
-    ModelError
-        If it fails, or its logits have another number of channels than the masks have classes; one channel is
-        accepted for two classes.
+    `size` is that of the images, height and width in pixels. With `multilabel` each of the `n_classes` is a channel of
+    its own, without background. `side` and `output_key` are those of `CamOptions`. Returns the shape (K, h, w) of the
+    logits of one image. Raises ModelError if it fails, or its logits have another number of channels than the masks
+    have classes; one channel is accepted for two classes.
     """
     refuse_torchscript(network)
     shape = (2, n_channels, *input_size(*size, side=side))
@@ -158,10 +124,7 @@ def save_fitted(path: Path, fitted: Fitted) -> None:
 def load_fitted(path: Path) -> Fitted:
     """Return what `save_fitted` wrote, the network on the CPU and in evaluation mode.
 
-    Raises
-    ------
-    ModelError
-        If the file is missing or of another kind.
+    Raises ModelError if the file is missing or of another kind.
     """
     try:
         content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)

@@ -20,10 +20,8 @@ ENDINGS = (".png", ".tif", ".tiff", ".npy")
 def read_map(folder: Path, source_id: str) -> npt.NDArray[np.float32]:
     """Return the map of a source as it is, (H, W) float32 in [0, 1].
 
-    Raises
-    ------
-    SourceError
-        If there is no map, or it is none: pictures are read by their depth, float arrays must lie in [0, 1].
+    Raises SourceError if there is no map, or it is none: pictures are read by their depth, float arrays must lie
+    in [0, 1].
     """
     path = _file(folder, source_id)
     if path is None:

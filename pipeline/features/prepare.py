@@ -33,21 +33,14 @@ from hsmix_gen.stages.saliency.backend import backend_of
 
 @dataclass(frozen=True)
 class FeatureGeneration:
-    """The features of one generation of sources.
-
-    Attributes
-    ----------
-    layers : sequence of Layers
-        One for each fold.
-    records : sequence of SourceRecord
-        Their rows, each with its own fold.
-    earlier : FeatureGeneration or None
-        The features that those of the same images are taken over from.
-    """
+    """The features of one generation of sources."""
 
     layers: Sequence[Layers]
+    """One for each fold."""
     records: Sequence[SourceRecord]
+    """Their rows, each with its own fold."""
     earlier: "FeatureGeneration | None" = None
+    """The features that those of the same images are taken over from."""
 
     @property
     def is_whole(self) -> bool:
@@ -79,31 +72,11 @@ def prepare(
     *,
     is_half: bool = False,
 ) -> list[Prepared]:
-    """Fill the cache with the features of every usable source.
+    """Fill the cache with the features of every usable source; return what is prepared for each fold.
 
-    Parameters
-    ----------
-    inventory : Inventory
-        What the source holds.
-    wanted : FeatureGeneration
-        Where the features go, for each fold; all share images and superpixels. What is known from an earlier
-        generation is copied.
-    config : RunConfig
-    runner : Runner
-        Does the units.
-    reporter : Reporter
-    is_half : bool
-        Whether ``generate`` is to take over all options, those of mixing too.
-
-    Returns
-    -------
-    list of Prepared
-        One for each fold.
-
-    Raises
-    ------
-    CacheError
-        If the cache belongs to other sources.
+    All folds share images and superpixels; what is known from an earlier generation is copied. `is_half` says whether
+    ``generate`` is to take over all options, those of mixing too. Raises CacheError if the cache belongs to other
+    sources.
     """
     layers, records = wanted.layers, inventory.records
     shared = layers[0]
@@ -148,24 +121,16 @@ def prepare(
 
 @dataclass(frozen=True)
 class Block(Job):
-    """The job of filling one block of a layer; its parts are the rows that are not refused.
-
-    Attributes
-    ----------
-    stage : str
-        For messages.
-    task : BlockTask
-    call : callable or None
-        Takes the task and `more`; None for a worker's.
-    items : sequence of SourceItem
-        What files are read, if any are.
-    """
+    """The job of filling one block of a layer; its parts are the rows that are not refused."""
 
     stage: str
+    """For messages."""
     task: BlockTask
     call: Callable[..., BlockRecord] | None
+    """Takes the task and `more`; None for a worker's."""
     more: tuple[Any, ...] = ()
     items: Sequence[SourceItem] = ()
+    """What files are read, if any are."""
 
     @property
     def name(self) -> str:
@@ -237,8 +202,14 @@ class _Filler:
         stage = kind if self._is_alone else f"{kind} of fold {self._fold}"
         self._cache.create(layer, layers.arrays(layer), n_rows=layers.n_rows, block=layers.block)
         done = self._cache.records(layer)
-        blocks = [self._block(stage, kind, number, records, call, more, origins) for number in range(layers.n_blocks)]
-        missing = [block for block in blocks if block.task.number not in done]
+        missing = []
+        for number in range(layers.n_blocks):
+            if number not in done:
+                part = slice(layers.rows(number).start, layers.rows(number).stop)
+                sources, read = records[part], origins[part]
+                task = BlockTask(layers, kind, number, sources, self._wanted.reused(self._fold, sources))
+                arguments = (read, *more) if origins else more
+                missing.append(Block(stage, task, call, arguments, [origin.item for origin in read]))
         n_done = sum(len(layers.rows(number)) for number in done)
         run = self._runner.run if make_worker is None else partial(self._runner.run_on_workers, make_worker)
         jobs: list[WholeUnit | Block] = [*(WholeUnit(unit) for unit in first), *missing]
@@ -255,21 +226,3 @@ class _Filler:
                     if not progress.has_advanced:
                         progress.restart()
         return with_refusals(records, [refusal for record in done.values() for refusal in record.refusals])
-
-    def _block(
-        self,
-        stage: str,
-        kind: Kind,
-        number: int,
-        records: Sequence[SourceRecord],
-        call: Callable[..., BlockRecord] | None,
-        more: tuple[Any, ...],
-        origins: Sequence[ImageOrigin],
-    ) -> Block:
-        rows = self._layers.rows(number)
-        sources = records[rows.start : rows.stop]
-        task = BlockTask(self._layers, kind, number, sources, self._wanted.reused(self._fold, sources))
-        if not origins:
-            return Block(stage, task, call, more)
-        read = origins[rows.start : rows.stop]
-        return Block(stage, task, call, (read, *more), [origin.item for origin in read])

@@ -22,19 +22,10 @@ _SHOWN = 3
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a file of weights into a network; names and shapes must fit exactly.
 
-    Parameters
-    ----------
-    network : Module
-        Changed in place.
-    path : Path
-        Written by ``torch.save``: a state_dict, or a dictionary that holds one as ``state_dict``,
-        ``model_state_dict``, ``model``, ``network_weights`` or ``net``. A ``module.`` or ``_orig_mod.`` that
-        begins all names is dropped.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing, is no such file, holds pickled code, or does not fit.
+    The network is changed in place. The file was written by ``torch.save``: a state_dict, or a dictionary that holds
+    one as ``state_dict``, ``model_state_dict``, ``model``, ``network_weights`` or ``net``. A ``module.`` or
+    ``_orig_mod.`` that begins all names is dropped. Raises ModelError if the file is missing, is no such file, holds
+    pickled code, or does not fit.
     """
     state = _without_prefix(_state_in(_read(path), path))
     own = network.state_dict()

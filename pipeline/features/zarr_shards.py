@@ -26,24 +26,16 @@ Place = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ShardedArray:
-    """An array in shards along its first axis.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Rows first.
-    shard : tuple of int
-        Shape of what a file holds: whole rows.
-    chunk : tuple of int
-        Shape of what is compressed by itself: one row, or a part of it.
-    dtype : str
-        Name of a type of numpy.
-    """
+    """An array in shards along its first axis."""
 
     shape: Place
+    """Rows first."""
     shard: Place
+    """Shape of what a file holds: whole rows."""
     chunk: Place
+    """Shape of what is compressed by itself: one row, or a part of it."""
     dtype: str
+    """Name of a type of numpy."""
 
     def description(self) -> dict[str, Any]:
         """Return the content of the array's ``zarr.json``."""
@@ -94,10 +86,7 @@ class ShardedArray:
     def decode(self, file: BinaryIO, row: int, index: Place) -> npt.NDArray[Any]:
         """Return a row of the array, or the part of it that `index` names, from the file of its shard.
 
-        Raises
-        ------
-        ValueError, RuntimeError
-            If index or chunk do not match their checksums, or are not there.
+        Raises ValueError or RuntimeError if index or chunk do not match their checksums, or are not there.
         """
         # The chunks that hold the part: all of an axis without an index.
         wanted = [slice(i // size, i // size + 1) for i, size in zip(index, self.chunk[1:], strict=False)]
@@ -138,10 +127,7 @@ class ShardedArray:
 def described(content: bytes) -> ShardedArray:
     """Return the array of a ``zarr.json``.
 
-    Raises
-    ------
-    ValueError
-        If it is damaged, or describes an array that would be read in another way.
+    Raises ValueError if it is damaged, or describes an array that would be read in another way.
     """
     try:
         found = json.loads(content)
