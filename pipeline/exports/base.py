@@ -28,25 +28,17 @@ _WHITE = {"uint8": 255, "uint16": 65535}
 
 @dataclass(frozen=True)
 class Shape:
-    """What the images of a dataset have in common, of one that is finished or of one to come.
-
-    Attributes
-    ----------
-    name : str
-        Of the dataset, for messages.
-    dtype : str
-        Type of the pixels: uint8, uint16 or float32.
-    intensity : str
-        How numbers became pixels, a kind of `schemas.records.Intensity`.
-    classes : int
-        Channels of the soft label.
-    """
+    """What the images of a dataset have in common, of one that is finished or of one to come."""
 
     name: str
+    """Of the dataset, for messages."""
     channels: int
     dtype: str
+    """Type of the pixels: uint8, uint16 or float32."""
     intensity: str
+    """How numbers became pixels, a kind of `schemas.records.Intensity`."""
     classes: int
+    """Channels of the soft label."""
     multilabel: bool = False
 
     def check_channels(self, kind: str, *channels: int) -> None:
@@ -139,29 +131,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as exporters take it.
-
-    Attributes
-    ----------
-    key : str
-        Unique in the export: of a fold it has a prefix.
-    fold : int or None
-        Number of the output among those of the folds.
-    image_bytes : bytes
-        The PNG or npy file of the image, as it is stored.
-    image : (H, W, C) uint8, uint16 or float32
-    mask : (H, W) uint8
-        Class ids, 255 = ignore; of multi-label 1 + the last channel.
-    soft : (C, H, W) float16
-    """
+    """A sample as exporters take it."""
 
     key: str
+    """Unique in the export: of a fold it has a prefix."""
     fold: int | None
+    """Number of the output among those of the folds."""
     row: ManifestRow
     image_bytes: bytes
+    """The PNG or npy file of the image, as it is stored."""
     image: arrays.Image
+    """(H, W, C) uint8, uint16 or float32."""
     mask: arrays.Mask
+    """(H, W) uint8; class ids, 255 = ignore; of multi-label 1 + the last channel."""
     soft: SoftLabel
+    """(C, H, W) float16."""
 
     @property
     def split(self) -> str:
@@ -219,32 +203,22 @@ class Export:
 
     Its module is named ``KIND_export`` and holds one as ``EXPORT``; the first line of the module's docstring says what
     it is.
-
-    Attributes
-    ----------
-    make : callable
-        Makes the `Exporter` from the folder, the datasets and the options.
-    takes_folds : bool
-        Whether the folds of an output make one export; else it is given one dataset.
-    check : callable
-        Raises an ``OutputError`` where the layout cannot hold such images.
-    sample_bytes : callable
-        Returns the bytes of a sample where they are far more than those of the dataset, else 0.
     """
 
     make: Callable[[Path, list[Dataset], Options], Exporter]
+    """Makes the `Exporter` from the folder, the datasets and the options."""
     takes_folds: bool = False
+    """Whether the folds of an output make one export; else it is given one dataset."""
     check: Callable[[Shape], None] = lambda _: None
+    """Raises an ``OutputError`` where the layout cannot hold such images."""
     sample_bytes: Callable[[Options], int] = lambda _: 0
+    """Returns the bytes of a sample where they are far more than those of the dataset, else 0."""
 
 
 def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]:
     """Yield the samples of a dataset in the order of its shards, each checked against the manifest.
 
-    Raises
-    ------
-    OutputError
-        If a file or an image does not match its checksum, or a sample is missing or there twice.
+    Raises OutputError if a file or an image does not match its checksum, or a sample is missing or there twice.
     """
     form = best_format(dataset.described["formats"])
     files = dataset.described["formats"][form]

@@ -13,20 +13,14 @@ _PLANE = re.compile(r"#plane=(\d+)")
 
 @dataclass
 class Case:
-    """A volume on its way: its slices so far, by plane.
-
-    Attributes
-    ----------
-    wanted : int
-        Slices that it has.
-    thickness : float or None
-        Millimetres between its planes, where the source states them.
-    """
+    """A volume on its way: its slices so far, by plane."""
 
     name: str
     split: str
     wanted: int = 0
+    """Slices that it has."""
     thickness: float | None = None
+    """Millimetres between its planes, where the source states them."""
     slices: dict[int, Sample] = field(default_factory=dict)
 
     def add(self, plane: int, sample: Sample) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
 from hsmix_gen.schemas.extras import load
 
@@ -25,11 +25,6 @@ SPLIT/ holds chunks of litData; a row has key, image ({image} bytes), mask (PNG 
 """
 _READ_PNG = 'np.asarray(Image.open(io.BytesIO(row["image"])))'
 _READ_NPY = 'np.load(io.BytesIO(row["image"]))'
-
-
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "LitdataExport":  # noqa: ARG001
-    """Return the exporter."""
-    return LitdataExport(folder, datasets[0], load("litdata.streaming.writer", "--to litdata").BinaryWriter)
 
 
 class LitdataExport:
@@ -76,4 +71,8 @@ def _without_clock(index: Path) -> None:
     index.write_text(canonical_json({**held, "updated_at": str(number)}), encoding="utf-8")
 
 
-EXPORT = Export(make_exporter)
+EXPORT = Export(
+    lambda folder, datasets, _: LitdataExport(
+        folder, datasets[0], load("litdata.streaming.writer", "--to litdata").BinaryWriter
+    ),
+)

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
 from hsmix_gen.schemas.extras import load
 
 _SHARD_BYTES = 2**26
@@ -23,11 +23,6 @@ SPLIT/ holds MDS shards with sha1 sums: key, image ({image}), mask (a picture of
 
 From an object store: StreamingDataset(remote="s3://...", local="/scratch/...").
 """
-
-
-def make_exporter(folder: Path, datasets: list[Dataset], options: Options) -> "MdsExport":  # noqa: ARG001
-    """Return the exporter."""
-    return MdsExport(folder, datasets[0], load("streaming", "--to mds").MDSWriter)
 
 
 class MdsExport:
@@ -69,4 +64,6 @@ class MdsExport:
         return []
 
 
-EXPORT = Export(make_exporter)
+EXPORT = Export(
+    lambda folder, datasets, _: MdsExport(folder, datasets[0], load("streaming", "--to mds").MDSWriter),
+)

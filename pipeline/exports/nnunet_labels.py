@@ -65,10 +65,7 @@ class RegionLabels:
     def of(self, sample: Sample) -> tuple[arrays.Mask, npt.NDArray[np.bool_]]:
         """Return the label, (H, W) uint8, and where it is ignored.
 
-        Raises
-        ------
-        OutputError
-            If channels overlap in too many ways.
+        Raises OutputError if channels overlap in too many ways.
         """
         held = shares_of(sample.soft) >= _HALF
         sets = np.zeros(sample.mask.shape, dtype=np.int64)
