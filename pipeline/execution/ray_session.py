@@ -32,10 +32,8 @@ _UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")
 def start(processors: int, *, init: Callable[..., Any] = ray.init) -> None:
     """Start Ray for this process alone, out of reach for others.
 
-    Raises
-    ------
-    OutputError
-        If it does not start: it waits 30 s for its own processes, which is too short on a very busy machine.
+    Raises OutputError if it does not start: it waits 30 s for its own processes, which is too short on a very busy
+    machine.
     """
     # Ray reports at every start that tokens guard its ports, which is as it should be.
     logging.getLogger("ray").setLevel(logging.ERROR)

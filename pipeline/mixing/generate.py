@@ -29,22 +29,16 @@ MANY_FAR = 0.25
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a complete run wrote and left out.
-
-    Attributes
-    ----------
-    refused : int
-        Of the sources.
-    refused_samples : int
-        Planned samples that could not be made; `samples` were written.
-    """
+    """What a complete run wrote and left out."""
 
     samples: int
     shards: int
     bytes: int
     sources: int
     refused: int
+    """Of the sources."""
     refused_samples: int = 0
+    """Planned samples that could not be made; `samples` were written."""
 
 
 def generate(
@@ -131,13 +125,7 @@ def _bind(planned: OutputPlan, facts: DatasetFacts, config: RunConfig) -> None:
 def written_plan(plan: Plan, done: dict[str, ShardRecord], records: Sequence[SourceRecord]) -> Plan:
     """Return the plan without the samples that were refused when they were made.
 
-    Parameters
-    ----------
-    plan : Plan
-    done : dict
-        Finished shards by name.
-    records : sequence of SourceRecord
-        The sources that were planned with.
+    Finished shards are given by name, with the sources that were planned with.
     """
     refused = {name: {refusal.id for refusal in record.refusals} for name, record in done.items() if record.refusals}
     return replace(plan, splits=tuple(_without(plan, part, refused, records) for part in plan.splits))
@@ -161,10 +149,7 @@ def _without(plan: Plan, part: SplitPlan, refused: dict[str, set[str]], records:
 def outcome(prepared: Prepared, output: Output, plan: Plan) -> Outcome:
     """Return planned against written and refused, by the records of shards.
 
-    Raises
-    ------
-    OutputError
-        If they differ.
+    Raises OutputError if they differ.
     """
     records = list(output.rows())
     written = sum(len(record.rows) for record in records)

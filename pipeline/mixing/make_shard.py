@@ -38,25 +38,19 @@ _DEFAULT = OutputConfig()
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Everything that one shard depends on; small, as it travels between processes.
-
-    Attributes
-    ----------
-    root : Path
-        Folder of the dataset.
-    number, total : int
-        Which of how many shards of its split.
-    sources : dict
-        Source of each row that the samples name.
-    """
+    """Everything that one shard depends on; small, as it travels between processes."""
 
     layers: Layers
     root: Path
+    """Folder of the dataset."""
     formats: tuple[str, ...]
     number: int
+    """Which of the shards of its split."""
     total: int
+    """How many these are."""
     samples: tuple[SamplePlan, ...]
     sources: dict[int, SourceRecord]
+    """Source of each row that the samples name."""
     mix: MixConfig
     output: OutputConfig = field(default_factory=OutputConfig)
 

@@ -66,12 +66,14 @@ def enlarged(array: npt.NDArray[_Value], side: int) -> npt.NDArray[_Value]:
     return array if times == 1 else np.repeat(np.repeat(array, times, axis=0), times, axis=1)
 
 
-def with_boundaries(picture: Picture, labels: Labels, *, chosen: npt.NDArray[np.uint8] | None) -> Picture:
-    """Draw the borders of superpixels; where `chosen` is 0 the picture is dimmed."""
+def with_boundaries(
+    picture: Picture, regions: Labels | npt.NDArray[np.uint8], *, chosen: npt.NDArray[np.uint8] | None = None
+) -> Picture:
+    """Draw the borders of superpixels, or where lambda changes; where `chosen` is 0 the picture is dimmed."""
     result = picture.copy()
     if chosen is not None:
         result[chosen == 0] = (result[chosen == 0] * 0.45).astype(np.uint8)
-    result[_edges(labels)] = SEAM
+    result[_edges(regions)] = SEAM
     return result
 
 
@@ -93,13 +95,6 @@ def heat_map(picture: Picture, saliency: npt.NDArray[np.uint8]) -> Picture:
     colour = share * np.array((255, 40, 0)) + (1 - share) * np.array((0, 40, 160))
     mixed: Picture = np.rint(0.4 * picture.mean(axis=-1, keepdims=True) + 0.6 * colour).astype(np.uint8)
     return mixed
-
-
-def with_seams(picture: Picture, weight_b: npt.NDArray[np.uint8]) -> Picture:
-    """Draw where lambda changes: the outlines of what was pasted, or of regions that were blended."""
-    result = picture.copy()
-    result[_edges(weight_b)] = SEAM
-    return result
 
 
 def lambda_colours(weight_b: npt.NDArray[np.uint8]) -> Picture:

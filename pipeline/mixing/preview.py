@@ -65,15 +65,7 @@ def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan, *, n_rows: i
 
 
 def draw_samples(prepared: Prepared, config: RunConfig, shown: Sequence[Shown]) -> bytes:
-    """Return the contact sheet of given samples; the first that is mixed is the large one.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    config : RunConfig
-    shown : sequence of Shown
-        At least one.
-    """
+    """Return the contact sheet of one or more given samples; the first that is mixed is the large one."""
     painter = Painter(FeatureCache(prepared.layers.root), prepared, config)
     mixed = next((one.plan for one in shown if one.plan.row_b is not None), None)
     rows = [] if mixed is None else painter.large(mixed)
@@ -123,7 +115,7 @@ class Painter:
             titles = ["A", "B"]
             for mode, sample in made.items():
                 mixed = enlarged(as_rgb(_shown_channels(sample.mixed.image)[number], contrast), LARGE_SIDE)
-                seamed = panels.with_seams(mixed, enlarged(sample.weight_b, LARGE_SIDE))
+                seamed = panels.with_boundaries(mixed, enlarged(sample.weight_b, LARGE_SIDE))
                 pictures.append(panels.with_contour(seamed, enlarged(sample.mixed.mask, LARGE_SIDE)))
                 titles += [mode]
             if "soft" in made:
