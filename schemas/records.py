@@ -412,6 +412,16 @@ class DatasetFacts:
         return len(self.classes)
 
 
+def columns_of(record: Any) -> dict[str, Any]:
+    """Return the fields of a record by name, its values as they are; `asdict` copies them all, which takes a while."""
+    return {name: getattr(record, name) for name in _names(type(record))}
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 def record_of(kind: type[_Record], value: Any) -> _Record:
     """Return a record, or a list of them, of plain values, as tables and JSON hold them: lists become tuples.
 

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import ManifestRow, SourceRecord, record_of
+from hsmix_gen.schemas.records import ManifestRow, SourceRecord, columns_of, record_of
 from hsmix_gen.schemas.tables import MANIFEST_SCHEMA, SOURCES_SCHEMA
 
 
@@ -27,7 +26,7 @@ def read_table(path: Path) -> pa.Table:
 
 def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
     """Write ``sources.parquet``."""
-    table = pa.Table.from_pylist([asdict(record) for record in sources], schema=SOURCES_SCHEMA)
+    table = pa.Table.from_pylist([columns_of(record) for record in sources], schema=SOURCES_SCHEMA)
     atomic_files.write_whole(path, _parquet(table))
 
 
@@ -59,7 +58,7 @@ def _given(row: dict[str, Any]) -> dict[str, Any]:
 
 def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:
     """Return manifest rows as a table."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=MANIFEST_SCHEMA)
+    return pa.Table.from_pylist([columns_of(row) for row in rows], schema=MANIFEST_SCHEMA)
 
 
 def manifest_bytes(batches: Sequence[pa.Table]) -> bytes:

@@ -199,7 +199,8 @@ class Preflight:
     def _try_network(self, layers: Sequence[Layers]) -> None:
         """Try the network on a GPU, if one is going to make maps."""
         missing = [fold for fold in layers if any(missing_in(fold, fold.saliency))]
-        if not backend_of(self._config.saliency).has_network or not self._runner.has_gpu or not missing:
+        # The runner last: it may have to import torch to know.
+        if not missing or not backend_of(self._config.saliency).has_network or not self._runner.has_gpu:
             return
         # Imports torch.
         from hsmix_gen.pipeline.features.gpu_memory import judge, try_network

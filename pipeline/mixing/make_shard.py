@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.mixing.panels import overlay
 from hsmix_gen.schemas.config import MixConfig, OutputConfig
 from hsmix_gen.schemas.digests import sha256_of
-from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord
+from hsmix_gen.schemas.records import DatasetFacts, ManifestRow, SamplePlan, ShardRecord, SourceRecord, columns_of
 from hsmix_gen.stages.augmentation.augment import augmented
 from hsmix_gen.stages.imaging.standardise import stored_spacing
 from hsmix_gen.stages.measures.sample_measures import measure_sample
@@ -122,7 +122,7 @@ def make_one(
     changed = augmented(sample.mixed, plan, mix)
     members = sample_members.encode_members(changed.mixed, row.provenance(), output)
     image = members[sample_members.image_member(layers.facts.channels, layers.facts.dtype)]
-    row = replace(row, bytes=len(image), sha256=sha256_of(image), **asdict(measures), augment=changed.applied)
+    row = replace(row, bytes=len(image), sha256=sha256_of(image), **columns_of(measures), augment=changed.applied)
     return Made(replace(sample, mixed=changed.mixed), members, row)
 
 

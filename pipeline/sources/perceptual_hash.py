@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from PIL import Image as Pillow
-from scipy import fft
 
 from hsmix_gen.pipeline.decoders.stack import Stack
 from hsmix_gen.schemas.records import Part
@@ -38,7 +38,7 @@ def hash_of(grey: Pillow.Image) -> int:
     .. [1] Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010 (pHash).
     """
     shrunk = np.asarray(grey.resize((_SIDE, _SIDE), Pillow.Resampling.LANCZOS), np.float64)
-    waves = fft.dctn(shrunk)[:_WAVES, :_WAVES]
+    waves = scipy.fft.dctn(shrunk)[:_WAVES, :_WAVES]
     return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
 
 

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from PIL import Image as Pillow
-from scipy import sparse
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
@@ -198,7 +198,7 @@ def resize_channels(mask: arrays.Mask, size: tuple[int, int]) -> arrays.Mask:
     return result
 
 
-def _overlaps(length: int, target: int) -> sparse.csr_array:
+def _overlaps(length: int, target: int) -> "scipy.sparse.csr_array":
     """Return how much of each of `length` pixels lies in each of `target` pixels on one line, (target, length).
 
     The line is `length` * `target` units long, so that all overlaps, and all areas below 2**53, are whole numbers:
@@ -207,7 +207,7 @@ def _overlaps(length: int, target: int) -> sparse.csr_array:
     ends, target_ends = np.arange(1, length + 1) * target, np.arange(1, target + 1) * length
     first = np.maximum(ends - target, (target_ends - length)[:, None])
     last = np.minimum(ends, target_ends[:, None])
-    return sparse.csr_array(np.maximum(last - first, 0).astype(np.float64))
+    return scipy.sparse.csr_array(np.maximum(last - first, 0).astype(np.float64))
 
 
 def resize_plane(plane: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.schemas.errors import SourceError
 
@@ -145,7 +145,7 @@ def _nearest(grey: _Grey, flat: npt.NDArray[np.intp], levels: Sequence[int]) -> 
             seeds = np.zeros(grey.size, np.bool_)
             seeds[flat] = own.ravel()[flat]
             # The edge between black and white has this grey as well.
-            lost |= own & ~ndimage.binary_dilation(seeds.reshape(grey.shape), np.ones((3, 3)), _REACH, own)
+            lost |= own & ~scipy.ndimage.binary_dilation(seeds.reshape(grey.shape), np.ones((3, 3)), _REACH, own)
     ends = np.array([level for level in (0, 255) if level in levels] or levels[:1], np.int16)
     nearest = np.abs(grey[lost].astype(np.int16)[:, None] - ends).argmin(axis=1)
     found[lost] = ends[nearest].astype(np.uint8)

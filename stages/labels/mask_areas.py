@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.schemas.records import IGNORE, MaskForm
 
@@ -62,7 +62,7 @@ def _holds_ids_and_ignore(values: Sequence[int]) -> bool:
 
 def _outline_pixels(area: npt.NDArray[np.bool_]) -> int:
     """Return the pixels of an area that lie in specks and in slender parts, such as drawn around objects."""
-    parts, count = ndimage.label(area, np.ones((3, 3)))
+    parts, count = scipy.ndimage.label(area, np.ones((3, 3)))
     pixels = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     sides = np.array(boundary_sides(parts, np.arange(count + 1)))[1:]
     slender = 2 * pixels / sides < _SLENDER * np.sqrt(pixels)
@@ -75,9 +75,9 @@ def _count_areas(mask: npt.NDArray[np.integer], values: Sequence[int]) -> int:
     if not _FEWEST_NUMBERED <= len(numbered) <= _MOST_NUMBERED:
         return 0
     ranks = np.searchsorted(np.array([0, *numbered], mask.dtype), mask).astype(np.int32)
-    places = ndimage.find_objects(ranks)
+    places = scipy.ndimage.find_objects(ranks)
     return sum(
-        int(ndimage.label(ranks[place] == rank, np.ones((3, 3)))[1])
+        int(scipy.ndimage.label(ranks[place] == rank, np.ones((3, 3)))[1])
         for rank, place in enumerate(places, start=1)
         if place is not None
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 SMALL_RATIO = 2.0
 """Mean superpixel areas below which an object is small."""
@@ -23,7 +23,7 @@ def median_object_share(foreground: npt.NDArray[np.bool_]) -> float | None:
     """
     step = int(np.ceil(np.sqrt(foreground.size / _MOST_PIXELS)))
     thin = foreground[::step, ::step]
-    objects, count = ndimage.label(thin)
+    objects, count = scipy.ndimage.label(thin)
     if not count:
         return None
     return float(np.median(np.bincount(objects.ravel())[1:])) / thin.size

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.stages.superpixels.compiled import has, native
 
@@ -26,7 +26,7 @@ def squared_distance(area: npt.NDArray[np.bool_]) -> Squared:
 
 def by_scipy(area: npt.NDArray[np.bool_]) -> Squared:
     """Return the same by SciPy, which gives the nearest pixel too, some twenty times slower."""
-    nearest = ndimage.distance_transform_edt(~area, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(~area, return_distances=False, return_indices=True)
     rows, columns = np.ogrid[: area.shape[0], : area.shape[1]]
     squared: Squared = (nearest[0] - rows).astype(np.int64) ** 2 + (nearest[1] - columns) ** 2
     return squared

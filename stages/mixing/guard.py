@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
@@ -53,7 +53,7 @@ def _cells_of_objects(mask: arrays.AnyMask, labels: arrays.Labels, limit: float)
     objects, count = labelled_objects(foreground(mask))
     area = np.bincount(objects.ravel(), minlength=count + 1)
     small = [number for number in range(1, count + 1) if area[number] < limit]
-    boxes = ndimage.find_objects(objects)
+    boxes = scipy.ndimage.find_objects(objects)
     return [labels[boxes[n - 1]][objects[boxes[n - 1]] == n].astype(np.int64) for n in small]
 
 

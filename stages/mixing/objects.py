@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
@@ -24,7 +24,7 @@ def labelled_objects(inside: Bools) -> tuple[npt.NDArray[np.int32], int]:
 
     Pixels that share a side are of one object; objects are numbered in the order of their first pixel.
     """
-    numbers, count = ndimage.label(inside)
+    numbers, count = scipy.ndimage.label(inside)
     return numbers, int(count)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 
 def body_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | None:
@@ -18,5 +18,5 @@ def body_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | None:
     (H, W) bool or None
         True where any channel is not 0, and in the holes of that; None if it is everything or nothing.
     """
-    body: npt.NDArray[np.bool_] = ndimage.binary_fill_holes((image != 0).any(axis=2))
+    body: npt.NDArray[np.bool_] = scipy.ndimage.binary_fill_holes((image != 0).any(axis=2))
     return body if body.any() and not body.all() else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.stages.superpixels import ward
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
@@ -96,6 +96,6 @@ def _smoothed(planes: npt.NDArray[np.float64], width: int, sigma: float, *, comp
         image /= total**3
     else:
         for axis in (1, 2):
-            image = ndimage.correlate1d(image, weights, axis=axis, mode="reflect")
+            image = scipy.ndimage.correlate1d(image, weights, axis=axis, mode="reflect")
         image /= total**2
     return np.floor(image, out=image)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 from skimage.segmentation import watershed
 
 from hsmix_gen.stages.superpixels.label_maps import renumbered
@@ -55,7 +55,7 @@ def _steepest(image: npt.NDArray[np.generic], sigma: float) -> npt.NDArray[np.fl
     values = image.astype(np.float64)
     values = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     slopes = [
-        ndimage.gaussian_gradient_magnitude(plane, sigma) if sigma > 0 else np.hypot(*np.gradient(plane))
+        scipy.ndimage.gaussian_gradient_magnitude(plane, sigma) if sigma > 0 else np.hypot(*np.gradient(plane))
         for plane in np.moveaxis(values, -1, 0)
     ]
     steepest: npt.NDArray[np.float64] = np.max(slopes, axis=0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from hsmix_gen.stages.saliency.backend import Backend
 from hsmix_gen.stages.saliency.grey_maps import mean_map
@@ -38,11 +38,11 @@ def _spectral_residual_of_grey(grey: npt.NDArray[np.int64]) -> npt.NDArray[np.fl
     spectrum = np.fft.fft2(small)
     amplitude = np.abs(spectrum)
     log_amplitude = np.log1p(amplitude)
-    residual = log_amplitude - ndimage.uniform_filter(log_amplitude, 3, mode="mirror")
+    residual = log_amplitude - scipy.ndimage.uniform_filter(log_amplitude, 3, mode="mirror")
     held = amplitude > _NO_AMPLITUDE
     phase = np.divide(spectrum, amplitude, out=np.zeros_like(spectrum), where=held)
     response = np.abs(np.fft.ifft2(np.exp(residual) * phase))
-    response = ndimage.gaussian_filter(response, sigma=8, radius=2, mode="mirror") ** 2
+    response = scipy.ndimage.gaussian_filter(response, sigma=8, radius=2, mode="mirror") ** 2
     return _resize(response / response.max(), grey.shape).astype(np.float32)
 
 
