@@ -1,13 +1,14 @@
-"""What the product takes now and took before: whole jobs in turn, by processor time, and reading of the cache.
+"""What the product takes now and took before: jobs and a warm sample in turn, by processor time; and reading the cache.
 
 ``python benchmarks/paired.py --before FOLDER``, with a checkout of the commit to compare with, say by ``git worktree
 add FOLDER HEAD~5`` and ``python setup.py build_ext --inplace`` there. Without it only reading is compared, with Zarr's.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
-import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import zarr
 from report import Claim, conclude, print_table
 from synthetic import write_source
@@ -27,9 +29,14 @@ from hsmix_gen.pipeline.features.feature_cache import ArraySpec, FeatureCache
 SIDE, VARIANTS, BLOCK = 224, 4, 16
 SMALL = 16
 _SUBREAPER = 36
+_LOOK_S = 0.1
+_TICKS = os.sysconf("SC_CLK_TCK")
 ROOT = Path(__file__).resolve().parents[1]
 
-Job = tuple[str, Path, tuple[str, ...]]
+SERIAL = ("--backend", "serial")
+COPIES = (3, 43)
+Job = tuple[str, Path, tuple[str, ...], float]
+"""Name, source, options, and how many times less it is to take."""
 Reader = Callable[..., Any]
 
 
@@ -40,9 +47,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         claims.append(_print_reading(Path(scratch), options.rounds))
         if options.before is not None:
-            jobs = _jobs(options, Path(scratch))
-            times = {job[0]: _rounds(job, options, Path(scratch)) for job in jobs}
-            claims += _print_jobs(times, options.rounds)
+            head = ["", "before", "now", "now / before"]
+            row, claim = _row("a warm soft sample, ms", _warm_rounds(options, Path(scratch)), 2.0, 2)
+            print_table(f"encoded and written, serial, medians of {options.rounds} rounds", head, [row])
+            measured = [
+                _row(job[0], _rounds(job, options, Path(scratch)), job[3], 1) for job in _jobs(options, Path(scratch))
+            ]
+            title = f"processor seconds of whole jobs, all processes, medians of {options.rounds} rounds"
+            print_table(title, head, [row for row, _ in measured])
+            claims += [claim, *(claim for _, claim in measured)]
     return conclude(claims)
 
 
@@ -87,63 +100,119 @@ def _sample_ms(read: Reader) -> float:
 
 
 def _jobs(options: argparse.Namespace, scratch: Path) -> list[Job]:
-    source = options.source or write_source(scratch / "source", options.images, side=256)
-    size = tuple(map(str, (options.side, options.side)))
-    plain = ("--size", *size, "--backend", options.backend, "--progress", "none")
-    small: Job = (f"job on {SMALL} images", source, (*plain, "--limit", str(SMALL)))
-    whole: Job = (f"job on {options.images} images", source, (*plain, "--limit", str(options.images)))
-    return [small, whole] if options.images > SMALL else [small]
+    """Return the small job, with Ray, and whole jobs on every source at every size."""
+    sources = options.source or [write_source(scratch / "source", options.images, side=256)]
+    small: Job = (f"job on {SMALL} images, Ray", sources[0], (*_sized(options.sides[0]), "--limit", str(SMALL)), 2.5)
+    whole: list[Job] = [
+        (f"{source.name}, {side} x {side}", source, (*_sized(side), *SERIAL, "--limit", str(options.images)), least)
+        for source in sources
+        for side, least in zip(options.sides, (1.6 if source == sources[0] else 2.0, *[2.0] * 9), strict=False)
+    ]
+    return [small, *whole] if options.images > SMALL else [small]
+
+
+def _sized(side: int) -> tuple[str, ...]:
+    return ("--size", str(side), str(side), "--progress", "none")
 
 
 def _rounds(job: Job, options: argparse.Namespace, scratch: Path) -> list[tuple[float, float]]:
     """Return processor seconds of the job before and now, a pair for each round."""
-    name, source, words = job
+    name, source, words, _ = job
     pairs = []
     for number in range(options.rounds):
-        pair = []
-        for side, tree in (("before", options.before), ("now", ROOT)):
-            output = scratch / f"{side}-{number}-{name.replace(' ', '-')}"
-            pair.append(processor_seconds(tree, ["run", str(source), str(output), *words]))
-        pairs.append((pair[0], pair[1]))
+        outputs = [scratch / f"{side}-{number}-{source.name}" for side in ("before", "now")]
+        before, now = (
+            processor_seconds(tree, ["run", str(source), str(output), *words])
+            for tree, output in zip((options.before, ROOT), outputs, strict=True)
+        )
+        print(f"  {name}, round {number + 1}: {before:.1f} s before, {now:.1f} s now", flush=True)
+        pairs.append((before, now))
+        for output in outputs:
+            shutil.rmtree(output)
     return pairs
 
 
+def _warm_rounds(options: argparse.Namespace, scratch: Path) -> list[tuple[float, float]]:
+    """Return the milliseconds of a warm soft sample before and now, encoded and written, a pair for each round.
+
+    It is what more copies of the same images cost, so that start and reading cancel out.
+    """
+    source = options.source[0] if options.source else write_source(scratch / "warm", SMALL, side=256)
+    plain = (*_sized(options.sides[0]), *SERIAL)
+    caches = {}
+    for side, tree in (("before", options.before), ("now", ROOT)):
+        caches[side] = tree, scratch / f"cache-{side}"
+        words = [*plain, "--limit", str(SMALL), "--saliency", "spectral_residual"]
+        processor_seconds(tree, ["prepare", str(source), "--cache", str(caches[side][1]), *words])
+    return [
+        (_warm_ms(*caches["before"], scratch / "out"), _warm_ms(*caches["now"], scratch / "out"))
+        for _ in range(options.rounds)
+    ]
+
+
+def _warm_ms(tree: Path, cache: Path, output: Path) -> float:
+    seconds, samples = [], []
+    for copies in COPIES:
+        words = ["--copies", str(copies), "--shards", "4", "--probabilities", "0", "0", "1", "--progress", "none"]
+        seconds.append(processor_seconds(tree, ["generate", "--cache", str(cache), str(output), *words, *SERIAL]))
+        samples.append(pq.read_metadata(output / "manifest.parquet").num_rows)
+        shutil.rmtree(output)
+    return (seconds[1] - seconds[0]) / (samples[1] - samples[0]) * 1e3
+
+
 def processor_seconds(tree: Path, words: list[str]) -> float:
-    """Return the processor time of a command of a checkout, that of all processes it leaves to themselves too."""
-    environment = {**os.environ, "PYTHONPATH": str(tree / ".typing"), "OMP_NUM_THREADS": "1"}
-    before = _used()
+    """Return the processor time of a command of a checkout, that of all processes that it starts too.
+
+    They are looked at while they run: Ray's end without anybody who waits for them, so that the system counts them for
+    nobody.
+    """
+    path = os.pathsep.join([str(tree / ".typing"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "hsmix_gen.pipeline", *words]
-    subprocess.run(command, env=environment, check=True, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL)
-    while True:  # what Ray started is this process's to wait for, see main
-        try:
-            os.wait()
-        except ChildProcessError:
-            return _used() - before
+    with subprocess.Popen(command, env=environment, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL) as process:
+        used: dict[tuple[str, str], float] = {}
+        while seen := _used_below(os.getpid()):
+            used.update(seen)
+            time.sleep(_LOOK_S)
+            process.poll()
+            with contextlib.suppress(ChildProcessError):  # orphans are this process's to bury, see main
+                while process.returncode is not None and os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return sum(used.values())
 
 
-def _used() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _used_below(ancestor: int) -> dict[tuple[str, str], float]:
+    """Return the processor time so far of each process below one, by its number and start."""
+    children: dict[str, list[str]] = {}
+    used: dict[str, tuple[tuple[str, str], float]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(fields[1], []).append(folder.name)
+            used[folder.name] = (folder.name, fields[19]), (int(fields[11]) + int(fields[12])) / _TICKS
+    found, pending = {}, [str(ancestor)]
+    while pending:
+        below = children.get(pending.pop(), [])
+        found.update(used[name] for name in below)
+        pending += below
+    return found
 
 
-def _print_jobs(times: dict[str, list[tuple[float, float]]], rounds: int) -> list[Claim]:
-    rows, claims = [], []
-    for name, pairs in times.items():
-        before, now = (statistics.median(side) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(n / b for b, n in pairs)
-        rows.append([name, f"{before:.1f}", f"{now:.1f}", f"1/{1 / ratio:.2f}"])
-        claims.append(Claim(f"{name}: time now over time before", ratio, most=1 / 1.6))
-    print_table(f"processor seconds of whole jobs, medians of {rounds}", ["", "before", "now", "now / before"], rows)
-    return claims
+def _row(name: str, pairs: list[tuple[float, float]], least: float, digits: int) -> tuple[list[str], Claim]:
+    before, now = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(n / b for b, n in pairs)
+    row = [name, f"{before:.{digits}f}", f"{now:.{digits}f}", f"1/{1 / ratio:.2f}"]
+    return row, Claim(f"{name}: time now over time before", ratio, most=1 / least)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, help="a checkout of the commit to compare with")
-    parser.add_argument("--source", type=Path, help="real data; by default a synthetic set is made")
-    parser.add_argument("--images", type=int, default=120)
-    parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--backend", default="serial", help="ray or serial")
+    parser.add_argument("--source", type=Path, nargs="+", help="real data; by default a synthetic set is made")
+    parser.add_argument("--images", type=int, default=120, help="of each source; 16: the small job alone")
+    parser.add_argument("--sides", type=int, nargs="+", default=[224], help="pixels")
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 
