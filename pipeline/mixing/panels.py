@@ -106,7 +106,7 @@ def lambda_colours(weight_b: npt.NDArray[np.uint8]) -> Picture:
     return picture
 
 
-def soft_colours(soft: SoftLabel, *, first: int) -> Picture:
+def soft_colours(soft: npt.NDArray[np.floating], *, first: int) -> Picture:
     """Return a soft label as the mixture of the colours of its channels from `first` on.
 
     Channels that overlap (multi-label) are laid over each other, so that the last one shows.
@@ -131,18 +131,24 @@ def overlay(image: Image, soft: SoftLabel, *, first: int, side: int) -> Picture:
     side : int
         The longer side in pixels, at most.
     """
-    picture = as_rgb(image, contrast_of([image])).astype(np.float64)
-    share = np.clip(soft[first:].sum(axis=0, dtype=np.float64), 0, 1)[..., None] * _VEIL
-    return _shrunk((1 - share) * picture + _VEIL * soft_colours(soft, first=first), side)
+    planes = image if image.shape[-1] == 3 else image[..., :1]
+    small = np.rint(_shrunk(planes, side)).astype(image.dtype) if image.dtype != np.float32 else _shrunk(planes, side)
+    shares = np.moveaxis(_shrunk(np.moveaxis(soft, 0, -1), side), -1, 0)
+    veil = _VEIL * np.clip(shares[first:].sum(axis=0), 0, 1)[..., None]
+    shown = (1 - veil) * as_rgb(small, contrast_of([small])) + _VEIL * soft_colours(shares, first=first)
+    return np.rint(shown).astype(np.uint8)
 
 
-def _shrunk(picture: npt.NDArray[np.float64], side: int) -> Picture:
-    """Return the means of squares of pixels, so many that what is left fits into `side`."""
-    step = -(-max(picture.shape[:2]) // side)
-    height, width = (max(1, length // step) for length in picture.shape[:2])
-    rows, columns = min(step, picture.shape[0]), min(step, picture.shape[1])
-    squares = picture[: height * rows, : width * columns].reshape(height, rows, width, columns, 3)
-    return np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
+def _shrunk(planes: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float32]:
+    """Return (H, W, C) means of squares of pixels, so many that what is left fits into `side`."""
+    step = -(-max(planes.shape[:2]) // side)
+    height, width = (max(1, length // step) for length in planes.shape[:2])
+    rows, columns = (min(step, length) for length in planes.shape[:2])
+    total = np.zeros((height, width, planes.shape[2]), np.float32)
+    for row in range(rows):
+        for column in range(columns):
+            total += planes[row : height * rows : rows, column : width * columns : columns]
+    return total / np.float32(rows * columns)
 
 
 def _edges(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
