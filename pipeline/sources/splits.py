@@ -100,8 +100,9 @@ def empty_splits(items: Sequence[SourceItem] | Sequence[SourceRecord], split: st
     if not empty:
         return []
     groups = counted(len({item.group or item.id for item in items}), "group")
+    files = f"{counted(len(items), 'file')} {'is' if len(items) == 1 else 'are'}"
     return [
-        f"no image is for {' or '.join(_WORDS[name] for name in empty)} ({len(items)} files are {groups}); "
+        f"no image is for {' or '.join(_WORDS[name] for name in empty)} ({files} {groups}); "
         "choose shares or lists with --split, or add groups"
     ]
 
