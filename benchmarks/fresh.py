@@ -3,7 +3,7 @@
 All ways give whole samples, image, mask and soft label, on one core and take turns; a third is unmixed, a third hard
 and a third soft. Ratios are medians over the rounds, by processor time, as other work disturbs that less. On the fly
 gets decoded images in memory, which favours it. Fresh samples begin with nothing in memory; what that brings is printed
-beside.
+beside. Datasets are opened before time is taken, as a training does it once.
 The second part is a training loop with two workers whose step takes 100 ms: how long it waits for its loader.
 Takes about two minutes.
 """
@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +39,7 @@ LEAST_OF_READING = 0.8
 LEAST_OVER_ON_THE_FLY = 8.0
 MOST_WAIT = 0.05
 STEP_S = 0.1
+Work = Callable[[], int]
 FRESH = "fresh from the cache"
 KEPT = "  the same, all rows in memory already"
 COLD = "  the same, no memory for rows"
@@ -47,20 +48,20 @@ HELPER = "shards by our helper, in order"
 ON_THE_FLY = "HSMix without a cache, vectorised, Grad-CAM"
 
 
-def ways(cache: Path, output: Path, prepared: Prepared, config: RunConfig) -> dict[str, Callable[[], int]]:
-    """Return all ways by name; each makes or reads samples and returns how many."""
+def ways(cache: Path, output: Path, prepared: Prepared, config: RunConfig) -> dict[str, Callable[[], Work]]:
+    """Return all ways by name; each opens what it reads, and returns what makes or reads samples and says how many."""
     kept = HsmixFresh(cache, raw=True)
     stored = HsmixDataset(output, raw=True)
     tars = sorted(map(str, (output / "webdataset").glob("train-*.tar")))
     online = OnTheFly(prepared, config)
     return {
-        FRESH: lambda: _all(HsmixFresh(cache, raw=True)),
-        COLD: lambda: _all(HsmixFresh(cache, raw=True, kept_bytes=0)),
-        KEPT: lambda: _all(kept),
-        HELPER: lambda: _all(stored),
-        "shards by our helper, shuffled": lambda: sum(1 for _ in HsmixStream(stored, shuffle_seed=0)),
-        WEBDATASET: lambda: sum(1 for _ in webdataset.WebDataset(tars, shardshuffle=False).map(_decoded)),
-        ON_THE_FLY: online.make,
+        FRESH: lambda: partial(_all, HsmixFresh(cache, raw=True)),
+        COLD: lambda: partial(_all, HsmixFresh(cache, raw=True, kept_bytes=0)),
+        KEPT: lambda: partial(_all, kept),
+        HELPER: lambda: partial(_all, stored),
+        "shards by our helper, shuffled": lambda: partial(_count, HsmixStream(stored, shuffle_seed=0)),
+        WEBDATASET: lambda: partial(_count, webdataset.WebDataset(tars, shardshuffle=False).map(_decoded)),
+        ON_THE_FLY: lambda: online.make,
     }
 
 
@@ -87,15 +88,20 @@ def _all(samples: HsmixFresh | HsmixDataset) -> int:
     return sum(len(samples[number]) > 0 for number in range(len(samples)))
 
 
+def _count(samples: Iterable[object]) -> int:
+    return sum(1 for _ in samples)
+
+
 def _decoded(members: Mapping[str, bytes]) -> object:
     return plain((members[name] for name in ("image.png", "mask.png")), members["soft.npz"])
 
 
-def measure(made: Mapping[str, Callable[[], int]], n_rounds: int) -> dict[str, list[float]]:
+def measure(made: Mapping[str, Callable[[], Work]], n_rounds: int) -> dict[str, list[float]]:
     """Return the processor's milliseconds for a sample of each way and round, after one round that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in made}
     for number in range(n_rounds + 1):
-        for name, make in made.items():
+        for name, begin in made.items():
+            make = begin()
             started = time.process_time()
             count = make()
             if number:

@@ -112,7 +112,7 @@ class FeatureCache:
 
     def _read_locally(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
         array, row = self._described(layer, name), index[0]
-        with self._shard_path(layer, name, row // array.shard[0]).open("rb") as file:
+        with self._shard_path(layer, name, row // array.shard[0]).open("rb", buffering=0) as file:
             return array.decode(file, row, index[1:])
 
     def _read_remotely(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from typing import Any, BinaryIO
 
 import google_crc32c
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from numcodecs.zstd import Zstd
@@ -91,16 +92,26 @@ class ShardedArray:
         # The chunks that hold the part: all of an axis without an index.
         wanted = [slice(i // size, i // size + 1) for i, size in zip(index, self.chunk[1:], strict=False)]
         places = self._places(file)[row % self.shard[0]][tuple(wanted)]
-        whole = np.empty([n * size for n, size in zip(places.shape, self.chunk[1:], strict=False)], self.dtype)
-        for at in np.ndindex(places.shape[:-1]):
-            begin, length = map(int, places[at])
-            if begin == _NO_CHUNK:
-                raise ValueError(f"it holds no chunk of row {row}")
-            file.seek(begin)
-            part = np.frombuffer(_ZSTD.decode(file.read(length)), self._stored).reshape(self.chunk[1:])
-            whole[tuple(slice(n * size, (n + 1) * size) for n, size in zip(at, self.chunk[1:], strict=True))] = part
+        if places.size == 2:  # one chunk, as most parts are: it is not copied
+            whole = self._chunk(file, row, places)
+        else:
+            whole = np.empty([n * size for n, size in zip(places.shape, self.chunk[1:], strict=False)], self.dtype)
+            for at in np.ndindex(places.shape[:-1]):
+                part = tuple(slice(n * size, (n + 1) * size) for n, size in zip(at, self.chunk[1:], strict=True))
+                whole[part] = self._chunk(file, row, places[at])
         found: npt.NDArray[Any] = whole[tuple(i % size for i, size in zip(index, self.chunk[1:], strict=False))]
         return found
+
+    def _chunk(self, file: BinaryIO, row: int, place: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
+        begin, length = map(int, place.ravel())
+        if begin == _NO_CHUNK:
+            raise ValueError(f"it holds no chunk of row {row}")
+        file.seek(begin)
+        values = np.empty(self.chunk[1:], self._stored)
+        content = values.reshape(-1).view(np.uint8)
+        if len(imagecodecs.zstd_decode(file.read(length), out=content)) < len(content):
+            raise ValueError(f"its chunk of row {row} is too short")
+        return values.astype(self.dtype, copy=False)
 
     def _places(self, file: BinaryIO) -> npt.NDArray[np.uint64]:
         """Return where each chunk begins and how long it is, (*grid, 2)."""
@@ -109,8 +120,9 @@ class ShardedArray:
         if begin < 0:
             raise ValueError("it ends before its index")
         file.seek(begin)
-        index, crc = file.read(length), file.read(_CRC_BYTES)
-        if _crc(index) != crc:
+        tail = file.read(length + _CRC_BYTES)
+        index = tail[:length]
+        if _crc(index) != tail[length:]:
             raise ValueError("its index does not match its checksum")
         return np.frombuffer(index, np.dtype("<u8")).reshape(*self._grid, 2)
 

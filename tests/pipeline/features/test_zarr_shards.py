@@ -159,6 +159,13 @@ def test_a_shard_or_chunk_that_is_missing_is_damage_and_never_zeros(tmp_path: Pa
         cache.read(LAYER, "a", 2)
 
 
+def test_a_chunk_that_holds_too_little_is_damage() -> None:
+    array, half = (ShardedArray((1, side, 4), (1, side, 4), (1, side, 4), "uint8") for side in (4, 2))
+
+    with pytest.raises(ValueError, match="its chunk of row 0 is too short"):
+        array.decode(io.BytesIO(half.encode(np.ones((1, 2, 4), np.uint8))), 0, ())
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
