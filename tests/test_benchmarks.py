@@ -1,7 +1,6 @@
 """The parts of the benchmarks that their numbers rest on."""
 
 import importlib.util
-import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -134,42 +133,3 @@ def test_cold_reading_is_compared_on_equal_values(tmp_path: Path, monkeypatch: p
     for index in (("image", 3), ("mask", 0), ("labels", 15, 2), ("saliency", 7)):
         assert ours(*index).max() > 0
         assert np.array_equal(ours(*index), theirs(*index))
-
-
-@pytest.mark.parametrize(
-    ("name", "labels", "mask", "expected"),
-    [
-        # Each region gets its most frequent class; a region of ignored pixels has none and shifts no other.
-        pytest.param("achievable_accuracy", (0, 0, 0, 1, 1), (0, 0, 1, 1, 1), 4 / 5, id="accuracy"),
-        pytest.param("achievable_accuracy", (0, 0, 0, 1, 1), (0, 255, 1, 1, 1), 3 / 4, id="accuracy-ignored"),
-        pytest.param("achievable_accuracy", (0, 0, 1, 2), (0, 0, 1, 255), 1.0, id="accuracy-ignored-region"),
-        pytest.param("achievable_accuracy", (0, 1), (255, 255), math.nan, id="accuracy-all-ignored"),
-        # One foreground pixel of three goes to the background, or one of the background to the foreground.
-        pytest.param("leak", (0, 0, 0, 1, 1), (0, 0, 1, 1, 1), 1 / 3, id="leak"),
-        pytest.param("leak", (0, 0, 0, 0), (0, 1, 1, 1), 1 / 3, id="leak-of-background"),
-        pytest.param("leak", (0, 0, 0, 0), (0, 0, 0, 1), 1.0, id="leak-of-all"),
-        pytest.param("leak", (0, 0, 0, 0), (1, 2, 2, 2), 1 / 4, id="leak-between-classes"),
-        pytest.param("leak", (0, 0, 0, 1, 1), (0, 0, 1, 1, 255), 1 / 2, id="leak-ignored"),
-        pytest.param("leak", (0, 1), (0, 255), math.nan, id="leak-without-foreground"),
-    ],
-)
-def test_what_superpixels_absorb_is_what_is_worked_out_by_hand(
-    name: str, labels: tuple[int, ...], mask: tuple[int, ...], expected: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measure = getattr(load("absorbed", monkeypatch), name)
-
-    found = measure(np.array([labels], np.uint16), np.array([mask], np.uint8))
-
-    assert found == pytest.approx(expected, nan_ok=True)
-
-
-def test_what_superpixels_absorb_of_channels_is_that_of_the_innermost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The channels hold the ids 0, 0, 1, 1, 2, 2, 255."""
-    absorbed = load("absorbed", monkeypatch)
-    ids = np.array([[0, 0, 1, 1, 2, 2, 255]], np.uint8)
-    mask = np.stack([ids >= 1, ids >= 2], axis=2).astype(np.uint8)
-    mask[ids == 255] = 255
-    labels = np.array([[0, 0, 0, 1, 1, 2, 2]], np.uint16)
-
-    assert absorbed.achievable_accuracy(labels, mask) == pytest.approx(4 / 6)
-    assert absorbed.leak(labels, mask) == pytest.approx(2 / 4)
