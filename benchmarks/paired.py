@@ -157,7 +157,7 @@ def _warm_ms(tree: Path, cache: Path, output: Path) -> float:
         seconds.append(processor_seconds(tree, ["generate", "--cache", str(cache), str(output), *words, *SERIAL]))
         samples.append(pq.read_metadata(output / "manifest.parquet").num_rows)
         shutil.rmtree(output)
-    return (seconds[1] - seconds[0]) / (samples[1] - samples[0]) * 1e3
+    return float((seconds[1] - seconds[0]) / (samples[1] - samples[0]) * 1e3)
 
 
 def processor_seconds(tree: Path, words: list[str]) -> float:
@@ -192,7 +192,8 @@ def _used_below(ancestor: int) -> dict[tuple[str, str], float]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             children.setdefault(fields[1], []).append(folder.name)
             used[folder.name] = (folder.name, fields[19]), (int(fields[11]) + int(fields[12])) / _TICKS
-    found, pending = {}, [str(ancestor)]
+    found: dict[tuple[str, str], float] = {}
+    pending = [str(ancestor)]
     while pending:
         below = children.get(pending.pop(), [])
         found.update(used[name] for name in below)

@@ -414,7 +414,7 @@ class DatasetFacts:
 
 def columns_of(record: Any) -> dict[str, Any]:
     """Return the fields of a record by name, its values as they are; `asdict` copies them all, which takes a while."""
-    return {name: getattr(record, name) for name in _names(type(record))}
+    return {name: getattr(record, name) for name in _names(cast(Hashable, type(record)))}
 
 
 @cache

@@ -40,7 +40,7 @@ def generator(key: int) -> np.random.Generator:
     ----------
     .. [1] Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, doi:10.1145/2063384.2063405.
     """
-    return np.random.Generator(np.random.Philox(_Key(key)))
+    return np.random.Generator(np.random.Philox(_Key(key)))  # type: ignore[arg-type]
 
 
 class _Key(ISeedSequence):

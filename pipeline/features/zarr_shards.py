@@ -109,7 +109,7 @@ class ShardedArray:
         file.seek(begin)
         values = np.empty(self.chunk[1:], self._stored)
         content = values.reshape(-1).view(np.uint8)
-        if len(imagecodecs.zstd_decode(file.read(length), out=content)) < len(content):
+        if len(imagecodecs.zstd_decode(file.read(length), out=content.data)) < len(content):
             raise ValueError(f"its chunk of row {row} is too short")
         return values.astype(self.dtype, copy=False)
 

@@ -1,7 +1,7 @@
 """Arrays as pictures for people: images with a contrast that shows them, contours, maps and masks in colours."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -132,11 +132,14 @@ def overlay(image: Image, soft: SoftLabel, *, first: int, side: int) -> Picture:
         The longer side in pixels, at most.
     """
     planes = image if image.shape[-1] == 3 else image[..., :1]
-    small = np.rint(_shrunk(planes, side)).astype(image.dtype) if image.dtype != np.float32 else _shrunk(planes, side)
+    small: Any = _shrunk(planes, side)
+    if image.dtype != np.float32:
+        small = np.rint(small).astype(image.dtype)
     shares = np.moveaxis(_shrunk(np.moveaxis(soft, 0, -1), side), -1, 0)
     veil = _VEIL * np.clip(shares[first:].sum(axis=0), 0, 1)[..., None]
     shown = (1 - veil) * as_rgb(small, contrast_of([small])) + _VEIL * soft_colours(shares, first=first)
-    return np.rint(shown).astype(np.uint8)
+    whole: Picture = np.rint(shown).astype(np.uint8)
+    return whole
 
 
 def _shrunk(planes: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float32]:
@@ -148,7 +151,8 @@ def _shrunk(planes: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float3
     for row in range(rows):
         for column in range(columns):
             total += planes[row : height * rows : rows, column : width * columns : columns]
-    return total / np.float32(rows * columns)
+    total /= rows * columns
+    return total
 
 
 def _edges(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:

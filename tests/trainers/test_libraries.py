@@ -28,8 +28,11 @@ def data(pictures: Path, exported: Callable[..., Path]) -> Path:
 def loaded(data: Path, transforms: list[Any], task: str = "train") -> Any:
     """Return the samples of a task under transforms that come behind loading."""
     pytest.importorskip("monai")
-    from monai.data import Dataset, load_decathlon_datalist
-    from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
+    from monai.data.dataset import Dataset
+    from monai.data.decathlon_datalist import load_decathlon_datalist
+    from monai.transforms.compose import Compose
+    from monai.transforms.io.dictionary import LoadImaged
+    from monai.transforms.utility.dictionary import EnsureChannelFirstd
 
     files = load_decathlon_datalist(str(data / task / "dataset.json"), True, "training")
     return Dataset(files, Compose([LoadImaged(KEYS), EnsureChannelFirstd(KEYS), *transforms]))

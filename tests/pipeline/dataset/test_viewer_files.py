@@ -188,7 +188,7 @@ def test_hugging_face_datasets_show_previews_and_coloured_masks(shown: Path) -> 
 def test_the_manual_names_who_takes_ids_and_who_takes_colours(tmp_path: Path) -> None:
     """If this fails, a library has changed its mind and the words of the option, card and manual with it."""
     cv2, skimage, decoders = (pytest.importorskip(name) for name in ("cv2", "skimage.io", "webdataset.autodecode"))
-    from monai.data import PILReader
+    from monai.data.image_reader import PILReader
     from torchvision.io import read_image
 
     path = tmp_path / "mask.png"

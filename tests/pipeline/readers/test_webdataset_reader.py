@@ -86,7 +86,7 @@ def test_our_own_output_is_a_source(tmp_path: Path) -> None:
         ("p2", "image.npy", encode_npy(modalities)),
     ):
         members = {name: data, "json": b"{}", "mask.png": encode_png(mask), "soft.npz": b"PK"}
-        writer.add(key, members, lambda: b"")
+        writer.add(key, members, {})
     writer.finish()
 
     first, second = find(tmp_path / "webdataset").items
