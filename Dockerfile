@@ -10,7 +10,7 @@
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS wheel
-# For the kernels of superpixels; the image itself needs no compiler.
+# For the kernels; the image itself needs no compiler.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \

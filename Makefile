@@ -42,7 +42,7 @@ PROCESSES ?= 2
 DEVICE ?= cpu
 
 # What an installation has to be renewed for; Python modules are read where they stand.
-BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/superpixels/native/*.[ch])
+BUILT_FROM := pyproject.toml setup.py constraints.txt $(wildcard stages/kernels/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -8,9 +8,9 @@ FOLDERS = find_packages(include=["pipeline*", "schemas*", "stages*"])
 
 # One build for Python 3.11 and all later versions, by the stable interface. It is optional: without a compiler
 # scikit-image makes the same superpixels, only slower.
-NATIVE = Path("stages", "superpixels", "native")
+NATIVE = Path("stages", "kernels", "native")
 KERNELS = Extension(
-    "hsmix_gen.stages.superpixels._native",
+    "hsmix_gen.stages.kernels._native",
     sources=sorted(str(path) for path in NATIVE.glob("*.c")),
     depends=["setup.py", *sorted(str(path) for path in NATIVE.glob("*.h"))],
     define_macros=[("Py_LIMITED_API", "0x030B0000")],

@@ -12,8 +12,8 @@ from PIL import Image
 from report import Claim, conclude, print_table
 from synthetic import draw_pair
 
+from hsmix_gen.stages.kernels.compiled import COMPILED
 from hsmix_gen.stages.superpixels import hierarchical_regions, slic_regions
-from hsmix_gen.stages.superpixels.compiled import COMPILED
 
 SIDES = (224, 512)
 ONE = (50,)

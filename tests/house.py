@@ -15,6 +15,7 @@ TOP = ("schemas", "stages", "pipeline")
 ROOMS = (
     "schemas",
     "stages",
+    "stages/kernels",
     "stages/superpixels",
     "stages/labels",
     "stages/imaging",

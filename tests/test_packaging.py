@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("pipeline", "schemas", "stages")
-KERNELS = "stages/superpixels/_native.abi3.so"
+KERNELS = "stages/kernels/_native.abi3.so"
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")
 
 
@@ -79,7 +79,7 @@ def test_without_a_compiler_the_wheel_is_built_all_the_same(source: Path, tmp_pa
 
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert "hsmix_gen/stages/superpixels/compiled.py" in names
+    assert "hsmix_gen/stages/kernels/compiled.py" in names
     assert f"hsmix_gen/{KERNELS}" not in names
 
 
@@ -92,7 +92,7 @@ def test_sources_hold_what_the_kernels_are_built_from(source: Path, tmp_path: Pa
     with tarfile.open(packed) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
 
-    folder = Path("stages", "superpixels", "native")
+    folder = Path("stages", "kernels", "native")
     assert {(folder / name).as_posix() for name in files_in(source / folder)} <= names
 
 

@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.jobs.run import processors
 from hsmix_gen.schemas.extras import EXTRAS
-from hsmix_gen.stages.superpixels.compiled import COMPILED
+from hsmix_gen.stages.kernels.compiled import COMPILED
 
 _LEAST_FREE = 10 * 10**9
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.stages.superpixels.compiled import has, native
+from hsmix_gen.stages.kernels.compiled import has, native
 
 ENCODING_VERSION = 2
 """Raised when equal samples become other bytes. 2: images are compressed by libdeflate, in half the time of zlib."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
-from hsmix_gen.stages.superpixels.compiled import has, native
+from hsmix_gen.stages.kernels.compiled import has, native
 
 SoftLabel = npt.NDArray[np.float16]
 """(C, H, W) float16; all 0 where a pixel is ignored. Of class ids: channel 0 is background, channels sum to 1. Of

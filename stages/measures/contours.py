@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas.arrays import AnyMask, Image
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import collapse
-from hsmix_gen.stages.superpixels.compiled import has, native
 
 SEAM_STEP = 13
 """Least difference of neighbouring weights, in 255ths, that is a seam: a twentieth of the whole."""

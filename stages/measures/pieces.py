@@ -7,8 +7,8 @@ import numpy.typing as npt
 import scipy
 
 from hsmix_gen.schemas.arrays import AnyMask, Mask
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import collapse
-from hsmix_gen.stages.superpixels.compiled import has, native
 
 LEAST_PIXELS = 10
 """A connected piece of foreground below this is a fragment, not an object."""

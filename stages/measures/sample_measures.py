@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.arrays import AnyMask, Saliency
 from hsmix_gen.schemas.records import IGNORE, Measures
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import collapse, is_class
 from hsmix_gen.stages.measures.contours import seam_agreement
 from hsmix_gen.stages.measures.looks import look_distance
@@ -14,7 +15,6 @@ from hsmix_gen.stages.measures.pieces import count_pieces
 from hsmix_gen.stages.mixing.method import Parent
 from hsmix_gen.stages.mixing.mixing import byte_sum
 from hsmix_gen.stages.mixing.sample import Sample
-from hsmix_gen.stages.superpixels.compiled import has, native
 
 _STEP = 2
 """Rows and columns from one pixel to the next where a part of them gives the same number."""

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from hsmix_gen.stages.superpixels.compiled import has, native
+from hsmix_gen.stages.kernels.compiled import has, native
 
 Squared = npt.NDArray[np.int64]
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import SoftLabel, mixed_labels
-from hsmix_gen.stages.superpixels.compiled import has, native
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.stages.superpixels.compiled import has, native
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 EPS_RATIO = 1e-4

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from hsmix_gen.stages.kernels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels import ward
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
-from hsmix_gen.stages.superpixels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels.label_maps import renumbered
 from hsmix_gen.stages.superpixels.slic import Slic, check_arguments
 from hsmix_gen.stages.superpixels.slic_regions import default_compactness, stretched_channels

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.stages import randomness
-from hsmix_gen.stages.superpixels.compiled import has, native
+from hsmix_gen.stages.kernels.compiled import has, native
 
 MAX_REGIONS = np.iinfo(np.uint16).max
 _Byte = TypeVar("_Byte", np.uint8, np.bool_)

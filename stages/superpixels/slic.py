@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.stages.kernels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
-from hsmix_gen.stages.superpixels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels.label_maps import check_counts
 
 # Rounds of k-means; scikit-image's default, which the published code uses too.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.superpixels.compiled import COMPILED
+from hsmix_gen.stages.kernels.compiled import COMPILED
 from hsmix_gen.stages.superpixels.label_maps import renumbered
 from hsmix_gen.stages.superpixels.slic import Slic, check_arguments
 

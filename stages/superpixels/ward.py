@@ -14,7 +14,7 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.superpixels.compiled import COMPILED, native
+from hsmix_gen.stages.kernels.compiled import COMPILED, native
 
 _SCALE = 16  # of means and weights, see native/ward.c
 # Costs stay below 2 ** 63: 2 ** 32 for the squared distance of one channel, a quarter of the pixels times the scale.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hsmix_gen.stages.kernels.compiled import native
 from hsmix_gen.stages.mixing.distance import by_scipy, squared_distance
-from hsmix_gen.stages.superpixels.compiled import native
 
 
 def test_the_distance_is_that_to_the_nearest_pixel_of_the_area() -> None:

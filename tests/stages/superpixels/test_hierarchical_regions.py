@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from scipy import ndimage
 
+from hsmix_gen.stages.kernels.compiled import COMPILED
 from hsmix_gen.stages.saliency import quality
 from hsmix_gen.stages.superpixels import slic_regions
-from hsmix_gen.stages.superpixels.compiled import COMPILED
 from hsmix_gen.stages.superpixels.hierarchical_regions import segment
 from hsmix_gen.stages.superpixels.label_maps import region_count
 

@@ -17,9 +17,9 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 from skimage.util import regular_grid
 
+from hsmix_gen.stages.kernels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels import slic_regions
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
-from hsmix_gen.stages.superpixels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels.slic import Slic, _regular_grid
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="the loops could not be compiled here")

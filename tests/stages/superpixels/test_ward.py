@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsmix_gen.stages.kernels.compiled import COMPILED
 from hsmix_gen.stages.superpixels import ward
-from hsmix_gen.stages.superpixels.compiled import COMPILED
 
 ways = pytest.mark.parametrize(
     "compiled", [False, pytest.param(True, marks=pytest.mark.skipif(not COMPILED, reason=""))]

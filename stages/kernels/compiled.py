@@ -1,7 +1,7 @@
-"""The loops that were compiled with the package, if they were: scikit-image and Python give the same without them."""
+"""The loops that were compiled with the package, if they were: libraries and Python give the same without them."""
 
 try:
-    from hsmix_gen.stages.superpixels import _native
+    from hsmix_gen.stages.kernels import _native
 except ImportError:  # there was no compiler
     _native = None  # type: ignore[assignment]
 

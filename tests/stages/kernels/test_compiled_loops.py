@@ -8,13 +8,13 @@ import pytest
 
 from hsmix_gen.pipeline.dataset.array_bytes import write_lines
 from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import mixed_labels
 from hsmix_gen.stages.measures.contours import by_loop, by_numpy
 from hsmix_gen.stages.measures.pieces import areas, by_scipy
 from hsmix_gen.stages.measures.sample_measures import counts_by_kind
 from hsmix_gen.stages.mixing.mixing import BLENDS
 from hsmix_gen.stages.mixing.regions import weigh_regions
-from hsmix_gen.stages.superpixels.compiled import has, native
 from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
