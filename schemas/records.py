@@ -327,9 +327,9 @@ class ManifestRow(Measures, Origin):
         Of how it was mixed only what is not said by its absence: hsmix by the Bernoulli draw.
         """
         unsaid = [name for name, value in UNSAID.items() if getattr(self, name) in (None, value)]
-        later = ("shard", "index", "bytes", "sha256", *MEASURED, "augment", *unsaid)
-        row = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in later}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
+        later = {"shard", "index", "bytes", "sha256", *MEASURED, "augment", *unsaid}
+        stored = {name: value for name, value in columns_of(self).items() if name not in later}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,8 +418,8 @@ def columns_of(record: Any) -> dict[str, Any]:
 
 
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cast(Any, kind)))
 
 
 def record_of(kind: type[_Record], value: Any) -> _Record:

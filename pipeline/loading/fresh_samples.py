@@ -157,7 +157,7 @@ class HsmixFresh(Dataset[Any]):
         plan = self._plan.sample(epoch, number)
         sample, row, _ = mix_one(self._cache(), self._layers, plan, self._records, self._mix)
         mixed = augmented(sample.mixed, plan, self._mix).mixed
-        tensors = {part: _tensor(part, mixed) for part in self._parts}
+        tensors = {part: _tensor(part, mixed, is_kept=plan.row_b is None) for part in self._parts}
         floats = tensors if self._raw else as_floats(tensors)
         return {"key": plan.key, **floats, "json": canonical_json(row.provenance())}
 
@@ -202,10 +202,11 @@ class _OfEpoch:
         return self._dataset.read(shard, self._epoch)
 
 
-def _tensor(part: str, mixed: Mixed) -> torch.Tensor:
-    """Return a part as datasets give it; copied, as an unmixed image is the row that the cache keeps."""
+def _tensor(part: str, mixed: Mixed, *, is_kept: bool) -> torch.Tensor:
+    """Return a part as datasets give it; copied where it may be the row that the cache keeps: of unmixed images."""
     array = getattr(mixed, part)
-    return torch.from_numpy(np.array(array.transpose(2, 0, 1) if part == "image" else array, order="C"))
+    laid_out = np.ascontiguousarray(array.transpose(2, 0, 1) if part == "image" else array)
+    return torch.from_numpy(laid_out.copy() if is_kept else laid_out)
 
 
 def _given(method: str | None, seed: int | None, mix: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, Any]:

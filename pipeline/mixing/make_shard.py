@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset import sample_members
 from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
@@ -23,6 +25,7 @@ from hsmix_gen.stages.augmentation.augment import augmented
 from hsmix_gen.stages.imaging.standardise import stored_spacing
 from hsmix_gen.stages.measures.sample_measures import measure_sample
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
+from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
@@ -166,15 +169,17 @@ def read_parent(
     """Return a parent from the cache, turned as drawn."""
     needed = needs(plan.mode, mix, plan.method)
     size = layers.facts.size
-    parent = Parent(
-        image=cache.read(layers.images, "image", row),
-        mask=cache.read(layers.images, "mask", row),
-        labels=cache.read(layers.superpixels, "labels", row, draw.variant)
-        if needed.superpixels
-        else np.zeros(size, dtype=np.uint16),
-        saliency=cache.read(layers.saliency, "saliency", row) if needed.saliency else np.zeros(size, dtype=np.uint8),
+
+    def read(layer: str, name: str, *index: int) -> npt.NDArray[Any]:
+        values = cache.read(layer, name, row, *index)
+        return transform(values, draw.transform) if draw.transform else values
+
+    return Parent(
+        image=read(layers.images, "image"),
+        mask=read(layers.images, "mask"),
+        labels=read(layers.superpixels, "labels", draw.variant) if needed.superpixels else np.zeros(size, np.uint16),
+        saliency=read(layers.saliency, "saliency") if needed.saliency else np.zeros(size, np.uint8),
     )
-    return parent.turned(draw.transform)
 
 
 def read_native(cache: FeatureCache, layers: Layers, row: int, source: SourceRecord) -> Parent:
