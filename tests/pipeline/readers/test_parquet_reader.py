@@ -108,7 +108,7 @@ def test_our_own_output_is_a_source(tmp_path: Path) -> None:
         "area_b": 0.5, "flags": [],
     }  # fmt: skip
     members = {"image.npy": encode_npy(IMAGE.astype(np.float32)), "mask.png": encode_png(MASK)}
-    writer.add("p1", {**members, "json": canonical_json(row).encode()}, {})
+    writer.add("p1", {**members, "json": canonical_json(row).encode()}, {"soft": lambda: b""})
     writer.finish()
 
     (item,) = find(tmp_path).items
