@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import node as ray_node
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
@@ -25,8 +24,6 @@ _OBJECT_STORE_BYTES = 128 * 2**20
 _SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - folders of our own are made in them
 _LONGEST_SOCKET = 107
 _SOCKET = "ray/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"
-_UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")
-"""What starts the processes of Ray that add machines, collect logs, and serve the dashboard or report usage of Ray."""
 
 
 def start(processors: int, *, init: Callable[..., Any] = ray.init) -> None:
@@ -43,7 +40,7 @@ def start(processors: int, *, init: Callable[..., Any] = ray.init) -> None:
     # Workers are started in a folder of their own, from where a relative path would lead elsewhere.
     if staging := os.environ.get(FOLDER_VARIABLE):
         os.environ[FOLDER_VARIABLE] = str(Path(staging).absolute())
-    with _on_loopback(), _without_helpers(), contextlib.chdir(_own_folder("work")):
+    with _on_loopback(), contextlib.chdir(_own_folder("work")):
         begin = partial(
             init,
             address="local",  # without it Ray joins whatever cluster was started last on this machine
@@ -148,19 +145,6 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-@contextlib.contextmanager
-def _without_helpers() -> Iterator[None]:
-    """Keep Ray from starting processes that nobody asks here: a second of processor time each, and a wait."""
-    before = {name: getattr(ray_node.Node, name) for name in _UNUSED if hasattr(ray_node.Node, name)}
-    for name in before:
-        setattr(ray_node.Node, name, _ignore)
-    try:
-        yield
-    finally:
-        for name, method in before.items():
-            setattr(ray_node.Node, name, method)
-
-
 def connect(address: str) -> None:
     """Join a running cluster.
 
@@ -194,8 +178,8 @@ def _keep_hands_off() -> None:
         ray_utils.set_sigterm_handler = _ignore
 
 
-def _ignore(*_arguments: Any, **_options: Any) -> None:
-    """Do nothing."""
+def _ignore(_handler: Any) -> None:
+    """Set no handler."""
 
 
 def _log_message(data: dict[str, Any], **_ignored: Any) -> None:

@@ -165,18 +165,6 @@ def test_nobody_on_the_network_reaches_a_ray_of_our_own(runner: RayRunner) -> No
     assert found <= loopback
 
 
-def test_no_process_is_started_that_nobody_asks(runner: RayRunner) -> None:
-    """Each takes a second of processor time, and one reports the use of Ray over the network."""
-    list(runner.run([Unit("warm", len, ("a",), may_fail=False)]))
-
-    children = {int(path.name): (path / "stat").read_text().rpartition(")")[2].split() for path in processes()}
-    started = [pid for pid, fields in children.items() if int(fields[1]) == os.getpid()]
-    commands = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in started)
-
-    assert "raylet" in commands
-    assert not [name for name in ("monitor.py", "log_monitor", "dashboard.py") if f"/{name}" in commands]
-
-
 def test_a_killed_worker_is_replaced(runner: RayRunner, tmp_path: Path) -> None:
     results = sorted(result for _, result in runner.run(units(die_once(tmp_path / "died"), 4)))
 
