@@ -14,7 +14,7 @@ class CarveMix(Method):
     """Hard mixing by the signed distance to B's foreground.
 
     The distance D of a pixel is that to the nearest pixel of the other side, in pixels between their middles, negative
-    inside.
+    inside. The limits of t are also those of the authors' script, which draws from U(-d/2, d) in one go.
     """
 
     paper = (
