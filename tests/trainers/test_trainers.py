@@ -119,7 +119,8 @@ def test_hiformer(clone: MakeClone, grey: Path, exported: Exported) -> None:
     theirs = clone("hiformer", data)
     small = ("--model_name", "hiformer-s", "--max_epochs", 1)
 
-    run = theirs.follow("python train.py --root_path $DATA/train_npz --test_path", *small, "--batch_size", 5)
+    # The soft command names the commit before a patch.
+    run = theirs.follow("6726d28 && \\\n", *small, "--batch_size", 5)
 
     assert f"root_path='{data / 'train_npz'}', test_path='{data / 'val_vol_h5'}'" in run.text
     assert run.below(data / "train_npz") == set((data / "train_npz").resolve().iterdir())
