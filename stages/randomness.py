@@ -52,7 +52,7 @@ class _Key(ISeedSequence):
     def generate_state(self, n_words: int, dtype: npt.DTypeLike = np.uint32) -> npt.NDArray[Any]:
         """Return the words of the key, as many as there are and of the type in which they are asked for."""
         if (n_words, dtype) != (2, np.uint64):
-            raise NotImplementedError(f"a generator must ask for 2 words of uint64, got {n_words} of {dtype}")
+            raise ValueError(f"a generator must ask for 2 words of uint64, got {n_words} of {dtype}")
         return self._words
 
 

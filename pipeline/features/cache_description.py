@@ -8,6 +8,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.sealed_json import unsealed, write_sealed
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, check_same, native_pixels, per_fold, refusals_of
 from hsmix_gen.schemas.config import MixConfig, RunConfig
@@ -172,7 +173,7 @@ def _rename_old(root: Path) -> None:
 def _named_layers(features: Path) -> list[dict[str, str]]:
     """Return the layers of a description; none of a damaged one, which is written again at the end."""
     try:
-        return [fold["layers"] for fold in atomic_files.read_json(features)["folds"]]
+        return [fold["layers"] for fold in unsealed(features.read_bytes())["folds"]]
     except (ValueError, KeyError, TypeError):
         return []
 
@@ -196,13 +197,13 @@ def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: 
     }
     _write_sources(root, records, config)
     write_sources(sources, records)
-    atomic_files.write_json(features, description)
+    write_sealed(features, description)
 
 
 def _prepared_config(features: Path) -> dict[str, Any] | None:
     """Return the configuration of a description that ``prepare`` wrote, if it can be read."""
     try:
-        raw = atomic_files.read_json(features)
+        raw = unsealed(features.read_bytes())
         return dict(raw["config"]) if raw["half"] else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -303,7 +304,7 @@ def _the_only_one(root: Path, sets: list[FeatureSet]) -> FeatureSet:
 def _read(features: Path, sources: Path) -> FeatureSet:
     """Return what `save` wrote."""
     try:
-        raw = atomic_files.read_json(features)
+        raw = unsealed(features.read_bytes())
         records = read_sources(sources)
         config = RunConfig.model_validate(raw["config"])
         facts = record_of(DatasetFacts, raw["facts"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers
-from hsmix_gen.pipeline.features.network_task import NetworkTask, network_path, record_path
+from hsmix_gen.pipeline.features.network_task import NetworkTask, is_recorded, network_path, read_record, record_path
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.records import BlockRecord, SourceRecord
@@ -51,7 +51,7 @@ class GradCam:
 
     def network_units(self, records: Sequence[SourceRecord]) -> list[Unit]:
         """Return the unit that makes the network's record, or none if it is there."""
-        if record_path(self._layers).is_file():
+        if is_recorded(self._layers):
             return []
         if self._earlier is not None:
             return [Unit("network", _take_over_network, (self._layers, self._earlier))]
@@ -83,7 +83,7 @@ class GradCam:
 
     def report(self) -> dict[str, Any]:
         """Return what is recorded of the network, and warn if its maps mean little."""
-        record = atomic_files.read_json(record_path(self._layers))
+        record = read_record(self._layers)
         auc = record["layer_auc"]
         if auc is not None and auc < GOOD_AUC:
             self._reporter.warn(

@@ -17,9 +17,9 @@ from torch import nn
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers, quantised
-from hsmix_gen.pipeline.features.network_task import NetworkTask, budgets, network_path, record_path
-from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.features.network_task import NetworkTask, budgets, network_path, read_record, record_path
 from hsmix_gen.pipeline.files.local_mirror import here
+from hsmix_gen.pipeline.files.sealed_json import write_sealed
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.schemas.config import SaliencyConfig
 from hsmix_gen.schemas.errors import ModelError
@@ -51,7 +51,7 @@ class GradCamWorker:
     """
 
     def __init__(self, layers: Layers, config: SaliencyConfig, folder: Path) -> None:
-        record = atomic_files.read_json(record_path(layers))
+        record = read_record(layers)
         if config.model is None:
             network = networks.load_fitted(network_path(layers)).network
         else:
@@ -112,7 +112,7 @@ def make_network(task: NetworkTask) -> None:
         "candidates": [{"layer": name, "auc": value} for name, value in ranking],
         "seconds": seconds,
     }
-    atomic_files.write_json(record_path(layers), record)
+    write_sealed(record_path(layers), record)
 
 
 def cam_options(config: SaliencyConfig, side: int | None, *, multilabel: bool = False) -> CamOptions:

@@ -1,11 +1,11 @@
 """Records of finished units of work: a unit counts only with its record, and while its files match it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.sealed_json import unsealed, write_sealed
 from hsmix_gen.schemas.errors import HsmixError
 from hsmix_gen.schemas.records import BlockRecord, ShardRecord, columns_of, record_of
 
@@ -58,7 +58,7 @@ class CommitRecords(Generic[R]):
     def parsed(self, data: bytes) -> R | None:
         """Return the record in a file; None of a damaged one."""
         try:
-            return record_of(self._kind, json.loads(data))
+            return record_of(self._kind, unsealed(data))
         except ValueError:
             return None
 
@@ -75,9 +75,7 @@ class CommitRecords(Generic[R]):
                 raise self._error(
                     f"{self._root / file.path} does not match what its worker wrote; is the disk shared and sound?"
                 )
-        # Without line breaks, which Python's slow encoder would make: a record has every sample of its shard.
-        text = json.dumps(record, default=columns_of, sort_keys=True, allow_nan=False)
-        atomic_files.write_whole(self._path(record), text.encode())
+        write_sealed(self._path(record), record, as_dict=columns_of)
 
     def _path(self, record: R) -> Path:
         return self._folder / f"{record.name}.json"

@@ -408,14 +408,19 @@ def test_lost_descriptions_are_written_again(
     assert shard_digests(copied) == small.digests
 
 
-def test_forged_shard_record_does_not_count(
+def test_changed_shard_record_does_not_count(
     small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Digests
 ) -> None:
-    """A record that states another checksum costs its shard."""
-    path = copied / ".hsmix" / "shards" / "train-000003.json"
-    record = json.loads(path.read_text())
-    record["files"][0]["sha256"] = "0" * 64
-    path.write_text(json.dumps(record))
+    """A record costs its shard where it states another checksum, or anything else that would reach the manifest."""
+    for name, change in (
+        ("train-000003", lambda record: record["files"][0].update(sha256="0" * 64)),
+        ("train-000001", lambda record: record["rows"][0].update(lambda_mean=0.123)),
+    ):
+        path = copied / ".hsmix" / "shards" / f"{name}.json"
+        record = json.loads(path.read_text())
+        change(record)
+        path.write_text(json.dumps(record))
+    (copied / "manifest.parquet").unlink()
 
     run_again()
 

@@ -111,7 +111,7 @@ def test_a_cache_with_one_unnamed_description_is_still_read(
     (named,) = cache.glob("features-*.json")
     (sources,) = cache.glob("sources-*.parquet")
     description: dict[str, Any] = json.loads(named.read_text())
-    del description["half"]
+    del description["half"], description["sealed"]
     (cache / "features.json").write_text(json.dumps(description))
     named.unlink()
     sources.unlink()
