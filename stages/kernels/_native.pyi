@@ -1,7 +1,7 @@
 """The compiled loops; each array is C-contiguous and of exactly the type named.
 
-Built with the package where there is a compiler. `slic`, `ward`, `mixing.distance`, `mixing.regions` and
-`measures.pieces` do without it.
+Built with the package where there is a compiler. `slic`, `ward`, `mixing.distance`, `mixing.regions`,
+`mixing.selection` and `measures.pieces` do without it.
 """
 
 import numpy as np
@@ -148,4 +148,20 @@ def difference_lines(picture: npt.NDArray[np.uint8], lines: npt.NDArray[np.uint8
     """Write the lines of a PNG file, 2 and the differences to the line above, to `lines` (H, 1 + W C).
 
     `picture` (H, W, C) may lie in memory in any order.
+    """
+
+def grow(
+    labels: npt.NDArray[np.uint16],
+    shape: tuple[int, int],
+    sizes: npt.NDArray[np.int64],
+    draws: npt.NDArray[np.float64],
+    start: int,
+    areas: tuple[float, float],
+    selected: npt.NDArray[np.bool_],
+    /,
+) -> None:
+    """Write which of the R superpixels in `labels` (H, W) are part of a piece grown from one, its holes filled.
+
+    `sizes` (R,) are those of the superpixels, `draws` (R,) of [0, 1) decide which joins next; `areas` are the number of
+    pixels to grow to and the most there may be. `selected` is (R,).
     """

@@ -1,11 +1,15 @@
 """What hsmix takes of B: superpixels by chance, a grown piece, or one object."""
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.mixing import guard
 from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.method import Pair
@@ -13,6 +17,10 @@ from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import generator_for, integer
 from hsmix_gen.stages.superpixels.label_maps import looked_up
 
+COMPILED = has("grow")
+"""Whether the compiled loop is there."""
+# The compiled loop keeps a square of neighbours in memory.
+_MOST_COMPILED = 2048
 _Bools = npt.NDArray[np.bool_]
 
 
@@ -54,7 +62,7 @@ def take(pair: Pair) -> Taken:
     return Taken(looked_up(guarded, labels_b), kind, select_p, (*flags, *changed))
 
 
-def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
+def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compiled: bool = COMPILED) -> _Bools:
     """Grow a connected piece of superpixels from a drawn one to a drawn area, (R,) bool.
 
     One neighbour after the other joins until the area is reached, each drawn with a chance in proportion to the square
@@ -69,22 +77,36 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
         Superpixels, 0 to R - 1.
     area : (float, float)
         Least and greatest share of the image.
+    compiled : bool
+        Whether the compiled loop is used; the other gives the same.
     """
     rng = generator_for(seed, "growth")
-    sizes: list[int] = np.bincount(labels.ravel()).tolist()
-    target = (area[0] + (area[1] - area[0]) * rng.random()) * labels.size
-    most = area[1] * labels.size
-    near, largest = borders(labels), max(sizes)
-    may_start = [region for region, size in enumerate(sizes) if size <= most] or list(range(len(sizes)))
-    joined = may_start[integer(rng, 0, len(may_start) - 1)]
-    piece, rim, grown = {joined}, dict(near[joined]), sizes[joined]
+    sizes = np.bincount(labels.ravel())
+    areas = ((area[0] + (area[1] - area[0]) * rng.random()) * labels.size, area[1] * labels.size)
+    may_start = np.flatnonzero(sizes <= areas[1])
+    start = integer(rng, 0, (len(may_start) or len(sizes)) - 1)
+    if len(may_start):
+        start = int(may_start[start])
+    draws = rng.random(len(sizes))
+    if compiled and len(sizes) <= _MOST_COMPILED:
+        selected = np.empty(len(sizes), dtype=bool)
+        native.grow(np.ascontiguousarray(labels), labels.shape, sizes, draws, start, areas, selected)
+        return selected
+    return _grown(labels, sizes.tolist(), draws.tolist(), start, areas)
+
+
+def _grown(
+    labels: arrays.Labels, sizes: list[int], draws: list[float], start: int, areas: tuple[float, float]
+) -> _Bools:
+    """Do what native/grow.c does."""
+    target, most = areas
+    near = borders(labels)
+    piece, rim, grown = {start}, dict(near[start]), sizes[start]
     while grown < target and len(piece) + 1 < len(sizes):
-        may_join = sorted(rim)
-        if largest > most - grown:
-            may_join = [region for region in may_join if sizes[region] <= most - grown]
+        may_join = [region for region in sorted(rim) if sizes[region] <= most - grown]
         if not may_join:
             break
-        joined = may_join[_weighted(rng, [rim[region] ** 2 for region in may_join])]
+        joined = may_join[_weighted(draws[len(piece) - 1], (rim[region] ** 2 for region in may_join))]
         piece.add(joined)
         grown += sizes[joined]
         del rim[joined]
@@ -102,30 +124,22 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
 
 def borders(labels: arrays.Labels) -> list[dict[int, int]]:
     """Return for each superpixel its neighbours in rising order, with the sides of pixels that they share."""
-    n_regions, width = int(labels.max()) + 1, labels.shape[1]
-    flat = np.ascontiguousarray(labels).ravel()
-    across, down = flat[1:] != flat[:-1], flat[width:] != flat[:-width]
-    across[width - 1 :: width] = False  # from the end of a line to the next one
-    sides = [(np.flatnonzero(apart), step) for apart, step in ((across, 1), (down, width))]
-    ends = np.concatenate([[flat[place], flat[place + step]] for place, step in sides], axis=1).astype(np.int64)
-    counted = np.bincount(ends[0] * n_regions + ends[1], minlength=n_regions * n_regions)
-    square = counted.reshape(n_regions, n_regions)
-    shared = (square + square.T).ravel()
-    pairs = np.flatnonzero(shared)
-    near: list[dict[int, int]] = [{} for _ in range(n_regions)]
-    for pair, length in zip(pairs.tolist(), shared[pairs].tolist(), strict=True):
-        near[pair // n_regions][pair % n_regions] = length
+    wide = labels.astype(np.uint32)
+    neighbours = (wide[:, 1:], wide[:, :-1]), (wide[1:], wide[:-1])
+    apart = [(one[one != other], other[one != other]) for one, other in neighbours]
+    ones, others = (np.concatenate(ends) for ends in zip(*apart, strict=True))
+    pairs, lengths = np.unique(np.minimum(ones, others) << 16 | np.maximum(ones, others), return_counts=True)
+    near: list[dict[int, int]] = [{} for _ in range(int(labels.max()) + 1)]
+    for pair, length in zip(pairs.tolist(), lengths.tolist(), strict=True):
+        smaller, greater = pair >> 16, pair & 0xFFFF
+        near[smaller][greater] = near[greater][smaller] = length
     return near
 
 
-def _weighted(rng: np.random.Generator, weights: list[int]) -> int:
-    """Draw an index with a chance in proportion to its weight."""
-    left = rng.random() * sum(weights)
-    for place, weight in enumerate(weights):
-        left -= weight
-        if left < 0:
-            return place
-    return len(weights) - 1
+def _weighted(draw: float, weights: Iterable[int]) -> int:
+    """Return the index that a draw from [0, 1) means where chances are in proportion to weights."""
+    ends = list(accumulate(weights))
+    return min(bisect_right(ends, draw * ends[-1]), len(ends) - 1)
 
 
 def _holes(labels: arrays.Labels, near: list[dict[int, int]], piece: set[int]) -> list[set[int]]:

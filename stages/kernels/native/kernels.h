@@ -108,6 +108,18 @@ typedef struct {
 int seam(const uint8_t *plane, const uint8_t *ids, const uint8_t *weights, Grid grid, const Contours *contours,
          int64_t found[3]);
 
+typedef struct {
+    int32_t count;         /* of superpixels */
+    int32_t start;         /* the first one */
+    double target, most;   /* pixels */
+    const int64_t *sizes;  /* of superpixels, pixels */
+    const double *draws;   /* from [0, 1), one for each that joins */
+} Growth;
+
+/* Grow a piece of superpixels from one of them and fill its holes, see stages/mixing/selection.py; all labels are below
+ * the count. Returns 0, or -1 if memory ran out. */
+int grow(const uint16_t *labels, Grid grid, const Growth *growth, uint8_t *selected);
+
 /* Count each value of the background, of classes, and of what is ignored, `counts` (3, 256). */
 void histograms(const uint8_t *values, const uint8_t *ids, int64_t pixels, int64_t *counts);
 

@@ -393,6 +393,38 @@ static PyObject *py_seam(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_grow(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer labels, sizes, draws, selected;
+    Grid grid;
+    Growth growth;
+    if (!PyArg_ParseTuple(args, "y*(ii)y*y*i(dd)w*", &labels, &grid.height, &grid.width, &sizes, &draws, &growth.start,
+                          &growth.target, &growth.most, &selected))
+        return NULL;
+    const int64_t pixels = (int64_t)grid.height * grid.width;
+    growth.count = (int32_t)(selected.len < 65536 ? selected.len : 65536);
+    growth.sizes = sizes.buf;
+    growth.draws = draws.buf;
+    PyObject *result = NULL;
+    if (positive("height and width", grid.height > 0 && grid.width > 0) &&
+        fits(&labels, "labels", pixels, sizeof(uint16_t)) && fits(&selected, "selected", growth.count, 1) &&
+        fits(&sizes, "sizes", growth.count, sizeof(int64_t)) && fits(&draws, "draws", growth.count, sizeof(double)) &&
+        positive("start, a label,", growth.start >= 0 && growth.start < growth.count) &&
+        positive("superpixels less the labels", below(&labels, pixels, growth.count))) {
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = grow(labels.buf, grid, &growth, selected.buf);
+        Py_END_ALLOW_THREADS
+        result = none_or_memory_error(status);
+    }
+    PyBuffer_Release(&labels);
+    PyBuffer_Release(&sizes);
+    PyBuffer_Release(&draws);
+    PyBuffer_Release(&selected);
+    return result;
+}
+
 static PyObject *py_histograms(PyObject *self, PyObject *args)
 {
     (void)self;
@@ -421,6 +453,7 @@ static PyMethodDef methods[] = {
     {"gather", py_gather, METH_VARARGS, NULL},   {"blend", py_blend, METH_VARARGS, NULL},
     {"mix_labels", py_mix_labels, METH_VARARGS, NULL},
     {"difference_lines", py_difference_lines, METH_VARARGS, NULL},
+    {"grow", py_grow, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

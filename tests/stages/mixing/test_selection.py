@@ -89,6 +89,28 @@ def test_a_grown_piece_follows_the_rule_step_by_step(seed: int) -> None:
     assert grown(seed, labels) == piece
 
 
+@pytest.mark.skipif(not selection.COMPILED, reason="the loops were not compiled")
+def test_the_compiled_loop_grows_the_same_pieces() -> None:
+    """Pieces of superpixels that are torn, lack numbers, or are as small as can be."""
+    rng = np.random.default_rng(8)
+    pieces = set()
+    for seed in range(300):
+        drawn = rng.integers(0, rng.integers(2, 30), rng.integers(1, 14, 2))
+        labels = (drawn if seed % 2 else drawn.repeat(3, axis=0).repeat(4, axis=1)).astype(np.uint16)
+        area = tuple(sorted(rng.random(2).tolist()))
+        found, expected = (selection.grow(seed, labels.T, area, compiled=compiled) for compiled in (True, False))
+        assert found.tolist() == expected.tolist()
+        pieces.add(found.tobytes())
+    assert len(pieces) > 150
+
+
+def test_any_number_of_superpixels_is_grown() -> None:
+    """No square of all pairs of them is kept."""
+    labels = np.arange(60000, dtype=np.uint16).reshape(200, 300)
+
+    assert selection.grow(1, labels, (0.005, 0.005)).sum() == 300
+
+
 @pytest.mark.parametrize("make", [lambda _: BLOCKS, ragged])
 def test_a_grown_piece_is_one_and_as_large_as_was_drawn(make: object) -> None:
     areas = []
