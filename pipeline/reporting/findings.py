@@ -211,6 +211,21 @@ def _recall(evidence: Evidence) -> Seen:
     ), f"superpixels follow {ours:.2f} of the contours within 2 pixels, squares {grid:.2f}"
 
 
+def _outweighed(evidence: Evidence) -> Seen:
+    """Judge the size of superpixels, where the area of a hard mix or the lambda of a soft one goes by it."""
+    mixes = [("hard", "mix.selection", "bernoulli"), ("soft", "mix.aggregate", "sum")]
+    by_size = [
+        mode
+        for mode, option, value in mixes
+        if evidence.options[option] == value and (not evidence.samples or of_mode(evidence.samples, mode).any())
+    ]
+    largest = _known([one.measures.largest for one in evidence.images])
+    if not len(largest) or not by_size or evidence.described.get("method", "hsmix") not in ("", "hsmix"):
+        return _NAN, "no mix goes by the size of superpixels, or none were measured"
+    value = float(np.median(largest))
+    return value, f"the largest superpixel of an image has {value:.0f} times the area of its median one"
+
+
 def image_aucs(evidence: Evidence) -> dict[str, float]:
     """Return the AUC of the map of each image: from the cache, else from the samples that read it."""
     found = {one.record.id: one.measures.auc for one in evidence.images if not np.isnan(one.measures.auc)}
@@ -345,6 +360,7 @@ _LOOKS: dict[str, Callable[[Evidence], Seen]] = {
     "class_balance": _balance,
     "object_size": _object_size,
     "boundary_recall": _recall,
+    "outweighed": _outweighed,
     "saliency_auc": _auc,
     "saliency_inverted": _inverted,
     "cut_objects": _cut,

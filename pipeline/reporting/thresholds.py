@@ -79,6 +79,12 @@ RULES = (
         low_is_bad=True,
     ),
     Rule(
+        "outweighed", "One superpixel above all", "area of the largest superpixel in median ones, median over the images", 10, 50,
+        "a draw of it takes most of the image, and where lambda is a sum that of all others is near 0; 2 to 4 on ISIC, blood cells, "
+        "hippocampus and glands, 400 on BraTS, where the air is one superpixel",
+        "-o mix.aggregate=mean with --selection connected, which never takes so large a one; or crop to the body",
+    ),
+    Rule(
         "saliency_auc", "Saliency against masks", "AUC of the maps, median over the images", 0.6, 0.5,
         "0.5 is chance; fine-grained maps have 0.3 (ISIC, blood cells) to 0.7 (glands), Grad-CAM of the fitted network above 0.9",
         "--saliency gradcam, with your --model if you have one; hsmix-gen preview shows the maps",

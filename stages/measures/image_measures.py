@@ -23,6 +23,8 @@ class ImageMeasures:
     """Of each class, or of each channel of a multi-label mask."""
     object_cells: float
     """Area of the median object in mean superpixel areas."""
+    largest: float
+    """Area of the largest superpixel in median superpixel areas."""
     recall: float
     grid_recall: float
     """Share of the mask's contours within two pixels of a border of superpixels, and of squares of equal number."""
@@ -46,11 +48,13 @@ def measure_image(image: Image, mask: AnyMask, labels: Labels, saliency: Salienc
         Classes with background, or channels.
     """
     n_regions = int(labels.max()) + 1
+    areas = np.bincount(labels.ravel())
     share = median_object_share(foreground(mask))
     grid = square_grid(labels.shape, n_regions=n_regions)
     return ImageMeasures(
         pixels=class_pixels(mask, n_classes),
         object_cells=math.nan if share is None else share * n_regions,
+        largest=float(areas.max() / np.median(areas[areas > 0])),
         recall=boundary_recall(labels, mask),
         grid_recall=boundary_recall(grid, mask),
         auc=map_auc(saliency, mask),

@@ -25,6 +25,17 @@ def test_superpixels_that_are_the_object_follow_its_contour_and_squares_do_not()
     assert measure_image(image, mask, square_grid((SIDE, SIDE), n_regions=2), mask, n_classes=2).recall < 0.3
 
 
+def test_the_largest_superpixel_is_measured_in_usual_ones() -> None:
+    """Air around a body is one superpixel; numbers that no pixel has are none."""
+    labels = np.zeros((SIDE, SIDE), np.uint16)
+    labels[:8, :12] = 5 + np.arange(8)[:, None] // 4 * 3 + np.arange(12) // 4
+    mask = (labels > 0).astype(np.uint8)
+
+    found = measure_image(mask[..., None], mask, labels, mask, n_classes=2)
+
+    assert found.largest == pytest.approx((SIDE**2 - 96) / 16)
+
+
 def test_an_image_without_foreground_has_nothing_to_measure() -> None:
     empty = np.zeros((SIDE, SIDE), np.uint8)
     found = measure_image(empty[..., None], empty, empty.astype(np.uint16), empty, n_classes=2)

@@ -1,0 +1,46 @@
+"""Findings that depend on options, from evidence that is written down."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsmix_gen.pipeline.reporting.evidence import Evidence, Measured
+from hsmix_gen.pipeline.reporting.findings import _LOOKS
+from hsmix_gen.pipeline.reporting.thresholds import RULES
+from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.stages.measures.image_measures import ImageMeasures
+
+MODES = {"hard": ["hard"], "soft": ["soft"], "both": ["hard", "soft"], "cache": []}
+
+
+@pytest.mark.parametrize(
+    ("modes", "aggregate", "selection", "method", "light"),
+    [
+        ("both", "sum", "bernoulli", "hsmix", "red"),
+        ("soft", "sum", "connected", "hsmix", "red"),
+        ("hard", "mean", "bernoulli", "hsmix", "red"),
+        ("hard", "sum", "connected", "hsmix", "grey"),
+        ("soft", "mean", "bernoulli", "hsmix", "grey"),
+        ("both", "mean", "connected", "hsmix", "grey"),
+        ("both", "sum", "bernoulli", "cutmix", "grey"),
+        ("cache", "sum", "connected", "", "red"),
+    ],
+)
+def test_a_superpixel_above_all_matters_where_mixes_go_by_size(
+    modes: str, aggregate: str, selection: str, method: str, light: str
+) -> None:
+    """A draw may take the air around a body; the sum of saliency over it leaves nothing to all others."""
+    measures = [ImageMeasures((), 1.0, size, 1.0, 0.0, 1.0, np.zeros(2)) for size in (2.0, 300.0, 400.0)]
+    record = SourceRecord("a", "a", "train", None, "a", "b", "", "", 4, 4)
+    samples = {"mode": np.array(MODES[modes]), "split": np.array(["train"] * len(MODES[modes]))} if MODES[modes] else {}
+    evidence = Evidence(
+        Path(), "output", "set", {"method": method}, [record], samples, [Measured(record, one) for one in measures],
+        [], 0, 3, 0, {**RunConfig().flat(), "mix.aggregate": aggregate, "mix.selection": selection},
+    )  # fmt: skip
+
+    value, text = _LOOKS["outweighed"](evidence)
+
+    assert next(rule for rule in RULES if rule.name == "outweighed").light(value) == light
+    assert ("300 times" in text) == (light == "red")
