@@ -49,12 +49,9 @@ def class_shares(
     Raises
     ------
     ValueError
-        If the masks have two forms, or another number of channels than `n_classes`.
+        If the masks have two forms, another number of channels than `n_classes`, or another size than the weights.
     """
-    if mask_a.shape != mask_b.shape or mask_a.shape[2:] not in ((), (n_classes,)):
-        raise ValueError(
-            f"masks must both be (H, W) or both (H, W, {n_classes}), got {mask_a.shape} and {mask_b.shape}"
-        )
+    _check_shapes(mask_a, mask_b, weight_b, n_classes)
     weight_a = 255 - weight_b
     share = np.empty((n_classes, *weight_b.shape), dtype=np.uint8)
     for number in range(n_classes):
@@ -77,7 +74,8 @@ def mixed_labels(
 
     The compiled loop, for class ids alone, gives the same.
     """
-    if compiled and mask_a.ndim == mask_b.ndim == 2:
+    if compiled and mask_a.ndim == 2:
+        _check_shapes(mask_a, mask_b, weight_b, n_classes)
         mask, soft = np.empty(weight_b.shape, np.uint8), np.zeros((n_classes, *weight_b.shape), np.float16)
         a, b, weight = (np.ascontiguousarray(plane) for plane in (mask_a, mask_b, weight_b))
         native.mix_labels(a, b, weight, n_classes, _AS_FLOAT16, soft, mask)
@@ -86,6 +84,17 @@ def mixed_labels(
     if mask_a.ndim == 3:
         return innermost(share, ignored(mask_a, mask_b, weight_b)), soft_label(share)
     return hard_mask(share), soft_label(share)
+
+
+def _check_shapes(
+    mask_a: arrays.AnyMask, mask_b: arrays.AnyMask, weight_b: npt.NDArray[np.uint8], n_classes: int
+) -> None:
+    if mask_a.shape != mask_b.shape or mask_a.shape[2:] not in ((), (n_classes,)):
+        raise ValueError(
+            f"masks must both be (H, W) or both (H, W, {n_classes}), got {mask_a.shape} and {mask_b.shape}"
+        )
+    if weight_b.shape != mask_a.shape[:2]:
+        raise ValueError(f"weights must be {mask_a.shape[:2]} as the masks, got {weight_b.shape}")
 
 
 def soft_label(share: npt.NDArray[np.uint8]) -> SoftLabel:

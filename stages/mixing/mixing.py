@@ -45,6 +45,9 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
             f"images must have one shape and dtype, got {image_a.shape} {image_a.dtype} "
             f"and {image_b.shape} {image_b.dtype}; standardise them before mixing"
         )
+    if weight_b.shape != image_a.shape[:2]:
+        raise ValueError(f"weights must be {image_a.shape[:2]} as the images, got {weight_b.shape}")
+    weight_b = np.ascontiguousarray(weight_b)
     # Plane by plane: an inner loop over three channels is slow. Pixels of a plane lie side by side in the result.
     result = np.empty((image_a.shape[-1], *weight_b.shape), dtype=image_a.dtype)
     work = _work(weight_b, image_a.dtype)

@@ -84,8 +84,16 @@ def looked_up(table: npt.NDArray[_Byte], numbers: npt.NDArray[np.integer]) -> np
     Returns
     -------
     (H, W), dtype of the table
+
+    Raises
+    ------
+    ValueError
+        If the table has no such number.
     """
     if not has("gather"):
+        for number in (numbers.min(), numbers.max()):
+            if not 0 <= number < len(table):
+                raise ValueError(f"numbers must be 0 or more and below {len(table)}, got {number}")
         return table.take(numbers, mode="clip")  # all are in bounds: clipping only spares the look
     found = np.empty(numbers.shape, table.dtype)
     native.gather(table, np.ascontiguousarray(numbers), found)

@@ -140,14 +140,16 @@ static void measure_tiles(const Picture *picture, Work *work)
     }
 }
 
-/* Return the whole numbers that a window covers along one axis; a lost centre (NaN) covers none. */
+/* Return the whole numbers that a window covers along one axis; a lost centre (NaN), or one far off, covers none. */
 static void reach(double centre, int32_t steps, int32_t length, int32_t *from, int32_t *to)
 {
     const double low = centre - steps, high = centre + steps + 1;
+    if (!(low < length && high > 0)) {
+        *from = *to = 0;
+        return;
+    }
     *from = low > 0 ? (int32_t)low : 0;
     *to = high < length ? (int32_t)high : length;
-    if (isnan(centre))
-        *to = *from;
 }
 
 /* List the centres whose windows meet each tile, those of one tile in ascending order. Returns -1 without memory. */

@@ -1,24 +1,43 @@
-/* The Python names of the kernels. Arrays come as buffers, of which only the size is checked: _native.pyi has their
- * shapes. The stable interface of Python 3.11 is all that is used, so that one wheel fits every later version. */
+/* The Python names of the kernels. Arrays come as buffers, of which the sizes of the whole and of an item are checked:
+ * _native.pyi has their shapes. Whatever they hold, no kernel reads or writes beside them. The stable interface of
+ * Python 3.11 is all that is used, so that one wheel fits every later version. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include "kernels.h"
 
+/* Multiply what is not negative; the greatest number, the size of no buffer, stands for all that is greater. */
+static int64_t times(int64_t a, int64_t b)
+{
+    return b > 0 && a > INT64_MAX / b ? INT64_MAX : a * b;
+}
+
 static int fits(const Py_buffer *buffer, const char *name, int64_t items, size_t size)
 {
-    if (buffer->len == (Py_ssize_t)(items * (int64_t)size))
+    const int64_t wanted = times(items, (int64_t)size);
+    if (buffer->len != wanted)
+        PyErr_Format(PyExc_ValueError, "%s must hold %lld bytes, got %zd", name, (long long)wanted, buffer->len);
+    else if (wanted > 0 && buffer->itemsize != (Py_ssize_t)size)
+        PyErr_Format(PyExc_ValueError, "items of %s must have %zu bytes, got %zd", name, size, buffer->itemsize);
+    else
         return 1;
-    PyErr_Format(PyExc_ValueError, "%s must hold %lld bytes, got %zd", name, (long long)(items * (int64_t)size),
-                 buffer->len);
     return 0;
 }
 
-static int positive(const char *names, int value)
+static int holds(int value, const char *rule)
 {
     if (!value)
-        PyErr_Format(PyExc_ValueError, "%s must be positive", names);
+        PyErr_SetString(PyExc_ValueError, rule);
     return value;
+}
+
+static int is_below(const char *name, int64_t largest, int64_t most)
+{
+    if (largest >= 0 && largest < most)
+        return 1;
+    PyErr_Format(PyExc_ValueError, "%s must be 0 or more and below %lld, got %lld", name, (long long)most,
+                 (long long)largest);
+    return 0;
 }
 
 static PyObject *none_or_memory_error(int status)
@@ -41,9 +60,10 @@ static PyObject *py_kmeans(PyObject *self, PyObject *args)
     search.by_colour = by_colour;
     const int64_t pixels = (int64_t)height * width;
     PyObject *result = NULL;
-    if (positive("channels, height, width and count", channels > 0 && height > 0 && width > 0 && count > 0) &&
-        positive("stride less width, a multiple of 16,", stride >= width && stride % TILE == 0) &&
-        fits(&planes, "planes", (int64_t)channels * height * stride, sizeof(double)) &&
+    if (holds(channels > 0 && height > 0 && width > 0 && count > 0, "channels, height, width and count must be positive") &&
+        holds(stride >= width && stride % TILE == 0, "stride must be a multiple of 16 and at least width") &&
+        holds(pixels < INT32_MAX - TILE, "height times width must be below 2**31") &&
+        fits(&planes, "planes", times((int64_t)channels * height, stride), sizeof(double)) &&
         (mask.len == 0 || fits(&mask, "mask", pixels, 1)) && fits(&places, "places", 2 * (int64_t)count, sizeof(double)) &&
         fits(&colours, "colours", (int64_t)count * channels, sizeof(double)) &&
         fits(&labels, "labels", pixels, sizeof(int32_t))) {
@@ -73,7 +93,7 @@ static PyObject *py_spread(PyObject *self, PyObject *args)
     const int64_t n_points = points.len / (2 * (int64_t)sizeof(int32_t));
     const int64_t n_centres = centres.len / (2 * (int64_t)sizeof(double));
     PyObject *result = NULL;
-    if (positive("numbers of points and centres", n_points > 0 && n_centres > 0 && n_centres < INT32_MAX) &&
+    if (holds(n_points > 0 && n_centres > 0 && n_centres < INT32_MAX, "there must be points and centres") &&
         fits(&points, "points", 2 * n_points, sizeof(int32_t)) &&
         fits(&centres, "centres", 2 * n_centres, sizeof(double))) {
         int status;
@@ -97,7 +117,8 @@ static PyObject *py_connect(PyObject *self, PyObject *args)
         return NULL;
     const int64_t pixels = (int64_t)height * width;
     PyObject *result = NULL;
-    if (positive("height, width and most", height > 0 && width > 0 && most > 0) &&
+    if (holds(height > 0 && width > 0 && most > 0, "height, width and most must be positive") &&
+        holds((height + 2LL) * (width + 2LL) <= INT32_MAX, "height times width must be below 2**31") &&
         fits(&labels, "labels", pixels, sizeof(int32_t)) && fits(&connected, "connected", pixels, sizeof(int32_t))) {
         int status;
         Py_BEGIN_ALLOW_THREADS
@@ -119,9 +140,10 @@ static PyObject *py_smooth(PyObject *self, PyObject *args)
         return NULL;
     const int64_t weights = kernel.len / (int64_t)sizeof(double);
     PyObject *result = NULL;
-    if (positive("channels, height and width", channels > 0 && height > 0 && width > 0 && stride >= width) &&
-        positive("the number of weights, odd,", weights % 2 == 1 && weights < INT32_MAX) &&
-        fits(&planes, "planes", (int64_t)channels * height * stride, sizeof(double)) &&
+    if (holds(channels > 0 && height > 0 && width > 0, "channels, height and width must be positive") &&
+        holds(stride >= width, "stride must be at least width") &&
+        holds(weights % 2 == 1 && weights < INT32_MAX / 2, "weights must be odd in number") &&
+        fits(&planes, "planes", times((int64_t)channels * height, stride), sizeof(double)) &&
         fits(&kernel, "kernel", weights, sizeof(double))) {
         int status;
         Py_BEGIN_ALLOW_THREADS
@@ -143,14 +165,17 @@ static PyObject *py_ward(PyObject *self, PyObject *args)
     const int64_t n = sizes.len / (int64_t)sizeof(int64_t), n_edges = edges.len / (2 * (int64_t)sizeof(int32_t));
     const int64_t channels = n > 0 ? sums.len / (n * (int64_t)sizeof(int64_t)) : 0;
     PyObject *result = NULL;
-    int inside = 1;
-    for (int64_t i = 0; i < 2 * n_edges; i++)
-        inside &= ((const int32_t *)edges.buf)[i] >= 0 && ((const int32_t *)edges.buf)[i] < n;
+    int is_sound = 1;
+    for (int64_t i = 0; i < n_edges; i++) {
+        const int32_t *edge = (const int32_t *)edges.buf + 2 * i;
+        is_sound &= edge[0] >= 0 && edge[0] < n && edge[1] >= 0 && edge[1] < n && edge[0] != edge[1];
+    }
     for (int64_t i = 0; i < n; i++)
-        inside &= ((const int64_t *)sizes.buf)[i] > 0;
-    if (positive("numbers of regions and channels, and sizes of regions,", n > 0 && n < INT32_MAX && channels > 0 && inside) &&
-        fits(&sums, "sums", n * channels, sizeof(int64_t)) && fits(&edges, "edges", 2 * n_edges, sizeof(int32_t)) &&
-        fits(&joins, "joins", 2 * n, sizeof(int32_t))) {
+        is_sound &= ((const int64_t *)sizes.buf)[i] > 0;
+    if (holds(n > 0 && n < INT32_MAX && channels > 0, "there must be regions and channels") &&
+        fits(&sizes, "sizes", n, sizeof(int64_t)) && fits(&sums, "sums", n * channels, sizeof(int64_t)) &&
+        fits(&edges, "edges", 2 * n_edges, sizeof(int32_t)) && fits(&joins, "joins", 2 * n, sizeof(int32_t)) &&
+        holds(is_sound, "sizes must be positive, and edges name two regions each")) {
         int32_t done;
         Py_BEGIN_ALLOW_THREADS
         done = ward(sizes.buf, sums.buf, (int32_t)n, (int32_t)channels, edges.buf, n_edges, joins.buf);
@@ -173,7 +198,7 @@ static PyObject *py_distance(PyObject *self, PyObject *args)
         return NULL;
     const int64_t pixels = (int64_t)height * width;
     PyObject *result = NULL;
-    if (positive("height and width", height > 0 && width > 0) && fits(&area, "area", pixels, 1) &&
+    if (holds(height > 0 && width > 0, "height and width must be positive") && fits(&area, "area", pixels, 1) &&
         fits(&squared, "squared", pixels, sizeof(int64_t))) {
         int status;
         Py_BEGIN_ALLOW_THREADS
@@ -195,7 +220,7 @@ static PyObject *py_pieces(PyObject *self, PyObject *args)
         return NULL;
     const int64_t most = (int64_t)height * ((width + (int64_t)1) / 2);
     PyObject *result = NULL;
-    if (positive("height, and width below 2**31,", height > 0 && width > 0 && most < INT32_MAX) &&
+    if (holds(height > 0 && width > 0 && most < INT32_MAX, "height and width must be positive, their product below 2**32") &&
         fits(&ids, "ids", (int64_t)height * width, 1) &&
         (held.len == 0 || fits(&held, "held", (int64_t)height * width, 1)) &&
         fits(&areas, "areas", most, sizeof(int64_t)) && fits(&kept, "kept", most, sizeof(int64_t))) {
@@ -212,25 +237,25 @@ static PyObject *py_pieces(PyObject *self, PyObject *args)
     return result;
 }
 
-/* Whether all labels are below a number, so that they can count. */
-static int below(const Py_buffer *labels, int64_t pixels, int64_t most)
+static int64_t largest_16(const Py_buffer *numbers, int64_t count)
 {
     uint16_t largest = 0;
-    for (int64_t i = 0; i < pixels; i++) {
-        const uint16_t label = ((const uint16_t *)labels->buf)[i];
-        largest = label > largest ? label : largest;
+    for (int64_t i = 0; i < count; i++) {
+        const uint16_t number = ((const uint16_t *)numbers->buf)[i];
+        largest = number > largest ? number : largest;
     }
-    return largest < most;
+    return largest;
 }
 
-static int inside(const Py_buffer *numbers, int64_t pixels, int64_t most)
+/* The largest number, or a negative one, if there are any. */
+static int64_t largest_32(const Py_buffer *numbers, int64_t count)
 {
     uint32_t largest = 0; /* negative numbers are larger than all others */
-    for (int64_t i = 0; i < pixels; i++) {
+    for (int64_t i = 0; i < count; i++) {
         const uint32_t number = ((const uint32_t *)numbers->buf)[i];
         largest = number > largest ? number : largest;
     }
-    return largest < most;
+    return (int32_t)largest;
 }
 
 static PyObject *py_region_sums(PyObject *self, PyObject *args)
@@ -246,9 +271,9 @@ static PyObject *py_region_sums(PyObject *self, PyObject *args)
     if (fits(&labels[0], "labels_a", pixels, sizeof(uint16_t)) && fits(&labels[1], "labels_b", pixels, sizeof(uint16_t)) &&
         fits(&saliency[0], "saliency_a", pixels, 1) && fits(&saliency[1], "saliency_b", pixels, 1) &&
         fits(&ratios, "ratios", 65536, sizeof(double)) && fits(&regions, "regions", pixels, sizeof(int32_t)) &&
-        fits(&totals, "totals", most, sizeof(double)) &&
-        positive("numbers of regions above the labels, and offset,",
-                 offset > 0 && below(&labels[0], pixels, most - offset) && below(&labels[1], pixels, offset))) {
+        fits(&totals, "totals", most, sizeof(double)) && fits(&sizes, "sizes", most, sizeof(int64_t)) &&
+        fits(&from_b, "from_b", pixels, 1) && is_below("labels_b", largest_16(&labels[1], pixels), offset) &&
+        is_below("labels_a", largest_16(&labels[0], pixels), most - offset)) {
         const Parents parents = {labels[0].buf, labels[1].buf, from_b.buf, saliency[0].buf, saliency[1].buf, offset};
         Py_BEGIN_ALLOW_THREADS
         region_sums(&parents, ratios.buf, pixels, regions.buf, totals.buf, sizes.buf);
@@ -275,8 +300,9 @@ static PyObject *py_gather(PyObject *self, PyObject *args)
         return NULL;
     const int is_wide = numbers.len == out.len * (Py_ssize_t)sizeof(int32_t);
     PyObject *result = NULL;
-    if ((is_wide || fits(&numbers, "numbers", out.len, sizeof(uint16_t))) &&
-        positive("the table, with all numbers,", table.len > 0 && (is_wide ? inside : below)(&numbers, out.len, table.len))) {
+    if (fits(&table, "table", table.len, 1) && fits(&out, "out", out.len, 1) &&
+        fits(&numbers, "numbers", out.len, is_wide ? sizeof(int32_t) : sizeof(uint16_t)) &&
+        is_below("numbers", (is_wide ? largest_32 : largest_16)(&numbers, out.len), table.len)) {
         Py_BEGIN_ALLOW_THREADS
         if (is_wide)
             gather_32(table.buf, numbers.buf, out.len, out.buf);
@@ -298,7 +324,8 @@ static PyObject *py_blend(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*y*y*w*", &a, &b, &weights, &out))
         return NULL;
     PyObject *result = NULL;
-    if (fits(&a, "a", out.len, 1) && fits(&b, "b", out.len, 1) && fits(&weights, "weights", out.len, 1)) {
+    if (fits(&out, "out", out.len, 1) && fits(&a, "a", out.len, 1) && fits(&b, "b", out.len, 1) &&
+        fits(&weights, "weights", out.len, 1)) {
         Py_BEGIN_ALLOW_THREADS
         blend(a.buf, b.buf, weights.buf, out.len, out.buf);
         Py_END_ALLOW_THREADS
@@ -320,8 +347,8 @@ static PyObject *py_mix_labels(PyObject *self, PyObject *args)
         return NULL;
     const int64_t pixels = mask.len;
     PyObject *result = NULL;
-    if (positive("classes, fewer than 256,", classes > 0 && classes < 256) && fits(&a, "a", pixels, 1) &&
-        fits(&b, "b", pixels, 1) && fits(&weights, "weights", pixels, 1) &&
+    if (holds(classes > 0 && classes < 256, "classes must be 1 to 255") && fits(&mask, "mask", pixels, 1) &&
+        fits(&a, "a", pixels, 1) && fits(&b, "b", pixels, 1) && fits(&weights, "weights", pixels, 1) &&
         fits(&halves, "halves", 256, sizeof(uint16_t)) && fits(&soft, "soft", classes * pixels, sizeof(uint16_t))) {
         Py_BEGIN_ALLOW_THREADS
         mix_labels(a.buf, b.buf, weights.buf, pixels, classes, halves.buf, soft.buf, mask.buf);
@@ -346,7 +373,7 @@ static PyObject *py_difference_lines(PyObject *self, PyObject *args)
         return NULL;
     PyObject *result = NULL;
     if (PyObject_GetBuffer(object, &picture, PyBUF_STRIDED_RO) == 0) {
-        if (positive("bytes with three axes", picture.ndim == 3 && picture.itemsize == 1) &&
+        if (holds(picture.ndim == 3 && picture.itemsize == 1, "a picture must have three axes of bytes") &&
             fits(&lines, "lines", picture.shape[0] * (1 + picture.shape[1] * picture.shape[2]), 1)) {
             int64_t shape[3], strides[3];
             for (int i = 0; i < 3; i++) {
@@ -377,7 +404,7 @@ static PyObject *py_seam(PyObject *self, PyObject *args)
     const int64_t pixels = (int64_t)grid.height * grid.width;
     contours.rank = rank;
     PyObject *result = NULL;
-    if (positive("height, width and thin", grid.height > 0 && grid.width > 0 && contours.thin > 0) &&
+    if (holds(grid.height > 0 && grid.width > 0 && contours.thin > 0, "height, width and thin must be positive") &&
         fits(&plane, "plane", pixels, 1) && fits(&ids, "ids", pixels, 1) && fits(&weights, "weights", pixels, 1)) {
         int64_t found[3];
         int status;
@@ -432,7 +459,8 @@ static PyObject *py_histograms(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*y*w*", &values, &ids, &counts))
         return NULL;
     PyObject *result = NULL;
-    if (fits(&ids, "ids", values.len, 1) && fits(&counts, "counts", 3 * 256, sizeof(int64_t))) {
+    if (fits(&values, "values", values.len, 1) && fits(&ids, "ids", values.len, 1) &&
+        fits(&counts, "counts", 3 * 256, sizeof(int64_t))) {
         Py_BEGIN_ALLOW_THREADS
         histograms(values.buf, ids.buf, values.len, counts.buf);
         Py_END_ALLOW_THREADS

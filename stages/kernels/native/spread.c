@@ -57,7 +57,10 @@ int spread(const int32_t *points, int64_t n_points, double *centres, int32_t n_c
         int32_t guess = 0;
         for (int64_t i = 0; i < n_points; i++) {
             const int32_t y = points[2 * i], x = points[2 * i + 1];
-            double *sum = sums + 3 * (int64_t)nearest(placed, n_centres, y, x, &guess);
+            const int32_t owner = nearest(placed, n_centres, y, x, &guess);
+            if (owner < 0) /* no centre is at a finite distance */
+                continue;
+            double *sum = sums + 3 * (int64_t)owner;
             sum[0] += y;
             sum[1] += x;
             sum[2] += 1;

@@ -13,8 +13,10 @@ from hsmix_gen.stages.labels.labels import mixed_labels
 from hsmix_gen.stages.measures.contours import by_loop, by_numpy
 from hsmix_gen.stages.measures.pieces import areas, by_scipy
 from hsmix_gen.stages.measures.sample_measures import counts_by_kind
+from hsmix_gen.stages.mixing import mixing
 from hsmix_gen.stages.mixing.mixing import BLENDS
 from hsmix_gen.stages.mixing.regions import weigh_regions
+from hsmix_gen.stages.superpixels import label_maps
 from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
@@ -126,9 +128,11 @@ def test_numbers_are_looked_up(dtype: type[np.integer[Any]]) -> None:
 
 
 @pytest.mark.parametrize("number", [3, -1])
-def test_numbers_beyond_a_table_are_refused(number: int) -> None:
-    with pytest.raises(ValueError, match="with all numbers"):
-        looked_up(np.zeros(3, np.uint8), np.array([[0, number]], np.int32))
+def test_numbers_beyond_a_table_are_refused(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for is_there in (has, lambda _: False):
+        monkeypatch.setattr(label_maps, "has", is_there)
+        with pytest.raises(ValueError, match=f"numbers must be 0 or more and below 3, got {number}"):
+            looked_up(np.zeros(3, np.uint8), np.array([[0, number]], np.int32))
 
 
 @pytest.mark.parametrize("size", [(1, 1, 3), (5, 7, 1), (6, 4, 3), (4, 4, 4)])
@@ -148,3 +152,51 @@ def test_arrays_of_another_size_are_refused() -> None:
     small, large = np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)
     with pytest.raises(ValueError, match="weights must hold 4 bytes, got 6"):
         native.blend(small, small, large, small)
+
+
+def test_arrays_of_another_type_are_refused() -> None:
+    wide: Any = np.zeros(3)
+    with pytest.raises(ValueError, match="items of table must have 1 bytes, got 8"):
+        native.gather(wide, np.array([20], np.int32), np.zeros(1, np.uint8))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_weights_turned_against_their_pictures_are_refused(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have as many bytes, and would be read in another order."""
+    monkeypatch.setattr(mixing, "has", lambda _: compiled)
+    plane, turned = np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8)
+
+    with pytest.raises(ValueError, match=r"weights must be \(2, 3\) as the images, got \(3, 2\)"):
+        mixing.blend(plane[..., None], plane[..., None], turned)
+    with pytest.raises(ValueError, match=r"weights must be \(2, 3\) as the masks, got \(3, 2\)"):
+        mixed_labels(plane, plane, turned, n_classes=2, compiled=compiled)
+    with pytest.raises(ValueError, match="masks must both be"):
+        mixed_labels(plane, turned, plane, n_classes=2, compiled=compiled)
+
+
+def test_weights_may_lie_in_memory_in_any_order() -> None:
+    a, b, weight = (drawn((5, 4), *range(256), seed=seed).T for seed in range(3))
+
+    found = mixing.blend(a[..., None], b[..., None], weight)
+
+    np.testing.assert_array_equal(found, mixing.blend(a[..., None], b[..., None], weight.copy("C")))
+
+
+def test_regions_that_are_their_own_neighbours_are_refused() -> None:
+    with pytest.raises(ValueError, match="edges name two regions each"):
+        native.ward(
+            np.ones(2, np.int64), np.ones((2, 1), np.int64), np.zeros((1, 2), np.int32), np.zeros((2, 2), np.int32)
+        )
+
+
+@pytest.mark.parametrize("place", [np.nan, np.inf, 1e10, -1e10])
+def test_centres_far_away_take_nothing(place: float) -> None:
+    labels = np.ones((20, 20), np.int32)
+    far = np.array([[place, 0.0]])
+
+    native.kmeans(
+        np.zeros((1, 20, 32)), b"", far.T.copy(), np.zeros((1, 1)), labels, (1, 20, 20, 32), (2, 2), 1.0, 1, 2, True
+    )
+    native.spread(np.zeros((3, 2), np.int32), far, 2)
+
+    assert not labels.any()
