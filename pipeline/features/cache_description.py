@@ -125,13 +125,22 @@ def check_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig
 
 
 def _beside_part(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> bool:
-    """Return whether these sources or those of the cache are a part of the other, by ``--limit`` or ``--subset``."""
+    """Return whether these sources and those of the cache can be parts of the same, by ``--limit`` or ``--subset``.
+
+    One is a part of the other; or both are parts, such as draws by two seeds, and share some sources, none of which
+    has changed.
+    """
     if not (root / SOURCES_FILE).is_file():
         return False
     before, now = (
-        {(r.id, r.image_sha256, r.mask_sha256) for r in some} for some in (read_sources(root / SOURCES_FILE), records)
+        {r.id: (r.image_sha256, r.mask_sha256) for r in some} for some in (read_sources(root / SOURCES_FILE), records)
     )
-    return ((root / _PART_FILE).is_file() and before < now) or (_is_part(config) and now < before)
+    was_part, is_part, shared = (root / _PART_FILE).is_file(), _is_part(config), before.keys() & now.keys()
+    if not shared or any(before[name] != now[name] for name in shared):
+        return False
+    return (
+        (was_part and is_part) or (was_part and before.keys() < now.keys()) or (is_part and now.keys() < before.keys())
+    )
 
 
 def _is_part(config: RunConfig) -> bool:
