@@ -156,7 +156,7 @@ def _metavar(kind: Any) -> str:
 
 
 def _default_text(field: "FieldInfo", option: "Option") -> str:
-    if not option.otherwise and field.default in (None, ""):
+    if not option.otherwise and field.default in (None, "", ()):
         return ""
     values = field.default if isinstance(field.default, tuple) else (field.default,)
     return f"  [default: {option.otherwise or ' '.join(map(_stated, values))}]"

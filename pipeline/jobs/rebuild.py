@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.jobs.run import Finished, run_all
 from hsmix_gen.pipeline.sources.inventory import take_inventory
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.errors import OutputError, SourceError
+from hsmix_gen.schemas.errors import ConfigError, OutputError, SourceError
 from hsmix_gen.schemas.records import SourceRecord
 
 _SHOWN = 5
@@ -52,18 +52,19 @@ def read_recipe(path: Path) -> Recipe:
             files={one["@id"]: one["sha256"] for one in raw["distribution"] if "sha256" in one},
             versions=made["versions"],
         )
+        extensions = len(stated["generations"]) - 1
     except FileNotFoundError:
         raise OutputError(f"{path} is missing; name the croissant.json of a dataset") from None
     except IsADirectoryError:
         raise OutputError(f"{path} is a folder; name the croissant.json of a dataset") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         lacking = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise OutputError(
             f"{path} is no croissant.json of hsmix-gen ({lacking}); name the croissant.json of a dataset"
         ) from None
-    if len(stated["generations"]) > 1:
+    if extensions:
         raise OutputError(
-            f"{path} is of a dataset that was extended {len(stated['generations']) - 1} times, which one run does not "
+            f"{path} is of a dataset that was extended {extensions} times, which one run does not "
             "make again; run and extend it as run.json lists"
         )
     return recipe
@@ -85,11 +86,17 @@ def rebuild(recipe: Recipe, source: Path, output: Output, config: RunConfig, rep
 
     Raises
     ------
+    ConfigError
+        If options would give other bytes.
     SourceError
         If a source has changed, is missing or new; nothing is written then.
     OutputError
         If a file differs.
     """
+    known, now = recipe.config.of_bytes(), config.of_bytes()
+    other = [name for name in now if now[name] != known[name]]
+    if other:
+        raise ConfigError(f"{other[0]} is {known[other[0]]} of what is made again, got {now[other[0]]}; leave it out")
     check_sources(recipe, source, config, reporter)
     finished = run_all(source, output, config, reporter)
     root = next(part.root for part, _ in finished.outcomes if recipe.fold in (None, _fold_of(part)))

@@ -73,3 +73,8 @@ def test_the_short_help_of_run_has_what_a_first_run_needs() -> None:
 
 def test_a_required_option_is_in_the_short_help() -> None:
     assert sections_of("generate", "--help")["Source"][0] == "--cache DIR"
+
+
+@pytest.mark.parametrize("name", ["run", "inspect"])
+def test_what_is_nothing_by_default_is_not_stated(name: str) -> None:
+    assert "[default: ]" not in CliRunner().invoke(cli, [name, "--help-all"]).stdout

@@ -112,7 +112,28 @@ def test_a_file_that_differs_is_named(finished: Callable[..., Finished], run_cli
     assert content["distribution"][1]["@id"] in said.stderr
 
 
-@pytest.mark.parametrize("text", ["{}", "no json", '{"prov:wasGeneratedBy": 3}'])
+def test_options_that_give_other_bytes_are_refused_before_the_work(
+    finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path
+) -> None:
+    made = finished("--copies", 1)
+    said = run_cli("rebuild", made.output / "croissant.json", made.source, tmp_path / "again", "--seed", 5)
+
+    assert said.exit_code == 1
+    assert said.stderr == "error: seed is 0 of what is made again, got 5; leave it out\n"
+    assert not (tmp_path / "again").exists()
+
+
+NO_GENERATIONS = json.dumps(
+    {
+        "prov:wasGeneratedBy": {"configuration": {"values": {}, "fold": None}, "versions": {}},
+        "recordSet": [{"@id": "sources", "data": []}],
+        "distribution": [],
+    }
+)
+ODD_ROWS = NO_GENERATIONS.replace('"data": []', '"data": ["a"]')
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", '{"prov:wasGeneratedBy": 3}', ODD_ROWS, NO_GENERATIONS])
 def test_other_files_are_refused_in_one_line(text: str, run_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "croissant.json").write_text(text)
     said = run_cli("rebuild", tmp_path / "croissant.json", tmp_path, tmp_path / "again")
