@@ -10,10 +10,17 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.sealed_json import unsealed, write_sealed
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
-from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, check_same, native_pixels, per_fold, refusals_of
+from hsmix_gen.pipeline.sources.source_records import (
+    SOURCES_FILE,
+    bound_sources,
+    check_same,
+    native_pixels,
+    per_fold,
+    refusals_of,
+)
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.errors import CacheError
+from hsmix_gen.schemas.errors import CacheError, OutputError
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS
 from hsmix_gen.schemas.records import DatasetFacts, Refusal, SourceRecord, record_of
 
@@ -110,7 +117,7 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: Run
     if features.is_file() and (
         not sources.is_file()
         or _named_layers(features) != [fold.names for fold in layers]
-        or _homes(read_sources(sources)) != _homes(records)
+        or _known_homes(sources) != _homes(records)
     ):
         features.unlink()
 
@@ -130,11 +137,10 @@ def _beside_part(root: Path, records: Sequence[SourceRecord], config: RunConfig)
     One is a part of the other; or both are parts, such as draws by two seeds, and share some sources, none of which
     has changed.
     """
-    if not (root / SOURCES_FILE).is_file():
+    known = bound_sources(root)
+    if known is None:
         return False
-    before, now = (
-        {r.id: (r.image_sha256, r.mask_sha256) for r in some} for some in (read_sources(root / SOURCES_FILE), records)
-    )
+    before, now = ({r.id: (r.image_sha256, r.mask_sha256) for r in some} for some in (known, records))
     was_part, is_part, shared = (root / _PART_FILE).is_file(), _is_part(config), before.keys() & now.keys()
     if not shared or any(before[name] != now[name] for name in shared):
         return False
@@ -337,9 +343,19 @@ def _read(features: Path, sources: Path) -> FeatureSet:
         ]
     except FileNotFoundError:
         raise CacheError(f"{sources}, which belongs to {features.name}, is missing; run prepare again") from None
+    except OutputError:
+        raise CacheError(f"{sources}, which belongs to {features.name}, is damaged; run prepare again") from None
     except (KeyError, TypeError, ValueError) as error:
         raise CacheError(f"{features} is damaged ({error}); run prepare again") from None
     return FeatureSet(folds, config, raw.get("half", True))
+
+
+def _known_homes(sources: Path) -> list[tuple[str, str, int | None]] | None:
+    """Return the homes of the sources of a set; None of a damaged table, which is written again at the end."""
+    try:
+        return _homes(read_sources(sources))
+    except OutputError:
+        return None
 
 
 def _homes(records: Sequence[SourceRecord]) -> list[tuple[str, str, int | None]]:

@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.tables import read_sources
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
-from hsmix_gen.schemas.errors import CacheError, SourceError
+from hsmix_gen.schemas.errors import CacheError, OutputError, SourceError
 from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord
 from hsmix_gen.stages.planning.partners import merged_groups
 from hsmix_gen.stages.planning.splitting import deal_folds, deal_further
@@ -162,13 +162,33 @@ def check_same(root: Path, records: Sequence[SourceRecord]) -> None:
     CacheError
         With the difference and the ways out.
     """
-    path = root / SOURCES_FILE
-    if not path.is_file():
-        return
-    difference = describe_difference(read_sources(path), records)
+    known = bound_sources(root)
+    difference = "" if known is None else describe_difference(known, records)
     if difference:
-        clear = "start anew with --fresh" if root.parent.name == STATE else "remove it"
-        raise CacheError(f"cache {root} was made from other sources: {difference}; choose another folder, or {clear}")
+        raise CacheError(f"cache {root} was made from other sources: {difference}; {_ways_out(root)}")
+
+
+def bound_sources(root: Path) -> list[SourceRecord] | None:
+    """Return the sources that the last run bound a cache to; None of a new one.
+
+    Raises
+    ------
+    CacheError
+        If their table is damaged, with the ways out.
+    """
+    try:
+        return read_sources(root / SOURCES_FILE)
+    except FileNotFoundError:
+        return None
+    except OutputError:
+        raise CacheError(
+            f"cache {root} has a damaged {SOURCES_FILE}, so that changed sources are unknown; {_ways_out(root)}"
+        ) from None
+
+
+def _ways_out(cache: Path) -> str:
+    clear = "start anew with --fresh" if cache.parent.name == STATE else "remove it"
+    return f"choose another folder, or {clear}"
 
 
 def describe_difference(old: Iterable[SourceRecord], new: Iterable[SourceRecord]) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.features.cache_description import begin
+from hsmix_gen.pipeline.features.cache_description import begin, feature_options, load
 from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError
 from hsmix_gen.schemas.records import SourceRecord
 
@@ -52,3 +53,21 @@ def test_other_sources_than_a_part_came_of_are_refused(
 
     with pytest.raises(CacheError, match="was made from other sources"):
         bind(tmp_path, names, changed, **source)
+
+
+def test_damaged_tables_of_sources_are_made_again_or_named(tmp_path: Path) -> None:
+    """That of a set is written again with the set; the one that binds the cache is asked for."""
+    config = RunConfig()
+    digest = digest_of(feature_options(config))
+    described, table = tmp_path / f"features-{digest}.json", tmp_path / f"sources-{digest}.parquet"
+    bind(tmp_path, "ab")
+    described.write_text('{"folds": [{"layers": {}}]}')
+    table.write_bytes(b"PAR1")
+
+    with pytest.raises(CacheError, match=rf"{table.name}, which belongs to {described.name}, is damaged; run prepare"):
+        load(tmp_path)
+    bind(tmp_path, "ab")
+    assert not described.exists()
+    (tmp_path / "sources.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CacheError, match=r"has a damaged sources\.parquet, .* or remove it"):
+        bind(tmp_path, "ab")
