@@ -109,7 +109,7 @@ class ShardedArray:
         file.seek(begin)
         values = np.empty(self.chunk[1:], self._stored)
         content = values.reshape(-1).view(np.uint8)
-        if len(imagecodecs.zstd_decode(file.read(length), out=content.data)) < len(content):
+        if len(imagecodecs.zstd_decode(_read(file, length), out=content.data)) < len(content):
             raise ValueError(f"its chunk of row {row} is too short")
         return values.astype(self.dtype, copy=False)
 
@@ -120,7 +120,7 @@ class ShardedArray:
         if begin < 0:
             raise ValueError("it ends before its index")
         file.seek(begin)
-        tail = file.read(length + _CRC_BYTES)
+        tail = _read(file, length + _CRC_BYTES)
         index = tail[:length]
         if _crc(index) != tail[length:]:
             raise ValueError("its index does not match its checksum")
@@ -158,6 +158,14 @@ def described(content: bytes) -> ShardedArray:
 def _little_endian(dtype: np.dtype[Any]) -> dict[str, Any]:
     """Return Zarr's codec from numbers to bytes; a byte has no order."""
     return {"name": "bytes"} if dtype.itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+
+
+def _read(file: BinaryIO, length: int) -> bytes:
+    """Return so many bytes, or those up to the end: a file without a buffer may give fewer at once."""
+    data = file.read(length)
+    while 0 < len(data) < length and (more := file.read(length - len(data))):
+        data += more
+    return data
 
 
 def _crc(data: bytes) -> bytes:

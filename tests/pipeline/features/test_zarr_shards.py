@@ -105,6 +105,20 @@ def test_any_part_of_a_row_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(cache.read(LAYER, "a", *index), values[index])
 
 
+class Slow(io.BytesIO):
+    """A file that gives a few bytes at once, as network file systems may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size, 7) if size is not None and size > 0 else size)
+
+
+def test_a_file_may_give_a_part_of_what_is_asked_for() -> None:
+    array = ARRAYS[0]
+    values = values_of(array)[:2]
+
+    np.testing.assert_array_equal(array.decode(Slow(array.encode(values)), 1, ()), values[1])
+
+
 def test_no_bit_of_a_shard_can_be_flipped_unseen() -> None:
     """Bytes that nothing is read from may be; whatever is read is right."""
     array = ARRAYS[NAMES.index("count")]
