@@ -333,7 +333,11 @@ class MixConfig(Section):
         used = {field for name in self.methods for field in known[name].options_of(self)}
         for field in dict.fromkeys(field for method in known.values() for field in method.options):
             if field not in used and getattr(self, field) != type(self).model_fields[field].default:
-                using = " and ".join(name for name, method in known.items() if field in method.options)
+                having = [name for name, method in known.items() if field in method.options]
+                own = [name for name in self.methods if name in having]
+                if own:
+                    raise ValueError(f"mix.{field} changes nothing in {own[0]} with the other options; drop it")
+                using = " and ".join(having)
                 raise ValueError(f"mix.{field} is used by {using} only, got method {self.method}; drop one of them")
         return self
 

@@ -64,7 +64,7 @@ def _begin_again(begin: Callable[[], Any]) -> None:
     try:
         begin()
     except Exception as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise OutputError(
             f"Ray did not start on this machine, twice: {reason}; see that processors and memory are free and run the "
             "same command again, or use --backend serial"

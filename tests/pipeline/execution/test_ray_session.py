@@ -13,13 +13,13 @@ LATE = "The current node timed out during startup. This could happen because the
 class Ray:
     """Does not start some times."""
 
-    def __init__(self, late: int) -> None:
-        self.late, self.calls = late, 0
+    def __init__(self, late: int, reason: str = LATE) -> None:
+        self.late, self.reason, self.calls = late, reason, 0
 
     def init(self, **_options: Any) -> None:
         self.calls += 1
         if self.calls <= self.late:
-            raise Exception(LATE)  # noqa: TRY002 - as Ray does
+            raise Exception(self.reason)  # noqa: TRY002 - as Ray does
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,8 @@ def test_what_does_not_start_is_stated_in_one_line() -> None:
         start(2, init=Ray(late=9).init)
 
     assert "\n" not in str(raised.value)
+
+
+def test_an_error_without_words_has_its_name() -> None:
+    with pytest.raises(OutputError, match=r"twice: Exception; see that"):
+        start(2, init=Ray(late=9, reason="").init)
