@@ -53,24 +53,30 @@ def resolve(
     ConfigError
         Naming the key, the rule, the value and the nearest right one.
     """
-    given: Flat = {}
-    if file is not None and (written := _from_run(file)) is not None:
-        base = {**(base or {}), **written}
-    elif file is not None:
-        given |= _from_file(file)
-    for text in overrides:
-        given |= _from_override(text)
-    given |= {_key(name, "option"): value for name, value in (options or {}).items() if value is not None}
-    given = {key: value for key, value in given.items() if key not in without}
+    under, given = (
+        {key: value for key, value in values.items() if key not in without}
+        for values in _read_values(file, overrides, options or {})
+    )
+    base = {**(base or {}), **under}
     given |= {key: _absolute(given[key]) for key in _PATHS if isinstance(given.get(key), str)}
     named: Flat = {}
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
     _refuse_undone(given)
-    flat = {**(base or {}), **_with_chances(named | given, given, base or {})}
+    flat = {**base, **_with_chances(named | given, given, base)}
     found = checked({key: _plain(key, value) for key, value in flat.items()})
     _refuse_without_effect(found)
     return found
+
+
+def _read_values(file: Path | None, overrides: Iterable[str], options: Mapping[str, Any]) -> tuple[Flat, Flat]:
+    """Return the values of a ``run.json``, which go under everything else, and those that are given, by key."""
+    written = None if file is None else _from_run(file)
+    given = {} if file is None or written is not None else _from_file(file)
+    for text in overrides:
+        given |= _from_override(text)
+    given |= {_key(name, "option"): value for name, value in options.items() if value is not None}
+    return written or {}, given
 
 
 def resolve_compared(
@@ -84,7 +90,8 @@ def resolve_compared(
         As of `resolve`, and if a name is neither method nor control, or stands twice.
     """
     chosen = _compared(text)
-    read = {name: _options_of_method(values) for name, values in chosen.items()}
+    under, given = _read_values(file, overrides, options)
+    read = {name: _options_of_method(values, {**under, **given}) for name, values in chosen.items()}
     any_reads = set[str]().union(*read.values())
     return {
         name: resolve(file=file, overrides=overrides, options={**options, **values}, without=any_reads - read[name])
@@ -92,10 +99,14 @@ def resolve_compared(
     }
 
 
-def _options_of_method(values: Mapping[str, str]) -> set[str]:
-    """Return the keys that the method of a compared name reads, and others may not."""
-    method = values.get("method") or CONTROLS[values["control"]].values.get("mix.method", "hsmix")
-    return {f"mix.{name}" for name in METHODS.module(str(method)).METHOD.options}
+def _options_of_method(values: Mapping[str, str], given: Mapping[str, Any]) -> set[str]:
+    """Return the keys that the method of a compared name reads beside what is given, and others may not."""
+    flat = {**given, **(CONTROLS[values["control"]].values if "control" in values else {})}
+    method = values.get("method") or flat.get("mix.method", "hsmix")
+    mix = MixConfig.model_construct(
+        **{name: flat[f"mix.{name}"] for name in ("area", "weight") if f"mix.{name}" in flat}
+    )
+    return {f"mix.{name}" for name in METHODS.module(str(method)).METHOD.options_of(mix)}
 
 
 def _compared(text: str) -> dict[str, dict[str, str]]:

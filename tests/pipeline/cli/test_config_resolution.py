@@ -398,7 +398,7 @@ def test_the_help_states_the_default_of_the_configuration(name: str) -> None:
     default = RunConfig().flat()[option_keys()[name]]
     stated = re.search(r"  \[default: (.*)\]$", OPTIONS[name].help or "")
 
-    if default in (None, ""):
+    if default in (None, "", []):
         assert stated is None or re.search("[a-z]{3}|/", stated[1])
     else:
         values = default if isinstance(default, list) else [default]
@@ -422,3 +422,19 @@ def test_options_of_one_compared_method_go_to_the_others_unread() -> None:
     assert {config.mix.select for config in found.values()} == {0.3}
     with pytest.raises(ConfigError, match=r"mix\.selection is used by hsmix only, got method cutmix"):
         comparing("cutmix,mixup", selection="connected")
+
+
+def test_what_a_compared_method_reads_depends_on_its_other_options(tmp_path: Path) -> None:
+    """Of hsmix only a drawn lambda has an area to match; a rectangle that matches reads the selection too."""
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps({"config": {"mix": {"selection": "connected"}}, "config_digest": "", "versions": {}}))
+
+    found = resolve_compared("hsmix,cutmix,random-lambda", file=run, overrides=["mix.area=matched"], options={})
+    plain = resolve_compared("hsmix,cutmix", file=run, overrides=[], options={})
+
+    assert {name: (config.mix.area, config.mix.selection) for name, config in found.items()} == {
+        "hsmix": ("own", "connected"), "cutmix": ("matched", "connected"), "random-lambda": ("matched", "connected"),
+    }  # fmt: skip
+    assert {name: config.mix.selection for name, config in plain.items()} == {
+        "hsmix": "connected", "cutmix": "bernoulli",
+    }  # fmt: skip

@@ -18,7 +18,7 @@ def records(names: str, changed: str = "") -> list[SourceRecord]:
     return [SourceRecord(n, n, "train", None, "i", "m", n + "!" * (n in changed), n, 4, 5) for n in names]
 
 
-def bind(root: Path, names: str, changed: str = "", **source: int) -> None:
+def bind(root: Path, names: str, /, *, changed: str = "", **source: Any) -> None:
     layers: Any = SimpleNamespace(root=root, names={})
     begin([layers], records(names, changed), RunConfig.model_validate({"source": source}))
 
@@ -31,7 +31,7 @@ def bind(root: Path, names: str, changed: str = "", **source: int) -> None:
         (("ad", {"limit": 2}), ("acv", {"limit": 3}), ("a", {"limit": 1})),
     ],
 )
-def test_parts_of_the_same_sources_share_a_cache(runs: tuple[tuple[str, dict[str, int]], ...], tmp_path: Path) -> None:
+def test_parts_of_the_same_sources_share_a_cache(runs: tuple[tuple[str, dict[str, Any]], ...], tmp_path: Path) -> None:
     for names, source in runs:
         bind(tmp_path, names, **source)
 
@@ -47,12 +47,12 @@ def test_parts_of_the_same_sources_share_a_cache(runs: tuple[tuple[str, dict[str
     ],
 )
 def test_other_sources_than_a_part_came_of_are_refused(
-    names: str, changed: str, source: dict[str, int], tmp_path: Path
+    names: str, changed: str, source: dict[str, Any], tmp_path: Path
 ) -> None:
     bind(tmp_path, "abv", subset=2)
 
     with pytest.raises(CacheError, match="was made from other sources"):
-        bind(tmp_path, names, changed, **source)
+        bind(tmp_path, names, changed=changed, **source)
 
 
 def test_damaged_tables_of_sources_are_made_again_or_named(tmp_path: Path) -> None:
