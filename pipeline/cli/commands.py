@@ -356,7 +356,7 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
     show_default=True,
     help="What medsam draws a box around: all of a class, or each connected area of it.",
 )
-@click.option("--one-tree", is_flag=True, help="perclass: all splits in one tree, told apart by lists.")
+@click.option("--one-tree", is_flag=True, help="perclass: all splits in one tree, distinguished by lists.")
 @reporting_options
 def export(
     output: Path,

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.records import IGNORE
 
-# Distinct for colour-blind readers (Okabe and Ito). More classes than these can only be told apart, not that well.
+# Distinct for colour-blind readers (Okabe and Ito). More classes than these can be distinguished, but not as well.
 _FIRST = ((230, 159, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233), (240, 228, 66))
 _GOLDEN = 0.618033988749895
 """Part of a turn by which hues of neighbours differ, so that no two of them are ever near."""

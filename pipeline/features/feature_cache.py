@@ -166,6 +166,11 @@ class FeatureCache:
         """
         self._records.commit(record)
 
+    def forget(self, layer: str) -> None:
+        """Withdraw the records of all blocks of a layer, so that they are made again."""
+        for path in self._records.paths(layer):
+            path.unlink()
+
     def _layer_path(self, layer: str) -> Path:
         return self.root / f"{layer}.zarr"
 

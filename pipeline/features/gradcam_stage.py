@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
+from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers
 from hsmix_gen.pipeline.features.network_task import NetworkTask, is_recorded, network_path, read_record, record_path
 from hsmix_gen.pipeline.files import atomic_files
@@ -50,9 +51,16 @@ class GradCam:
                 self._reporter.note(f"network {self._config.saliency.model} was checked")
 
     def network_units(self, records: Sequence[SourceRecord]) -> list[Unit]:
-        """Return the unit that makes the network's record, or none if it is there."""
+        """Return the unit that makes the network's record, or none if it is there.
+
+        A network is not always fitted to the last bit as it was, so that some maps of one that is not recorded any more
+        are withdrawn; all of them stay.
+        """
         if is_recorded(self._layers):
             return []
+        cache, layer = FeatureCache(self._layers.root), self._layers.saliency
+        if len(cache.records(layer)) < self._layers.n_blocks:
+            cache.forget(layer)
         if self._earlier is not None:
             return [Unit("network", _take_over_network, (self._layers, self._earlier))]
         rows = {
