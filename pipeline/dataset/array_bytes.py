@@ -94,8 +94,12 @@ def without_palette(png: bytes) -> bytes:
     """
     if png[_PNG_TYPE : _PNG_TYPE + 1] != bytes([_PNG_INDEXED]):
         return png
-    # Decoders pass over a palette of a grey file.
-    return b"".join([*_retyped(png, _PNG_GREY), png[_PNG_BODY:]])
+    # Without its palette too, of which a decoder prints a line where a file is grey.
+    begin = _PNG_BODY
+    while png[begin + 4 : begin + 8] not in (b"PLTE", b"IDAT", b""):
+        begin = _chunk_end(png, begin)
+    end = _chunk_end(png, begin) if png[begin + 4 : begin + 8] == b"PLTE" else begin
+    return b"".join([*_retyped(png, _PNG_GREY), png[_PNG_BODY:begin], png[end:]])
 
 
 def encode_npy(array: npt.NDArray[Any]) -> bytes:
@@ -174,6 +178,11 @@ def _retyped(png: bytes, colour_type: int) -> tuple[bytes, ...]:
     header = bytearray(png[_PNG_HEADER])
     header[_PNG_TYPE - _PNG_HEADER.start] = colour_type
     return (_PNG_MARK, *_chunk(b"IHDR", bytes(header)))
+
+
+def _chunk_end(png: bytes, begin: int) -> int:
+    """Return where a chunk ends: length, kind and checksum take four bytes each."""
+    return begin + 12 + int.from_bytes(png[begin : begin + 4])
 
 
 def _chunk(kind: bytes, data: bytes) -> tuple[bytes, bytes, bytes, bytes]:

@@ -44,8 +44,8 @@ def test_a_palette_shows_colours_and_keeps_ids() -> None:
     np.testing.assert_array_equal(np.array(picture.convert("RGB")), CLASS_COLOURS[IDS])
 
 
-def test_our_reader_takes_ids_with_and_without_a_palette() -> None:
-    """Pillow compresses otherwise and puts chunks of its own before the palette."""
+def test_our_reader_takes_ids_with_and_without_a_palette(capfd: pytest.CaptureFixture[str]) -> None:
+    """Pillow compresses otherwise and puts chunks of its own before the palette; no decoder prints a line."""
     plain = encode_png(IDS)
     other, buffer = Pillow.fromarray(IDS), io.BytesIO()
     other.putpalette(CLASS_COLOURS.tobytes())
@@ -54,8 +54,18 @@ def test_our_reader_takes_ids_with_and_without_a_palette() -> None:
     assert without_palette(plain) == plain
     for data in (with_palette(plain, CLASS_COLOURS), buffer.getvalue()):
         np.testing.assert_array_equal(imagecodecs.png_decode(without_palette(data)), IDS)
+    assert without_palette(with_palette(plain, CLASS_COLOURS)) == plain
     coloured = encode_photograph(CLASS_COLOURS[IDS])
     assert without_palette(coloured) == coloured
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("length", [33, 40, 60])
+def test_a_palette_that_is_cut_off_is_left_to_the_decoder(length: int) -> None:
+    cut = with_palette(encode_png(IDS), CLASS_COLOURS)[:length]
+
+    with pytest.raises(RuntimeError):
+        imagecodecs.png_decode(without_palette(cut))
 
 
 def test_an_overlay_is_small_and_has_the_colours_of_classes_by_their_share() -> None:
