@@ -7,7 +7,7 @@ from setuptools import Extension, find_packages, setup
 FOLDERS = find_packages(include=["pipeline*", "schemas*", "stages*"])
 
 # One build for Python 3.11 and all later versions, by the stable interface. It is optional: without a compiler
-# scikit-image makes the same superpixels, only slower.
+# libraries and Python give the same, only slower.
 NATIVE = Path("stages", "kernels", "native")
 KERNELS = Extension(
     "hsmix_gen.stages.kernels._native",

@@ -26,9 +26,7 @@ class Finding:
 
 def examine() -> tuple[str, bool]:
     """Return a line for each finding, and whether a run can be expected to work."""
-    findings = [
-        check() for check in (_versions, _extras, _processors, _superpixels, _torch, _gradcam, _ray, _cache, _disk)
-    ]
+    findings = [check() for check in (_versions, _extras, _processors, _kernels, _torch, _gradcam, _ray, _cache, _disk)]
     width = max(len(finding.subject) for finding in findings)
     lines = [f"{'ok ' if f.sound else 'BAD'} {f.subject:<{width}}  {f.text}" for f in findings]
     return "\n".join(lines), all(finding.sound for finding in findings)
@@ -61,11 +59,12 @@ def _processors() -> Finding:
     return Finding("processors", True, f"{processors()} may be used")
 
 
-def _superpixels() -> Finding:
+def _kernels() -> Finding:
     if COMPILED:
-        return Finding("superpixels", True, "the compiled loops are there")
+        return Finding("kernels", True, "the compiled loops are there")
     way_out = "install a C compiler, then hsmix-gen again"
-    return Finding("superpixels", True, f"no compiled loops: the same regions take four times as long; {way_out}")
+    slow = "no compiled loops: superpixels take four times as long, samples half as long again, with the same bytes"
+    return Finding("kernels", True, f"{slow}; {way_out}")
 
 
 def _torch() -> Finding:

@@ -1,7 +1,7 @@
 """The compiled loops; each array is C-contiguous and of exactly the type named.
 
-Built with the package where there is a compiler. `slic`, `ward`, `mixing.distance`, `mixing.regions`,
-`mixing.selection` and `measures.pieces` do without it.
+Built with the package where there is a compiler; all that calls them does without. Arrays that do not fit, or hold
+what would lead beside a table, raise a ValueError that names the rule and the number.
 """
 
 import numpy as np

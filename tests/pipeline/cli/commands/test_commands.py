@@ -247,7 +247,7 @@ def test_doctor_prints_a_line_for_each_part(run_command: Command) -> None:
         "versions",
         "extras",
         "processors",
-        "superpixels",
+        "kernels",
         "torch",
         "grad-cam",
         "ray",
