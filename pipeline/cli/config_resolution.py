@@ -26,6 +26,8 @@ _PATHS = ("saliency.weights", "saliency.folder", "superpixels.folder")
 """Values that workers read, which are started in another folder."""
 _VALUES = re.compile(r"\s*(?P<first>-?\d+)\s*(?:-\s*(?P<last>\d+)\s*)?=\s*(?P<class>-?\d+)\s*")
 _MOST_RANGE = 65536
+_DECIDING = ("mix.", "superpixels.")
+"""Sections whose keys controls set."""
 
 
 def resolve(
@@ -65,7 +67,11 @@ def resolve(
     _refuse_undone(given)
     flat = {**base, **_with_chances(named | given, given, base)}
     found = checked({key: _plain(key, value) for key, value in flat.items()})
-    _refuse_without_effect(found)
+    if given.get("control") is not None:
+        _refuse_without_effect(found)
+    elif any(key.startswith(_DECIDING) for key in named | given) and (_undone(flat) or _without_effect(found)):
+        # What a control of a cache or a run.json did, other options have changed.
+        found = checked({key: _plain(key, value) for key, value in (flat | {"control": None}).items()})
     return found
 
 
@@ -195,35 +201,47 @@ def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
 
 def _refuse_undone(given: Flat) -> None:
     """Refuse values beside a control that undo it: the dataset would be named after what did not make it."""
-    control = CONTROLS.get(str(given.get("control")))
+    if undone := _undone(given):
+        key, value = undone
+        raise ConfigError(
+            f"control {given['control']} sets {key} to {value}, got {given[key]}; leave out one of the two"
+        )
+
+
+def _undone(values: Flat) -> tuple[str, Any] | None:
+    """Return a key that has another value than its control sets, and the value that it sets, if there is one."""
+    control = CONTROLS.get(str(values.get("control")))
     if control is None:
-        return
-    # Of chances beside a mode that all mixed samples have, the share of the unmixed ones is taken.
-    decided = {
-        key: value for key, value in control.values.items() if not (control.mixed and key == "mix.probabilities")
-    }
-    for key, value in decided.items():
-        wanted = given.get(key, value)
+        return None
+    for key, value in control.values.items():
+        # Of chances beside a mode that all mixed samples have, the share of the unmixed ones is taken.
+        if control.mixed and key == "mix.probabilities":
+            continue
+        wanted = values.get(key, value)
         if wanted != value and wanted not in (list(value) if isinstance(value, tuple) else value,):
-            raise ConfigError(
-                f"control {given['control']} sets {key} to {value}, got {wanted}; leave out one of the two"
-            )
+            return key, value
+    return None
 
 
 def _refuse_without_effect(config: RunConfig) -> None:
     """Refuse a control of what no chosen method reads."""
+    if method := _without_effect(config):
+        raise ConfigError(
+            f"control {config.control} changes nothing in method {method}; leave out --control, or choose "
+            "--method hsmix"
+        )
+
+
+def _without_effect(config: RunConfig) -> str:
+    """Return a method in which the control changes nothing, if there is one."""
     mix = config.mix
     if config.control == "random-lambda":
         without = [name for name in mix.methods if not METHODS.module(name).METHOD.follows_weight]
     elif config.control == "square-grid":
         without = [name for name in mix.methods if not any(_reads_superpixels(name, mix))]
     else:
-        return
-    if without:
-        raise ConfigError(
-            f"control {config.control} changes nothing in method {without[0]}; leave out --control, or choose "
-            "--method hsmix"
-        )
+        without = []
+    return without[0] if without else ""
 
 
 def _reads_superpixels(name: str, mix: MixConfig) -> Iterator[bool]:
