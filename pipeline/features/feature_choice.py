@@ -38,6 +38,7 @@ def choose_features(
     def wanted_of(one: FeatureSet) -> dict[str, Any]:
         return feature_options(resolved(one.inherited.flat()))
 
+    sets = _resolvable(sets, wanted_of)
     fitting = fitting_sets(sets, wanted_of)
     if not fitting:
         one = min(sets, key=lambda one: len(lacking(one, wanted_of(one))))
@@ -59,3 +60,20 @@ def choose_features(
         f"cache {cache} holds {len(fitting)} sets of features that fit: {sets_text(fitting)}; "
         f"name the values of one with -o {min(open_keys)}=VALUE (in Python features={{'{min(open_keys)}': VALUE}})"
     )
+
+
+def _resolvable(sets: list[FeatureSet], wanted_of: Callable[[FeatureSet], Any]) -> list[FeatureSet]:
+    """Return the sets over whose configuration the options hold; if there is none, raise what is wrong with the first.
+
+    What a set is made with may exclude an option, such as its folds a subset, which is no reason against another set.
+    """
+    found, errors = [], []
+    for one in sets:
+        try:
+            wanted_of(one)
+            found.append(one)
+        except ConfigError as error:
+            errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    return found
