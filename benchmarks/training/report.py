@@ -64,15 +64,15 @@ def _is_main(setting: Setting) -> bool:
 
 
 def interval(gain: Gain, digits: int = 2) -> str:
-    """Return a gain with its interval, bold where zero lies outside; a single seed has none."""
+    """Return a gain with its interval, bold where zero lies outside; that of a single seed has none."""
     if gain.seeds < 2:
-        return f"{gain.mean:+.{digits}f} (1 seed)"
+        return f"{gain.mean:+.{digits}f}"
     text = f"{gain.mean:+.{digits}f} [{gain.low:+.{digits}f}, {gain.high:+.{digits}f}]"
     return f"**{text}**" if gain.is_decided else text
 
 
 def gains_table(comparisons: Sequence[Comparison], *, with_level: bool = False) -> str:
-    """Return a table in Markdown: a row for each arm, a column for each setting."""
+    """Return a table in Markdown: a row for each arm, a column for each setting; the number of seeds in brackets."""
     if not comparisons:
         return "Nothing was run yet."
     settings = sorted({one.setting for one in comparisons})
@@ -89,7 +89,7 @@ def gains_table(comparisons: Sequence[Comparison], *, with_level: bool = False) 
 def _cell(one: Comparison | None, *, with_level: bool) -> str:
     if one is None:
         return "-"
-    text = f"{interval(one.gain)}, {one.gain.seeds} seeds" if one.gain.seeds > 1 else interval(one.gain)
+    text = f"{interval(one.gain)} ({one.gain.seeds})"
     return f"{one.level:.1f}; {text}; p {one.holm:.2g}" if with_level else text
 
 

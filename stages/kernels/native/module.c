@@ -434,11 +434,10 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
     growth.sizes = sizes.buf;
     growth.draws = draws.buf;
     PyObject *result = NULL;
-    if (positive("height and width", grid.height > 0 && grid.width > 0) &&
+    if (holds(grid.height > 0 && grid.width > 0, "height and width must be positive") &&
         fits(&labels, "labels", pixels, sizeof(uint16_t)) && fits(&selected, "selected", growth.count, 1) &&
         fits(&sizes, "sizes", growth.count, sizeof(int64_t)) && fits(&draws, "draws", growth.count, sizeof(double)) &&
-        positive("start, a label,", growth.start >= 0 && growth.start < growth.count) &&
-        positive("superpixels less the labels", below(&labels, pixels, growth.count))) {
+        is_below("start", growth.start, growth.count) && is_below("labels", largest_16(&labels, pixels), growth.count)) {
         int status;
         Py_BEGIN_ALLOW_THREADS
         status = grow(labels.buf, grid, &growth, selected.buf);

@@ -20,7 +20,7 @@ from hsmix_gen.stages.superpixels import label_maps
 from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
-ALL = ("pieces", "region_sums", "seam", "histograms", "gather", "blend", "mix_labels", "difference_lines")
+ALL = ("pieces", "region_sums", "seam", "histograms", "gather", "blend", "mix_labels", "difference_lines", "grow")
 pytestmark = pytest.mark.skipif(not all(map(has, ALL)), reason="the loops are not compiled here")
 Bytes = npt.NDArray[np.uint8]
 
@@ -200,3 +200,12 @@ def test_centres_far_away_take_nothing(place: float) -> None:
     native.spread(np.zeros((3, 2), np.int32), far, 2)
 
     assert not labels.any()
+
+
+@pytest.mark.parametrize(
+    ("largest", "start", "rule"), [(3, 0, "labels must be 0 or more and below 3"), (2, 3, "start"), (2, -1, "start")]
+)
+def test_a_piece_of_no_superpixel_is_refused(largest: int, start: int, rule: str) -> None:
+    labels = np.array([[0, 1, largest]], np.uint16)
+    with pytest.raises(ValueError, match=rule):
+        native.grow(labels, (1, 3), np.ones(3, np.int64), np.zeros(3), start, (1.0, 2.0), np.empty(3, bool))
