@@ -131,7 +131,7 @@ class Output:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.state / "writable"
             atomic_files.write_whole(probe, b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # of another run that starts just now, it may be gone
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
 
