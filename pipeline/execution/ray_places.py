@@ -5,8 +5,9 @@ room for it again, beside others that are idle (tried on Ray 2.60). So one that 
 one is ordered as the cluster has room.
 """
 
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,8 @@ from hsmix_gen.schemas.errors import OutputError
 
 DEATHS = 3
 """How many processes a unit, or a start, may take down."""
+LOSSES = 5
+"""How many more may be lost before they begin a unit, which is not its fault: calls of Ray fail now and then."""
 IN_FLIGHT = 2
 """Tasks per processor: one at work, one waiting with Ray, so that memory does not grow with their number."""
 
@@ -30,20 +33,23 @@ class Try:
 
     unit: Unit
     stream: Any
-    """Gives an item when the unit begins, and its result."""
+    """Is ready when the unit begins, and when its result is there: the answer to the call comes later, or gets lost."""
     actor: Any = None
     """Who does it, if it is no task."""
     since: float | None = None
     """When it was seen to have begun."""
+    results: list[Any] = field(default_factory=list)
+    """The result, or a `KeptOut`, as soon as it was taken."""
 
-    def __post_init__(self) -> None:
-        self.end = self.stream.completed()
-
-    def result(self) -> Any:
-        """Return the result of a unit that ended, or raise its error; deaths are errors of Ray."""
-        got(self.end)
-        begun, *results = [got(item) for item in self.stream]
-        return results[0] if results else KeptOut(*begun)
+    def take(self) -> None:
+        """Take what is ready, or raise the error of the unit; deaths are errors of Ray."""
+        given = got(next(self.stream))
+        if self.since is not None:
+            self.results.append(given)
+        elif given is not None:
+            self.results.append(KeptOut(*given))
+        else:
+            self.since = time.monotonic()
 
 
 class Tasks:

@@ -8,6 +8,8 @@ Of ours is only what Ray 2.60 did not do when it was tried:
 - *Time.* Ray has no limit of time for a unit, and does not report when one has begun, after a wait in its queues. So a
   unit is a generator: its first item says that it has begun. `ray.cancel` with ``force`` then ends its process, in
   native code that holds the interpreter's lock, too.
+- *Lost calls.* Ray takes a process for dead whose call or answer got lost. So a result is taken as it comes, before
+  the answer, and a unit that had not begun is not blamed.
 - *Memory.* Ray takes any number of tasks; here two for each processor of now are under way.
 """
 
@@ -21,7 +23,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, TaskUnschedulableError
 
 from hsmix_gen.pipeline.execution.ray_nodes import Guard, KeptOut, Nodes
-from hsmix_gen.pipeline.execution.ray_places import DEATHS, Actors, Tasks, Try
+from hsmix_gen.pipeline.execution.ray_places import DEATHS, LOSSES, Actors, Tasks, Try
 from hsmix_gen.pipeline.execution.ray_session import connect, start
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError
@@ -60,6 +62,7 @@ class RayRunner:
         else:
             connect(address)
         self._nodes, self._workers, self._timeout_s = Nodes(), workers, timeout_s
+        self._unfinished: _Work | None = None
         self.has_gpu = self._nodes.gpus > 0
 
     @property
@@ -85,20 +88,25 @@ class RayRunner:
         ray.shutdown()
 
     def _finished(self, units: Iterable[Unit], places: Tasks) -> Iterator[tuple[Unit, Any]]:
-        work = _Work(places, self._nodes, self._timeout_s)
+        if self._unfinished is not None:
+            self._unfinished.give_up()
+        # What is under way when this is left early ends with Ray, or before the next run: Ray 2.60 may abort this
+        # process where a task is cancelled that ends just then, and most that leave early are stopped.
+        work = self._unfinished = _Work(places, self._nodes, self._timeout_s)
         try:
             yield from work.finish(iter(units))
         except SystemError as error:
             # Out of a wait of Ray, what a handler of signals raised comes as the cause of one.
             raise error.__cause__ or error from None
-        finally:
-            work.give_up()
+        work.give_up()
+        self._unfinished = None
 
 
 @dataclass
 class _Record:
     """What befell a unit so far."""
 
+    losses: int = 0
     deaths: int = 0
     stalls: int = 0
     is_memory: bool = False
@@ -149,7 +157,7 @@ class _Work:
         self._places.order(len(self._todo) + len(self._tries))
         while (unit := self._next()) is not None:
             tried = self._places.submit(unit)
-            self._tries[tried.end] = tried
+            self._tries[tried.stream] = tried
 
     def _next(self) -> Unit | None:
         """Return a unit to hand over now; for its last try one waits until nothing runs."""
@@ -172,29 +180,36 @@ class _Work:
             self._moved = time.monotonic()
             ready = set(ray.wait(awaited, num_returns=len(awaited), timeout=0)[0])
             self._places.look(ready)
-            finished = [self._take(self._tries[end]) for end in awaited if end in ready and end in self._tries]
+            finished = [self._take(self._tries[each]) for each in awaited if each in ready and each in self._tries]
         return [result for result in [*finished, *self._take_stalled()] if result is not None]
 
     def _take(self, tried: Try) -> tuple[Unit, Any] | None:
-        """Return a unit that ended with its result, or None if it is to be done again."""
+        """Return a unit with its result, or None if it has only begun, or is to be done again."""
         try:
-            result = tried.result()
+            tried.take()
         except TaskUnschedulableError:  # its machine has just gone
             self._take_back(tried)
             return None
         except RayError as error:
             return self._take_death(tried, is_memory=isinstance(error, OutOfMemoryError))
+        if not tried.results:
+            return None
+        (result,) = tried.results
         if isinstance(result, KeptOut):
             self._nodes.keep_out(result)
             self._take_back(tried)
             return None
-        del self._tries[tried.end]
+        del self._tries[tried.stream]
         self._records.pop(id(tried.unit), None)
         self._places.ended(tried, is_failure=isinstance(result, Failure))
         return tried.unit, result
 
     def _take_death(self, tried: Try, *, is_memory: bool) -> tuple[Unit, Any] | None:
         record = self._record(tried.unit)
+        if tried.since is None and record.losses < LOSSES:
+            record.losses += 1
+            self._take_back(tried)
+            return None
         record.deaths += 1
         record.is_memory |= is_memory
         if record.deaths < DEATHS:
@@ -210,10 +225,6 @@ class _Work:
     def _take_stalled(self) -> list[tuple[Unit, Any] | None]:
         """Stop units that take too long; refuse to wait without an end for one to begin."""
         now = time.monotonic()
-        waiting = {tried.stream: tried for tried in self._tries.values() if tried.since is None}
-        begun = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)[0] if waiting else ()
-        for stream in begun:
-            waiting[stream].since = now
         working = [tried for tried in self._tries.values() if tried.since is not None]
         # On a cluster without machines no process starts.
         patience_s = max(self._timeout_s, START_S) if self._nodes.cpus or self._nodes.gpus else self._timeout_s
@@ -250,7 +261,7 @@ class _Work:
         raise OutputError(f"{tried.unit.name}: {reason}; run the same command again: what is finished is kept")
 
     def _stop(self, tried: Try) -> None:
-        del self._tries[tried.end]
+        del self._tries[tried.stream]
         self._places.stop(tried)
 
     def _record(self, unit: Unit) -> _Record:
