@@ -10,6 +10,7 @@ import torch
 from hsmix_gen.schemas.checking import checked
 from hsmix_gen.schemas.config import RunConfig, values_of_method
 from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.schemas.records import IGNORE
 from hsmix_gen.stages.augmentation.augment import augmented, check_augmentation
 from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.mixing.method import Parent, needs
@@ -74,7 +75,7 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
     ConfigError
         If a value of the configuration is wrong, or the method needs what is not given.
     ValueError
-        If shapes or types do not fit.
+        If shapes or types do not fit, or numbers of classes or superpixels are none.
     """
     config = _config(method, seed, mix).mix
     n_images = len(images)
@@ -170,7 +171,7 @@ def _check(
     saliency: torch.Tensor | None,
     n_classes: int,
 ) -> None:
-    """Refuse shapes and types that do not fit."""
+    """Refuse shapes, types and numbers that do not fit."""
     if images.ndim != 4 or images.dtype not in _DTYPES:
         raise ValueError(
             f"images must be (B, C, H, W) uint8, uint16 or float32, got {tuple(images.shape)} {images.dtype}"
@@ -189,10 +190,19 @@ def _check(
     for name, tensor in (("masks", masks), ("superpixels", superpixels)):
         if tensor is not None and tensor.is_floating_point():
             raise ValueError(f"{name} must hold whole numbers, got {tensor.dtype}")
-    if superpixels is not None and not 0 <= int(superpixels.min()) <= int(superpixels.max()) <= MAX_REGIONS:
-        raise ValueError(f"superpixels must be numbered 0 to {MAX_REGIONS}, got {superpixels.min()}")
+    _check_numbers("masks", masks, n_classes if masks.ndim == 3 else 2, f", and {IGNORE} for what is ignored", IGNORE)
+    if superpixels is not None:
+        _check_numbers("superpixels", superpixels, MAX_REGIONS + 1)
     if saliency is not None and not 0 <= float(saliency.min()) <= float(saliency.max()) <= _white(saliency):
         raise ValueError(f"saliency must lie in 0 to {_white(saliency)}, got {saliency.min():g} to {saliency.max():g}")
+
+
+def _check_numbers(name: str, tensor: torch.Tensor, count: int, also: str = "", *allowed: int) -> None:
+    """Refuse numbers that are neither 0 to `count` - 1 nor among those that are allowed besides."""
+    numbers = tensor.cpu().numpy()  # torch compares no unsigned numbers of 16 bits
+    wrong = ((numbers < 0) | (numbers >= count)) & ~np.isin(numbers, allowed)
+    if wrong.any():
+        raise ValueError(f"{name} must be numbered 0 to {count - 1}{also}, got {numbers[wrong][0]}")
 
 
 def _white(saliency: torch.Tensor) -> int:

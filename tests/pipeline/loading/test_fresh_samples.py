@@ -223,7 +223,7 @@ def test_a_batch_mixes_as_a_dataset_does(cache: Path) -> None:
             torch.stack([torch.from_numpy(rows.read(layers.images, "image", row)).movedim(-1, 0) for row in pair]),
             torch.stack([torch.from_numpy(rows.read(layers.images, "mask", row)) for row in pair]),
             torch.stack([
-                torch.from_numpy(rows.read(layers.superpixels, "labels", row, variant).astype(np.int64))
+                torch.from_numpy(rows.read(layers.superpixels, "labels", row, variant))
                 for row, variant in zip(pair, variants, strict=True)
             ]),
             torch.stack([torch.from_numpy(rows.read(layers.saliency, "saliency", row)) for row in pair]),
@@ -258,6 +258,8 @@ def test_a_batch_is_drawn_by_seed_and_step_alone() -> None:
     assert all(other != place for place, other in enumerate(first["other"].tolist()))
     assert [mode == "none" for mode in first["mode"]] == [other < 0 for other in first["other"].tolist()]
     assert torch.allclose(first["soft"].sum(dim=1), torch.ones(4, 32, 32), atol=2e-3)
+    narrow = {**batch, "superpixels": batch["superpixels"].to(torch.uint16), "masks": batch["masks"].to(torch.uint16)}
+    assert torch.equal(mix_batch(**narrow, n_classes=2, seed=1)["soft"], first["soft"])
     without = mix_batch(batch["images"], batch["masks"], n_classes=2, method="mixup", probabilities=(0, 0, 1))
     assert without["mode"] == ["soft"] * 4
 
@@ -270,6 +272,10 @@ def test_a_batch_is_drawn_by_seed_and_step_alone() -> None:
         ({"masks": torch.zeros(4, 32, 32)}, ValueError, "masks must hold whole numbers"),
         ({"saliency": torch.full((4, 32, 32), 7.0)}, ValueError, "saliency must lie in 0 to 1, got 7 to 7"),
         ({"superpixels": torch.full((4, 32, 32), -1)}, ValueError, "superpixels must be numbered 0 to 65535, got -1"),
+        ({"superpixels": torch.full((4, 32, 32), 65536)}, ValueError, "superpixels must be .*, got 65536"),
+        ({"masks": torch.full((4, 32, 32), -100)}, ValueError, "masks must be numbered 0 to 1, and 255 .*, got -100"),
+        ({"masks": torch.full((4, 32, 32), 256)}, ValueError, "masks must be numbered 0 to 1, and 255 .*, got 256"),
+        ({"masks": torch.full((4, 2, 32, 32), 2)}, ValueError, "masks must be numbered 0 to 1, and 255 .*, got 2"),
         ({"others": [1]}, ValueError, "one for each image"),
         ({"saliency": None, "probabilities": (0, 0, 1)}, ConfigError, "hsmix reads saliency for soft mixing"),
         ({"policy": "paired"}, ConfigError, "policy must be per-sample in a batch"),
