@@ -55,8 +55,15 @@ def _steepest(image: npt.NDArray[np.generic], sigma: float) -> npt.NDArray[np.fl
     values = image.astype(np.float64)
     values = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     slopes = [
-        scipy.ndimage.gaussian_gradient_magnitude(plane, sigma) if sigma > 0 else np.hypot(*np.gradient(plane))
+        scipy.ndimage.gaussian_gradient_magnitude(plane, sigma) if sigma > 0 else _differences(plane)
         for plane in np.moveaxis(values, -1, 0)
     ]
     steepest: npt.NDArray[np.float64] = np.max(slopes, axis=0)
     return steepest
+
+
+def _differences(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the magnitude of the differences of neighbours, none along an axis of one pixel."""
+    along = [np.gradient(plane, axis=axis) if n > 1 else np.zeros_like(plane) for axis, n in enumerate(plane.shape)]
+    magnitude: npt.NDArray[np.float64] = np.hypot(*along)
+    return magnitude

@@ -65,6 +65,18 @@ def test_an_even_image_and_one_region_are_no_trouble(segment: Segment) -> None:
         segment(np.zeros((20, 24, 3), np.uint8), [0])
 
 
+@pytest.mark.parametrize("segment", KINDS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
+@pytest.mark.parametrize("sigma", [0, 1])
+def test_a_line_or_a_pixel_is_cut_as_well(segment: Segment, size: tuple[int, int], sigma: float) -> None:
+    image = np.arange(size[0] * size[1], dtype=np.uint8).reshape(*size, 1)
+
+    (labels,) = segment(image, [3], sigma=sigma)
+
+    assert labels.shape == size
+    assert set(labels.ravel().tolist()) == set(range(int(labels.max()) + 1))
+
+
 def test_brought_maps_lose_their_gaps_and_regions_are_one_piece_each() -> None:
     """Two areas of the number 7 are two things, and may not move together."""
     brought = np.array([[7, 7, 2, 7], [7, 7, 2, 7], [0, 0, 2, 900]])
