@@ -1,6 +1,5 @@
 """Checks of the files of a dataset from the outside: names, sizes, what records state about them, and checksums."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -9,6 +8,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.dataset.output_folder import FOR_PEOPLE, MANIFEST
 from hsmix_gen.pipeline.files import atomic_files
+from hsmix_gen.pipeline.files.sealed_json import unsealed
 from hsmix_gen.pipeline.files.state_names import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.verification.report import Report
 from hsmix_gen.schemas.errors import OutputError
@@ -227,12 +227,12 @@ def _check_agreement(
 
 
 def _shard_records(root: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the name of each record's file and its plain value; None of one that is no JSON."""
+    """Yield the name of each record's file and its plain value; None of one that is damaged."""
     paths = iter(atomic_files.finished_files(root / _SHARDS, ".json"))
     while some := list(islice(paths, _AT_ONCE)):
         for path, data in zip(some, atomic_files.read_all(some), strict=True):
             try:
-                yield path.name, json.loads(data)
+                yield path.name, unsealed(data)
             except ValueError:
                 yield path.name, None
 

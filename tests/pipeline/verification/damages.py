@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
+from hsmix_gen.pipeline.files.sealed_json import SEAL
 from tests.written import flip, truncate
 
 Spoil = Callable[[Path], object]
@@ -37,7 +38,15 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file."""
+    if isinstance(value, dict):
+        value.pop(SEAL, None)  # as who forges a value would
     path.write_text(json.dumps(value))
+
+
+def change_a_value(output: Path) -> None:
+    """Change a number in a record that nothing else states."""
+    text = (output / RECORD).read_text()
+    (output / RECORD).write_text(text.replace('"area_b": 0.', '"area_b": 0.1', 1))
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -283,6 +292,7 @@ FOUND: dict[str, dict[str, tuple[Spoil, *tuple[str, ...]]]] = {
             copy(RECORD, ".hsmix/shards/train-000099.json"),
             ".hsmix/shards/train-000099.json describes shard train-000001",
         ),
+        "value in a record changed": (change_a_value, f"{RECORD} is damaged"),
         "record truncated": (lambda output: truncate(output / RECORD), f"{RECORD} is damaged"),
         "descriptions deleted": (
             remove(".hsmix/described.json"),
