@@ -1,6 +1,7 @@
 """One call of a command: its options resolved, its job called, the end of it turned into an exit status."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,6 +78,15 @@ class CommandCall:
         click.echo(mended(lambda: summary_text(finished)))
 
 
+def _of_the_system(error: OSError) -> str:
+    """Return the file that an error of the system names, its reason, and what is to be done."""
+    if error.filename is None or error.strerror is None:
+        return f"{' '.join(str(error).split())}; mend it"
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    shown = " ".join(" or ".join(names).split())
+    return f"{shown} cannot be read or written ({error.strerror}); check its disk and permissions"
+
+
 def mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
     """Return what the work returns; errors that a user can mend become one line, interrupts their status."""
     from hsmix_gen.pipeline.execution.signals import ended_by_signals, report_stop, signal_of
@@ -92,7 +102,7 @@ def mended(work: Callable[[], Any], *, verbose: bool = False) -> Any:
         if number is not None:
             sys.exit(report_stop(number))
         if isinstance(error, OSError):
-            click.echo(f"error: {error}; mend it, then run the same command again", err=True)
+            click.echo(f"error: {_of_the_system(error)}, then run the same command again", err=True)
         elif isinstance(error, HsmixError) and not verbose:
             click.echo(f"error: {' '.join(str(error).split())}", err=True)
         else:

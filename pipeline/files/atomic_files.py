@@ -23,11 +23,12 @@ _sent: dict[StorePath, tuple[int, str]] = {}
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error of the system name the file that was written: that of a full disk names none."""
+    """Let an error of the system name the file that was meant: a full disk names none, others the temporary name."""
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        is_ours = error.filename is None or TEMPORARY in os.fsdecode(error.filename)
+        if error.errno is None or not is_ours:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -1,5 +1,6 @@
 """A file under its final name is whole; what does not match its record is found."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -43,6 +44,20 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         atomic_files.write_whole(tmp_path / "f", b"data")
 
     assert names(tmp_path) == ["f"]
+
+
+def test_an_error_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows the temporary name, and it is gone when the message is read."""
+    read_only = tmp_path / "report.html"
+
+    def refused(path: Path, data: bytes) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refused)
+
+    with pytest.raises(PermissionError) as raised:
+        atomic_files.write_whole(read_only, b"data")
+    assert raised.value.filename == str(read_only)
 
 
 def test_until_it_is_published_a_file_has_another_name_in_the_same_folder(tmp_path: Path) -> None:
