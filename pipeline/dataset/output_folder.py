@@ -250,6 +250,8 @@ def _read_described(root: Path, name: str) -> dict[str, Any]:
         if within:
             listed = ", ".join(path.name for path in within)
             raise OutputError(f"{root} holds datasets of their own ({listed}); name one, for example {within[0]}")
+        if not root.exists():
+            raise OutputError(f"{root} does not exist; check its name, or make it with hsmix-gen run SOURCE {root}")
         raise OutputError(f"{root} holds no finished dataset ({MANIFEST} is missing); finish it with hsmix-gen run")
     try:
         value: dict[str, Any] = atomic_files.read_json(root / name)

@@ -181,6 +181,17 @@ def test_a_folder_that_is_neither_is_refused_in_one_line(run_cli: Cli, tmp_path:
     assert said.stderr.startswith(f"error: {tmp_path} holds no finished dataset")
 
 
+@pytest.mark.parametrize("command", ["report", "verify", "preview"])
+def test_a_misspelt_output_is_stated_as_such(run_cli: Cli, tmp_path: Path, command: str) -> None:
+    """To finish it would make a dataset where nothing is."""
+    said = run_cli(command, tmp_path / "uot")
+    assert (said.exit_code, said.stderr) == (
+        1,
+        f"error: {tmp_path / 'uot'} does not exist; check its name, or make it with hsmix-gen run SOURCE "
+        f"{tmp_path / 'uot'}\n",
+    )
+
+
 def test_a_folder_of_several_datasets_is_refused_with_their_names(run_cli: Cli, tmp_path: Path) -> None:
     """The output of --compare is one; another run would mix into it."""
     for name in ("hsmix", "cutmix"):

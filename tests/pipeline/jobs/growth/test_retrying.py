@@ -150,4 +150,4 @@ def test_retrying_takes_the_options_of_the_dataset(refusing: tuple[GrowingDatase
 
     assert changed.exit_code == nothing.exit_code == 1
     assert "seed was 0, is 7" in changed.stderr
-    assert "holds no finished dataset" in nothing.stderr
+    assert f"{dataset.output.with_name('nothing')} does not exist; check its name" in nothing.stderr

@@ -91,5 +91,5 @@ def test_what_is_no_dataset_in_a_store_is_reported_in_one_line(bucket: Any, tmp_
     result = run_cli("export", f"{bucket.address}/none", tmp_path / "export", "--to", "zarr")
 
     assert result.exit_code == 1
-    assert f"{bucket.address}/none holds no finished dataset (manifest.parquet is missing)" in result.stderr
+    assert f"{bucket.address}/none does not exist; check its name" in result.stderr
     assert "Traceback" not in result.stderr
