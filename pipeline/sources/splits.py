@@ -194,7 +194,9 @@ def _find_lists(path: Path) -> dict[Split, list[str]]:
         raise ConfigError(f"split folder {path} has no train.txt; expected train.txt, val.txt and test.txt")
     if path.is_file():
         return _two_columns(path)
-    raise ConfigError(f"split must be a ratio such as 0.8/0.1/0.1, a folder or a file, got {path}")
+    raise ConfigError(
+        f"split must be a ratio such as 0.8/0.1/0.1, a folder or a file, got {path}, which does not exist"
+    )
 
 
 def _two_columns(path: Path) -> dict[Split, list[str]]:

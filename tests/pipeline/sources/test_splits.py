@@ -122,7 +122,9 @@ def test_pairs_in_no_list_are_left_out_and_reported(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_neither_ratio_nor_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"must be a ratio such as 0\.8/0\.1/0\.1, a folder or a file, got none"):
+    with pytest.raises(
+        ConfigError, match=r"must be a ratio such as 0\.8/0\.1/0\.1, a folder or a file, got none, which does not"
+    ):
         assigned(items("a"), tmp_path, "none")
 
 
