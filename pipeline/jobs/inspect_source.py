@@ -27,6 +27,7 @@ _COLOURED = frozenset({"colours", "colourmember"})
 """Formats of masks whose values are colours, 0xRRGGBB."""
 _SHOWN_VALUES = 12
 _SHOWN_SETS = 4
+_SHOWN_EMPTY = 5
 
 
 def inspect_source(source: Path, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
@@ -76,8 +77,9 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "warnings": [
             *inventory.discovery.warnings,
             *_several_datasets(source, [place.item.image.uri for place in inventory.places]),
+            *([] if config.source.folds else _too_few(usable)),
         ],
-        "notes": list(inventory.notes),
+        "notes": [*inventory.notes, *([] if config.image.tiles else _without_objects(inventory))],
         "problems": [{"id": p.id, "path": p.path, "stage": p.stage, "reason": p.reason} for p in problems],
     }
 
@@ -144,6 +146,29 @@ def _several_datasets(source: Path, uris: Sequence[str]) -> list[str]:
     return [
         f"{len(sets)} folders have images and masks of their own ({shown}): if they are different datasets, "
         f"name one of them as the source, such as {source / sets[0]}"
+    ]
+
+
+def _too_few(usable: Sequence[SourceRecord]) -> list[str]:
+    """Return a warning where `run` would refuse the source, as nothing is there to mix an image with."""
+    count = sum(record.split == "train" and record.chosen for record in usable)
+    if count > 1 or not usable:
+        return []
+    return [
+        f"run would refuse this: mixing needs 2 training images, {count} can be used; add images, or change --split"
+    ]
+
+
+def _without_objects(inventory: Inventory) -> list[str]:
+    """Return a note on pictures whose masks show nothing, where others show something: some were forgotten."""
+    seen = [scan for scan in inventory.scans if scan.problem is None and not scan.volume]
+    empty = [scan.id for scan in seen if scan.object_share is None]
+    if not empty or len(empty) == len(seen):
+        return []
+    shown = ", ".join(empty[:_SHOWN_EMPTY]) + (", …" if len(empty) > _SHOWN_EMPTY else "")
+    return [
+        f"{len(empty)} of {counted(len(seen), 'mask')} without foreground ({shown}): kept, as there may be nothing to "
+        "find; draw the mask if it was forgotten, or take image and mask out"
     ]
 
 

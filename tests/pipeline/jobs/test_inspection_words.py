@@ -40,6 +40,29 @@ def test_equal_problems_are_one_line(make_source: Maker, run_cli: Cli, tmp_path:
     assert "5 problems in all; --json lists each" in result.stdout
 
 
+def test_masks_that_show_nothing_are_named(make_source: Maker, run_cli: Cli, tmp_path: Path) -> None:
+    """Who exported masks lost some; only a count of masks with the class gave it away."""
+    source = make_source(tmp_path / "source", train=3)
+    whole = run_cli("inspect", source, *QUIETLY).stdout
+    mask = source / "masks" / "case_01.png"
+    Pillow.fromarray(np.zeros_like(np.asarray(Pillow.open(mask)))).save(mask)
+
+    found = run_cli("inspect", source, *QUIETLY).stdout
+
+    assert "without foreground" not in whole
+    assert "  note     1 of 5 masks without foreground (case_01): kept, as there may be nothing to find; " in found
+
+
+@pytest.mark.parametrize(("train", "warned"), [(1, True), (2, False)])
+def test_too_few_images_for_run_are_a_warning(
+    make_source: Maker, run_cli: Cli, tmp_path: Path, train: int, *, warned: bool
+) -> None:
+    """`run` starts Ray and reads all before it refuses them."""
+    found = run_cli("inspect", make_source(tmp_path / "source", train=train), *QUIETLY).stdout
+
+    assert ("  warning  run would refuse this: mixing needs 2 training images, 1 can be used; " in found) == warned
+
+
 @pytest.fixture
 def two_sets(make_source: Maker, tmp_path: Path) -> Path:
     for name in ("kvasir", "clinic"):
