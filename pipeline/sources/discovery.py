@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
@@ -60,7 +61,9 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     items, clashes = _unique(found.items)
     if not items:
         forced = config.source.layout if config.source.layout != "auto" else None
-        raise SourceError(_nothing_found(source, found, clashes) + (note_on_forced(source, forced) if forced else ""))
+        raise SourceError(
+            _nothing_found(source, found, clashes, reader.name) + (note_on_forced(source, forced) if forced else "")
+        )
     there = {item.id for item in items}
     is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and found.names_persons)
     if known and is_private:
@@ -176,7 +179,7 @@ def _notes(source: Path, found: Found) -> tuple[str, ...]:
     return (*found.notes, *notes_on_left(source, dict(found.left)), *found.hints)
 
 
-def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> str:
+def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal], layout: str) -> str:
     own = next((source / form for form in ("webdataset", "parquet") if (source / form).is_dir()), None)
     if own is not None and (source / "manifest.parquet").is_file():
         return f"{source} is a dataset that hsmix-gen wrote; give {own} to read its samples"
@@ -187,9 +190,9 @@ def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal]) -> st
         working = [note for note in notes if "--layout" in note]
         return "; ".join(
             [
-                f"{source} holds no pair of image and mask",
+                f"{source} holds no pair of image and mask, read as {layout} (--layout names another)",
                 *working,
-                f"{len(problems)} files were refused, first {first.path}: {first.reason}",
+                f"{counted(len(problems), 'file')} refused, first {first.path}: {first.reason}",
             ]
         )
     # What was left alone shows which other layout is meant, what tools left shows how masks are made.

@@ -109,7 +109,17 @@ def test_a_source_of_refused_files_only_states_the_first_reason(tmp_path: Path) 
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").touch()
 
-    with pytest.raises(SourceError, match=r"1 files were refused, first .*a\.png: image has no mask"):
+    with pytest.raises(SourceError, match=r"1 file refused, first .*a\.png: image has no mask"):
+        discovered(tmp_path)
+
+
+def test_a_source_without_pairs_is_refused_with_the_layout_that_it_was_read_as(tmp_path: Path) -> None:
+    """Names of ISIC in images/ and masks/: both folders are images there, and nothing says who thinks so."""
+    for name in ("images/ISIC_0000000.png", "masks/ISIC_0000000.png", "masks/ISIC_0000000_segmentation.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    with pytest.raises(SourceError, match=r"no pair of image and mask, read as isic \(--layout names another\); 1 "):
         discovered(tmp_path)
 
 

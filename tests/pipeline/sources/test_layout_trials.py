@@ -54,7 +54,7 @@ def test_a_source_without_pairs_names_the_layout_that_reads_it(tmp_path: Path) -
     with pytest.raises(SourceError) as refused:
         discover(tmp_path, RunConfig())
 
-    assert "1 .npz files were left alone; --layout arrays reads 1 pairs; 1 files were refused" in str(refused.value)
+    assert "1 .npz files were left alone; --layout arrays reads 1 pairs; 1 file refused" in str(refused.value)
 
 
 def test_a_layout_that_was_asked_for_in_vain_names_the_one_that_reads(tmp_path: Path) -> None:
