@@ -279,7 +279,7 @@ class MixConfig(Section):
     copies: PositiveInt = option(5, "Samples per training image (pairs under --policy paired); by --probabilities a third of them stays unmixed, a third is mixed hard and a third soft.", "K", common=True)
     partners: Partners = option("auto", "Who is mixed with an image: any other, other-group, or auto: other-group for volumes, tiles and images that names group; similar: as auto, and only images that look alike; guided: as auto, and those whose saliency overlaps least.")
     policy: Literal["per-sample", "per-batch", "paired"] = option("per-sample", "per-sample, per-batch or paired.")
-    method: Annotated[str, BeforeValidator(_names_now)] = option("hsmix", f"Mixing method, or several as a,b,c, of which each mixed sample draws one: {METHODS.listed}. hsmix-gen methods shows them.", "NAME,…")
+    method: Annotated[str, BeforeValidator(_names_now)] = option("hsmix", f"Mixing method, or several as a,b,c, of which each mixed sample draws one: {METHODS.listed}. hsmix-gen methods shows them.", "NAME,…", common=True)
     probabilities: tuple[Probability, Probability, Probability] = option((1 / 3, 1 / 3, 1 / 3), "Chance of each mode; brought to sum 1.", "NONE HARD SOFT", otherwise="1/3 each")
     selection: Selection = option("bernoulli", "What hsmix takes of B: bernoulli draws each superpixel; connected grows one piece of neighbours; object takes the superpixels over one object of B's mask, object-mask the object itself.")
     select: Probability = option(0.2, "Chance of each superpixel of B to be taken (--selection bernoulli), and the share that cam-superpixels take.", "P")

@@ -67,7 +67,17 @@ def test_the_first_help_is_short_and_names_the_whole(name: str) -> None:
 def test_the_short_help_of_run_has_what_a_first_run_needs() -> None:
     shown = " ".join(option for options in sections_of("run", "--help").values() for option in options)
 
-    for option in ("--size", "--copies", "--split", "--limit", "--format", "--saliency", "--config", "--dry-run"):
+    for option in (
+        "--size",
+        "--copies",
+        "--method",
+        "--split",
+        "--limit",
+        "--format",
+        "--saliency",
+        "--config",
+        "--dry-run",
+    ):
         assert option in shown
 
 
