@@ -153,6 +153,17 @@ class Output:
                 f"{self.root} holds other files ({', '.join(foreign[:3])}); choose an empty or new folder"
             )
 
+    def check_outside(self, path: Path) -> None:
+        """Refuse to be emptied where that would remove what the next run reads.
+
+        Raises
+        ------
+        OutputError
+        """
+        inner = str(path).removeprefix(f"{self.root}/")
+        if path == self.root or (inner != str(path) and _is_own(inner.split("/")[0])):
+            raise OutputError(f"{path} lies in {self.root}, which --fresh empties; choose another folder, or move it")
+
     def clear(self) -> None:
         """Remove everything that runs left here, and nothing else."""
         for name in self._names():

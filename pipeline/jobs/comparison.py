@@ -11,6 +11,7 @@ from hsmix_gen.pipeline.jobs.run import (
     Finished,
     beyond_trial,
     cache_of,
+    check_source,
     held,
     held_cache,
     placed_job,
@@ -68,6 +69,7 @@ def run_compared(
     extend : bool
         Add copies and sources to finished datasets.
     """
+    check_source(source, home, next(iter(variants.values())), fresh=fresh)
     home.check_usable()
     if fresh:
         home.clear()

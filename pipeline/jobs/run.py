@@ -18,12 +18,13 @@ from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.lease import Lease
-from hsmix_gen.pipeline.files.store_paths import location
+from hsmix_gen.pipeline.files.store_paths import is_remote, location
 from hsmix_gen.pipeline.jobs.export_fit import check_exports
 from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output, options_of
+from hsmix_gen.pipeline.sources.discovery import check_there, discover
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
@@ -134,12 +135,32 @@ def _whole_job(
     source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
 ) -> Iterator["WholeJob"]:
     cache = cache_of(output, config)
+    check_source(source, output, config, fresh=fresh)
     with (
         held(output, reporter, fresh=fresh),
         held_cache(cache, output, reporter),
         running(config, reporter) as runner,
     ):
         yield placed_job(source, cache, output, config, runner, reporter)
+
+
+def check_source(source: Path, output: Output, config: RunConfig, *, fresh: bool) -> None:
+    """Refuse a source of which nothing can be made before an output is begun, or what is there removed for it.
+
+    What lies in a store is fetched later; of it only the place is checked.
+
+    Raises
+    ------
+    HsmixError
+        As `discover` does, or if the source lies in what is removed.
+    """
+    if fresh:
+        output.check_outside(source)
+    if is_remote(source):
+        return
+    check_there(source)
+    if fresh:
+        discover(source, config)
 
 
 def placed_job(
@@ -273,12 +294,16 @@ def run_generate(
     cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
-    with held(output, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))):
-        made = load(cache, lambda root, sets: of_options(root, sets, config))
-        check_exports(made.folds[0].layers.facts, str(cache), config.run.exports)
-        for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
-            FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
-        prepared = choose_sources(made, config, reporter)
+    anew = fresh or (not extend and beyond_trial(output, config, reporter))
+    if anew:
+        output.check_outside(cache)
+    # Whatever the cache may refuse is refused before an output is emptied.
+    made = load(cache, lambda root, sets: of_options(root, sets, config))
+    check_exports(made.folds[0].layers.facts, str(cache), config.run.exports)
+    for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
+        FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
+    prepared = choose_sources(made, config, reporter)
+    with held(output, reporter, fresh=anew):
         plans = [
             check_output(part, fold.layers, fold.records, config, extend=extend)
             for fold, part in zip(prepared, _outputs(output, config), strict=True)

@@ -35,6 +35,17 @@ class Discovery:
     """Whether names show that several images are of one patient or slide."""
 
 
+def check_there(source: Path) -> None:
+    """Refuse a source that does not exist.
+
+    Raises
+    ------
+    SourceError
+    """
+    if not source.exists():
+        raise SourceError(f"{source} does not exist; give a folder of images and masks, or a list of them")
+
+
 def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None = None) -> Discovery:
     """Find all pairs of a source and assign groups and splits.
 
@@ -52,8 +63,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     ConfigError
         If an option is set that the layout does not have.
     """
-    if not source.exists():
-        raise SourceError(f"{source} does not exist; give a folder of images and masks, or a list of them")
+    check_there(source)
     refuse_pointer(str(source))
     reader = reader_for(source, config.source.layout)
     check_options(reader, source, config.source)

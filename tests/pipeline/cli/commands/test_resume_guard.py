@@ -1,5 +1,6 @@
 """A dataset is never finished from other sources or options than it was begun with, nor put over other files."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,59 @@ def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cl
     assert (copied.output / "notes.txt").read_text() == "mine"
     assert not (copied.output / "webdataset" / "train-000099.tar").exists()
     assert run_cli("verify", copied.output, "--replay", 2).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "stated"),
+    [
+        ("uorce", (), "does not exist"),
+        ("source/masks", (), "is of no known layout|holds no pair"),
+        ("source", ("--split", "nowhere"), "split must be"),
+        ("output/webdataset", (), "lies in .*output, which --fresh empties"),
+        ("uorce", ("--compare", "hsmix,cutmix"), "does not exist"),
+    ],
+)
+def test_fresh_keeps_what_is_there_where_the_new_cannot_be_made(
+    copied: Made,
+    run_cli: Cli,
+    job: Options,
+    snapshot: Callable[[Path], Snapshot],
+    source: str,
+    options: tuple[str, ...],
+    stated: str,
+) -> None:
+    """A slip in the name of the source cost the dataset, and the features of a night."""
+    before = snapshot(copied.output)
+    folders = {"source": copied.source, "output": copied.output}
+    first, *inner = source.split("/")
+    place = folders.get(first, copied.source.with_name(first)).joinpath(*inner)
+
+    line = error_of(run_cli("run", place, copied.output, *job, "--fresh", *options))
+
+    assert re.search(stated, line), line
+    assert snapshot(copied.output) == before
+
+
+def test_generate_afresh_keeps_what_is_there_where_its_cache_is_not(
+    copied: Made, run_cli: Cli, snapshot: Callable[[Path], Snapshot], tmp_path: Path
+) -> None:
+    """And the cache that lies in the output that would be emptied."""
+    before = snapshot(copied.output)
+    for cache, stated in (
+        (tmp_path / "none", "holds no finished features"),
+        (copied.output / ".hsmix" / "cache", "which --fresh empties"),
+    ):
+        line = error_of(run_cli("generate", "--cache", cache, copied.output, "--backend", "serial", "--fresh"))
+
+        assert stated in line
+        assert snapshot(copied.output) == before
+
+
+def test_a_run_without_a_source_leaves_no_folder(run_cli: Cli, job: Options, tmp_path: Path) -> None:
+    """Who mistyped it has nothing to tidy up."""
+    error_of(run_cli("run", tmp_path / "none", tmp_path / "output", *job))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file"])
