@@ -146,19 +146,33 @@ def _corruption_table(table: pa.Table) -> str:
 
 
 def _over_copies(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:
-    """Return, for each arm and data set with copies, the gains over the layer alone by their number."""
+    """Return, for each arm and data set with copies, the gains over the layer alone by their number.
+
+    All points of a line are of the same seeds.
+    """
     lines: dict[str, list[tuple[str, Comparison]]] = {}
     for setting, arms in sorted(scored(table, "dice").items()):
         if not _is_main(setting) or _STRONG not in arms:
             continue
-        counted = sorted((arm for arm in arms if "@" in arm), key=lambda arm: int(arm.partition("@")[2]))
-        for arm in [*counted, *dict.fromkeys(arm.partition("@")[0] for arm in counted)]:
-            one = comparison(setting, arms, arm, _STRONG, "dice") if arm in arms else None
-            if one is not None and one.gain.seeds > 1:
-                base, _, copies = arm.partition("@")
-                name = f"{setting.dataset}, {setting.steps} steps: {words_of(base)}"
-                lines.setdefault(name, []).append((copies or "fresh", one))
+        for base in dict.fromkeys(arm.partition("@")[0] for arm in arms if "@" in arm):
+            counted = sorted(
+                (arm for arm in arms if arm.startswith(f"{base}@")), key=lambda arm: int(arm.partition("@")[2])
+            )
+            line = _of_shared_seeds({arm: arms[arm] for arm in (*counted, base, _STRONG) if arm in arms})
+            points = [(arm, comparison(setting, line, arm, _STRONG, "dice")) for arm in line if arm != _STRONG]
+            name = f"{setting.dataset}, {setting.steps} steps: {words_of(base)}"
+            found = [
+                (arm.partition("@")[2] or "fresh", one) for arm, one in points if one is not None and one.gain.seeds > 1
+            ]
+            if found:
+                lines[name] = found
     return lines
+
+
+def _of_shared_seeds(arms: dict[str, dict[tuple[str, int], float]]) -> dict[str, dict[tuple[str, int], float]]:
+    """Return the scores of the seeds that all arms have."""
+    shared = set.intersection(*({seed for _, seed in scores} for scores in arms.values()))
+    return {arm: {key: value for key, value in scores.items() if key[1] in shared} for arm, scores in arms.items()}
 
 
 def _over_images(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:

@@ -141,6 +141,20 @@ class Bindings:
                 "finish it first with the command that it was last written with, or start anew with --fresh"
             )
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that the output was not begun with, before a source is read; `check` refuses all the rest.
+
+        Raises
+        ------
+        OutputError
+        """
+        bounds = self.read()
+        before = bounds[-1].identity if bounds else self._begun or dict(options)
+        chosen = {key: value for key, value in options.items() if key != COPIES and not _follows_from_sources(key)}
+        differences = [text for _, text in _different({key: before.get(key) for key in chosen}, chosen)]
+        if differences:
+            raise OutputError(f"{self._root} was begun differently: {_listed(differences)}; {_WAYS_OUT}")
+
     def hold(self, identity: dict[str, Any], records: Sequence[SourceRecord]) -> bool:
         """Return whether the last run bound the output to this."""
         bounds = self.read()

@@ -118,9 +118,11 @@ def run_all(
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
     config = without_unread_maps(config)
-    with _whole_job(
-        source, output, config, reporter, fresh=fresh or (not extend and beyond_trial(output, config, reporter))
-    ) as job:
+    anew = fresh or (not extend and beyond_trial(output, config, reporter))
+    if not anew and not extend:
+        for part in _outputs(output, config):
+            part.bindings.check_options(options_of(config))
+    with _whole_job(source, output, config, reporter, fresh=anew) as job:
         return job.extend() if extend else job.run()
 
 

@@ -127,6 +127,22 @@ def test_gains_are_in_points_and_corrected_for_their_number() -> None:
     assert gains["planted-good"].holm == pytest.approx(2 * gains["planted-good"].gain.p)
 
 
+def test_a_line_over_copies_is_of_the_same_seeds() -> None:
+    """Ten seeds of fresh samples beside two of copies would show the seeds, not the copies."""
+    levels = {"strong+flips": (0.5, 0.5, 0.5), "strong+cutmix": (0.6, 0.6, 0.9), "strong+cutmix@3": (0.6, 0.5)}
+    rows = [
+        {**row, "dataset": "isic", "n": 40, "network": plan.NETWORK, "arm": arm, "steps": 900, "size": plan.SIZE,
+         "on": "test", "seed": seed}
+        for arm, of_seeds in levels.items()
+        for seed, level in enumerate(of_seeds)
+        for row in rows_of(level, level)
+    ]  # fmt: skip
+
+    (line,) = report._over_copies(pa.Table.from_pylist(rows, SCHEMA)).values()
+
+    assert [(place, one.gain.seeds, round(one.gain.mean, 3)) for place, one in line] == [("3", 2, 5), ("fresh", 2, 10)]
+
+
 def test_tables_stand_between_their_marks_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- gains -->\nold\n<!-- end of gains -->\nb\n", "utf-8")

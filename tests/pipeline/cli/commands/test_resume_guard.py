@@ -48,10 +48,13 @@ def test_changed_input_or_option_is_refused_with_the_difference(
     change(copied.source)
     before = snapshot(copied.output)
 
-    line = error_of(run_cli("run", copied.source, copied.output, *job, *options))
+    result = run_cli("run", copied.source, copied.output, *job, *options)
 
+    line = error_of(result)
     assert [text for text in (*stated, "--fresh", str(copied.output)) if text not in line] == [], line
     assert snapshot(copied.output) == before
+    # Only what --extend would take depends on the sources.
+    assert ("scan" in result.stderr) == (not options or options[0] == "--copies")
 
 
 def test_changed_source_of_a_shared_cache_is_refused_with_a_way_out_that_works(
