@@ -1,5 +1,6 @@
 """Units on a real Ray that is started for this module."""
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -18,6 +19,7 @@ from hsmix_gen.pipeline.execution.ray_session import sockets_folder
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError, SourceError
 from tests.fixture_types import Maker, Options
+from tests.process_tree import descendants
 
 TIMEOUT_S = 8.0
 
@@ -141,17 +143,12 @@ def test_a_run_with_a_long_folder_for_temporary_files_ends_well(
 
 def listening(of: int) -> set[str]:
     """Return the addresses, as the kernel writes them, on which a process and its descendants listen for TCP."""
-    parents = {int(p.name): int(p.joinpath("stat").read_text().rpartition(")")[2].split()[1]) for p in processes()}
-    family = {of}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    sockets = {str(fd.readlink()) for pid in family for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    sockets = set()
+    for pid in (of, *(pid for pid, _ in descendants(of))):
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            sockets |= {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
     rows = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
-
-
-def processes() -> list[Path]:
-    return [path for path in Path("/proc").iterdir() if path.name.isdecimal() and (path / "stat").is_file()]
 
 
 def test_nobody_on_the_network_reaches_a_ray_of_our_own(runner: RayRunner) -> None:

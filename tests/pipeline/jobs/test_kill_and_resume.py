@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixture_types import Cli, Digests, Leftovers, Maker, Options
+from tests.process_tree import descendants
 from tests.written import flip, truncate
 
 TRAIN = 44
@@ -111,23 +112,6 @@ def records_of(output: Path, stage: str) -> list[Path]:
     """Return the records of what a stage finished, without those that are being written."""
     folder, pattern = (".hsmix/shards", "*.json") if stage == "mix" else (".hsmix/cache/commits", f"{stage}-*/*.json")
     return sorted(path for path in (output / folder).glob(pattern) if not path.name.startswith("."))
-
-
-def descendants(pid: int) -> list[tuple[int, str]]:
-    """Return id and title of all processes below one."""
-    parents: dict[int, int] = {}
-    titles: dict[int, str] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            titles[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0 ").replace("\0", " ")
-        except (OSError, ValueError):
-            continue
-    found, frontier = [], {pid}
-    while frontier:
-        frontier = {child for child, parent in parents.items() if parent in frontier}
-        found += [(child, titles.get(child, "")) for child in sorted(frontier)]
-    return found
 
 
 @pytest.mark.parametrize(
