@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, WorkerCrashedError
 
 from hsmix_gen.pipeline.execution.ray_nodes import KeptOut, Nodes
 from hsmix_gen.pipeline.execution.ray_worker import got, holder, packed, task
@@ -43,7 +43,10 @@ class Try:
 
     def take(self) -> None:
         """Take what is ready, or raise the error of the unit; deaths are errors of Ray."""
-        given = got(next(self.stream))
+        reference = next(self.stream, None)
+        if reference is None:  # it ended without a result or an error
+            raise WorkerCrashedError
+        given = got(reference)
         if self.since is not None:
             self.results.append(given)
         elif given is not None:
