@@ -220,7 +220,9 @@ def _outweighed(evidence: Evidence) -> Seen:
         if evidence.options[option] == value and (not evidence.samples or of_mode(evidence.samples, mode).any())
     ]
     largest = _known([one.measures.largest for one in evidence.images])
-    if not len(largest) or not by_size or evidence.described.get("method", "hsmix") not in ("", "hsmix"):
+    # A cache may be mixed by any method; a dataset of the first version was made by this one.
+    methods = evidence.described.get("method", "hsmix").split(",")
+    if not len(largest) or not by_size or not {"", "hsmix"} & set(methods):
         return _NAN, "no mix goes by the size of superpixels, or none were measured"
     value = float(np.median(largest))
     return value, f"the largest superpixel of an image has {value:.0f} times the area of its median one"

@@ -25,6 +25,7 @@ MODES = {"hard": ["hard"], "soft": ["soft"], "both": ["hard", "soft"], "cache": 
         ("soft", "mean", "bernoulli", "hsmix", "grey"),
         ("both", "mean", "connected", "hsmix", "grey"),
         ("both", "sum", "bernoulli", "cutmix", "grey"),
+        ("both", "sum", "bernoulli", "cutmix,hsmix", "red"),
         ("cache", "sum", "connected", "", "red"),
     ],
 )
