@@ -10,6 +10,7 @@ from typing import Any
 from hsmix_gen.pipeline.dataset.run_history import Bindings
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.commit_records import CommitRecords
+from hsmix_gen.pipeline.files.lease import LEASE_FILE
 from hsmix_gen.pipeline.files.state_names import DESCRIBED, SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import sha256_of
@@ -40,14 +41,18 @@ class Output:
         The folder; it need not exist.
     home : Path or None
         Of a fold, the folder that holds all folds.
+    anew : bool
+        Whether what runs left there counts as not there, until `clear` removes it.
     """
 
-    def __init__(self, root: Path, *, home: Path | None = None) -> None:
+    def __init__(self, root: Path, *, home: Path | None = None, anew: bool = False) -> None:
         self.root = root
         self.state = root / STATE
         self._home = home or root
         self._records = CommitRecords(self.state / SHARD_RECORDS, root, ShardRecord, OutputError)
-        self.bindings = Bindings(root, self.state)
+        self.anew = anew
+        """Whether it is going to be cleared, once what replaces it is known to be possible."""
+        self.bindings = Bindings(root, self.state, anew=anew)
         """What its runs were made of."""
         self.guard: Callable[[], None] = _unguarded
         """Called before a record is written; it raises where another driver has taken over."""
@@ -85,9 +90,13 @@ class Output:
 
     def fold(self, number: int) -> "Output":
         """Return the output of one fold."""
-        part = Output(self.root / f"fold-{number}", home=self.root)
+        part = Output(self.root / f"fold-{number}", home=self.root, anew=self.anew)
         part.guard = self.guard
         return part
+
+    def renewed(self) -> "Output":
+        """Return the same folder, of which all that runs left counts as not there."""
+        return Output(self.root, home=self._home, anew=True)
 
     def relative(self, path: Path) -> str:
         """Return a path relative to the output if it lies inside, so that both can be moved together.
@@ -107,7 +116,7 @@ class Output:
         OutputError
             With the ways out.
         """
-        found = fold_outputs(self.root)
+        found = [] if self.anew else fold_outputs(self.root)
         single = bool(self.bindings.read())
         others = {path.name for path in found} - {f"fold-{number}" for number in range(folds or 0)}
         if others or (single and folds is not None):
@@ -117,23 +126,6 @@ class Output:
                 f"{self.root} holds {held}, got the order for {wanted}; "
                 "choose another folder, or start anew with --fresh"
             )
-
-    def check_usable(self) -> None:
-        """Refuse a folder that holds something else than a dataset of ours.
-
-        Raises
-        ------
-        OutputError
-            If it is a file, cannot be written, or holds other files.
-        """
-        self.check_own()
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.state / "writable"
-            atomic_files.write_whole(probe, b"")
-            probe.unlink(missing_ok=True)  # of another run that starts just now, it may be gone
-        except OSError as error:
-            raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
 
     def check_own(self) -> None:
         """Refuse a file, or a folder with other files, without writing anything.
@@ -145,7 +137,7 @@ class Output:
         try:
             if self.root.exists() and not self.root.is_dir():
                 raise OutputError(f"{self.root} is a file; choose a folder for the dataset")
-            foreign = sorted(name for name in self._names() if not _is_own(name))
+            foreign = sorted(name for name in _names(self.root) if not _is_own(name))
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
         if foreign and not self.state.is_dir():
@@ -165,11 +157,12 @@ class Output:
             raise OutputError(f"{path} lies in {self.root}, which --fresh empties; choose another folder, or move it")
 
     def clear(self) -> None:
-        """Remove everything that runs left here, and nothing else."""
-        for name in self._names():
-            if _is_own(name):
-                atomic_files.remove_tree(self.root / name)
-        self.bindings = Bindings(self.root, self.state)
+        """Remove everything that runs left here, and nothing else; leases of those who do so stay."""
+        own = [self.root / name for name in _names(self.root) if _is_own(name) and name != STATE]
+        inside = [folder / name for folder in (self.default_cache, self.state) for name in _names(folder)]
+        for path in own + [path for path in inside if path != self.default_cache and path.name != LEASE_FILE]:
+            atomic_files.remove_tree(path)
+        self.anew, self.bindings = False, Bindings(self.root, self.state)
 
     @property
     def _described(self) -> Path:
@@ -209,16 +202,17 @@ class Output:
         """Withdraw the manifest before shards are written again."""
         (self.root / MANIFEST).unlink(missing_ok=True)
 
-    def _names(self) -> list[str]:
-        """Return what lies in the folder; nothing where it is not there, as a store has no empty folders."""
-        try:
-            return [path.name for path in self.root.iterdir()]
-        except FileNotFoundError:
-            return []
-
 
 def _unguarded() -> None:
     """Raise nothing: nobody else can be at work."""
+
+
+def _names(folder: Path) -> list[str]:
+    """Return what lies in a folder; nothing where it is not there, as a store has no empty folders."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
 
 
 def _is_own(name: str) -> bool:

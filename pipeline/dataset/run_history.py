@@ -67,11 +67,13 @@ class Bindings:
         Folder of the dataset, for messages.
     state : Path
         Folder of its state.
+    anew : bool
+        Whether what lies there counts as not there.
     """
 
-    def __init__(self, root: Path, state: Path) -> None:
-        self._root, self._state = root, state
-        self._read: list[RunIdentity] | None = None
+    def __init__(self, root: Path, state: Path, *, anew: bool = False) -> None:
+        self._root, self._state, self._anew = root, state, anew
+        self._read: list[RunIdentity] | None = [] if anew else None
 
     def read(self) -> list[RunIdentity]:
         """Return what the output is bound to, read from the disk once; nothing of a new one.
@@ -185,6 +187,8 @@ class Bindings:
 
     @property
     def _begun(self) -> dict[str, Any] | None:
+        if self._anew:
+            return None
         try:
             begun = _completed(atomic_files.read_json(self._state / _BEGUN))
         except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -65,23 +65,25 @@ def run_compared(
         They differ in mixing and superpixels only.
     reporter : Reporter
     fresh : bool
-        Remove first what an earlier comparison left.
+        Remove what an earlier comparison left, once all new datasets are planned.
     extend : bool
         Add copies and sources to finished datasets.
     """
-    check_source(source, home, next(iter(variants.values())), fresh=fresh)
-    home.check_usable()
     if fresh:
-        home.clear()
+        home = home.renewed()
+    check_source(source, home)
+    home.check_own()
     variants = {name: without_unread_maps(config) for name, config in variants.items()}
-    parts = compared_outputs(home, variants)
+    parts = {
+        name: (output.renewed() if fresh or (not extend and beyond_trial(output, config, reporter)) else output, config)
+        for name, (output, config) in compared_outputs(home, variants).items()
+    }
     # A runner that may use a GPU serves those that need none too.
     first = max(variants.values(), key=lambda config: backend_of(config.saliency).has_network)
     scan = SharedScan()
     with contextlib.ExitStack() as stack:
-        for output, config in parts.values():
-            anew = fresh or (not extend and beyond_trial(output, config, reporter))
-            stack.enter_context(held(output, reporter, fresh=anew))
+        for output, _ in parts.values():
+            stack.enter_context(held(output, reporter))
         cache = cache_of(home, first)
         stack.enter_context(held_cache(cache, None, reporter))
         runner = stack.enter_context(running(first, reporter))
@@ -89,6 +91,8 @@ def run_compared(
         if not extend:
             for job in jobs:
                 job.planned()
+        if fresh:
+            home.clear()
         finished = []
         for name, job in zip(parts, jobs, strict=True):
             reporter.note(f"{name}: {job.output.root}")

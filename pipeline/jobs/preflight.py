@@ -46,30 +46,28 @@ PROBE_BYTES = 2**20
 """What is written to see that there is room: an empty file is taken where a quota is used up."""
 
 
-def check_writable(folders: Sequence[Path]) -> None:
-    """Refuse folders that cannot take a file of 1 MiB; it is removed.
+def check_writable(folder: Path) -> None:
+    """Make a folder, and refuse one that cannot take a file of 1 MiB; it is removed.
 
     Raises
     ------
     OutputError
         Naming the folder, what the system says and the way out.
     """
-    for folder in dict.fromkeys(folders):
-        probe = folder / f"{atomic_files.TEMPORARY}probe-{secrets.token_hex(6)}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Stores have no quota that a probe would meet.
-            probe.write_bytes(b"" if is_remote(folder) else bytes(PROBE_BYTES))
-            atomic_files.sync(probe)
-        except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            room = "make room, or " if is_full else ""
-            raise OutputError(
-                f"{folder} cannot be written ({error.strerror or error}); {room}choose another folder"
-            ) from None
-        finally:
-            with suppress(OSError):
-                probe.unlink(missing_ok=True)
+    probe = folder / f"{atomic_files.TEMPORARY}probe-{secrets.token_hex(6)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Stores have no quota that a probe would meet.
+        probe.write_bytes(b"" if is_remote(folder) else bytes(PROBE_BYTES))
+        atomic_files.sync(probe)
+    except OSError as error:
+        room = "make room, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror or error}); {room}choose another folder"
+        ) from None
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def check_access(folders: Sequence[Path]) -> None:
@@ -120,7 +118,7 @@ class Preflight:
         self._n_nodes = 0
 
     def places(self, source: Path | None, folders: Sequence[Path]) -> None:
-        """Refuse folders that cannot be written, and machines that see others or run other versions.
+        """Keep the folders in use, and refuse machines that see others or run other versions.
 
         Parameters
         ----------
@@ -134,7 +132,6 @@ class Preflight:
         OutputError, SourceError
         """
         self._folders = list(folders)
-        check_writable(folders)
         if self._config.run.backend == "ray" and self._config.run.address is not None:
             root = self._config.source.root
             ends = [] if source is None else ends_of(source)

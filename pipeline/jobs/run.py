@@ -21,10 +21,10 @@ from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.files.store_paths import is_remote, location
 from hsmix_gen.pipeline.jobs.export_fit import check_exports
 from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
-from hsmix_gen.pipeline.jobs.preflight import Preflight
+from hsmix_gen.pipeline.jobs.preflight import Preflight, check_writable
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output, options_of
-from hsmix_gen.pipeline.sources.discovery import check_there, discover
+from hsmix_gen.pipeline.sources.discovery import check_there
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
@@ -113,56 +113,51 @@ def run_all(
     config : RunConfig
     reporter : Reporter
     fresh : bool
-        Remove first what an earlier run left in the output.
+        Remove what an earlier run left in the output, once the new dataset is planned.
     extend : bool
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
     config = without_unread_maps(config)
-    anew = fresh or (not extend and beyond_trial(output, config, reporter))
-    if not anew and not extend:
+    if fresh or (not extend and beyond_trial(output, config, reporter)):
+        output = output.renewed()
+    elif not extend:
         for part in _outputs(output, config):
             part.bindings.check_options(options_of(config))
-    with _whole_job(source, output, config, reporter, fresh=anew) as job:
+    with _whole_job(source, output, config, reporter) as job:
         return job.extend() if extend else job.run()
 
 
 def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
     """Try again what a dataset refused: its sources, and its samples with their shards; all else is kept."""
-    with _whole_job(source, output, config, reporter, fresh=False) as job:
+    with _whole_job(source, output, config, reporter) as job:
         return job.retry()
 
 
 @contextlib.contextmanager
-def _whole_job(
-    source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool
-) -> Iterator["WholeJob"]:
+def _whole_job(source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Iterator["WholeJob"]:
     cache = cache_of(output, config)
-    check_source(source, output, config, fresh=fresh)
+    check_source(source, output)
     with (
-        held(output, reporter, fresh=fresh),
+        held(output, reporter),
         held_cache(cache, output, reporter),
         running(config, reporter) as runner,
     ):
         yield placed_job(source, cache, output, config, runner, reporter)
 
 
-def check_source(source: Path, output: Output, config: RunConfig, *, fresh: bool) -> None:
-    """Refuse a source of which nothing can be made before an output is begun, or what is there removed for it.
+def check_source(source: Path, output: Output) -> None:
+    """Refuse a source that is not there, or lies in what is removed, before an output is begun.
 
     What lies in a store is fetched later; of it only the place is checked.
 
     Raises
     ------
     HsmixError
-        As `discover` does, or if the source lies in what is removed.
     """
-    if fresh:
+    if output.anew:
         output.check_outside(source)
-    if is_remote(source):
-        return
-    check_there(source)
-    if fresh:
-        discover(source, config)
+    if not is_remote(source):
+        check_there(source)
 
 
 def placed_job(
@@ -232,6 +227,7 @@ class WholeJob:
     def _prepared(self, retry: Retry) -> "_Ready":
         """Read the sources, check and plan the outputs, and fill the cache."""
         known, inventory, wanted, plans = self.planned(retry)
+        _clear_renewed(self.output, plans)
         self.preflight.plan(wanted.layers, plans, inventory=inventory, space=self.config.run.check_space)
         for planned in plans:
             planned.output.bindings.begin(planned.identity)
@@ -296,20 +292,20 @@ def run_generate(
     cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
-    anew = fresh or (not extend and beyond_trial(output, config, reporter))
-    if anew:
+    if fresh or (not extend and beyond_trial(output, config, reporter)):
+        output = output.renewed()
         output.check_outside(cache)
-    # Whatever the cache may refuse is refused before an output is emptied.
     made = load(cache, lambda root, sets: of_options(root, sets, config))
     check_exports(made.folds[0].layers.facts, str(cache), config.run.exports)
     for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
         FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
     prepared = choose_sources(made, config, reporter)
-    with held(output, reporter, fresh=anew):
+    with held(output, reporter):
         plans = [
             check_output(part, fold.layers, fold.records, config, extend=extend)
             for fold, part in zip(prepared, _outputs(output, config), strict=True)
         ]
+        _clear_renewed(output, plans)
         with running(config, reporter) as runner:
             preflight = Preflight(config, runner, reporter)
             preflight.places(None, [output.state, cache])
@@ -322,17 +318,22 @@ def _is_bound(ready: _Ready) -> bool:
     return any(bound.features == folder for plan in ready.plans for bound in plan.output.bindings.read())
 
 
+def _clear_renewed(output: Output, plans: list[OutputPlan]) -> None:
+    """Remove what is replaced, now that the plans show that something can replace it."""
+    if output.anew:
+        for part in [*(planned.output for planned in plans), output]:
+            part.clear()
+
+
 @contextlib.contextmanager
-def held(output: Output, reporter: Reporter, *, fresh: bool) -> Iterator[None]:
-    """Keep other drivers off an output, emptied first if wanted."""
-    output.check_usable()
-    lease = Lease(output.state, str(output.root), reporter.note)
-    if fresh:
-        lease.check_free()
-        output.clear()
-    with lease:
-        output.guard = lease.check
-        yield
+def held(output: Output, reporter: Reporter) -> Iterator[None]:
+    """Keep other drivers off an output, which has to be a folder of ours that can be written."""
+    output.check_own()
+    with _tidied(output.default_cache, output.state, output.root, *output.root.parents):
+        check_writable(output.state)
+        with Lease(output.state, str(output.root), reporter.note) as lease:
+            output.guard = lease.check
+            yield
 
 
 @contextlib.contextmanager
@@ -341,8 +342,22 @@ def held_cache(cache: Path, output: Output | None, reporter: Reporter) -> Iterat
     if output is not None and cache == output.default_cache:
         yield
         return
-    with Lease(cache, f"cache {cache}", reporter.note):
+    with _tidied(cache, *cache.parents):
+        check_writable(cache)
+        with Lease(cache, f"cache {cache}", reporter.note):
+            yield
+
+
+@contextlib.contextmanager
+def _tidied(*folders: Path) -> Iterator[None]:
+    """Remove the folders that were made meanwhile and hold nothing in the end, innermost first."""
+    missing = [folder for folder in folders if not is_remote(folder) and not folder.exists()]
+    try:
         yield
+    finally:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _outputs(output: Output, config: RunConfig) -> list[Output]:

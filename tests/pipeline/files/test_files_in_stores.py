@@ -307,23 +307,18 @@ def test_an_output_in_a_store_refuses_foreign_files(bucket: Any, root: Path) -> 
     bucket.put("out/thesis.txt", b"x")
 
     with pytest.raises(OutputError, match=r"holds other files \(thesis.txt\)"):
-        Output(root).check_usable()
+        Output(root).check_own()
 
 
 def test_an_output_may_be_a_whole_bucket(bucket: Any) -> None:
     output = Output(location(bucket.address))
 
-    output.check_usable()
+    output.check_own()
     output.bindings.bind({"mix.copies": 1}, [])
 
     assert names(bucket.folder) == [".hsmix/identity.json", ".hsmix/sources.parquet"]
     output.clear()
     assert names(bucket.folder) == []
-
-
-def test_an_output_in_a_bucket_that_is_not_there_is_reported(bucket: Any) -> None:
-    with pytest.raises(OutputError, match=r"s3://no-such-bucket/out cannot be written .*NoSuchBucket"):
-        Output(location("s3://no-such-bucket/out")).check_usable()
 
 
 def test_clearing_an_output_leaves_foreign_objects(bucket: Any, root: Path) -> None:

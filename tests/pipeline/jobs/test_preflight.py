@@ -53,7 +53,7 @@ class Notes(SilentDisplay):
 
 
 def test_a_folder_that_takes_a_file_is_left_as_it_was(tmp_path: Path) -> None:
-    check_writable([tmp_path / "new" / "folder", tmp_path])
+    check_writable(tmp_path / "new" / "folder")
 
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["new", "folder"]
 
@@ -62,14 +62,14 @@ def test_a_folder_that_takes_a_file_is_left_as_it_was(tmp_path: Path) -> None:
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match=r"cannot be written \(Permission denied\); choose another folder"):
-        check_writable([tmp_path])
+        check_writable(tmp_path)
 
 
 def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(OutputError, match=r"file/cache cannot be written \(Not a directory\); choose another folder"):
-        check_writable([tmp_path / "file" / "cache"])
+        check_writable(tmp_path / "file" / "cache")
 
 
 def test_a_disk_that_takes_names_but_no_bytes_is_refused() -> None:
@@ -82,7 +82,7 @@ def test_a_disk_that_takes_names_but_no_bytes_is_refused() -> None:
                 return file.write(data)
 
     with pytest.raises(OutputError, match=r"\(No space left on device\); make room, or choose another folder"):
-        check_writable([Full("/")])
+        check_writable(Full("/"))
     assert os.strerror(errno.ENOSPC) == "No space left on device"
 
 

@@ -106,6 +106,8 @@ def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cl
         ("uorce", (), "does not exist"),
         ("source/masks", (), "is of no known layout|holds no pair"),
         ("source", ("--split", "nowhere"), "split must be"),
+        ("source", ("--limit", "1"), "mixing needs 2"),
+        ("source", ("--limit", "1", "--folds", "2"), "2 folds"),
         ("output/webdataset", (), "lies in .*output, which --fresh empties"),
         ("uorce", ("--compare", "hsmix,cutmix"), "does not exist"),
     ],
@@ -146,11 +148,29 @@ def test_generate_afresh_keeps_what_is_there_where_its_cache_is_not(
         assert snapshot(copied.output) == before
 
 
+def test_generate_writes_nothing_into_its_cache(copied: Made, run_cli: Cli, tmp_path: Path) -> None:
+    """It may be shared by many, from a disk that they may only read; a probe would change its folders' times."""
+    cache = copied.output / ".hsmix" / "cache"
+
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (cache, *cache.rglob("*"))}
+
+    before = times()
+    for more in ((), ("--fresh",)):
+        result = run_cli("generate", "--cache", cache, tmp_path / "again", "--backend", "serial", *more)
+
+        assert result.exit_code == 0, result.stderr
+        assert times() == before
+
+
 def test_a_run_without_a_source_leaves_no_folder(run_cli: Cli, job: Options, tmp_path: Path) -> None:
     """Who mistyped it has nothing to tidy up."""
-    error_of(run_cli("run", tmp_path / "none", tmp_path / "output", *job))
+    (tmp_path / "empty").mkdir()
+    for source in ("none", "empty"):
+        for more in ((), ("--cache", tmp_path / "features")):
+            error_of(run_cli("run", tmp_path / source, tmp_path / "new" / "output", *job, *more))
 
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file"])

@@ -217,18 +217,21 @@ def test_absent_credentials_are_reported_in_one_line(
 def test_a_bucket_that_is_not_there_is_reported_in_one_line(store: Any, options: tuple[str, ...], run_cli: Cli) -> None:
     line = stated(run_cli("run", f"{store.address}/photos", "s3://no-such-bucket/out", *options))
 
-    assert "s3://no-such-bucket/out cannot be written (404 NoSuchBucket)" in line
+    assert "s3://no-such-bucket/out/.hsmix cannot be written (404 NoSuchBucket)" in line
 
 
 @pytest.mark.parametrize("source", ["s3://no-such-bucket/photos", "{bucket}/no-such-folder"])
 def test_a_source_that_is_not_there_is_reported_in_one_line(
     store: Any, options: tuple[str, ...], run_cli: Cli, tmp_path: Path, source: str
 ) -> None:
-    address = source.format(bucket=store.address)
+    address, there = source.format(bucket=store.address), tmp_path / "out" / "run.json"
+    there.parent.mkdir()
+    there.write_text("{}")
 
-    line = stated(run_cli("run", address, tmp_path / "out", *options))
+    line = stated(run_cli("run", address, there.parent, *options, "--fresh"))
 
     assert f"error: {address} holds nothing, or is not there; check bucket, name and endpoint" in line
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [there]
 
 
 def test_an_address_with_a_password_is_refused_before_any_work(run_cli: Cli, tmp_path: Path) -> None:
