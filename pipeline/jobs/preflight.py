@@ -117,7 +117,7 @@ class Preflight:
         self._folders: list[Path] = []
         self._n_nodes = 0
 
-    def places(self, source: Path | None, folders: Sequence[Path]) -> None:
+    def places(self, source: Path | None, folders: Sequence[Path], *, finished: Path | None = None) -> None:
         """Keep the folders in use, and refuse machines that see others or run other versions.
 
         Parameters
@@ -125,7 +125,9 @@ class Preflight:
         source : Path or None
             What is read, if anything is.
         folders : sequence of Path
-            The state of the output, the cache.
+            The state of the output, the cache that is filled.
+        finished : Path, optional
+            A cache that is only read.
 
         Raises
         ------
@@ -136,9 +138,8 @@ class Preflight:
             root = self._config.source.root
             ends = [] if source is None else ends_of(source)
             ends += ends_of(Path(root)) if root else []
-            # A cache without a source is finished, so that its descriptions stay as they are.
-            finished = [str(path) for folder in folders if source is None for path in descriptions(folder)]
-            self._look_around([*ends, *given_files(self._config), *finished])
+            described = [] if finished is None else map(str, descriptions(finished))
+            self._look_around([*ends, *given_files(self._config), *described])
 
     def plan(
         self,

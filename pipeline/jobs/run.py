@@ -308,7 +308,7 @@ def run_generate(
         _clear_renewed(output, plans)
         with running(config, reporter) as runner:
             preflight = Preflight(config, runner, reporter)
-            preflight.places(None, [output.state, cache])
+            preflight.places(None, [output.state], finished=cache)
             preflight.plan([fold.layers for fold in prepared], plans, space=config.run.check_space)
             return _generated(prepared, output, plans, config, runner, reporter)
 

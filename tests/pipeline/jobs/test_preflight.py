@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,24 @@ def test_items_that_a_machine_lacks_are_refused_once_they_are_known(tmp_path: Pa
         SourceError, match=r"elsewhere\.png has 1 bytes for the driver, but node gpu-2 .* does not see it"
     ):
         preflight.plan([layers_in(tmp_path)], [], inventory=inventory_of([place]))
+
+
+def test_machines_write_nothing_into_a_cache_that_is_only_read(tmp_path: Path) -> None:
+    """They see that it is the driver's by the sizes of its descriptions."""
+    cache, state, asked = tmp_path / "cache", tmp_path / "out", []
+    cache.mkdir()
+    state.mkdir()
+    (cache / "features-1.json").write_text("{}")
+
+    def ask(look: Any, canaries: Any, files: list[str], names: Any) -> list[tuple[str, Any]]:
+        asked.append(([canary.path.parent for canary in canaries], files))
+        return [("a", look(canaries, files, names))]
+
+    config = configured(run={"address": "10.0.0.1:6379"})
+    preflight = Preflight(config, SerialRunner(has_gpu=False), Reporter(Notes()), ask=ask)
+    preflight.places(None, [state], finished=cache)
+
+    assert asked == [([state], [str(cache / "features-1.json")])]
 
 
 def test_without_a_cluster_nobody_is_asked(tmp_path: Path) -> None:
