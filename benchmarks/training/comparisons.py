@@ -1,11 +1,13 @@
 """Which arm is compared with which, and the gains of all that was run, corrected for their number."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from training.datasets import measured_unit
 from training.results import SCORES, scores_by_run
 from training.statistics import Gain, gain, holm, paired
 
@@ -50,14 +52,22 @@ Scored = dict[Setting, dict[str, dict[tuple[str, int], float]]]
 
 
 def scored(table: pa.Table, score: str, *, corruption: str = "clean", on: str = "test") -> Scored:
-    """Return one score of all runs, in points or pixels."""
+    """Return one score of all runs, in points or pixels; slices of a patient count as one, by their mean."""
     found: Scored = defaultdict(lambda: defaultdict(dict))
     for run, of_images in scores_by_run(table, score, corruption).items():
         if run.on == on:
             setting = Setting(run.dataset, run.n, run.network, run.steps, run.size)
-            of_arm = found[setting][run.arm]
-            of_arm.update({(image, run.seed): UNITS[score] * value for image, value in of_images.items()})
+            units = defaultdict(list)
+            for image, value in of_images.items():
+                units[measured_unit(run.dataset, image)].append(UNITS[score] * value)
+            found[setting][run.arm].update({(unit, run.seed): _mean(values) for unit, values in units.items()})
     return found
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of the scores that there are: an image without foreground has none."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def reference_of(arm: str) -> str:
@@ -96,8 +106,7 @@ def comparison(
     differences, seeds = paired(arms[arm], arms[reference])
     if not seeds:
         return None
-    values = [value for value in arms[arm].values() if value == value]  # noqa: PLR0124 - NaN differs from itself
-    return Comparison(setting, arm, reference, score, sum(values) / len(values), gain(differences))
+    return Comparison(setting, arm, reference, score, _mean(list(arms[arm].values())), gain(differences))
 
 
 def corrected(comparisons: Iterable[Comparison]) -> list[Comparison]:

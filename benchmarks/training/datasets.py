@@ -38,6 +38,8 @@ class Dataset:
         Below SOURCE; empty: drawn by the project.
     options : mapping
         For ``prepare``, by ``section.key``.
+    has_slices : bool
+        Whether its images are slices of patients, whose ids end with ``-z`` and a number.
     by_plane : bool
         Whether it is one volume, whose upper planes are the test: neighbours, but no other patient.
     """
@@ -46,6 +48,7 @@ class Dataset:
     folder: str
     words: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    has_slices: bool = False
     by_plane: bool = False
 
 
@@ -65,6 +68,7 @@ DATASETS = {
             "msd_hippocampus",
             "hippocampus MRI, two parts, every fourth slice; 40 patients train, 20 test",
             {"volume.every": 4, "volume.min_foreground": 20},
+            has_slices=True,
         ),
         Dataset(
             "brats",
@@ -78,6 +82,12 @@ DATASETS = {
 }
 _DRAWN_IMAGES = 208
 _DRAWN_SPLIT = "0.77/0.0/0.23"
+
+
+def measured_unit(dataset: str, image: str) -> str:
+    """Return the id of what is measured once: an image, or the patient of a slice, whose other slices are like it."""
+    has_slices = dataset in DATASETS and DATASETS[dataset].has_slices
+    return image.rpartition("-z")[0] if has_slices else image
 
 
 @dataclass(frozen=True)

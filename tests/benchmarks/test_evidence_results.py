@@ -127,6 +127,22 @@ def test_gains_are_in_points_and_corrected_for_their_number() -> None:
     assert gains["planted-good"].holm == pytest.approx(2 * gains["planted-good"].gain.p)
 
 
+def test_slices_of_a_patient_are_measured_once() -> None:
+    """Taken for images of their own, twenty like slices would make an interval too narrow."""
+    rows = [
+        {**row, "dataset": "hippocampus", "n": 40, "network": "unet", "arm": arm, "steps": 9, "size": 48, "on": "test",
+         "seed": seed, "image": f"case_{patient}-z{number:03d}", "dice": level + patient / 10}
+        for arm, level in (("flips", 0.5), ("none", 0.4))
+        for seed in (0, 1)
+        for patient in (0, 1)
+        for number, row in enumerate([*rows_of(0.0, 0.0)[:1]] * (1 + 3 * patient))
+    ]  # fmt: skip
+
+    (one,) = against_references(pa.Table.from_pylist(rows, SCHEMA))
+
+    assert (one.gain.images, one.level) == (2, pytest.approx(45))
+
+
 def test_a_line_over_copies_is_of_the_same_seeds() -> None:
     """Ten seeds of fresh samples beside two of copies would show the seeds, not the copies."""
     levels = {"strong+flips": (0.5, 0.5, 0.5), "strong+cutmix": (0.6, 0.6, 0.9), "strong+cutmix@3": (0.6, 0.5)}
