@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hsmix_gen.schemas.config import SuperpixelsConfig
 from training.arms import Arm, arm_of
 from training.datasets import DATASETS, Prepared, prepare
@@ -66,7 +68,7 @@ def work_through(
                 results.write(run, rows)
                 done += 1
                 scores = [row["dice"] for row in rows if row["corruption"] == "clean"]
-                print(f"{run.name}: Dice {sum(scores) / len(scores):.4f}, {rows[0]['seconds']:.0f} s", flush=True)
+                print(f"{run.name}: Dice {np.nanmean(scores):.4f}, {rows[0]['seconds']:.0f} s", flush=True)
     return done
 
 
