@@ -195,6 +195,7 @@ def test_hugging_face_datasets_show_previews_and_coloured_masks(shown: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning")
 def test_the_manual_names_who_takes_ids_and_who_takes_colours(tmp_path: Path) -> None:
     """If this fails, a library has changed its mind and the words of the option, card and manual with it."""
     cv2, skimage, decoders = (pytest.importorskip(name) for name in ("cv2", "skimage.io", "webdataset.autodecode"))
