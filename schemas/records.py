@@ -131,6 +131,8 @@ class MaskForm:
     """Pixels of 255 that lie in specks and slender parts."""
     areas: int = 0
     """Connected areas of all values above 0; 0 where not counted."""
+    around: int = 0
+    """Value of nearly all pixels at the end of the mask; 0 also where none is."""
     palette: tuple[tuple[int, int], ...] = ()
     """Value and its colour (red * 65536 + green * 256 + blue) of masks with a palette."""
 

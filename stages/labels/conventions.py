@@ -7,7 +7,7 @@ mask, every mask counting alike, so that neither a few pixels in many masks nor 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hsmix_gen.schemas.errors import SourceError
@@ -30,6 +30,8 @@ _FEW_MASKS = 4
 _FEWEST_OBJECTS = 5
 _MOST_AREAS_EACH = 1.1
 _SHOWN_MAP = 8
+# Objects that reach the end of the image hide that masks are inverted.
+_MOST_INVERTED = 0.5
 # Greys that are not black, white or edges, and the share of pixels that makes one a level.
 _SHADE = 16
 _LEVEL = 0.01
@@ -47,13 +49,15 @@ class MaskValues:
     """Pixels of 255 that lie in specks and slender parts."""
     areas: int = 0
     """Connected areas of all values above 0; 0 where not counted."""
+    around: int = 0
+    """Value of nearly all pixels at the end of the mask; 0 also where none is."""
 
     @classmethod
     def of(cls, scan: ScanResult) -> "MaskValues":
         """Return what a scan has seen of a mask."""
         form = scan.mask_form
         sides = dict(zip((value for value, _ in scan.mask_counts), form.sides, strict=False))
-        return cls(dict(scan.mask_counts), sides, form.outline, form.areas)
+        return cls(dict(scan.mask_counts), sides, form.outline, form.areas, form.around)
 
     @cached_property
     def foreground(self) -> int:
@@ -68,7 +72,7 @@ class MaskValues:
     def without(self, values: Collection[int]) -> "MaskValues":
         """Return the mask as if it did not hold some values."""
         kept = {value: count for value, count in self.counts.items() if value not in values}
-        return MaskValues(kept, self.sides, self.outline, self.areas)
+        return replace(self, counts=kept)
 
     def is_thin(self, value: int) -> bool:
         """Return whether the areas of a value are edges that resampling makes, or specks."""
@@ -352,4 +356,20 @@ def _reading(best: _Convention, masks: Sequence[MaskValues]) -> Reading:
     elif shades:
         shown = ", ".join(f"{value} = class {class_id}" for value, class_id in shades.items())
         notes.append(f"mask values beside the usual greys are thin edges or specks and read as the nearest: {shown}")
+    notes += _inversion_notes(best.classes, masks)
     return Reading(dict(sorted((best.classes | shades).items())), frozenset(shades), tuple(notes))
+
+
+def _inversion_notes(classes: Mapping[int, int], masks: Sequence[MaskValues]) -> list[str]:
+    """Return a note where a class lies around and background inside, as in masks of black objects on white."""
+    parted = [mask for mask in masks if mask.foreground and 0 in mask.counts]
+    around = Counter(mask.around for mask in parted if classes.get(mask.around, 0))
+    value, count = around.most_common(1)[0] if around else (0, 0)
+    if count <= _MOST_INVERTED * len(parted):
+        return []
+    order = sorted(set(classes.values()), key=lambda class_id: abs(class_id - classes[value]))
+    swapped = describe({known: order.index(class_id) for known, class_id in classes.items()})
+    return [
+        f"mask value 0 is read as background, yet {value} lies around it in {count} of {len(parted)} masks: "
+        f"if {value} is the background, as in inverted masks, map them with --mask-values {swapped}"
+    ]

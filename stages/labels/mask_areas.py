@@ -17,6 +17,7 @@ _SPECK_SHARE = 1e-4
 _SPECK_PIXELS = 4
 # Mean width over the root of the area: a disc has 0.44, a square 0.5, a ring of 8 around 20 pixels 0.18.
 _SLENDER = 0.25
+_NEARLY_ALL = 0.95
 
 
 def mask_form(mask: npt.NDArray[np.integer], values: Sequence[int]) -> MaskForm:
@@ -32,6 +33,7 @@ def mask_form(mask: npt.NDArray[np.integer], values: Sequence[int]) -> MaskForm:
         sides=boundary_sides(mask, np.array(values, mask.dtype)),
         outline=_outline_pixels(mask == IGNORE) if _holds_ids_and_ignore(values) else 0,
         areas=_count_areas(mask, values),
+        around=_value_around(mask),
     )
 
 
@@ -49,10 +51,21 @@ def boundary_sides(mask: npt.NDArray[np.integer], values: npt.NDArray[np.integer
     down = np.flatnonzero(flat[width:] != flat[:-width])
     right = np.flatnonzero(flat[1:] != flat[:-1])
     right = right[right % width != width - 1]  # the end of a row and the begin of the next do not touch
-    ends = [mask[0], mask[-1], mask[:, 0], mask[:, -1]]
-    touching = np.concatenate([flat[down], flat[down + width], flat[right], flat[right + 1], *ends])
+    touching = np.concatenate([flat[down], flat[down + width], flat[right], flat[right + 1], _ends(mask)])
     counts = np.bincount(np.searchsorted(values, touching), minlength=len(values))
     return tuple(counts.tolist())
+
+
+def _ends(mask: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Return the pixels at the end of a mask, those in corners twice."""
+    return np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+
+
+def _value_around(mask: npt.NDArray[np.integer]) -> int:
+    ends = _ends(mask)
+    # What nearly all have is in the middle.
+    value = np.partition(ends, len(ends) // 2)[len(ends) // 2]
+    return int(value) if (ends == value).mean() >= _NEARLY_ALL else 0
 
 
 def _holds_ids_and_ignore(values: Sequence[int]) -> bool:

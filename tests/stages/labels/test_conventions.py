@@ -231,3 +231,26 @@ def test_masks_of_one_value_without_background_are_asked_for() -> None:
 
     assert "all pixels of 2 masks have the one value, so that none is background" in message
     assert message.endswith("--mask-values 0=0,255=1")
+
+
+def noted(*drawn: Mask) -> tuple[str, ...]:
+    return understand_values([seen(mask) for mask in drawn]).notes
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [((255, 0, 0), "0=1,255=0"), ((1, 0, 0), "0=1,1=0"), ((255, 128, 0), "0=2,128=1,255=0")],
+)
+def test_black_objects_on_white_are_remarked_with_the_option(values: tuple[int, ...], option: str) -> None:
+    """REFUGE draws the cup black and the background white; nothing but the place of the values shows it."""
+    (note,) = noted(*(nested(number, values) for number in range(4)))
+
+    assert note.endswith(f"--mask-values {option}")
+    assert f"{values[0]} lies around it in 4 of 4 masks" in note
+
+
+def test_some_objects_that_fill_the_image_are_no_inverted_masks() -> None:
+    inverted = [1 - disc(number) for number in range(2)]
+
+    assert noted(*(disc(number) for number in range(2)), *inverted) == ()
+    assert noted(disc(), np.ones((64, 64), np.uint16)) == ()

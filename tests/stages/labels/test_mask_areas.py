@@ -45,3 +45,12 @@ def test_areas_are_counted_from_four_values_on() -> None:
     assert form(rows).areas == 4
     assert form(twice).areas == 8
     assert form(np.where(rows > 3, 0, rows)).areas == 0
+
+
+def test_the_value_around_a_mask_is_seen() -> None:
+    inverted = 1 - disc()
+
+    assert form(inverted).around == 1
+    assert form(disc()).around == 0
+    inverted[:, :20] = 0
+    assert form(inverted).around == 0
