@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -41,6 +41,7 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 _WORD_OF_NUMBER = re.compile(r"(?<![^\W\d_])([^\W\d_]*)[ _.-]?(\d+)(x(?![^\W\d_]))?", re.IGNORECASE)
+_EDGES = re.compile(r"[ _.(-]+")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LISTED = re.compile(r"\d{1,2}[ _.-]+[^\W\d_]{3,}")
 # Numbers run if they leave out at most so many on the average, after what they all have in common as a factor.
@@ -142,13 +143,14 @@ def _case_folder(parts: Sequence[str]) -> str | None:
 
 def _stems(stems: Sequence[str]) -> list[str | None]:
     """Return the groups of names by their beginnings, the shortest that is plausible for each."""
-    readings = [_readings(stem) for stem in stems]
+    whole = set(stems)
+    readings = [[*_readings(stem), *_made_of(stem, whole)] for stem in stems]
     members: dict[str, list[_Reading]] = defaultdict(list)
     for found in readings:
         for reading in found:
             members[reading.key].append(reading)
     for stem in stems:
-        # "a_flip_1" was made of "a".
+        # "a1_flip_1" was made of "a1".
         if stem in members:
             members[stem].append(members[stem][0])
     believed = {key for key, same in members.items() if len(same) >= _MANY and _are_running(same)}
@@ -168,6 +170,12 @@ def _readings(stem: str) -> list[_Reading]:
     """Return what a name may be a number of, the longest beginning first."""
     found = list(_all_readings(stem))
     return [reading for reading in found if reading.clear or _is_somebody(reading.key)]
+
+
+def _made_of(stem: str, whole: Collection[str]) -> Iterator[_Reading]:
+    """Yield that a name goes on where another one ends, whatever it says there: ``im07_hflip`` beside ``im07``."""
+    starts = (stem[: edge.start()] for edge in _EDGES.finditer(stem))
+    yield from (_Reading(start, 0) for start in starts if start in whole and _is_somebody(start))
 
 
 def _all_readings(stem: str) -> Iterator[_Reading]:

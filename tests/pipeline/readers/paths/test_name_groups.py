@@ -39,6 +39,10 @@ def keys(*names: str) -> list[str | None]:
         ("pieces", [f"img_{p}_patch_{s}" for p in range(3) for s in range(4)]),
         ("tiles", [f"slide{p:02}_x{x:04}_y{y:04}" for p in range(3) for x in (0, 512) for y in (0, 512)]),
         ("tiles by numbers", [f"TCGA-AA-000{p}_{x}_{y}" for p in range(3) for x in (0, 512) for y in (0, 512)]),
+        (
+            "copies beside what they were made of",
+            [f"im{p:02}{s}" for p in range(3) for s in ("", "_hflip", "-dark", "_r90")],
+        ),
         ("hashes", [f"0cdf5b5d0c{p}e_{s:02}" for p in range(3) for s in range(4)]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
