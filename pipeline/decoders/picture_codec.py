@@ -28,9 +28,10 @@ IMAGE_ENDINGS = jpeg2000.ENDINGS | {
 UNREAD_ENDINGS = {
     **dict.fromkeys((".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vms", ".vsi"), "export regions of the slide as TIFF"),
     **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".ims", ".zvi", ".dm3", ".dm4"), "export it as TIFF"),
-    **dict.fromkeys((".jxl", ".jxr", ".jls", ".heic", ".heif", ".hdr", ".exr", ".dds"), "convert it to PNG or TIFF"),
+    **dict.fromkeys((".jxl", ".jxr", ".jls", ".heic", ".heif", ".exr", ".dds"), "convert it to PNG or TIFF"),
     **dict.fromkeys((".psd", ".psb", ".xcf", ".svg", ".eps", ".pdf", ".ai"), "export it as PNG"),
-    **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"), "develop it to TIFF or PNG"),
+    **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw"), "develop it to TIFF or PNG"),
+    **dict.fromkeys((".raw", ".img", ".hdr"), "convert it to PNG or TIFF, or volumes to NIfTI"),
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".wmv", ".mpg"), "export its frames as PNG"),
     ".mat": "save its arrays as npz",
 }

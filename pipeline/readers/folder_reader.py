@@ -1,5 +1,6 @@
 """Folders of images and masks, paired by name: separate folders, suffixes, or one stem with two endings."""
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -261,9 +262,10 @@ def _coloured(source: Path, pairs: Sequence[Candidate], files: Sequence[str], co
 
 
 def _are_masks(paths: Sequence[str]) -> bool:
-    """Return whether all pictures lie in one folder that is called like masks."""
-    folders = {PurePosixPath(path).parent for path in paths}
-    return len(folders) == 1 and kind_of(next(iter(folders)).name) == "mask"
+    """Return whether all pictures lie in, or in folders of, one that is called like masks."""
+    shared = os.path.commonpath([PurePosixPath(path).parent for path in paths]) if paths else ""
+    kinds = [kind for name in PurePosixPath(shared).parts if (kind := kind_of(name))]
+    return kinds[-1:] == ["mask"]
 
 
 def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks, lone: LoneFiles, lists: VocLists) -> Found:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hsmix_gen.pipeline.readers.paths.split_words import SHORT_WORDS
+from hsmix_gen.pipeline.readers.paths.split_words import SHORT_WORDS, SPLIT_WORDS
 from hsmix_gen.schemas.records import Split
 
 _IMAGES = re.compile(r"images?(?P<rest>.*)", re.I)
@@ -23,7 +23,7 @@ class CaseFolders:
     images: Path
     labels: Path | None
     split: Split | None
-    """``train`` of imagesTr, ``test`` of imagesTs."""
+    """``train`` of imagesTr, ``val`` of images_val, ``test`` of imagesTs."""
 
 
 @dataclass
@@ -57,7 +57,8 @@ def case_folders(root: Path) -> list[CaseFolders]:
     names = _folders(root)
     labels = {match["rest"].lower(): root / name for name in names if (match := _LABELS.fullmatch(name))}
     images = {match["rest"].lower(): root / name for name in names if (match := _IMAGES.fullmatch(name))}
-    return [CaseFolders(path, labels.get(rest), SHORT_WORDS.get(rest)) for rest, path in images.items()]
+    splits = SPLIT_WORDS | SHORT_WORDS
+    return [CaseFolders(path, labels.get(rest), splits.get(rest.strip("_- "))) for rest, path in images.items()]
 
 
 def files_by_stem(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]:

@@ -23,13 +23,16 @@ _IMAGE_WORDS = frozenset({
 })  # fmt: skip
 # They say "image" only where no other folder of a path says anything: masks/raw holds masks.
 _FAINT_WORDS = frozenset({"original", "originals", "raw", "scans"})
+# Only files are called so, such as imaging.nii.gz of KiTS: a folder volume_7 is a case.
+_IMAGE_FILES = frozenset({"volume", "vol", "imaging", "scan", "ct", "mri", "original", "raw"})
 # Inside of joined words they say nothing: MoNuSegTestData holds images.
 _NOT_INSIDE = frozenset({"seg", "segs", "gt", "gts"})
 _NUMBER = re.compile(r"[_-]?(\d+)$")
 # So many masks without an image may come first.
 _LOOKED_AT = 20
-_PREFIXED = re.compile(r"(?P<word>[a-z]+)(?P<edge>[_\-. ]+)(?P<rest>.+)")
+_PREFIXED = re.compile(r"(?P<word>[a-z]+)(?P<edge>[_\-. ]+|(?=\d))(?P<rest>.+)")
 _EDGE = re.compile(r"[_\-. ]+")
+_WITH_NUMBER = re.compile(r"([A-Za-z]+)(\d.*)")
 
 
 @lru_cache(maxsize=4096)
@@ -66,13 +69,20 @@ def rest_of(folder: str) -> str:
 
 
 def without_kind(stem: str) -> str:
-    """Return a stem without the words for image or mask at its ends: ``img_07`` and ``mask_07`` are both ``07``."""
+    """Return a stem without the words for image or mask at its ends: ``img_07``, ``mask_07``, ``img07`` are ``07``."""
     parts = _EDGE.split(stem)
-    while len(parts) > 1 and kind_of(parts[0]) in ("image", "mask"):
+    joined = _WITH_NUMBER.fullmatch(parts[0])
+    if joined and _is_kind(joined[1]):
+        parts[:1] = joined.groups()
+    while len(parts) > 1 and _is_kind(parts[0]):
         del parts[0]
-    while len(parts) > 1 and kind_of(parts[-1]) in ("image", "mask"):
+    while len(parts) > 1 and _is_kind(parts[-1]):
         del parts[-1]
     return "_".join(parts)
+
+
+def _is_kind(word: str) -> bool:
+    return kind_of(word) in ("image", "mask") or word.lower() in _IMAGE_FILES
 
 
 def mask_stems(stem: str, config: SourceConfig) -> Iterator[tuple[str, str, str]]:
@@ -90,14 +100,17 @@ def mask_stems(stem: str, config: SourceConfig) -> Iterator[tuple[str, str, str]
 def image_beside(stem: str, beside: Collection[str]) -> str:
     """Return the one of the stems `beside` that is the image of a stem which is, or begins with, a word such as "mask".
 
-    That is ``image`` for ``mask``; ``image_07``, ``img_07`` or ``07`` for ``mask_07``.
+    That is ``image`` or ``imaging`` for ``mask``; ``image_07``, ``volume_07`` or ``07`` for ``mask_07``.
     """
-    called = [other for other in beside if other in _IMAGE_WORDS] if stem.lower() in _MASK_WORDS else []
-    begun = _PREFIXED.fullmatch(stem.lower())
-    if begun and begun["word"] in _MASK_WORDS:
-        of_words = (f"{word}{begun['edge']}{begun['rest']}" for word in _IMAGE_WORDS)
-        called = [name for name in (begun["rest"], *of_words) if name in beside]
-    return called[0] if len(called) == 1 else ""
+    whole, begun = stem.lower() in _MASK_WORDS, _PREFIXED.fullmatch(stem.lower())
+    for known in (_IMAGE_WORDS, _IMAGE_FILES):
+        called = [word for word in known if word in beside] if whole else []
+        if begun and begun["word"] in _MASK_WORDS:
+            of_words = (f"{word}{begun['edge']}{begun['rest']}" for word in known)
+            called = [name for name in (begun["rest"], *of_words) if name in beside]
+        if called:
+            return called[0] if len(called) == 1 else ""
+    return ""
 
 
 def common_ending(stems: Collection[str], of: Collection[str]) -> str:

@@ -16,6 +16,7 @@ _MOST_NAMES = 5000
 _LIKENESS = 0.6
 _NUMBERS = re.compile(r"\d+")
 _LISTED = "is no picture, name the pairs in a list with columns image and mask"
+_TOGETHER = "move both into folders images and masks, or name the pairs in a list with columns image and mask"
 OTHER_FORMS = {
     **{ending: f"is not read, {way}" for ending, way in UNREAD_ENDINGS.items()},
     **dict.fromkeys((".mha", ".mhd", ".nrrd", ".nhdr"), "is not read, convert it and its mask to NIfTI"),
@@ -38,8 +39,9 @@ class LoneFiles:
 
     def __init__(self, candidates: Sequence[Candidate], files: Iterable[str]) -> None:
         self._candidates = candidates
+        opened = {file.path for one in candidates for file in (*one.images, *one.masks)}
         self._others: dict[str, str] = {
-            stem_of(path).casefold(): path for path in files if ending_of(path) in OTHER_FORMS
+            stem_of(path).casefold(): path for path in files if ending_of(path) in OTHER_FORMS and path not in opened
         }
         self._hinted = 0
 
@@ -52,6 +54,8 @@ class LoneFiles:
             return ""
         self._hinted += 1
         near = self._nearest(one.stem, self._masks if one.images else self._images)
+        if stem_of(near) == one.stem:
+            return f"{near} has its name, in a folder that is called otherwise; {_TOGETHER}"
         return f"the nearest name is {near}, rename one of them" if near else ""
 
     @cached_property

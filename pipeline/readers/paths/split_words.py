@@ -12,8 +12,8 @@ SPLIT_WORDS: dict[str, Split] = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 """What lists, files and folders call the splits, in lower case."""
-SHORT_WORDS: dict[str, Split] = {"tr": "train", "ts": "test"}
-"""Ends of ``imagesTr`` and ``labelsTs``; alone they mean other things."""
+SHORT_WORDS: dict[str, Split] = {"tr": "train", "va": "val", "ts": "test"}
+"""Ends of ``imagesTr``, ``imagesVa`` and ``labelsTs``; alone they mean other things."""
 _LETTERS = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"[A-Z]?[^A-Z]+|[A-Z]+(?![^A-Z])")
 

@@ -206,6 +206,21 @@ def test_the_nearest_name_is_shown(tmp_path: Path, image: str, mask: str) -> Non
     assert "nearest" not in stated["images/zzz.png"]
 
 
+def test_a_partner_in_a_folder_of_another_name_is_not_to_be_renamed(tmp_path: Path) -> None:
+    """TNBC has Slide_01 and GT_01: their files have equal names."""
+    found = find(tmp_path, *(f"{kind}_0{n}/0{n}_1.png" for kind in ("Slide", "GT") for n in (1, 2)))
+
+    assert (
+        "; Slide_01/01_1.png has its name, in a folder that is called otherwise; move both" in found.refusals[0].reason
+    )
+
+
+def test_a_volume_without_mask_is_not_its_own_reason(tmp_path: Path) -> None:
+    found = find(tmp_path, "a/t2.nii.gz", "a/t2_mask.nii.gz", "a/adc.nii.gz")
+
+    assert reasons(found)["adc"].endswith("with a suffix such as _mask")
+
+
 def test_a_number_inside_of_another_is_not_near(tmp_path: Path) -> None:
     found = find(tmp_path, "images/7.png", "masks/17_lesion.png", "masks/7_lesion_b.png", "masks/x7.png")
 
@@ -222,6 +237,16 @@ def test_an_image_that_is_not_read_is_named(tmp_path: Path, ending: str, way: st
     assert reasons(found)["a"].startswith("mask has no image; ")
     assert f"images/a{ending} is not read, " in reasons(found)["a"]
     assert way in reasons(found)["a"]
+
+
+def test_masks_in_folders_of_classes_are_masks_where_no_image_is_read(tmp_path: Path) -> None:
+    """JSRT has its images as raw numbers: the masks were called images without a mask."""
+    found = find(tmp_path, "All/J1.IMG", "fold1/masks/heart/J1.gif", "fold1/masks/left lung/J1.gif")
+
+    assert {refusal.reason for refusal in found.refusals} == {
+        "mask has no image; add it or remove the mask; All/J1.IMG is not read, convert it to PNG or TIFF, or volumes "
+        "to NIfTI"
+    }
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,21 @@ def test_an_image_and_its_mask_are_a_pair(tmp_path: Path, image: str, mask: str)
     assert found.refusals == ()
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("img/img0001.png", "label/label0001.png"),
+        ("all/image1.png", "all/mask1.png"),
+        ("batch/volume-0.png", "batch/segmentation-0.png"),
+        ("volumes/volume-0.png", "labels/label-0.png"),
+        ("case_0/imaging.png", "case_0/segmentation.png"),
+    ],
+)
+def test_words_for_image_and_mask_in_names_find_each_other(tmp_path: Path, image: str, mask: str) -> None:
+    """BTCV, LiTS and KiTS call their files so."""
+    assert list(pairs(tmp_path, find(tmp_path, image, mask)).values()) == [(image, mask)]
+
+
 NO_MASK, NO_IMAGE = "image has no mask", "mask has no image"
 TABLE: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
     "an image without a mask": (

@@ -166,6 +166,14 @@ def test_labelled_images_for_testing_are_the_test_split(tmp_path: Path) -> None:
     assert {item.id: item.split for item in found.items} == {"la_003": "train", "la_004": "test"}
 
 
+@pytest.mark.parametrize(("end", "split"), [("Va", "val"), ("_val", "val"), ("Val", "val"), ("_test", "test")])
+def test_folders_for_validation_are_that_split(tmp_path: Path, end: str, split: str) -> None:
+    """AMOS has imagesTr and imagesVa: validation images were of no split, which stopped the run."""
+    found = find_msd(tmp_path, *MSD, f"images{end}/b.nii.gz", f"labels{end}/b.nii.gz")
+
+    assert {item.id: item.split for item in found.items} == {"b": split, "hip_001": "train"}
+
+
 def test_cases_of_one_name_in_two_folders_are_distinguished(tmp_path: Path) -> None:
     found = find_nnunet(tmp_path, *NNUNET, *(path.replace("Tr/", "Ts/") for path in NNUNET))
 
