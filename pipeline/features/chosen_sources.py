@@ -119,7 +119,7 @@ class _Choice:
         """Return the split of each id that lists name, by its name or hash; all of them are in the cache."""
         split, key = self.config.source.split, read_key(self.config.source)
         refused = {refusal.id for refusal in self.made.folds[0].unpaired}
-        lists = read_lists(Path(split))
+        lists = read_lists(Path(split), there)
         named = {name: name if name in there else hash_of(name, "source", key) for name in lists}
         absent = [name for name, found in named.items() if found not in there and not {name, found} & refused]
         if absent:
@@ -188,7 +188,7 @@ class _Choice:
         source = self.config.source
         if source.split == self.made.config.source.split or parse_ratio(source.split) is not None:
             return unpaired
-        listed = read_lists(Path(source.split))
+        listed = read_lists(Path(source.split), {refusal.id for refusal in unpaired})
         return tuple(refusal for refusal in unpaired if refusal.id in listed)
 
 

@@ -19,6 +19,8 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SPLITS, Labelling, Refusal, SourceItem, Split
 
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar.gz", ".tgz", ".tar.xz")
+
 
 @dataclass(frozen=True)
 class Discovery:
@@ -206,8 +208,19 @@ def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal], layou
             ]
         )
     # What was left alone shows which other layout is meant, what tools left shows how masks are made.
-    expected = "; ".join(found.hints or notes) or (
-        "expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
-        "or a list (CSV, Parquet, JSONL) with columns image and mask"
+    expected = (
+        "; ".join(found.hints or notes)
+        or _packed(source)
+        or (
+            "expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
+            "or a list (CSV, Parquet, JSONL) with columns image and mask"
+        )
     )
     return f"{source} holds no pair of image and mask; {expected}"
+
+
+def _packed(source: Path) -> str:
+    """Return what to say of an archive that lies in a source without pairs."""
+    names = [path.name for path in source.iterdir()] if source.is_dir() else []
+    packed = sorted(name for name in names if name.lower().endswith(_ARCHIVES))
+    return f"{packed[0]} is an archive, unpack it" if packed else ""

@@ -300,7 +300,8 @@ def _twin_notes(records: Sequence[SourceRecord], twins: Sequence[tuple[int, int,
     if not twins:
         return []
     across = [pair for pair in twins if _home(records[pair[0]]) != _home(records[pair[1]])]
-    shown = ", ".join(f"{records[i].id} and {records[j].id}" for i, j, _ in [*across, *twins][:_SHOWN_TWINS])
+    first = list(dict.fromkeys([*across, *twins]))[:_SHOWN_TWINS]
+    shown = ", ".join(f"{records[i].id} and {records[j].id}" for i, j, _ in first)
     where = f", {len(across)} of them across splits or folds" if across else ""
     pairs = f"{counted(len(twins), 'pair')} of images of different groups look alike"
     return [f"{pairs}{where}: {shown}; see whether they are copies"]

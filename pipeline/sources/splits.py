@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.execution.human_units import counted
@@ -60,7 +60,8 @@ def assign_splits(
         return _drawn(items, ratio, seed, known)
     assigned, notes, is_given = _given_or_listed(items, source, split, aside)
     if not is_given:
-        return _drawn(items, DEFAULT_RATIO, seed, known)
+        drawn, notes = _drawn(items, DEFAULT_RATIO, seed, known)
+        return drawn, [*notes, *_unread_lists(items, source)]
     moved = [
         item
         for item in assigned
@@ -146,7 +147,7 @@ def _given(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[str]]:
 
 
 def _listed(items: Sequence[SourceItem], origin: Path, aside: Collection[str]) -> tuple[list[SourceItem], list[str]]:
-    by_id = read_lists(origin)
+    by_id = read_lists(origin, {*(item.id for item in items), *aside})
     kept = [dataclasses.replace(item, split=by_id[item.id]) for item in items if item.id in by_id]
     if not kept:
         raise SourceError(f"{origin} names none of the {len(items)} ids, which look like {items[0].id}")
@@ -159,8 +160,27 @@ def _listed(items: Sequence[SourceItem], origin: Path, aside: Collection[str]) -
     return kept, notes
 
 
-def read_lists(origin: Path) -> dict[str, Split]:
+def _unread_lists(items: Sequence[SourceItem], source: Path) -> list[str]:
+    """Return a note on lists that lie in the source itself, such as those of Kvasir-SEG, and name images of it."""
+    if not (source / "train.txt").is_file():
+        return []
+    try:
+        by_id = read_lists(source, {item.id for item in items})
+    except (ConfigError, SourceError):
+        return []
+    if not any(item.id in by_id for item in items):
+        return []
+    return [f"train.txt in {source} names a split that was left alone; --split {source} takes it"]
+
+
+def read_lists(origin: Path, known: Collection[str]) -> dict[str, Split]:
     """Return the split of each id that a folder of lists, or a file of two columns, names.
+
+    Parameters
+    ----------
+    origin : Path
+    known : collection of str
+        Ids of the source: a path such as ``images/a.png`` is the id that it ends with.
 
     Raises
     ------
@@ -170,13 +190,20 @@ def read_lists(origin: Path) -> dict[str, Split]:
     by_id: dict[str, Split] = {}
     for split, names in _find_lists(origin).items():
         for name in names:
-            # The dot of a name is not the dot of an ending.
-            ending = ending_of(name)
-            item_id = safe_id(PurePosixPath(name[: len(name) - len(ending)]).as_posix() if ending in _ENDINGS else name)
+            item_id = _listed_id(name, known)
             if by_id.get(item_id, split) != split:
                 raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
             by_id[item_id] = split
     return by_id
+
+
+def _listed_id(name: str, known: Collection[str]) -> str:
+    # The dot of a name is not the dot of an ending.
+    ending = ending_of(name)
+    stem = name[: len(name) - len(ending)] if ending in _ENDINGS else name
+    parts = PureWindowsPath(stem).parts if "\\" in stem else PurePosixPath(stem).parts
+    ids = [safe_id("/".join(parts[start:])) for start in range(len(parts))]
+    return next((one for one in ids if one in known), safe_id(stem))
 
 
 def spread(ids: Sequence[str], limit: int | None) -> list[str]:

@@ -105,6 +105,13 @@ def test_an_empty_source_is_refused_with_what_was_expected(tmp_path: Path) -> No
         discovered(tmp_path)
 
 
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "Kvasir.ZIP").touch()
+
+    with pytest.raises(SourceError, match=r"no pair of image and mask; Kvasir\.ZIP is an archive, unpack it"):
+        discovered(tmp_path)
+
+
 def test_a_source_of_refused_files_only_states_the_first_reason(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").touch()

@@ -108,6 +108,30 @@ def test_a_list_may_name_what_gets_another_id(tmp_path: Path, name: str, ending:
     assert assigned(items(name), tmp_path, str(given)) == {safe_id(name): "train"}
 
 
+@pytest.mark.parametrize("listed", ["images/a.png", "/home/x/data/images/a.png", "images\\a.png", "./a"])
+def test_a_list_may_name_paths(tmp_path: Path, listed: str) -> None:
+    given = lists(tmp_path / "s", train="b\n", val=f"{listed}\n")
+
+    assert assigned(items("a", "b"), tmp_path, str(given)) == {"a": "val", "b": "train"}
+
+
+def test_a_path_is_the_longest_id_that_it_ends_with(tmp_path: Path) -> None:
+    given = lists(tmp_path / "s", train="data/p1/a.png\n", test="data/a.png\n")
+
+    assert assigned(items("p1/a", "a"), tmp_path, str(given)) == {"p1-a": "train", "a": "test"}
+
+
+def test_lists_in_the_source_itself_are_remarked(tmp_path: Path) -> None:
+    """Kvasir-SEG has train.txt and val.txt beside its folders."""
+    found = items("a", "b", "c")
+    lists(tmp_path, train="a\nb\n", val="c\n")
+
+    note = f"train.txt in {tmp_path} names a split that was left alone; --split {tmp_path} takes it"
+    assert assign_splits(found, tmp_path, "auto", seed=0)[1][1:] == [note]
+    lists(tmp_path, train="0 0.1 0.2\n", val="notes\n")
+    assert len(assign_splits(found, tmp_path, "auto", seed=0)[1]) == 1
+
+
 def test_pairs_in_no_list_are_left_out_and_reported(tmp_path: Path) -> None:
     given = lists(tmp_path / "s", train="a\ngone\n", val="c\n")
 
