@@ -56,6 +56,10 @@ _NOW_NAMED = {"superpixel": "hsmix"}
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(ge=0.25, le=4)]
+HeightWidth = Annotated[
+    tuple[PositiveInt, PositiveInt], BeforeValidator(lambda given: (given, given) if isinstance(given, int) else given)
+]
+"""A height and a width, or one number that is both."""
 
 
 Selection = Literal["bernoulli", "connected", "object", "object-mask"]
@@ -163,10 +167,10 @@ class ImageConfig(Section):
 
     title = "Images"
     # fmt: off
-    size: tuple[PositiveInt, PositiveInt] = option((224, 224), "Height and width of all images in pixels.", "H W", common=True)
+    size: HeightWidth = option((224, 224), "Height and width of all images in pixels; one number is both.", "H W", common=True)
     fit: Literal["stretch", "pad", "crop"] = option("stretch", "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.")
     eval_size: Literal["same", "native"] = option("same", "Validation and test images: same, of the size above, or native: of their own size, as metrics of whole cases need them.")
-    tiles: tuple[PositiveInt, PositiveInt] | None = option(None, "Cut images into tiles first.", "H W")
+    tiles: HeightWidth | None = option(None, "Cut images into tiles first.", "H W")
     overlap: NonNegativeInt = option(0, "Pixels that neighbouring tiles share.")
     channels: Literal["auto", "1", "3"] = option("auto", "Grey or RGB of pictures; auto: RGB if any has colour. Volumes keep their modalities.")
     intensity: Literal["auto", "none", "window", "percentile", "zscore"] = option("auto", "Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.")

@@ -1,6 +1,7 @@
 """The options of the command line: those of the configuration, made from its schema, and those that jobs share."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ JOB = ("Configuration", "Running")
 """Titles whose options commands show."""
 
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
+_SIDES = "H W"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SHORT = 16
 """Characters of choices that stand for the value; longer ones are named in the words of the option."""
 
@@ -91,10 +94,27 @@ class ConfiguredCommand(SectionCommand):
         """Return all options and arguments; the name is click's."""
         return [*self._of_schema, *super().get_params(ctx)]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take one number where height and width are wanted as both; the name is click's."""
+        flags = {flag for option in self._of_schema if option.metavar == _SIDES for flag in option.opts}
+        return super().parse_args(ctx, list(_with_both_sides(args, flags)))
+
     @property
     def is_long(self) -> bool:
         """Whether the help shows the common options unless all are asked for."""
         return bool(self._titles)
+
+
+def _with_both_sides(args: Sequence[str], flags: Collection[str]) -> Iterator[str]:
+    """Yield arguments, a number alone behind one of the flags twice: ``--size 224`` is ``--size 224 224``."""
+    words: list[str] = []
+    for arg in args:
+        flag, joined, value = arg.partition("=")
+        words += [flag, value] if joined and flag in flags else [arg]
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        yield word
+        if before in flags and _NUMBER.fullmatch(word) and not _NUMBER.fullmatch(after):
+            yield word
 
 
 def schema_options(titles: tuple[str, ...], more: Mapping[str, str] = MappingProxyType({})) -> list[click.Option]:

@@ -51,6 +51,16 @@ def test_each_source_of_a_value_goes_before_the_ones_below_it(tmp_path: Path) ->
     assert made.superpixels.variants == RunConfig().superpixels.variants
 
 
+@pytest.mark.parametrize(
+    "given", [{"overrides": ["image.size=48"]}, {"options": {"size": 48}}, {"overrides": ["image.tiles=48", "size=48"]}]
+)
+def test_one_number_is_height_and_width(given: dict[str, Any]) -> None:
+    made = resolve(**given)
+
+    assert made.image.size == (48, 48)
+    assert made.image.tiles in (None, (48, 48))
+
+
 def test_a_later_override_goes_before_an_earlier_one() -> None:
     assert resolve(overrides=["seed=1", "seed=2"]).seed == 2
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hsmix_gen.pipeline.cli.commands import cli
 from tests.fixture_types import Cli, Command, Options
 from tests.pipeline.cli.commands.finished import SAMPLES, TRAIN, Made, error_of
 
@@ -87,7 +88,7 @@ def test_the_list_of_commands_does_not_load_the_schema(helps: dict[str, Any]) ->
         ("run", "only-a-source"),
         ("run", "source", "output", "--no-such-option"),
         ("run", "source", "output", "--copies", "many"),
-        ("run", "source", "output", "--size", "64"),
+        ("run", "source", "output", "--size", "64", "wide"),
         ("run", "source", "output", "--progress", "loud"),
         ("prepare", "source"),
         ("generate", "output"),
@@ -104,6 +105,21 @@ def test_wrong_usage_is_status_2(run_cli: Cli, arguments: tuple[str, ...]) -> No
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "Error:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "tiles"),
+    [
+        (["s", "o", "--size", "48"], (48, 48), None),
+        (["--size", "48", "s", "o"], (48, 48), None),
+        (["s", "o", "--size=48", "--tiles", "64", "--dry-run"], (48, 48), (64, 64)),
+        (["s", "o", "--size", "48", "64", "--tiles=32", "16"], (48, 64), (32, 16)),
+    ],
+)
+def test_one_number_is_height_and_width(arguments: list[str], size: tuple[int, int], tiles: tuple[int, int]) -> None:
+    context = cli.commands["run"].make_context("run", arguments)
+
+    assert (context.params["size"], context.params["tiles"]) == (size, tiles)
 
 
 def test_installed_command_passes_status_and_streams_on(run_command: Command, tmp_path: Path) -> None:
