@@ -69,6 +69,11 @@ class MaskValues:
         """All pixels."""
         return sum(self.counts.values())
 
+    @cached_property
+    def is_soft(self) -> bool:
+        """Whether it has many values, most of them only as edges: a blurred mask, or probabilities."""
+        return len(self.counts) > _MOST_GREYS and 2 * sum(map(self.is_thin, self.counts)) > len(self.counts)
+
     def without(self, values: Collection[int]) -> "MaskValues":
         """Return the mask as if it did not hold some values."""
         kept = {value: count for value, count in self.counts.items() if value not in values}
@@ -199,7 +204,8 @@ def _candidates(found: Sequence[int], masks: Sequence[MaskValues]) -> Iterator[_
     if sum(0 in mask.counts for mask in masks) < _FEWEST_BACKGROUNDS * len(masks):
         return
     void = {IGNORE: IGNORE} if IGNORE in found else {}
-    k = 1
+    # The darkest greys of soft masks run from 0 as ids do.
+    k = MAX_CLASSES if 2 * sum(mask.is_soft for mask in masks) > len(masks) else 1
     while k in found and k < MAX_CLASSES and not _is_stray(k, masks):
         k += 1
         if not (k > _MOST_GREYS and _mostly_edges(range(1, k), masks)):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.labels.conventions import MaskValues, nearest_ranges, understand_values
@@ -231,6 +232,14 @@ def test_masks_of_one_value_without_background_are_asked_for() -> None:
 
     assert "all pixels of 2 masks have the one value, so that none is background" in message
     assert message.endswith("--mask-values 0=0,255=1")
+
+
+@pytest.mark.parametrize("sigma", [1, 2, 4])
+def test_blurred_masks_are_to_be_cut_whatever_greys_their_edges_have(sigma: float) -> None:
+    """The first greys 1, 2, 3 are no class ids beside which 255 would be in doubt."""
+    blurred = [np.rint(ndimage.gaussian_filter(disc(n, 255).astype(float), sigma)).astype(np.uint16) for n in range(4)]
+
+    assert "black and white with soft edges: cut them with --threshold 128" in refused(*blurred)
 
 
 def noted(*drawn: Mask) -> tuple[str, ...]:
