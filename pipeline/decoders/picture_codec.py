@@ -252,7 +252,7 @@ def _grey_band(picture: Pillow.Image, *, tolerance: int = 0) -> Pillow.Image:
         return picture
     red, green, blue = (picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGB")).split()[:3]
     if any(sum(ImageChops.difference(red, other).histogram()[tolerance + 1 :]) for other in (green, blue)):
-        raise SourceError(coloured_text(np.asarray(picture.convert("RGB"))))
+        raise SourceError(coloured_text(np.asarray(picture.convert("RGB")), is_lossy=tolerance > 0))
     if picture.mode == "RGBA":
         check_alpha(np.asarray(red), np.asarray(picture.getchannel(3)))
     return red

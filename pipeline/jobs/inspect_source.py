@@ -14,6 +14,7 @@ from hsmix_gen.pipeline.mixing.describe import kind_of_reason
 from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
+from hsmix_gen.pipeline.sources.palettes import COLOURED_FORMATS
 from hsmix_gen.pipeline.sources.scan_notes import axes_of
 from hsmix_gen.pipeline.sources.source_records import refusals_of
 from hsmix_gen.schemas.config import RunConfig
@@ -23,8 +24,6 @@ from hsmix_gen.stages.labels.mask_values import describe as describe_values
 from hsmix_gen.stages.labels.objects import SMALL_RATIO, object_report
 
 _SHOWN_PROBLEMS = 20
-_COLOURED = frozenset({"colours", "colourmember"})
-"""Formats of masks whose values are colours, 0xRRGGBB."""
 _SHOWN_VALUES = 12
 _SHOWN_SETS = 4
 _SHOWN_EMPTY = 5
@@ -64,7 +63,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "values": _values(inventory),
         "label_mode": "multilabel" if facts.multilabel else "exclusive",
         "mask_values": {str(value): class_id for value, class_id in facts.mask_values},
-        "coloured": any(place.item.mask.format in _COLOURED for place in inventory.places),
+        "coloured": any(place.item.mask.format in COLOURED_FORMATS for place in inventory.places),
         "classes": _classes(inventory),
         "small_objects": object_report(shares, config.superpixels.regions),
         "groups": len({record.group for record in usable}),

@@ -70,6 +70,7 @@ def with_problems(
     *,
     shades: frozenset[int] = frozenset(),
     bits: bool = False,
+    coloured: bool = False,
 ) -> list[ScanResult]:
     """Return the scans, those that do not fit the others turned into problems.
 
@@ -83,6 +84,8 @@ def with_problems(
         Values that only edges, outlines and specks may hold.
     bits : bool
         Whether mask values are sums of 2**k over classes.
+    coloured : bool
+        Whether mask values are colours, red * 65536 + green * 256 + blue.
     """
     good = [result for result in scans if result.problem is None]
     pictures = _are_pictures(good) if good else True
@@ -90,7 +93,7 @@ def with_problems(
     for result, mask in zip(scans, masks, strict=True):
         problem = (
             result.problem
-            or _problem(result, facts, mask, pictures=pictures, bits=bits)
+            or _problem(result, facts, mask, pictures=pictures, bits=bits, coloured=coloured)
             or _area_problem(result, facts, mask, shades)
         )
         checked.append(dataclasses.replace(result, problem=problem))
@@ -147,7 +150,9 @@ def _object_notes(good: Sequence[ScanResult], config: RunConfig) -> list[str]:
     ]
 
 
-def _problem(result: ScanResult, facts: DatasetFacts, mask: str, *, pictures: bool, bits: bool) -> str | None:
+def _problem(
+    result: ScanResult, facts: DatasetFacts, mask: str, *, pictures: bool, bits: bool, coloured: bool
+) -> str | None:
     if result.picture != pictures:
         one, other = ("an array", "pictures") if pictures else ("a picture", "volumes or arrays")
         return f"is {one} where most images are {other}; give them a run of their own"
@@ -159,6 +164,11 @@ def _problem(result: ScanResult, facts: DatasetFacts, mask: str, *, pictures: bo
         return None
     if bits:
         return _overlap_problem(mask, unknown[0], dict(result.mask_counts)[unknown[0]], facts)
+    if coloured:
+        return (
+            f"{mask} has colours {_shortened(unknown, '#{:06X}')} that are no class, expected "
+            f"{_shortened(sorted(mapping), '#{:06X}')}; save it without soft edges, or name these colours in the table"
+        )
     return (
         f"{mask} has values {_shortened(unknown)} that are no class, expected {_shortened(sorted(mapping))}; "
         f"correct the file, {_ways_out(unknown[0], facts)}"
@@ -218,6 +228,6 @@ def _overlap_problem(mask: str, value: int, pixels: int, facts: DatasetFacts) ->
     )
 
 
-def _shortened(values: Sequence[int]) -> str:
-    shown = ", ".join(str(value) for value in values[:8])
+def _shortened(values: Sequence[int], form: str = "{}") -> str:
+    shown = ", ".join(form.format(value) for value in values[:8])
     return f"{shown}, …" if len(values) > 8 else shown

@@ -15,7 +15,7 @@ from hsmix_gen.pipeline.files.local_mirror import naming_addresses, with_address
 from hsmix_gen.pipeline.sources.dataset_facts import understand, with_problems
 from hsmix_gen.pipeline.sources.discovery import Discovery, discover
 from hsmix_gen.pipeline.sources.earlier_sources import Known
-from hsmix_gen.pipeline.sources.palettes import by_colour, colour_classes, with_coloured_mask
+from hsmix_gen.pipeline.sources.palettes import COLOURED_FORMATS, by_colour, colour_classes, with_coloured_mask
 from hsmix_gen.pipeline.sources.scan import SCAN_BLOCK, ScanOptions, scan, scan_options
 from hsmix_gen.pipeline.sources.scan_notes import scan_notes
 from hsmix_gen.pipeline.sources.source_records import make_records, with_folds
@@ -103,6 +103,7 @@ def _take_inventory(
         [place.item.without_hidden(place.item.mask.uri) for place in places],
         shades=shades,
         bits=discovery.labelling.bits and not facts.multilabel,
+        coloured=any(place.item.mask.format in COLOURED_FORMATS for place in places),
     )
     scans = _whole_or_refused(scans, places)
     records = make_records([place.item for place in places], scans, known.used if known else frozenset())

@@ -13,6 +13,8 @@ from hsmix_gen.stages.labels.conventions import MaskValues, understand_values
 _BLACK = 0
 _GREY = 0x010101
 _COLOURED = {"picture": "colours", "member": "colourmember"}
+COLOURED_FORMATS = frozenset(_COLOURED.values())
+"""Formats of masks whose values are colours, 0xRRGGBB."""
 _MOST_SHOWN = 8
 
 _Palette = Mapping[int, int]

@@ -12,6 +12,8 @@ COLOURED = (
     "for example --colours '#000000=background,#FF0000=lesion'"
 )
 _MOST_COLOURS = 8
+# Colours of soft edges have less of the pixels.
+_OWN_SHARE = 0.02
 
 
 def colour_numbers(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
@@ -53,16 +55,24 @@ def check_alpha(grey: npt.NDArray[Any], alpha: npt.NDArray[Any], *, indexed: boo
         )
 
 
-def coloured_text(colours: npt.NDArray[Any]) -> str:
+def coloured_text(colours: npt.NDArray[Any], *, is_lossy: bool = False) -> str:
     """Return why a coloured mask is refused, with its own colours for `--colours` if there are few."""
+    store = f"{COLOURED.partition(',')[0]}, one number a pixel"
+    if is_lossy:
+        return f"{store}, or export it as PNG (colours are blurred in this file) and name its colours with --colours"
     few: list[str] = []
+    is_soft = False
     if colours.dtype == np.uint8 and colours.shape[-1] == 3:
         found, counts = np.unique(colour_numbers(colours), return_counts=True)
-        few = [f"#{number:06X}" for number in found[np.argsort(-counts, kind="stable")][: _MOST_COLOURS + 1].tolist()]
+        order = np.argsort(-counts, kind="stable")
+        is_soft = len(found) > _MOST_COLOURS
+        own = order[counts[order] >= _OWN_SHARE * counts.sum()] if is_soft else order
+        few = [f"#{number:06X}" for number in found[own][: _MOST_COLOURS + 1].tolist()]
     if not 2 <= len(few) <= _MOST_COLOURS:
         return COLOURED
     # Black is the background wherever it is used, else what covers most.
     few.sort(key=lambda colour: colour != "#000000")
     names = ["background", *(f"class_{number}" for number in range(1, len(few)))]
     table = ",".join(f"{colour}={name}" for colour, name in zip(few, names, strict=True))
-    return f"{COLOURED.partition(',')[0]}, one number a pixel, or name its colours, for example --colours '{table}'"
+    name = "export it without soft edges (as PNG) and name its colours" if is_soft else "name its colours"
+    return f"{store}, or {name}, for example --colours '{table}'"

@@ -282,6 +282,22 @@ def test_a_coloured_mask_is_refused_with_the_way_out(data: bytes) -> None:
         decode_mask(data)
 
 
+def test_colours_of_soft_edges_are_no_classes() -> None:
+    """The general example named one class of two, and nothing said that edges would be refused next."""
+    mask = np.zeros((40, 60, 3), np.uint8)
+    mask[5:30, 5:20], mask[5:30, 30:50] = (255, 0, 0), (0, 255, 0)
+    mask[5:30, 20, 0] = np.arange(25) * 8
+
+    with pytest.raises(SourceError, match=r"or export it without soft edges .*'#000000=background,#00FF00=class_1,#FF"):
+        decode_mask(png(mask))
+
+
+def test_a_coloured_jpeg_is_to_be_exported_first() -> None:
+    """With --colours it would be refused again."""
+    with pytest.raises(SourceError, match=r"or export it as PNG \(colours are blurred in this file\)"):
+        decode_mask(saved(Image.new("RGB", (32, 32), (255, 0, 0)), "JPEG"))
+
+
 def test_a_mask_with_one_pixel_of_colour_is_coloured() -> None:
     mask = np.zeros((40, 60, 3), np.uint8)
     mask[31, 7, 2] = 1

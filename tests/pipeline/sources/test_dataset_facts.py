@@ -238,3 +238,17 @@ def test_overlapping_classes_of_one_mask_each_are_refused_with_their_names() -> 
     assert checked[0].problem is None
     assert "b.png has classes liver and tumour overlapping in 10 pixels" in (checked[1].problem or "")
     assert "--labels multilabel" in (checked[1].problem or "")
+
+
+def test_unknown_colours_are_stated_as_colours() -> None:
+    """The soft edges of a drawn mask were 'values 768, …' with a map of decimal numbers as the way out."""
+    named = Labelling(values=((0, 0), (0xFF0000, 1)), classes=("background", "lesion"))
+    results = [scanned("a", (0, 0xFF0000)), scanned("b", (0, 0x300, 0xFF0000))]
+
+    checked = with_problems(results, facts(*results, labelling=named), ["a.png", "b.png"], coloured=True)
+
+    assert checked[0].problem is None
+    assert checked[1].problem == (
+        "b.png has colours #000300 that are no class, expected #000000, #FF0000; save it without soft edges, or name "
+        "these colours in the table"
+    )
