@@ -168,6 +168,8 @@ class ScanResult:
     """Axis across which a volume was cut, ``axial``, ``coronal`` or ``sagittal``; empty where nothing says it."""
     unturned: int = 1
     """Orientation, 1 to 8 as in EXIF, by which the image was turned upright and its mask was not."""
+    turned: int = 1
+    """Orientation by which the mask was turned upright and its image was not, or was by another one."""
     mask_counts: tuple[tuple[int, int], ...] = ()
     """(value in the mask file, pixels) in rising order of value."""
     mask_form: MaskForm = MaskForm()

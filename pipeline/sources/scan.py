@@ -174,6 +174,7 @@ def _scan_part(
         spacing=image.spacing,
         axis=plane_axis(image.frame) if image.is_volume and image.frame is not None else "",
         unturned=image.orientation if is_unturned(mask, image) else 1,
+        turned=mask.orientation if mask.orientation != image.orientation else 1,
         mask_counts=counts,
         mask_form=_form(mask, values, [value for value, _ in counts], options),
         object_share=median_object_share(~np.isin(values, options.background)),

@@ -39,14 +39,22 @@ def _axis_notes(axes: dict[str, int]) -> list[str]:
 
 
 def _turn_notes(scans: Sequence[ScanResult], config: RunConfig) -> list[str]:
-    unclear = [
-        scan
-        for scan in scans
-        if scan.problem is None and (scan.unturned in _SAME_SIZE or (scan.unturned != 1 and scan.height == scan.width))
-    ]
-    if not unclear or config.source.turn_masks:
-        return []
-    return [
-        f"{len(unclear)} images were turned upright by their EXIF orientation and their masks, which have none, were "
-        f"not, first {unclear[0].id}; if masks were drawn on the pixels as stored, add --turn-masks"
-    ]
+    notes = []
+    unclear = [scan for scan in scans if _may_lie_otherwise(scan, scan.unturned)]
+    if unclear and not config.source.turn_masks:
+        notes.append(
+            f"{len(unclear)} images were turned upright by their EXIF orientation and their masks, which have none, "
+            f"were not, first {unclear[0].id}; if masks were drawn on the pixels as stored, add --turn-masks"
+        )
+    unclear = [scan for scan in scans if _may_lie_otherwise(scan, scan.turned)]
+    if unclear:
+        notes.append(
+            f"{len(unclear)} masks were turned upright by an EXIF orientation that their images do not have, first "
+            f"{unclear[0].id}; if they lie on the pixels of their images as stored, take it out of the masks"
+        )
+    return notes
+
+
+def _may_lie_otherwise(scan: ScanResult, number: int) -> bool:
+    """Return whether image and mask have one size whether the second is turned by an orientation or not."""
+    return scan.problem is None and (number in _SAME_SIZE or (number != 1 and scan.height == scan.width))

@@ -80,6 +80,21 @@ def test_turned_photographs_are_a_warning_that_an_option_ends(
     assert inspected(source, "--split", "1/0/0", "--turn-masks")["warnings"] == []
 
 
+def test_masks_turned_by_their_own_word_are_a_warning(tmp_path: Path, inspected: Callable[..., dict[str, Any]]) -> None:
+    """A mask of an image without the tag was turned against it in silence."""
+    exif = Image.Exif()
+    exif[274] = 6
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for number in range(2):
+        Image.fromarray(np.roll(PIXELS, number, 0)).save(tmp_path / "images" / f"{number}.png")
+        Image.fromarray(MASK).save(tmp_path / "masks" / f"{number}.png", exif=exif)
+
+    (warning,) = inspected(tmp_path, "--split", "1/0/0")["warnings"]
+
+    assert warning.startswith("2 masks were turned upright by an EXIF orientation that their images do not have, first")
+
+
 def volumes(folder: Path, thick: tuple[int, int]) -> Path:
     """Write two cases whose voxels are thick along one axis each."""
     for number, axis in enumerate(thick):
