@@ -8,11 +8,12 @@ from hsmix_gen.pipeline.execution.safe_path import import_from_installation
 def main() -> None:
     """Run the command line."""
     import_from_installation()
-    # Only now: what is imported must not come from the folder of a dataset. Signals first: libraries take a while.
+    # Only now: what is imported must not come from the folder of a dataset. Signals next: libraries take a while.
+    from hsmix_gen.pipeline.cli import standard_streams
     from hsmix_gen.pipeline.execution.signals import ending_command
 
+    standard_streams.open_closed()
     with ending_command(_give_back_leases):
-        from hsmix_gen.pipeline.cli import standard_streams
         from hsmix_gen.pipeline.cli.commands import cli
 
         with standard_streams.kept():

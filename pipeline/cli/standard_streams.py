@@ -16,7 +16,6 @@ def kept() -> Iterator[None]:
 
     Words are for people: where they cannot be written they are lost, and the work goes on.
     """
-    _open_closed()
     lossy = io.BufferedWriter(_Lossy(2, "wb", closefd=False))
     sys.stderr = io.TextIOWrapper(lossy, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
     try:
@@ -43,8 +42,11 @@ class _Lossy(io.FileIO):
             return memoryview(data).nbytes
 
 
-def _open_closed() -> None:
-    """Open what is closed on nothing: else the next file that is opened would be taken for it, and written into."""
+def open_closed() -> None:
+    """Open what is closed on nothing: else the next file that is opened would be taken for it, and written into.
+
+    It has to come before every other file of a process, the pipe of signals too: words in that would be signals.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
