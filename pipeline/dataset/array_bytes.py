@@ -65,8 +65,8 @@ def encode_photograph(picture: npt.NDArray[Any]) -> bytes:
     height, width, *colours = picture.shape
     depth = 8 * picture.dtype.itemsize
     lines = np.empty((height, 1 + width * math.prod(colours) * picture.dtype.itemsize), np.uint8)
-    if has("difference_lines") and picture.ndim == 3 and picture.dtype == np.uint8:
-        native.difference_lines(picture, lines)
+    if has("difference_lines") and picture.dtype == np.uint8:
+        native.difference_lines(picture if picture.ndim == 3 else picture[..., None], lines)
     else:
         write_lines(picture, lines)
     header = struct.pack(">2I5B", width, height, depth, _PNG_COLOURS[tuple(colours)], 0, 0, 0)

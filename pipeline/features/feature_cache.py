@@ -16,6 +16,7 @@ from hsmix_gen.pipeline.files.commit_records import CommitRecords
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.errors import CacheError
 from hsmix_gen.schemas.records import BlockRecord, FileRecord
+from hsmix_gen.stages.mixing.geometry import in_planes
 
 BLOCK_IMAGES = 16
 BLOCK_BYTES = 64 * 2**20
@@ -52,8 +53,8 @@ class FeatureCache:
     index and chunks carry checksums, so a flipped bit is an error and never a pixel.
 
     On a disk `zarr_shards` reads and writes; out of an object store Zarr reads, which fetches no more than it needs.
-    Rows that were read last are kept in `kept_bytes` of memory; layers are named by their content, so that a row never
-    changes.
+    Rows that were read last are kept in `kept_bytes` of memory, the channels of a picture one after the other, as
+    mixing takes them; layers are named by their content, so that a row never changes.
     """
 
     def __init__(self, root: Path, *, kept_bytes: int = 0) -> None:
@@ -98,7 +99,9 @@ class FeatureCache:
             self._kept.move_to_end(key)
             return self._kept[key]
         values = self._read(layer, name, (row, *index))
-        self._keep(key, values)
+        if values.nbytes <= self._kept_bytes:
+            values = in_planes(values) if values.ndim == 3 else values
+            self._keep(key, values)
         return values
 
     def _read(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -120,8 +123,6 @@ class FeatureCache:
         return object_stores.patiently(lambda: np.asarray(array[index]), str(self._layer_path(layer)))
 
     def _keep(self, key: tuple[str | int, ...], values: npt.NDArray[Any]) -> None:
-        if values.nbytes > self._kept_bytes:
-            return
         self._kept[key] = values
         self._room -= values.nbytes
         while self._room < 0:

@@ -4,6 +4,8 @@ Built with the package where there is a compiler; all that calls them does witho
 what would lead beside a table, raise a ValueError that names the rule and the number.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -66,17 +68,21 @@ def ward(
 def distance(area: npt.NDArray[np.bool_], squared: npt.NDArray[np.int64], shape: tuple[int, int], /) -> None:
     """Write to `squared` (H, W) the squared distance of each pixel to the nearest one of `area`, which has some."""
 
-def pieces(
+def tally_pieces(
     ids: npt.NDArray[np.uint8],
-    held: npt.NDArray[np.bool_] | bytes,
-    areas: npt.NDArray[np.int64],
-    kept: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.uint8] | bytes,
     shape: tuple[int, int],
+    least: int,
+    is_b: bool,
+    low: float,
+    high: float,
+    small: float,
     /,
-) -> int:
-    """Write the area of each piece of the classes in `ids` (H, W) and how much of it is `held` (H, W, or empty).
+) -> tuple[int, int, int, int, int]:
+    """Count the pieces of the classes in `ids` (H, W): fragments, objects, cut ones, small ones, small ones cut.
 
-    `areas` and `kept` have room for as many as there can be: H times half of W, rounded up. Returns their number.
+    Objects have `least` pixels or more, small ones less than `small`. Of one that is cut a share between `low` and
+    `high` has `weights` (H, W, or empty: none has) of one half or more, or less than that where it is not `is_b`.
     """
 
 def region_sums(
@@ -97,24 +103,42 @@ def region_sums(
     `ratios` (65536,) has that of each pair of saliencies, A in the upper byte; sums are taken in the pixels' order.
     """
 
-def seam(
+def regions_seen(
+    labels_a: npt.NDArray[np.uint16],
+    labels_b: npt.NDArray[np.uint16],
+    from_b: npt.NDArray[np.bool_],
+    offset: int,
+    seen: npt.NDArray[np.bool_],
+    /,
+) -> None:
+    """Mark in `seen` (R,) each region that the mix has; they are numbered as by `region_sums`."""
+
+def count_seam(
     plane: npt.NDArray[np.uint8],
     ids: npt.NDArray[np.uint8],
     weights: npt.NDArray[np.uint8],
-    shape: tuple[int, int],
+    step: int,
     least: int,
     thin: int,
-    rank: int,
+    share: float,
     /,
 ) -> tuple[int, int, int]:
     """Count the pixels of the seam of `weights`, those on or beside a contour of `plane` or `ids`, and all of these.
 
-    Neighbouring weights of a seam differ by `least`. All are (H, W); slopes of the plane are contours where they are
-    above the one of a `rank` among those of every `thin`-th row and column.
+    All are (H, W), in memory in any order, and seen every `step` rows and columns. Neighbouring weights of a seam
+    differ by `least`; slopes of the plane are contours where they are above that of a rank, a `share` of all, among
+    those of every `thin`-th row and column.
     """
 
-def histograms(values: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint8], counts: npt.NDArray[np.int64], /) -> None:
-    """Count each value over background, over classes and over what is ignored, into `counts` (3, 256)."""
+def rank_sums(values: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint8], step: int, /) -> tuple[int, int]:
+    """Count the pairs of a pixel of a class and one of the background.
+
+    Those of which the first has the greater value count twice, those of equal values once; then all pairs. Both are
+    (H, W), in memory in any order, and seen every `step` rows and columns.
+    """
+
+def moments(values: npt.NDArray[np.uint8], step: int, /) -> tuple[int, int]:
+    """Return the sum of every `step`-th row and column of (H, W) values in any order, and the sum of their squares."""
 
 def gather(
     table: npt.NDArray[np.uint8] | npt.NDArray[np.bool_],
@@ -124,10 +148,10 @@ def gather(
 ) -> None:
     """Write the byte of a table at each number to `out`."""
 
-def blend(
+def blend_planes(
     a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], weights: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], /
 ) -> None:
-    """Write ``((255 - weights) * a + weights * b) / 255``, rounded to nearest, to `out`."""
+    """Write ``((255 - weights) * a + weights * b) / 255``, rounded to nearest, to `out`; weights are of one plane."""
 
 def mix_labels(
     a: npt.NDArray[np.uint8],
@@ -143,6 +167,18 @@ def mix_labels(
 
     `halves` (256,) is what stands for each share in 255ths.
     """
+
+def label_sums(
+    a: npt.NDArray[np.uint8],
+    b: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.uint8],
+    sums: npt.NDArray[np.int64],
+    /,
+) -> None:
+    """Add to `sums` (256,) the shares in 255ths of each class of a mix of two masks, without what is ignored."""
+
+def lay_out(picture: npt.NDArray[Any], out: npt.NDArray[Any], /) -> None:
+    """Write the planes of a picture (C, H, W), which may lie in memory in any order, one after the other to `out`."""
 
 def difference_lines(picture: npt.NDArray[np.uint8], lines: npt.NDArray[np.uint8], /) -> None:
     """Write the lines of a PNG file, 2 and the differences to the line above, to `lines` (H, 1 + W C).

@@ -54,40 +54,48 @@ def count_pieces(
     n_regions : int or None
         Regions of the mix, of methods that have them.
     """
-    is_b = weight_b >= _HALF
-    a, b = areas(collapse(mask_a), ~is_b), areas(collapse(mask_b), is_b)
-    area, held = np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
-    is_object = area >= LEAST_PIXELS
-    is_cut = (held > (1 - WHOLE_SHARE) * area) & (held < WHOLE_SHARE * area)
-    is_small = is_object & (area < SMALL_REGIONS * mixed.size / (n_regions or USUAL_REGIONS))
-    return Pieces(
-        fragments=int((areas(mixed, None)[0] < LEAST_PIXELS).sum()),
-        fragments_before=int((~is_object).sum()),
-        objects=int(is_object.sum()),
-        cut=int((is_object & is_cut).sum()),
-        small=int(is_small.sum()),
-        small_cut=int((is_small & is_cut).sum()),
-    )
+    small = SMALL_REGIONS * mixed.size / (n_regions or USUAL_REGIONS)
+    fragments, *_ = tally(mixed, None, small)
+    of_a = tally(collapse(mask_a), weight_b, small, is_b=False)
+    of_b = tally(collapse(mask_b), weight_b, small)
+    return Pieces(fragments, *(sum(both) for both in zip(of_a, of_b, strict=True)))
 
 
-def areas(
-    ids: npt.NDArray[np.uint8], held: npt.NDArray[np.bool_] | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the area of each connected piece of foreground, and how much of it is `held`, (P,) int64 each."""
-    if not has("pieces"):
-        return by_scipy(ids, held)
-    height, width = ids.shape
-    whole, kept = np.empty((2, height * ((width + 1) // 2)), np.int64)
-    given = b"" if held is None else np.ascontiguousarray(held)
-    count = native.pieces(np.ascontiguousarray(ids), given, whole, kept, (height, width))
-    return whole[:count], kept[:count]
+def tally(
+    ids: npt.NDArray[np.uint8], weight_b: npt.NDArray[np.uint8] | None, small: float, *, is_b: bool = True
+) -> tuple[int, int, int, int, int]:
+    """Count the pieces of a mask: fragments, objects, those that are cut, small ones, and those that are cut.
+
+    Parameters
+    ----------
+    ids : (H, W) uint8
+    weight_b : (H, W) uint8 or None
+        Lambda in 255ths, which says what is held of each piece; None: nothing is.
+    small : float
+        Pixels below which an object is small.
+    is_b : bool
+        Whether the mask is that of B, which holds the pixels of greater weight, or that of A.
+    """
+    if not has("tally_pieces"):
+        return tally_by_scipy(ids, weight_b, small, is_b=is_b)
+    weights = b"" if weight_b is None else np.ascontiguousarray(weight_b)
+    bounds = (LEAST_PIXELS, is_b, 1 - WHOLE_SHARE, WHOLE_SHARE, small)
+    return native.tally_pieces(np.ascontiguousarray(ids), weights, (ids.shape[0], ids.shape[1]), *bounds)
 
 
-def by_scipy(
-    ids: npt.NDArray[np.uint8], held: npt.NDArray[np.bool_] | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def tally_by_scipy(
+    ids: npt.NDArray[np.uint8], weight_b: npt.NDArray[np.uint8] | None, small: float, *, is_b: bool = True
+) -> tuple[int, int, int, int, int]:
     """Return the same by SciPy, some ten times slower."""
     # One more makes 0 of what is ignored, 255.
     pieces, count = scipy.ndimage.label((ids + np.uint8(1)) > 1, _FOUR)
-    whole = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    return whole, whole * 0 if held is None else np.bincount(pieces[held], minlength=count + 1)[1:]
+    area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    held = area * 0
+    if weight_b is not None:
+        held = np.bincount(pieces[(weight_b >= _HALF) == is_b], minlength=count + 1)[1:]
+    is_object = area >= LEAST_PIXELS
+    is_cut = is_object & (held > (1 - WHOLE_SHARE) * area) & (held < WHOLE_SHARE * area)
+    is_small = is_object & (area < small)
+    counted = (~is_object, is_object, is_cut, is_small, is_small & is_cut)
+    fragments, objects, cut, few, few_cut = (int(np.count_nonzero(which)) for which in counted)
+    return fragments, objects, cut, few, few_cut

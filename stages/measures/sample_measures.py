@@ -10,7 +10,7 @@ from hsmix_gen.schemas.records import IGNORE, Measures
 from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import collapse, is_class
 from hsmix_gen.stages.measures.contours import seam_agreement
-from hsmix_gen.stages.measures.looks import look_distance
+from hsmix_gen.stages.measures.looks import look_distance, moments
 from hsmix_gen.stages.measures.pieces import count_pieces
 from hsmix_gen.stages.mixing.method import Parent
 from hsmix_gen.stages.mixing.mixing import byte_sum
@@ -44,67 +44,72 @@ def measure_sample(sample: Sample, a: Parent, b: Parent | None, *, n_classes: in
     return Measures(
         pixels_a=before_a,
         pixels_b=class_pixels(b.mask, n_classes),
-        pixels=_mixed_pixels(sample, a.mask, b.mask, n_classes),
+        pixels=mixed_pixels(sample, a.mask, b.mask, n_classes),
         **vars(pieces),
         appearance=_rounded(look_distance(a.image, b.image)),
         contour=_rounded(agreement),
         contour_chance=_rounded(chance),
         auc_a=_rounded(map_auc(a.saliency, a.mask)) if has_maps else None,
         auc_b=_rounded(map_auc(b.saliency, b.mask)) if has_maps else None,
-        lambda_std=_rounded(_spread(weight[::_STEP, ::_STEP]) / 255),
+        lambda_std=_rounded(_spread(weight, _STEP) / 255),
     )
 
 
 def class_pixels(mask: AnyMask, n_classes: int) -> tuple[int, ...]:
     """Return the pixels of each class, or of each channel of a multi-label mask."""
+    if mask.ndim == 2 and has("label_sums"):
+        return tuple(total // 255 for total in label_sums(mask, mask, mask, n_classes))
     return tuple(int(np.count_nonzero(is_class(mask, number))) for number in range(n_classes))
 
 
 def map_auc(saliency: Saliency, mask: AnyMask) -> float:
     """Return what `stages.saliency.quality.saliency_auc` does, over every second row and column of a map in 255ths."""
-    saliency, ids = saliency[::_STEP, ::_STEP], collapse(mask[::_STEP, ::_STEP])
-    background, foreground, _ = counts_by_kind(saliency, ids, compiled=has("histograms"))
-    pairs = int(foreground.sum()) * int(background.sum())
-    if not pairs:
-        return math.nan
+    ids = collapse(mask)
+    above, pairs = native.rank_sums(saliency, ids, _STEP) if has("rank_sums") else rank_sums(saliency, ids, _STEP)
+    return above / (2 * pairs) if pairs else math.nan
+
+
+def rank_sums(saliency: Saliency, ids: npt.NDArray[np.uint8], step: int) -> tuple[int, int]:
+    """Count the pairs of a pixel of a class and one of the background, seen every `step` rows and columns.
+
+    Those of which the first is more salient count twice, those of equal saliency once; then all pairs.
+    """
+    saliency, ids = saliency[::step, ::step], ids[::step, ::step]
+    background, foreground = (
+        np.bincount(saliency[which], minlength=256) for which in (ids == 0, (ids > 0) & (ids != IGNORE))
+    )
     below = np.cumsum(background) - background
-    return int((foreground * (2 * below + background)).sum()) / (2 * pairs)
+    return int((foreground * (2 * below + background)).sum()), int(foreground.sum()) * int(background.sum())
 
 
-def counts_by_kind(saliency: Saliency, ids: npt.NDArray[np.uint8], *, compiled: bool) -> npt.NDArray[np.int64]:
-    """Return how often each value of a map stands over background, over classes and over what is ignored, (3, 256)."""
-    if not compiled:
-        kind = (ids != 0).astype(np.uint16) + (ids == IGNORE)
-        return np.bincount((saliency + (kind << 8)).ravel(), minlength=768).reshape(3, 256)
-    counts = np.zeros((3, 256), np.int64)
-    native.histograms(np.ascontiguousarray(saliency), np.ascontiguousarray(ids), counts)
-    return counts
+def label_sums(mask_a: AnyMask, mask_b: AnyMask, weight_b: npt.NDArray[np.uint8], n_classes: int) -> list[int]:
+    """Return the sum of the soft label of a mix of class ids in 255ths, by class, by the compiled loop."""
+    sums = np.zeros(IGNORE + 1, np.int64)
+    flat = np.ascontiguousarray
+    native.label_sums(flat(mask_a), flat(mask_b), flat(weight_b), sums)
+    of_classes: list[int] = sums[:n_classes].tolist()
+    return of_classes
 
 
-def _mixed_pixels(sample: Sample, mask_a: AnyMask, mask_b: AnyMask, n_classes: int) -> tuple[float, ...]:
+def mixed_pixels(sample: Sample, mask_a: AnyMask, mask_b: AnyMask, n_classes: int) -> tuple[float, ...]:
     """Return the sum of the soft label of each class: exact, as shares are whole 255ths."""
-    if mask_a.ndim == 2 and _is_paste(sample.weight_b):
-        return tuple(map(float, class_pixels(sample.mixed.mask, n_classes)))
-    valid = sample.mixed.mask != IGNORE
-    of_b = sample.weight_b * valid
-    of_a = (255 - sample.weight_b) * valid
-    first = 1 if mask_a.ndim == 2 else 0
-    shares = (is_class(mask_a, k) * of_a + is_class(mask_b, k) * of_b for k in range(first, n_classes))
-    sums = [byte_sum(share) for share in shares]
-    # Classes share every valid pixel, so that background is what the others leave.
-    rest = [255 * int(np.count_nonzero(valid)) - sum(sums)] * first
-    return tuple(round(total / 255, 1) for total in (*rest, *sums))
+    if mask_a.ndim == 2 and has("label_sums"):
+        sums = label_sums(mask_a, mask_b, sample.weight_b, n_classes)
+    else:
+        valid = sample.mixed.mask != IGNORE
+        of_b = sample.weight_b * valid
+        of_a = (255 - sample.weight_b) * valid
+        shares = (is_class(mask_a, k) * of_a + is_class(mask_b, k) * of_b for k in range(n_classes))
+        sums = [byte_sum(share) for share in shares]
+    return tuple(round(total / 255, 1) for total in sums)
 
 
-def _is_paste(weight_b: npt.NDArray[np.uint8]) -> bool:
-    """Return whether each pixel is one parent's, so that the mask holds all of the label."""
-    return not np.count_nonzero((weight_b + np.uint8(1)) > 1)
-
-
-def _spread(values: npt.NDArray[np.uint8]) -> float:
-    wide = values.astype(np.float64).ravel()  # sums of whole numbers are exact, and quicker than those of integers
-    mean = float(wide.sum()) / wide.size
-    return math.sqrt(max(0.0, float(wide @ wide) / wide.size - mean * mean))
+def _spread(values: npt.NDArray[np.uint8], step: int) -> float:
+    """Return the standard deviation of every `step`-th row and column."""
+    n = values[::step, ::step].size
+    total, squares = moments(values, step)
+    mean = total / n
+    return math.sqrt(max(0.0, squares / n - mean * mean))
 
 
 def _rounded(value: float) -> float | None:

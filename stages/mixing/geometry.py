@@ -1,13 +1,19 @@
 """The eight right-angle turns and flips, applied alike to everything that belongs to a parent."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from hsmix_gen.stages.kernels.compiled import has, native
+
 _Array = TypeVar("_Array", bound=npt.NDArray[np.generic])
 
 N_TRANSFORMS = 8
+_ROWS_FLIP, _COLUMNS_FLIP = {1, 2, 5, 6}, {2, 3, 4, 5}
+"""Transforms after which rows or columns run backwards; odd ones exchange both before."""
+_WIDEST = 4
+"""Bytes of a value that the compiled loop lays out."""
 
 
 def allowed(size: tuple[int, int]) -> tuple[int, ...]:
@@ -23,8 +29,27 @@ def transform(array: _Array, number: int) -> _Array:
     """
     if not 0 <= number < N_TRANSFORMS:
         raise ValueError(f"a transform must be 0 to 7, got {number}")
-    turned = np.rot90(array, number % 4)
-    flipped = turned[:, ::-1] if number >= 4 else turned
-    if array.ndim == 2:
-        return np.ascontiguousarray(flipped)  # type: ignore[return-value]
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(flipped, -1, 0)), 0, -1)  # type: ignore[return-value]
+    planes = laid_out(array if array.ndim == 2 else array.transpose(2, 0, 1))
+    turned = planes.swapaxes(-1, -2) if number % 2 else planes
+    turned = turned[..., :: -1 if number in _ROWS_FLIP else 1, :: -1 if number in _COLUMNS_FLIP else 1]
+    result: _Array = _channels_last(laid_out(turned))
+    return result
+
+
+def in_planes(array: _Array) -> _Array:
+    """Return an (H, W) or (H, W, C) array whose channels lie one after the other in memory, line by line."""
+    planes: _Array = _channels_last(laid_out(array if array.ndim == 2 else array.transpose(2, 0, 1)))
+    return planes
+
+
+def _channels_last(planes: npt.NDArray[Any]) -> Any:
+    return planes if planes.ndim == 2 else planes.transpose(1, 2, 0)
+
+
+def laid_out(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an (H, W) or (C, H, W) array that is C-contiguous; itself if it is."""
+    if planes.flags.c_contiguous or planes.dtype.itemsize > _WIDEST or not has("lay_out"):
+        return np.ascontiguousarray(planes)
+    found = np.empty_like(planes, order="C")
+    native.lay_out(planes if planes.ndim == 3 else planes[None], found)
+    return found

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hsmix_gen.schemas import arrays
 from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import SoftLabel, mixed_labels
+from hsmix_gen.stages.mixing.geometry import laid_out
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
         )
     if weight_b.shape != image_a.shape[:2]:
         raise ValueError(f"weights must be {image_a.shape[:2]} as the images, got {weight_b.shape}")
-    weight_b = np.ascontiguousarray(weight_b)
     # Plane by plane: an inner loop over three channels is slow. Pixels of a plane lie side by side in the result.
-    result = np.empty((image_a.shape[-1], *weight_b.shape), dtype=image_a.dtype)
-    work = _work(weight_b, image_a.dtype)
-    for plane, a, b in zip(result, np.moveaxis(image_a, -1, 0), np.moveaxis(image_b, -1, 0), strict=True):
-        work(np.ascontiguousarray(a), np.ascontiguousarray(b), weight_b, plane)
-    blended: arrays.Image = np.moveaxis(result, 0, -1)
+    a, b = (laid_out(image.transpose(2, 0, 1)) for image in (image_a, image_b))
+    weight_b, result = np.ascontiguousarray(weight_b), np.empty_like(a)
+    if a.dtype == np.uint8 and has("blend_planes"):
+        native.blend_planes(a, b, weight_b, result)
+    else:
+        work = _work(weight_b, a.dtype)
+        for planes in zip(a, b, result, strict=True):
+            work(*planes[:2], weight_b, planes[2])
+    blended: arrays.Image = result.transpose(1, 2, 0)
     return blended
 
 
@@ -61,9 +65,7 @@ _Plane = npt.NDArray[Any]
 
 
 def _work(weight_b: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Return what blends planes of a type; all ways give the same."""
-    if dtype == np.uint8 and has("blend"):
-        return native.blend
+    """Return what blends planes of a type without the compiled loop; all ways give the same."""
     return _pasted if not ((weight_b + np.uint8(1)) >> np.uint8(1)).any() else BLENDS[dtype.name]
 
 

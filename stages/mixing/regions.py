@@ -54,7 +54,12 @@ def mixed_regions(
 
 def count_mixed_regions(labels_a: arrays.Labels, labels_b: arrays.Labels, from_b: npt.NDArray[np.bool_]) -> int:
     """Return how many superpixels the mixed image of `mixed_regions` has."""
-    return int(np.count_nonzero(np.bincount(_numbered(labels_a, labels_b, from_b).ravel())))
+    if not has("regions_seen"):
+        return int(np.count_nonzero(np.bincount(_numbered(labels_a, labels_b, from_b).ravel())))
+    offset = int(labels_b.max()) + 1
+    seen, flat = np.zeros(offset + int(labels_a.max()) + 1, dtype=bool), np.ascontiguousarray
+    native.regions_seen(flat(labels_a), flat(labels_b), flat(from_b), offset, seen)
+    return int(np.count_nonzero(seen))
 
 
 def _numbered(

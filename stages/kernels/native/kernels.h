@@ -7,10 +7,19 @@
 #ifndef HSMIX_KERNELS_H
 #define HSMIX_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h> /* defines __GLIBC__, whose loader can choose between clones of a function */
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAVE_X86_CLONES 1
+#endif
+
+/* Whole numbers alone: the same in vectors of any width. */
+#if defined(HAVE_X86_CLONES) && defined(__GLIBC__)
+#define CLONED __attribute__((target_clones("avx2", "default")))
+#else
+#define CLONED
 #endif
 
 enum { TILE = 16 }; /* side of a tile in pixels; rows of planes are padded to a multiple of it */
@@ -61,10 +70,6 @@ int32_t ward(int64_t *sizes, int64_t *sums, int32_t n, int32_t channels, const i
  * Returns 0, or -1 if memory ran out. */
 int distance(const uint8_t *area, int32_t height, int32_t width, int64_t *squared);
 
-/* Area of each connected piece of foreground, and how much of it is `held` (NULL: none of it); `areas` and `kept` have
- * room for as many as there can be, one for every second pixel of a row. Returns their number, or -1 if memory ran out. */
-int64_t pieces(const uint8_t *ids, const uint8_t *held, int32_t height, int32_t width, int64_t *areas, int64_t *kept);
-
 typedef struct {
     const uint16_t *labels_a, *labels_b;
     const uint8_t *from_b, *saliency_a, *saliency_b;
@@ -75,18 +80,41 @@ typedef struct {
 void region_sums(const Parents *parents, const double *ratios, int64_t pixels, int32_t *regions, double *totals,
                  int64_t *sizes);
 
+/* Mark the regions of a mix. */
+void regions_seen(const Parents *parents, int64_t pixels, uint8_t *seen);
+
 /* Look bytes up by number. */
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out);
 void gather_32(const uint8_t *table, const int32_t *numbers, int64_t pixels, uint8_t *out);
 
-/* Blend by weights of B in 255ths, rounded to nearest. */
-void blend(const uint8_t *a, const uint8_t *b, const uint8_t *weights, int64_t pixels, uint8_t *out);
+/* Blend planes by weights of B in 255ths, rounded to nearest. */
+void blend(const uint8_t *a, const uint8_t *b, const uint8_t *weights, int64_t pixels, int64_t planes, uint8_t *out);
+
+/* Eight bytes in a row, which are mostly alike in masks. */
+static inline uint64_t eight(const uint8_t *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+#define EACH_BYTE 0x0101010101010101u
+
+enum { IGNORED = 255, HALF = 128 }; /* class of what is ignored; least weight in 255ths that is at least one half */
+
+typedef struct {
+    const uint8_t *a, *b, *weights; /* weights of B in 255ths */
+    int64_t pixels;
+} Masks;
 
 /* Write the shares of the classes of two masks to `soft` (classes, pixels), which is 0, as halves[share], and the
  * class with the greater share to `mask`. */
-enum { IGNORED = 255 };
-void mix_labels(const uint8_t *a, const uint8_t *b, const uint8_t *weights, int64_t pixels, int32_t classes,
-                const uint16_t *halves, uint16_t *soft, uint8_t *mask);
+void mix_labels(const Masks *masks, int32_t classes, const uint16_t *halves, uint16_t *soft, uint8_t *mask);
+
+/* Add the share of each class in 255ths, of pixels that are not ignored, to `sums`. */
+void label_sums(const Masks *masks, int64_t sums[256]);
+
+/* Write the planes of a picture (planes, height, width), whose values of 1, 2 or 4 bytes lie `strides` bytes apart. */
+void lay_out(const void *from, const int64_t shape[3], const int64_t strides[3], size_t size, void *to);
 
 /* Write the lines of a PNG file, a mark and the differences to the line above, of a picture (height, width, channels)
  * whose values lie `strides` apart. */
@@ -98,15 +126,41 @@ typedef struct {
 } Grid;
 
 typedef struct {
+    const uint8_t *values;
+    int64_t row, column; /* bytes from one value to the next, down and across */
+} View;
+
+typedef struct {
+    int32_t least;    /* pixels of an object; smaller pieces are fragments */
+    int32_t heavy;    /* whether a piece holds the pixels of great weight, or the others */
+    double low, high; /* shares of an object between which it is cut */
+    double small;     /* pixels below which an object is small */
+} Bounds;
+
+typedef struct {
+    int64_t fragments, objects, cut, small, small_cut;
+} Tally;
+
+/* Count the connected pieces of foreground, and those of which a part is held (weights NULL: none).
+ * Returns 0, or -1 if memory ran out. */
+int tally_pieces(const uint8_t *ids, const uint8_t *weights, Grid grid, const Bounds *bounds, Tally *tally);
+
+typedef struct {
     int32_t least; /* difference of neighbouring weights that is a seam */
     int32_t thin;  /* rows and columns from one slope to the next of those that are ranked */
     int64_t rank;  /* steeper slopes than the one of this rank are contours */
 } Contours;
 
-/* Pixels of the seam, those of them on or beside a contour of the plane or the ids, and all pixels there.
- * Returns 0, or -1 if memory ran out. */
-int seam(const uint8_t *plane, const uint8_t *ids, const uint8_t *weights, Grid grid, const Contours *contours,
-         int64_t found[3]);
+/* Pixels of the seam of the weights, views[2], those of them on or beside a contour of the plane, views[0], or the ids,
+ * views[1], and all pixels there. Returns 0, or -1 if memory ran out. */
+int seam(const View views[3], Grid grid, const Contours *contours, int64_t found[3]);
+
+/* Pairs of a pixel of a class and one of the background of which the first has the greater value, twice, and once those
+ * of equal values; then all pairs. */
+void rank_sums(const View *values, const View *ids, Grid grid, int64_t found[2]);
+
+/* Sum of values, and of their squares. */
+void moments(const View *values, Grid grid, int64_t found[2]);
 
 typedef struct {
     int32_t count;         /* of superpixels */
@@ -119,8 +173,5 @@ typedef struct {
 /* Grow a piece of superpixels from one of them and fill its holes, see stages/mixing/selection.py; all labels are below
  * the count. Returns 0, or -1 if memory ran out. */
 int grow(const uint16_t *labels, Grid grid, const Growth *growth, uint8_t *selected);
-
-/* Count each value of the background, of classes, and of what is ignored, `counts` (3, 256). */
-void histograms(const uint8_t *values, const uint8_t *ids, int64_t pixels, int64_t *counts);
 
 #endif

@@ -211,29 +211,31 @@ static PyObject *py_distance(PyObject *self, PyObject *args)
     return result;
 }
 
-static PyObject *py_pieces(PyObject *self, PyObject *args)
+static PyObject *py_tally_pieces(PyObject *self, PyObject *args)
 {
     (void)self;
-    Py_buffer ids, held, areas, kept;
-    int height, width;
-    if (!PyArg_ParseTuple(args, "y*y*w*w*(ii)", &ids, &held, &areas, &kept, &height, &width))
+    Py_buffer ids, weights;
+    Grid grid;
+    Bounds bounds;
+    if (!PyArg_ParseTuple(args, "y*y*(ii)ipddd", &ids, &weights, &grid.height, &grid.width, &bounds.least,
+                          &bounds.heavy, &bounds.low, &bounds.high, &bounds.small))
         return NULL;
-    const int64_t most = (int64_t)height * ((width + (int64_t)1) / 2);
+    const int64_t pixels = (int64_t)grid.height * grid.width;
     PyObject *result = NULL;
-    if (holds(height > 0 && width > 0 && most < INT32_MAX, "height and width must be positive, their product below 2**32") &&
-        fits(&ids, "ids", (int64_t)height * width, 1) &&
-        (held.len == 0 || fits(&held, "held", (int64_t)height * width, 1)) &&
-        fits(&areas, "areas", most, sizeof(int64_t)) && fits(&kept, "kept", most, sizeof(int64_t))) {
-        int64_t count;
+    if (holds(grid.height > 0 && grid.width > 0 && pixels < INT32_MAX,
+              "height and width must be positive, their product below 2**31") &&
+        fits(&ids, "ids", pixels, 1) && (weights.len == 0 || fits(&weights, "weights", pixels, 1))) {
+        Tally tally;
+        int status;
         Py_BEGIN_ALLOW_THREADS
-        count = pieces(ids.buf, held.len ? held.buf : NULL, height, width, areas.buf, kept.buf);
+        status = tally_pieces(ids.buf, weights.len ? weights.buf : NULL, grid, &bounds, &tally);
         Py_END_ALLOW_THREADS
-        result = count < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(count);
+        result = status < 0 ? PyErr_NoMemory()
+                            : Py_BuildValue("LLLLL", (long long)tally.fragments, (long long)tally.objects,
+                                            (long long)tally.cut, (long long)tally.small, (long long)tally.small_cut);
     }
     PyBuffer_Release(&ids);
-    PyBuffer_Release(&held);
-    PyBuffer_Release(&areas);
-    PyBuffer_Release(&kept);
+    PyBuffer_Release(&weights);
     return result;
 }
 
@@ -292,6 +294,32 @@ static PyObject *py_region_sums(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_regions_seen(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer labels[2], from_b, seen;
+    int offset;
+    if (!PyArg_ParseTuple(args, "y*y*y*iw*", &labels[0], &labels[1], &from_b, &offset, &seen))
+        return NULL;
+    const int64_t pixels = from_b.len;
+    PyObject *result = NULL;
+    if (fits(&labels[0], "labels_a", pixels, sizeof(uint16_t)) && fits(&labels[1], "labels_b", pixels, sizeof(uint16_t)) &&
+        fits(&from_b, "from_b", pixels, 1) && fits(&seen, "seen", seen.len, 1) &&
+        is_below("labels_b", largest_16(&labels[1], pixels), offset) &&
+        is_below("labels_a", largest_16(&labels[0], pixels), seen.len - offset)) {
+        const Parents parents = {labels[0].buf, labels[1].buf, from_b.buf, NULL, NULL, offset};
+        Py_BEGIN_ALLOW_THREADS
+        regions_seen(&parents, pixels, seen.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&labels[0]);
+    PyBuffer_Release(&labels[1]);
+    PyBuffer_Release(&from_b);
+    PyBuffer_Release(&seen);
+    return result;
+}
+
 static PyObject *py_gather(PyObject *self, PyObject *args)
 {
     (void)self;
@@ -317,17 +345,18 @@ static PyObject *py_gather(PyObject *self, PyObject *args)
     return result;
 }
 
-static PyObject *py_blend(PyObject *self, PyObject *args)
+static PyObject *py_blend_planes(PyObject *self, PyObject *args)
 {
     (void)self;
     Py_buffer a, b, weights, out;
     if (!PyArg_ParseTuple(args, "y*y*y*w*", &a, &b, &weights, &out))
         return NULL;
+    const int64_t planes = weights.len > 0 ? out.len / weights.len : 0;
     PyObject *result = NULL;
-    if (fits(&out, "out", out.len, 1) && fits(&a, "a", out.len, 1) && fits(&b, "b", out.len, 1) &&
-        fits(&weights, "weights", out.len, 1)) {
+    if (fits(&out, "out", planes * weights.len, 1) && fits(&a, "a", out.len, 1) && fits(&b, "b", out.len, 1) &&
+        fits(&weights, "weights", weights.len, 1)) {
         Py_BEGIN_ALLOW_THREADS
-        blend(a.buf, b.buf, weights.buf, out.len, out.buf);
+        blend(a.buf, b.buf, weights.buf, weights.len, planes, out.buf);
         Py_END_ALLOW_THREADS
         result = Py_NewRef(Py_None);
     }
@@ -345,13 +374,13 @@ static PyObject *py_mix_labels(PyObject *self, PyObject *args)
     int classes;
     if (!PyArg_ParseTuple(args, "y*y*y*iy*w*w*", &a, &b, &weights, &classes, &halves, &soft, &mask))
         return NULL;
-    const int64_t pixels = mask.len;
+    const Masks masks = {a.buf, b.buf, weights.buf, mask.len};
     PyObject *result = NULL;
-    if (holds(classes > 0 && classes < 256, "classes must be 1 to 255") && fits(&mask, "mask", pixels, 1) &&
-        fits(&a, "a", pixels, 1) && fits(&b, "b", pixels, 1) && fits(&weights, "weights", pixels, 1) &&
-        fits(&halves, "halves", 256, sizeof(uint16_t)) && fits(&soft, "soft", classes * pixels, sizeof(uint16_t))) {
+    if (holds(classes > 0 && classes < 256, "classes must be 1 to 255") && fits(&mask, "mask", mask.len, 1) &&
+        fits(&a, "a", mask.len, 1) && fits(&b, "b", mask.len, 1) && fits(&weights, "weights", mask.len, 1) &&
+        fits(&halves, "halves", 256, sizeof(uint16_t)) && fits(&soft, "soft", classes * mask.len, sizeof(uint16_t))) {
         Py_BEGIN_ALLOW_THREADS
-        mix_labels(a.buf, b.buf, weights.buf, pixels, classes, halves.buf, soft.buf, mask.buf);
+        mix_labels(&masks, classes, halves.buf, soft.buf, mask.buf);
         Py_END_ALLOW_THREADS
         result = Py_NewRef(Py_None);
     }
@@ -361,6 +390,54 @@ static PyObject *py_mix_labels(PyObject *self, PyObject *args)
     PyBuffer_Release(&halves);
     PyBuffer_Release(&soft);
     PyBuffer_Release(&mask);
+    return result;
+}
+
+static PyObject *py_label_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer a, b, weights, sums;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*", &a, &b, &weights, &sums))
+        return NULL;
+    const Masks masks = {a.buf, b.buf, weights.buf, a.len};
+    PyObject *result = NULL;
+    if (fits(&a, "a", a.len, 1) && fits(&b, "b", a.len, 1) && fits(&weights, "weights", a.len, 1) &&
+        fits(&sums, "sums", 256, sizeof(int64_t))) {
+        Py_BEGIN_ALLOW_THREADS
+        label_sums(&masks, sums.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&a);
+    PyBuffer_Release(&b);
+    PyBuffer_Release(&weights);
+    PyBuffer_Release(&sums);
+    return result;
+}
+
+static PyObject *py_lay_out(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *object;
+    Py_buffer picture, out;
+    if (!PyArg_ParseTuple(args, "Ow*", &object, &out))
+        return NULL;
+    PyObject *result = NULL;
+    if (PyObject_GetBuffer(object, &picture, PyBUF_STRIDED_RO) == 0) {
+        const Py_ssize_t size = picture.itemsize;
+        if (holds(picture.ndim == 3 && (size == 1 || size == 2 || size == 4),
+                  "a picture must have three axes of values of 1, 2 or 4 bytes") &&
+            fits(&out, "out", picture.len / size, (size_t)size)) {
+            const int64_t shape[3] = {picture.shape[0], picture.shape[1], picture.shape[2]};
+            const int64_t strides[3] = {picture.strides[0], picture.strides[1], picture.strides[2]};
+            Py_BEGIN_ALLOW_THREADS
+            lay_out(picture.buf, shape, strides, (size_t)size, out.buf);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        }
+        PyBuffer_Release(&picture);
+    }
+    PyBuffer_Release(&out);
     return result;
 }
 
@@ -391,33 +468,101 @@ static PyObject *py_difference_lines(PyObject *self, PyObject *args)
     return result;
 }
 
-static PyObject *py_seam(PyObject *self, PyObject *args)
+/* Take the (height, width) bytes of some objects, which may lie in memory in any order; all have one shape. */
+static int take_views(PyObject *const *objects, int count, Py_buffer *buffers, View *views)
+{
+    int taken = 0, are_alike = 1;
+    while (taken < count && PyObject_GetBuffer(objects[taken], &buffers[taken], PyBUF_STRIDED_RO) == 0) {
+        const Py_buffer *buffer = &buffers[taken++];
+        are_alike &= buffer->ndim == 2 && buffer->itemsize == 1 && buffer->shape[0] == buffers[0].shape[0] &&
+                     buffer->shape[1] == buffers[0].shape[1] && buffer->len > 0 && buffer->shape[0] < INT32_MAX &&
+                     buffer->shape[1] < INT32_MAX;
+        if (are_alike)
+            views[taken - 1] = (View){buffer->buf, buffer->strides[0], buffer->strides[1]};
+    }
+    if (taken == count && holds(are_alike, "planes must be of one shape, of two axes of bytes that are not empty"))
+        return 1;
+    while (taken > 0)
+        PyBuffer_Release(&buffers[--taken]);
+    return 0;
+}
+
+/* Return the grid of every `step`-th row and column, and the views of it. */
+static Grid thinned(const Py_buffer *buffer, int step, int count, View *views)
+{
+    for (int i = 0; i < count; i++) {
+        views[i].row *= step;
+        views[i].column *= step;
+    }
+    return (Grid){(int32_t)((buffer->shape[0] - 1) / step + 1), (int32_t)((buffer->shape[1] - 1) / step + 1)};
+}
+
+static PyObject *py_count_seam(PyObject *self, PyObject *args)
 {
     (void)self;
-    Py_buffer plane, ids, weights;
-    Grid grid;
+    PyObject *objects[3];
+    Py_buffer buffers[3];
+    View views[3];
     Contours contours;
-    long long rank;
-    if (!PyArg_ParseTuple(args, "y*y*y*(ii)iiL", &plane, &ids, &weights, &grid.height, &grid.width, &contours.least,
-                          &contours.thin, &rank))
+    int step;
+    double share;
+    if (!PyArg_ParseTuple(args, "OOOiiid", &objects[0], &objects[1], &objects[2], &step, &contours.least,
+                          &contours.thin, &share) ||
+        !holds(step > 0 && contours.thin > 0 && share >= 0 && share < 1,
+               "step and thin must be positive, and the share in [0, 1)") ||
+        !take_views(objects, 3, buffers, views))
         return NULL;
-    const int64_t pixels = (int64_t)grid.height * grid.width;
-    contours.rank = rank;
-    PyObject *result = NULL;
-    if (holds(grid.height > 0 && grid.width > 0 && contours.thin > 0, "height, width and thin must be positive") &&
-        fits(&plane, "plane", pixels, 1) && fits(&ids, "ids", pixels, 1) && fits(&weights, "weights", pixels, 1)) {
-        int64_t found[3];
-        int status;
-        Py_BEGIN_ALLOW_THREADS
-        status = seam(plane.buf, ids.buf, weights.buf, grid, &contours, found);
-        Py_END_ALLOW_THREADS
-        result = status < 0 ? PyErr_NoMemory()
-                            : Py_BuildValue("LLL", (long long)found[0], (long long)found[1], (long long)found[2]);
-    }
-    PyBuffer_Release(&plane);
-    PyBuffer_Release(&ids);
-    PyBuffer_Release(&weights);
-    return result;
+    const Grid grid = thinned(buffers, step, 3, views);
+    const int64_t ranked = (int64_t)((grid.height - 1) / contours.thin + 1) * ((grid.width - 1) / contours.thin + 1);
+    contours.rank = (int64_t)((double)ranked * share);
+    int64_t found[3];
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = seam(views, grid, &contours, found);
+    Py_END_ALLOW_THREADS
+    for (int i = 0; i < 3; i++)
+        PyBuffer_Release(&buffers[i]);
+    return status < 0 ? PyErr_NoMemory()
+                      : Py_BuildValue("LLL", (long long)found[0], (long long)found[1], (long long)found[2]);
+}
+
+static PyObject *py_rank_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *objects[2];
+    Py_buffer buffers[2];
+    View views[2];
+    int step;
+    if (!PyArg_ParseTuple(args, "OOi", &objects[0], &objects[1], &step) || !holds(step > 0, "step must be positive") ||
+        !take_views(objects, 2, buffers, views))
+        return NULL;
+    const Grid grid = thinned(buffers, step, 2, views);
+    int64_t found[2];
+    Py_BEGIN_ALLOW_THREADS
+    rank_sums(&views[0], &views[1], grid, found);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&buffers[0]);
+    PyBuffer_Release(&buffers[1]);
+    return Py_BuildValue("LL", (long long)found[0], (long long)found[1]);
+}
+
+static PyObject *py_moments(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *object;
+    Py_buffer buffer;
+    View view;
+    int step;
+    if (!PyArg_ParseTuple(args, "Oi", &object, &step) || !holds(step > 0, "step must be positive") ||
+        !take_views(&object, 1, &buffer, &view))
+        return NULL;
+    const Grid grid = thinned(&buffer, step, 1, &view);
+    int64_t found[2];
+    Py_BEGIN_ALLOW_THREADS
+    moments(&view, grid, found);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&buffer);
+    return Py_BuildValue("LL", (long long)found[0], (long long)found[1]);
 }
 
 static PyObject *py_grow(PyObject *self, PyObject *args)
@@ -451,36 +596,13 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
     return result;
 }
 
-static PyObject *py_histograms(PyObject *self, PyObject *args)
-{
-    (void)self;
-    Py_buffer values, ids, counts;
-    if (!PyArg_ParseTuple(args, "y*y*w*", &values, &ids, &counts))
-        return NULL;
-    PyObject *result = NULL;
-    if (fits(&values, "values", values.len, 1) && fits(&ids, "ids", values.len, 1) &&
-        fits(&counts, "counts", 3 * 256, sizeof(int64_t))) {
-        Py_BEGIN_ALLOW_THREADS
-        histograms(values.buf, ids.buf, values.len, counts.buf);
-        Py_END_ALLOW_THREADS
-        result = Py_NewRef(Py_None);
-    }
-    PyBuffer_Release(&values);
-    PyBuffer_Release(&ids);
-    PyBuffer_Release(&counts);
-    return result;
-}
+#define METHOD(name) {#name, py_##name, METH_VARARGS, NULL}
 
 static PyMethodDef methods[] = {
-    {"kmeans", py_kmeans, METH_VARARGS, NULL},   {"spread", py_spread, METH_VARARGS, NULL},
-    {"connect", py_connect, METH_VARARGS, NULL}, {"smooth", py_smooth, METH_VARARGS, NULL},
-    {"ward", py_ward, METH_VARARGS, NULL},       {"distance", py_distance, METH_VARARGS, NULL},
-    {"pieces", py_pieces, METH_VARARGS, NULL},   {"region_sums", py_region_sums, METH_VARARGS, NULL},
-    {"seam", py_seam, METH_VARARGS, NULL},       {"histograms", py_histograms, METH_VARARGS, NULL},
-    {"gather", py_gather, METH_VARARGS, NULL},   {"blend", py_blend, METH_VARARGS, NULL},
-    {"mix_labels", py_mix_labels, METH_VARARGS, NULL},
-    {"difference_lines", py_difference_lines, METH_VARARGS, NULL},
-    {"grow", py_grow, METH_VARARGS, NULL},
+    METHOD(kmeans), METHOD(spread), METHOD(connect), METHOD(smooth), METHOD(ward),
+    METHOD(distance), METHOD(tally_pieces), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
+    METHOD(blend_planes), METHOD(mix_labels), METHOD(label_sums), METHOD(lay_out), METHOD(difference_lines),
+    METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow),
     {NULL, NULL, 0, NULL},
 };
 

@@ -6,7 +6,7 @@
 typedef struct {
     int32_t begin, end; /* columns, the last one not included */
     int32_t parent;     /* a run of the same piece that came before, or this one */
-    int32_t area, held;
+    int32_t area, held; /* of the run, then of its piece */
 } Run;
 
 static int32_t root_of(Run *runs, int32_t i)
@@ -33,16 +33,18 @@ static int is_class(uint8_t id)
 }
 
 /* Append the runs of a row and return how many runs there are. */
-static int32_t append_runs(const uint8_t *ids, const uint8_t *held, int32_t width, Run *runs, int32_t n)
+static int32_t append_runs(const uint8_t *ids, int32_t width, Run *runs, int32_t n)
 {
     for (int32_t x = 0; x < width;) {
+        while (x + 8 <= width && !eight(ids + x)) /* most of a mask is background */
+            x += 8;
         while (x < width && !is_class(ids[x]))
             x++;
         if (x == width)
             break;
         Run run = {x, x, n, 0, 0};
-        for (; x < width && is_class(ids[x]); x++)
-            run.held += held && held[x];
+        while (x < width && is_class(ids[x]))
+            x++;
         run.end = x;
         run.area = run.end - run.begin;
         runs[n++] = run;
@@ -50,36 +52,52 @@ static int32_t append_runs(const uint8_t *ids, const uint8_t *held, int32_t widt
     return n;
 }
 
-int64_t pieces(const uint8_t *ids, const uint8_t *held, int32_t height, int32_t width, int64_t *areas, int64_t *kept)
+/* Join the runs of two neighbouring rows that touch. */
+static void join_rows(Run *runs, int32_t above, int32_t row, int32_t n)
 {
-    Run *runs = malloc(sizeof *runs * height * (((size_t)width + 1) / 2));
+    for (int32_t i = above, j = row; i < row && j < n;) {
+        if (runs[i].begin < runs[j].end && runs[j].begin < runs[i].end)
+            join(runs, i, j);
+        if (runs[i].end < runs[j].end)
+            i++;
+        else
+            j++;
+    }
+}
+
+int tally_pieces(const uint8_t *ids, const uint8_t *weights, Grid grid, const Bounds *bounds, Tally *tally)
+{
+    Run *runs = malloc(sizeof *runs * grid.height * (((size_t)grid.width + 1) / 2));
     if (!runs)
         return -1;
     int32_t above = 0, row = 0, n = 0;
-    for (int32_t y = 0; y < height; y++) {
-        const int64_t at = (int64_t)y * width;
+    for (int32_t y = 0; y < grid.height; y++) {
+        const int64_t at = (int64_t)y * grid.width;
         row = n;
-        n = append_runs(ids + at, held ? held + at : NULL, width, runs, n);
-        for (int32_t i = above, j = row; i < row && j < n;) {
-            if (runs[i].begin < runs[j].end && runs[j].begin < runs[i].end)
-                join(runs, i, j);
-            if (runs[i].end < runs[j].end)
-                i++;
-            else
-                j++;
-        }
+        n = append_runs(ids + at, grid.width, runs, n);
+        join_rows(runs, above, row, n);
+        for (int32_t i = row; weights && i < n; i++)
+            for (int32_t x = runs[i].begin; x < runs[i].end; x++)
+                runs[i].held += (weights[at + x] >= HALF) == bounds->heavy;
         above = row;
     }
-    int64_t count = 0;
-    for (int32_t i = 0; i < n; i++) {
+    *tally = (Tally){0, 0, 0, 0, 0};
+    for (int32_t i = n - 1; i >= 0; i--) { /* all runs of a piece come after its first, and are added to it */
+        const Run run = runs[i];
         const int32_t root = root_of(runs, i);
-        if (root == i) { /* comes before all other runs of its piece, and its place is not needed any more */
-            areas[count] = kept[count] = 0;
-            runs[i].begin = (int32_t)count++;
+        if (root != i) {
+            runs[root].area += run.area;
+            runs[root].held += run.held;
+            continue;
         }
-        areas[runs[root].begin] += runs[i].area;
-        kept[runs[root].begin] += runs[i].held;
+        const int is_object = run.area >= bounds->least, is_small = is_object && run.area < bounds->small;
+        const int is_cut = run.held > bounds->low * run.area && run.held < bounds->high * run.area;
+        tally->fragments += !is_object;
+        tally->objects += is_object;
+        tally->cut += is_object && is_cut;
+        tally->small += is_small;
+        tally->small_cut += is_small && is_cut;
     }
     free(runs);
-    return count;
+    return 0;
 }

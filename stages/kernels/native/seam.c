@@ -12,7 +12,7 @@ static uint16_t apart(uint8_t a, uint8_t b)
 }
 
 /* Steps from a row to the next one, 0 from the last; then those from column to column are added. */
-static void slopes_of(const uint8_t *plane, Grid grid, uint16_t *slopes)
+CLONED static void slopes_of(const uint8_t *plane, Grid grid, uint16_t *slopes)
 {
     for (int32_t y = 0; y < grid.height; y++) {
         const uint8_t *row = plane + (int64_t)y * grid.width, *next = y + 1 < grid.height ? row + grid.width : row;
@@ -25,7 +25,7 @@ static void slopes_of(const uint8_t *plane, Grid grid, uint16_t *slopes)
 }
 
 /* Mark where the next pixel below or to the right differs by `least` or more. */
-static void mark_steps(const uint8_t *values, Grid grid, int32_t least, uint8_t *marks)
+CLONED static void mark_steps(const uint8_t *values, Grid grid, int32_t least, uint8_t *marks)
 {
     const uint16_t enough = (uint16_t)least;
     for (int32_t y = 0; y < grid.height; y++) {
@@ -52,7 +52,7 @@ static uint16_t slope_of_rank(const uint16_t *slopes, Grid grid, int32_t thin, i
 }
 
 /* Mark all eight neighbours of what is marked; `wide` takes the rows in between. */
-static void widen(uint8_t *marks, Grid grid, uint8_t *wide)
+CLONED static void widen(uint8_t *marks, Grid grid, uint8_t *wide)
 {
     for (int32_t y = 0; y < grid.height; y++) {
         const uint8_t *row = marks + (int64_t)y * grid.width;
@@ -71,37 +71,85 @@ static void widen(uint8_t *marks, Grid grid, uint8_t *wide)
     }
 }
 
-int seam(const uint8_t *plane, const uint8_t *ids, const uint8_t *weights, Grid grid, const Contours *contours,
-         int64_t found[3])
+/* Write the values of a view side by side. */
+static void lay_side_by_side(const View *view, Grid grid, uint8_t *out)
+{
+    for (int32_t y = 0; y < grid.height; y++)
+        for (int32_t x = 0; x < grid.width; x++)
+            out[(int64_t)y * grid.width + x] = view->values[y * view->row + x * view->column];
+}
+
+CLONED static void count_near(const uint8_t *seams, const uint8_t *near, int64_t pixels, int64_t found[3])
+{
+    int64_t length = 0, agreeing = 0, all = 0;
+    for (int64_t i = 0; i < pixels; i++) {
+        length += seams[i];
+        agreeing += seams[i] & near[i];
+        all += near[i];
+    }
+    found[0] = length;
+    found[1] = agreeing;
+    found[2] = all;
+}
+
+int seam(const View views[3], Grid grid, const Contours *contours, int64_t found[3])
 {
     const int64_t pixels = (int64_t)grid.height * grid.width;
-    uint16_t *slopes = calloc(pixels, sizeof *slopes);
-    uint8_t *near = calloc(pixels, 1), *wide = calloc(pixels, 1), *seams = calloc(pixels, 1);
-    const int ready = slopes && near && wide && seams;
+    uint16_t *slopes = malloc(pixels * sizeof *slopes);
+    uint8_t *values = calloc(pixels, 1), *near = malloc(pixels), *wide = malloc(pixels), *seams = calloc(pixels, 1);
+    const int ready = slopes && values && near && wide && seams;
     if (ready) {
-        slopes_of(plane, grid, slopes);
+        lay_side_by_side(&views[0], grid, values);
+        slopes_of(values, grid, slopes);
         const uint16_t steepest = slope_of_rank(slopes, grid, contours->thin, contours->rank);
         for (int64_t i = 0; i < pixels; i++)
             near[i] = slopes[i] > steepest;
-        mark_steps(ids, grid, 1, near);
+        lay_side_by_side(&views[1], grid, values);
+        mark_steps(values, grid, 1, near);
         widen(near, grid, wide);
-        mark_steps(weights, grid, contours->least, seams);
-        found[0] = found[1] = found[2] = 0;
-        for (int64_t i = 0; i < pixels; i++) {
-            found[0] += seams[i];
-            found[1] += seams[i] & near[i];
-            found[2] += near[i];
-        }
+        lay_side_by_side(&views[2], grid, values);
+        mark_steps(values, grid, contours->least, seams);
+        count_near(seams, near, pixels, found);
     }
     free(slopes);
+    free(values);
     free(near);
     free(wide);
     free(seams);
     return ready ? 0 : -1;
 }
 
-void histograms(const uint8_t *values, const uint8_t *ids, int64_t pixels, int64_t *counts)
+void rank_sums(const View *values, const View *ids, Grid grid, int64_t found[2])
 {
-    for (int64_t i = 0; i < pixels; i++)
-        counts[(ids[i] == 0 ? 0 : ids[i] < 255 ? 256 : 512) + values[i]]++;
+    int64_t counts[3][256] = {{0}}; /* of the background, of classes and of what is ignored */
+    for (int32_t y = 0; y < grid.height; y++)
+        for (int32_t x = 0; x < grid.width; x++) {
+            const uint8_t id = ids->values[y * ids->row + x * ids->column];
+            counts[id == 0 ? 0 : id < IGNORED ? 1 : 2][values->values[y * values->row + x * values->column]]++;
+        }
+    int64_t below = 0, classes = 0, twice = 0;
+    for (int value = 0; value < 256; value++) {
+        twice += counts[1][value] * (2 * below + counts[0][value]);
+        below += counts[0][value];
+        classes += counts[1][value];
+    }
+    found[0] = twice;
+    found[1] = below * classes;
+}
+
+void moments(const View *values, Grid grid, int64_t found[2])
+{
+    int64_t sum = 0, squares = 0;
+    for (int32_t y = 0; y < grid.height; y++) {
+        uint32_t row = 0, row_squares = 0; /* up to 65536 columns */
+        for (int32_t x = 0; x < grid.width; x++) {
+            const uint32_t value = values->values[y * values->row + x * values->column];
+            row += value;
+            row_squares += value * value;
+        }
+        sum += row;
+        squares += row_squares;
+    }
+    found[0] = sum;
+    found[1] = squares;
 }

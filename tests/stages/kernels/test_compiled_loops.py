@@ -1,5 +1,8 @@
 """The compiled loops of mixing and measuring give what numpy and SciPy give, and refuse what does not fit."""
 
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -10,17 +13,21 @@ from hsmix_gen.pipeline.dataset.array_bytes import write_lines
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import mixed_labels
-from hsmix_gen.stages.measures.contours import by_loop, by_numpy
-from hsmix_gen.stages.measures.pieces import areas, by_scipy
-from hsmix_gen.stages.measures.sample_measures import counts_by_kind
-from hsmix_gen.stages.mixing import mixing
-from hsmix_gen.stages.mixing.mixing import BLENDS
-from hsmix_gen.stages.mixing.regions import weigh_regions
+from hsmix_gen.stages.measures import contours, looks, sample_measures
+from hsmix_gen.stages.measures.pieces import tally, tally_by_scipy
+from hsmix_gen.stages.mixing import mixing, regions
+from hsmix_gen.stages.mixing.geometry import in_planes, transform
+from hsmix_gen.stages.mixing.mixing import BLENDS, Mixed
+from hsmix_gen.stages.mixing.regions import count_mixed_regions, weigh_regions
+from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.superpixels import label_maps
 from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
-ALL = ("pieces", "region_sums", "seam", "histograms", "gather", "blend", "mix_labels", "difference_lines", "grow")
+ALL = (
+    *("blend_planes", "count_seam", "difference_lines", "gather", "grow", "label_sums", "lay_out", "mix_labels"),
+    *("moments", "rank_sums", "region_sums", "regions_seen", "tally_pieces"),
+)
 pytestmark = pytest.mark.skipif(not all(map(has, ALL)), reason="the loops are not compiled here")
 Bytes = npt.NDArray[np.uint8]
 
@@ -35,40 +42,93 @@ def smooth(size: tuple[int, int], seed: int = 0) -> Bytes:
     return np.kron(coarse, np.ones((4, 4), np.uint8))[: size[1], : size[0]].T
 
 
+def both_ways(module: ModuleType, work: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what a module gives by its loops, and without them."""
+    found = [work()]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "has", lambda _: False)
+        return [*found, work()]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("share", [1, 3, 9])
-def test_pieces_have_the_areas_of_scipy(size: tuple[int, int], share: int) -> None:
+def test_pieces_are_tallied_as_by_scipy(size: tuple[int, int], share: int) -> None:
     for seed in range(8):
-        ids = drawn(size, 0, 255, *[1, 2, 254] * share, seed=seed)
-        held = drawn(size, 0, 1, seed=seed + 99).astype(bool)
+        ids = drawn(size, *[0] * 9 * (share == 9), 0, 255, *[1, 2, 254] * share, seed=seed)
+        weight = drawn(size, 0, 127, 128, 255, seed=seed + 99)
 
-        for given in (held, None):
-            for found, expected in zip(areas(ids, given), by_scipy(ids, given), strict=True):
-                assert found.tolist() == expected.tolist()
+        for given, is_b in ((weight, True), (weight.T.copy().T, False), (None, True)):
+            assert tally(ids, given, 20.5, is_b=is_b) == tally_by_scipy(ids, given, 20.5, is_b=is_b)
 
 
 def test_pieces_that_meet_below_are_one() -> None:
     u = np.array([[1, 0, 1, 0, 1], [1, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, 0, 255, 0, 2]], np.uint8)
 
-    assert areas(u, u == 1)[0].tolist() == [11, 1, 1]
-    assert areas(u, u == 1)[1].tolist() == [11, 0, 0]
+    for count in (tally, tally_by_scipy):
+        assert count(u, None, 12) == (2, 1, 0, 1, 0)
+        assert count(u, (u == 1) * np.uint8(255), 11) == (2, 1, 0, 0, 0)  # all of the object is held
+        half = np.where(np.indices(u.shape)[1] < 2, np.uint8(255), np.uint8(0))
+        assert count(u, half, 12) == count(u, half, 12, is_b=False) == (2, 1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_seams_and_contours_are_those_of_numpy(size: tuple[int, int]) -> None:
+def test_seams_and_contours_are_those_of_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(8):
-        planes = smooth(size, seed), smooth(size, seed + 50) // 100, smooth(size, seed + 99)
+        plane, ids, weight = smooth(size, seed), smooth(size, seed + 50) // 100, smooth(size, seed + 99)
 
-        assert by_loop(*planes) == by_numpy(*planes)
+        found, expected = both_ways(
+            contours, partial(contours.seam_agreement, plane[..., None], ids, weight), monkeypatch
+        )
+        assert found == pytest.approx(expected, abs=0, nan_ok=True)
 
 
-def test_values_are_counted_by_what_they_lie_over() -> None:
-    values, ids = smooth((40, 30)), drawn((40, 30), 0, 1, 2, 254, 255)
+@pytest.mark.parametrize("size", SIZES)
+def test_saliency_is_ranked_as_by_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    values, ids = smooth(size) // 9, drawn(size, 0, 1, 2, 254, 255)
 
-    counts = counts_by_kind(values, ids, compiled=True)
+    found, expected = both_ways(sample_measures, partial(sample_measures.map_auc, values, ids), monkeypatch)
 
-    assert counts.sum(axis=1).tolist() == [(ids == 0).sum(), ((ids > 0) & (ids < 255)).sum(), (ids == 255).sum()]
-    np.testing.assert_array_equal(counts, counts_by_kind(values, ids, compiled=False))
+    assert found == pytest.approx(expected, abs=0, nan_ok=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("step", [1, 2, 8])
+def test_moments_are_those_of_numpy(size: tuple[int, int], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, expected = both_ways(looks, partial(looks.moments, smooth(size), step), monkeypatch)
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 0, 0, 0, 0, 0, 2, 255), (255,)])
+def test_pixels_of_classes_are_those_of_numpy(values: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(8):
+        a, b = (drawn((9, 40), *values, seed=seed + more) for more in (0, 50))
+        b[:, :24] = a[:, :24] = a[:1, :1]
+        weight = drawn((9, 40), 0, 255, *range(9, 250, seed + 1), seed=seed)
+        mask, soft = mixed_labels(a, b, weight, n_classes=3, compiled=False)
+        sample = Sample(Mixed(a[..., None], mask, soft), weight, 0.0, ())
+
+        for work in (
+            partial(sample_measures.mixed_pixels, sample, a, b, 3),
+            partial(sample_measures.class_pixels, a, 3),
+        ):
+            found, expected = both_ways(sample_measures, work, monkeypatch)
+            assert found == expected
+
+
+@pytest.mark.parametrize("size", [*SIZES, (40, 300)])
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_pictures_are_turned_as_by_numpy(size: tuple[int, int], dtype: Any, channels: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(1).integers(0, 60000, (*size, *channels)).astype(dtype)
+
+    for number in range(8):
+        turned = np.rot90(picture, number % 4)
+        expected = turned[:, ::-1] if number > 3 else turned
+        for given in (picture, in_planes(picture), picture[::-1].copy()[::-1]):
+            found = transform(given, number)
+            np.testing.assert_array_equal(found, expected)
+            assert np.moveaxis(found, -1, 0).flags.c_contiguous if channels else found.flags.c_contiguous
 
 
 @pytest.mark.parametrize("aggregate", ["sum", "mean"])
@@ -93,11 +153,24 @@ def test_regions_are_weighed_alike(aggregate: Literal["sum", "mean"], kind: str)
     assert bool(found.flags) == (kind == "one" or (kind, aggregate) == ("even", "mean"))
 
 
+def test_regions_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    for most in (1, 30, 60000):
+        labels_a, labels_b = (rng.integers(0, most, (24, 36)).astype(np.uint16).T for _ in range(2))
+
+        work = partial(count_mixed_regions, labels_a, labels_b, rng.random((24, 36)).T < 0.3)
+        found, expected = both_ways(regions, work, monkeypatch)
+
+        assert found == expected == work() > 0
+
+
 @pytest.mark.parametrize("n_classes", [1, 2, 4, 255])
 def test_labels_are_mixed_alike(n_classes: int) -> None:
     """Ids of no class and ignored pixels included."""
-    a, b = (drawn((60, 40), 0, 1, 3, 4, 200, 255, seed=seed).T for seed in (0, 1))
-    weight = drawn((40, 60), 0, 0, 255, 255, *range(256))
+    a, b = (drawn((60, 43), 0, 1, 3, 4, 200, 255, seed=seed).T for seed in (0, 1))
+    weight = drawn((43, 60), 0, 0, 255, 255, *range(256))
+    a[:9, :50], b[5:12, :50], weight[9:20, :40] = 1, 1, 255  # many pixels that are alike
+    a[20:24], b[20:26], weight[20:30, :40] = 255, 255, 0
 
     found, expected = (mixed_labels(a, b, weight, n_classes=n_classes, compiled=compiled) for compiled in (True, False))
 
@@ -110,10 +183,15 @@ def test_every_blend_is_that_of_numpy() -> None:
     for level in range(0, 256, 5):
         b = np.full_like(a, level)
         found, expected = np.empty_like(a), np.empty_like(a)
-        native.blend(a, b, weight, found)
         BLENDS["uint8"](a, b, weight, expected)
 
+        native.blend_planes(a, b, weight, found)
+        both = np.stack([found, found])
+        native.blend_planes(np.stack([a, b]), np.stack([b, a]), weight, both)
         np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(both[0], expected)
+        BLENDS["uint8"](b, a, weight, expected)
+        np.testing.assert_array_equal(both[1], expected)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32])
@@ -135,7 +213,7 @@ def test_numbers_beyond_a_table_are_refused(number: int, monkeypatch: pytest.Mon
             looked_up(np.zeros(3, np.uint8), np.array([[0, number]], np.int32))
 
 
-@pytest.mark.parametrize("size", [(1, 1, 3), (5, 7, 1), (6, 4, 3), (4, 4, 4)])
+@pytest.mark.parametrize("size", [(1, 1, 3), (5, 7, 1), (6, 40, 3), (4, 4, 4)])
 def test_lines_of_a_picture_are_those_of_numpy(size: tuple[int, int, int]) -> None:
     flat = drawn(size, *range(256))
     planes = np.moveaxis(np.ascontiguousarray(np.moveaxis(flat, -1, 0)), 0, -1)
@@ -150,8 +228,18 @@ def test_lines_of_a_picture_are_those_of_numpy(size: tuple[int, int, int]) -> No
 
 def test_arrays_of_another_size_are_refused() -> None:
     small, large = np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)
-    with pytest.raises(ValueError, match="weights must hold 4 bytes, got 6"):
-        native.blend(small, small, large, small)
+    with pytest.raises(ValueError, match="b must hold 4 bytes, got 6"):
+        native.blend_planes(small, large, small, small)
+    with pytest.raises(ValueError, match="out must hold 6 bytes, got 8"):
+        native.blend_planes(large, large, large, np.zeros(8, np.uint8))
+    with pytest.raises(ValueError, match="out must hold 6 bytes, got 4"):
+        native.lay_out(large[None], small)
+    with pytest.raises(ValueError, match="planes must be of one shape"):
+        native.rank_sums(small, large, 1)
+    with pytest.raises(ValueError, match="planes must be of one shape"):
+        native.moments(np.zeros((0, 2), np.uint8), 1)
+    with pytest.raises(ValueError, match="labels_a must be 0 or more and below 1, got 1"):
+        native.regions_seen(np.ones(1, np.uint16), np.zeros(1, np.uint16), np.zeros(1, bool), 1, np.zeros(2, bool))
 
 
 def test_arrays_of_another_type_are_refused() -> None:
