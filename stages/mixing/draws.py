@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.stages.mixing import geometry
-from hsmix_gen.stages.randomness import generator_for, integer
+from hsmix_gen.stages.randomness import integer, passing_generator
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ParentDraw:
 
 def draw_parent(seed: int, parent: str, *, variants: int, size: tuple[int, int], mix: MixConfig) -> ParentDraw:
     """Draw variant and transform of parent ``"a"`` or ``"b"`` of the sample whose generator has the key `seed`."""
-    rng = generator_for(seed, "parent", parent)
+    rng = passing_generator(seed, "parent", parent)
     variant = integer(rng, 0, variants - 1)
     choices = geometry.allowed(size) if mix.geometry == "flips" else (0,)
     return ParentDraw(variant, choices[integer(rng, 0, len(choices) - 1)])
@@ -31,7 +31,7 @@ def draw_selection(seed: int, n_regions: int, probability: float) -> npt.NDArray
 
     If none or all come up (the mix would be A or B itself) the draw is repeated once.
     """
-    return draw_regions(generator_for(seed, "selection"), np.full(n_regions, probability))
+    return draw_regions(passing_generator(seed, "selection"), np.full(n_regions, probability))
 
 
 def draw_regions(rng: np.random.Generator, chances: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -45,4 +45,4 @@ def draw_regions(rng: np.random.Generator, chances: npt.NDArray[np.float64]) -> 
 
 def draw_weights(seed: int, n_regions: int) -> npt.NDArray[np.float64]:
     """Draw a uniform lambda for each superpixel of B: the published random variant, Beta(1, 1), (n_regions,)."""
-    return generator_for(seed, "weights").random(n_regions)
+    return passing_generator(seed, "weights").random(n_regions)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -127,6 +128,7 @@ class Method(ABC):
         """Return the weights of a pair; equal pairs give equal weights, and the pair is not changed."""
 
 
+@cache
 def method_named(name: str) -> Method:
     """Return a method by its name."""
     method: Method = METHODS.module(name).METHOD

@@ -16,7 +16,7 @@ from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
 from hsmix_gen.stages.planning.guided import Maps
 from hsmix_gen.stages.planning.partners import all_partners
-from hsmix_gen.stages.randomness import derive_key, generator_for, integer, permutation
+from hsmix_gen.stages.randomness import derive_key, generator_for, integer, passing_generator, permutation
 
 _Ints = npt.NDArray[np.int64]
 Policy = Literal["per-sample", "per-batch", "paired"]
@@ -267,7 +267,7 @@ def kind_of_pair(pair: str, mix: MixConfig, *, seed: int) -> tuple[int, int]:
     First the mode is drawn, so that every configuration leaves the same samples unmixed, then the method. One that
     lacks the mode has its other.
     """
-    mode = draw_mode(generator_for(seed, "mode", pair), mix.probabilities)
+    mode = draw_mode(passing_generator(seed, "mode", pair), mix.probabilities)
     return _kind(mode, method_of_pair(pair, mode, mix, seed=seed), mix)
 
 
@@ -283,7 +283,7 @@ def method_of_pair(pair: str, mode: int | None, mix: MixConfig, *, seed: int) ->
     if mode == MODES.index("none"):
         return -1
     last = len(mix.methods) - 1
-    return integer(generator_for(seed, "method", pair), 0, last) if last else 0
+    return integer(passing_generator(seed, "method", pair), 0, last) if last else 0
 
 
 def named_kind(mode: int, method: int, mix: MixConfig) -> tuple[Mode, str | None]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.stages.randomness import derive_key, generator, generator_for, integer, permutation
+from hsmix_gen.stages.randomness import derive_key, generator, generator_for, integer, passing_generator, permutation
 
 keys = st.lists(st.text(alphabet="ab1:", max_size=3) | st.integers(0, 11), max_size=3)
 
@@ -36,6 +37,23 @@ def test_a_key_is_that_of_the_published_generator(key: int) -> None:
     expected = np.random.Generator(np.random.Philox(key=key)).random(9)
 
     assert generator(key).random(9).tolist() == expected.tolist()
+
+
+def test_a_passing_generator_begins_anew_with_each_key() -> None:
+    for key in ("a", "b", "a"):
+        rng = passing_generator(1, "x", key)
+
+        assert rng.random(5).tolist() == generator_for(1, "x", key).random(5).tolist()
+        rng.bit_generator.random_raw()
+
+
+def test_threads_do_not_share_a_passing_generator() -> None:
+    own = passing_generator(1, "x", "a")
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(passing_generator, 1, "x", "b").result()
+
+    assert own.random() == generator_for(1, "x", "a").random()
+    assert other.random() == generator_for(1, "x", "b").random()
 
 
 def test_numbers_do_not_depend_on_the_order_in_which_generators_are_used() -> None:

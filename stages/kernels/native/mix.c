@@ -3,24 +3,30 @@
 
 #include <string.h>
 
-static int32_t region_at(const Parents *parents, int64_t i)
+/* Number the regions of pixels of a mix, those of A above those of B. */
+CLONED static void number_regions(const Parents *parents, int64_t begin, int64_t pixels, int32_t *regions)
 {
-    return parents->from_b[i] ? parents->labels_b[i] : parents->offset + parents->labels_a[i];
+    const uint16_t *a = parents->labels_a + begin, *b = parents->labels_b + begin;
+    const uint8_t *from_b = parents->from_b + begin;
+    for (int64_t i = 0; i < pixels; i++) {
+        const int32_t is_b = -(from_b[i] != 0);
+        regions[i] = (b[i] & is_b) | ((parents->offset + a[i]) & ~is_b);
+    }
 }
 
 void region_sums(const Parents *parents, const double *ratios, int64_t pixels, int32_t *regions, double *totals,
                  int64_t *sizes)
 {
+    number_regions(parents, 0, pixels, regions);
     /* Neighbours are mostly of one region, whose sum stays at hand. */
     for (int64_t i = 0; i < pixels;) {
-        const int32_t region = region_at(parents, i);
+        const int32_t region = regions[i];
         const int64_t begin = i;
         double total = totals[region];
         do {
-            regions[i] = region;
             total += ratios[parents->saliency_a[i] << 8 | parents->saliency_b[i]];
             i++;
-        } while (i < pixels && region_at(parents, i) == region);
+        } while (i < pixels && regions[i] == region);
         totals[region] = total;
         sizes[region] += i - begin;
     }
@@ -28,8 +34,13 @@ void region_sums(const Parents *parents, const double *ratios, int64_t pixels, i
 
 void regions_seen(const Parents *parents, int64_t pixels, uint8_t *seen)
 {
-    for (int64_t i = 0; i < pixels; i++)
-        seen[region_at(parents, i)] = 1;
+    int32_t regions[256];
+    for (int64_t begin = 0; begin < pixels; begin += 256) {
+        const int64_t n = pixels - begin < 256 ? pixels - begin : 256;
+        number_regions(parents, begin, n, regions);
+        for (int64_t i = 0; i < n; i++)
+            seen[regions[i]] = 1;
+    }
 }
 
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out)
