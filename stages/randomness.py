@@ -58,12 +58,13 @@ class _Key(ISeedSequence):
 
 
 class _Own(threading.local):
-    """One generator for each thread, and its state with a key of 0."""
+    """One generator for each thread, and its state before the first number."""
 
     def __init__(self) -> None:
-        self.bits = np.random.Philox(_Key(0))
+        self.bits = np.random.Philox(0)
         self.rng = np.random.Generator(self.bits)
-        self.state: dict[str, Any] = dict(self.bits.state)
+        self.state = self.bits.state
+        self.state["state"]["key"][:] = 0
 
 
 _OWN = _Own()

@@ -239,7 +239,7 @@ static PyObject *py_tally_pieces(PyObject *self, PyObject *args)
     return result;
 }
 
-static int64_t largest_16(const Py_buffer *numbers, int64_t count)
+CLONED static int64_t largest_16(const Py_buffer *numbers, int64_t count)
 {
     uint16_t largest = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -250,7 +250,7 @@ static int64_t largest_16(const Py_buffer *numbers, int64_t count)
 }
 
 /* The largest number, or a negative one, if there are any. */
-static int64_t largest_32(const Py_buffer *numbers, int64_t count)
+CLONED static int64_t largest_32(const Py_buffer *numbers, int64_t count)
 {
     uint32_t largest = 0; /* negative numbers are larger than all others */
     for (int64_t i = 0; i < count; i++) {
