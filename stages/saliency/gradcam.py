@@ -202,11 +202,10 @@ class LayerCams:
     def finished(self, raw: torch.Tensor, images: _Images) -> torch.Tensor:
         """Return raw maps of a layer at the size of the images, (N, H, W) in [0, 1], on the device."""
         maps = resize_bilinear(raw[:, None], (images.shape[1], images.shape[2]))[:, 0]
-        # What overflowed to NaN or infinity means nothing.
-        maps = maps.where(torch.isfinite(maps).flatten(1).all(dim=1)[:, None, None], 0)
-        least = maps.amin(dim=(1, 2), keepdim=True)
-        extent = maps.amax(dim=(1, 2), keepdim=True) - least
-        return (maps - least) / extent.where(extent > 0, 1)
+        least, most = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+        extent = most - least
+        # What overflowed to NaN or infinity means nothing; both show in the extent.
+        return ((maps - least) / extent.where(extent > 0, 1)).where(torch.isfinite(extent), 0)
 
     def _truth(self, images: _Images, masks: _Masks) -> _Masks:
         """Return the masks if the target reads them."""
