@@ -250,7 +250,7 @@ class SaliencyConfig(Section):
     side: PositiveInt | None = key(None, "Longest side of the network's input in pixels; none: the image size for --model, less for the U-Net.")
     batch: PositiveInt = key(8, "Images per forward pass; halved when the GPU's memory is short.")
     probe_images: PositiveInt = key(24, "Training images on which candidate layers are measured.")
-    fit_steps: PositiveInt = key(100, "Optimiser steps, at most, of the U-Net that is fitted when no --model is given: 40 first, all of them where its maps agree little with the masks.")
+    fit_steps: PositiveInt = key(100, "Optimiser steps, at most, of the U-Net that is fitted when no --model is given: it ends earlier where its maps, measured every 20 steps, agree with the masks.")
     # fmt: on
 
     @model_validator(mode="after")

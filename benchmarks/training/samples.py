@@ -103,12 +103,13 @@ def _gradcam(prepared: Prepared, rows: _Rows, seed: int, folder: Path) -> npt.ND
 
     A network that has seen other training images would bring what the other arms do not have.
     """
+    from hsmix_gen.stages.saliency.backends.gradcam import BACKEND
     from hsmix_gen.stages.saliency.fit_batches import Samples as FitSamples
     from hsmix_gen.stages.saliency.fitting import FitConfig, fit_network
     from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
 
     layers, steps = prepared.layers, SaliencyConfig().fit_steps
-    path = folder / f"{layers.root.name}-{len(rows)}-{seed}-{steps}.npy"
+    path = folder / f"{layers.root.name}-{len(rows)}-{seed}-{steps}-{BACKEND.version}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():
             images, masks = prepared.images[rows], prepared.masks[rows]

@@ -5,7 +5,7 @@ Only processes that do these units import this module, as it brings torch; the d
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ from torch import nn
 from hsmix_gen.pipeline.features import networks
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import BlockTask, Layers, quantised
-from hsmix_gen.pipeline.features.network_task import NetworkTask, budgets, network_path, read_record, record_path
+from hsmix_gen.pipeline.features.network_task import (
+    ASK_EVERY,
+    NetworkTask,
+    is_enough,
+    network_path,
+    read_record,
+    record_path,
+)
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.sealed_json import write_sealed
 from hsmix_gen.pipeline.files.store_paths import location
@@ -34,8 +41,6 @@ from hsmix_gen.stages.saliency.network_layers import LayerInfo, candidate_layers
 
 THREADS = 1
 """CPU threads of torch: one everywhere, so that the bytes do not depend on how many workers share a machine."""
-ENOUGH_AUC = 0.9
-"""Agreement of maps and masks on training images below which the whole budget of steps is spent."""
 
 Ranking = list[tuple[str, float | None]]
 """Network layers with their AUC, best first."""
@@ -150,26 +155,30 @@ def _user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> nn.Mo
 
 def _fitted(task: NetworkTask) -> tuple[dict[str, Any], nn.Module, Ranking, dict[str, float]]:
     """Fit a network in as few steps as its maps need; return it with its record, its layers and the time it took."""
-    seconds = {"fit": 0.0, "layer": 0.0}
-    for steps in budgets(task.saliency.fit_steps):
+    measured: list[tuple[Ranking, float]] = []
+
+    def finds_objects(network: nn.Module) -> bool:
         started = time.monotonic()
-        fitted = _fit(task, steps)
-        ended = time.monotonic()
-        ranking = _ranking(fitted.network, task, input_side(task.saliency))
-        seconds["fit"] += ended - started
-        seconds["layer"] += time.monotonic() - ended
-        auc = ranking[0][1]
-        if auc is None or auc >= ENOUGH_AUC:
-            break
+        ranking = _ranking(network, task, input_side(task.saliency))
+        measured.append((ranking, time.monotonic() - started))
+        return is_enough([best[1] for (best, *_), _ in measured])
+
+    started = time.monotonic()
+    fitted = _fit(task, finds_objects)
+    took, layer_took = time.monotonic() - started, sum(seconds for _, seconds in measured)
     networks.save_fitted(network_path(task.layers), fitted)
-    dice = _number(fitted.validation_dice)
-    return {"network": "fitted U-Net", "validation_dice": dice, "steps": steps}, fitted.network, ranking, seconds
+    made = {
+        "network": "fitted U-Net",
+        "validation_dice": _number(fitted.validation_dice),
+        "steps": len(fitted.losses),
+    }
+    return made, fitted.network, measured[-1][0], {"fit": took - layer_took, "layer": layer_took}
 
 
-def _fit(task: NetworkTask, steps: int) -> Fitted:
+def _fit(task: NetworkTask, finds_objects: Callable[[nn.Module], bool]) -> Fitted:
     layers, config = task.layers, task.saliency
     cache = FeatureCache(layers.root)
-    fit = replace(FitConfig(), steps=steps, side=input_side(config) or FitConfig().side)
+    fit = replace(FitConfig(), steps=config.fit_steps, side=input_side(config) or FitConfig().side)
     return fit_network(
         _samples(cache, layers, task.train_rows),
         _samples(cache, layers, task.val_rows) if task.val_rows else None,
@@ -178,6 +187,8 @@ def _fit(task: NetworkTask, steps: int) -> Fitted:
         n_classes=layers.facts.n_classes + layers.facts.multilabel,
         config=fit,
         seed=task.seed,
+        is_enough=finds_objects,
+        ask_every=ASK_EVERY,
         device=networks.best_device(),
         threads=THREADS,
     )

@@ -1,5 +1,6 @@
 """What making the network behind Grad-CAM depends on, and where it lies in a cache; no torch is imported here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,14 @@ from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files.sealed_json import unsealed
 from hsmix_gen.schemas.config import SaliencyConfig
 
-SHORT_FIT = 40
-"""Optimiser steps that are enough for most sets."""
+ASK_EVERY = 20
+"""Optimiser steps after which maps are measured."""
+USUAL_ASKS = 2
+"""How often they are measured before they are good enough, in most sets."""
+ENOUGH_AUC = 0.95
+"""Agreement of maps and masks on training images with which a fit ends."""
+FAIR_AUC = 0.9
+"""Agreement with which it ends where it has not grown since it was measured last."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +31,15 @@ class NetworkTask:
     val_rows: tuple[int, ...]
 
 
-def budgets(most: int) -> tuple[int, ...]:
-    """Return the numbers of steps that are tried one after the other, each from the beginning."""
-    return (SHORT_FIT, most) if most > SHORT_FIT else (most,)
+def is_enough(aucs: Sequence[float | None]) -> bool:
+    """Return whether a fit may end, given the agreement of its maps each time that they were measured.
+
+    None is an agreement that cannot be measured, for want of foreground.
+    """
+    *earlier, last = aucs
+    if last is None or last >= ENOUGH_AUC:
+        return True
+    return last >= FAIR_AUC and bool(earlier) and last <= (earlier[-1] or 0)
 
 
 def record_path(layers: Layers) -> Path:

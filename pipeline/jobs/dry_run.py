@@ -11,7 +11,7 @@ from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.execution.units import SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, check_sources
 from hsmix_gen.pipeline.features.layer_keys import name_layers
-from hsmix_gen.pipeline.features.network_task import budgets
+from hsmix_gen.pipeline.features.network_task import ASK_EVERY, USUAL_ASKS
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access
@@ -191,6 +191,7 @@ def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, sc
         "mix": seconds["mix"] * scale.samples,
     }
     if has_network:
-        fit = network["fit"] * budgets(config.saliency.fit_steps)[0] / PROBE_STEPS
-        scaled["network"] = (fit + network["layer"] * config.saliency.probe_images / 2) * networks
+        steps = min(USUAL_ASKS * ASK_EVERY, config.saliency.fit_steps)
+        layer = network["layer"] * config.saliency.probe_images / 2 * -(-steps // ASK_EVERY)
+        scaled["network"] = (network["fit"] * steps / PROBE_STEPS + layer) * networks
     return scaled

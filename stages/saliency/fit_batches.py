@@ -1,4 +1,8 @@
-"""Batches for fitting: drawn by key, read when needed, reduced once, turned at random."""
+"""Batches for fitting: drawn by key, read when needed, reduced once.
+
+Images are neither turned nor mirrored: maps are made of upright images, and what lies where, in a body, is half of what
+a network learns in few steps.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from hsmix_gen.stages.labels.labels import collapse_batch
-from hsmix_gen.stages.randomness import generator_for, integer, permutation
+from hsmix_gen.stages.randomness import generator_for, permutation
 from hsmix_gen.stages.saliency.network_io import resize_mask, to_input
 
 ReadSamples = Callable[[Sequence[int]], tuple[npt.NDArray[np.generic], npt.NDArray[np.integer]]]
@@ -74,32 +78,17 @@ def draw_batches(
     steps : int
         Number of batches.
     seed : int
-        Seed of the run; order and turns are a function of it alone.
+        Seed of the run; the order is a function of it alone.
 
     Yields
     ------
     (B, C, h, w) float32, (B, h, w) int64
-        Images and masks, each turned or mirrored at random.
+        Images and masks.
     """
     order = _endless_order(count, seed=seed)
-    for step in range(steps):
-        rng = generator_for(seed, "fit-turn", step)
-        turned = [turn_at_random(image, mask, rng) for image, mask in samples.take(list(islice(order, batch)))]
-        yield torch.stack([image for image, _ in turned]), torch.stack([mask for _, mask in turned])
-
-
-def turn_at_random(
-    image: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn (C, h, w) and (h, w) alike by a right angle (a half turn unless h = w) and perhaps mirror them."""
-    quarters = integer(rng, 0, 3)
-    mirrored = integer(rng, 0, 1) == 1
-    if mask.shape[0] != mask.shape[1]:
-        quarters = 2 * (quarters // 2)
-    turned = [torch.rot90(tensor, quarters, (-2, -1)) for tensor in (image, mask)]
-    if mirrored:
-        turned = [tensor.flip(-1) for tensor in turned]
-    return turned[0], turned[1]
+    for _ in range(steps):
+        images, masks = zip(*samples.take(list(islice(order, batch))), strict=True)
+        yield torch.stack(images), torch.stack(masks)
 
 
 def _endless_order(count: int, *, seed: int) -> Iterator[int]:

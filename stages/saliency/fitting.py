@@ -1,7 +1,8 @@
 """A small U-Net, fitted in seconds, whose Grad-CAM serves as saliency where the user has no network."""
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,11 @@ from hsmix_gen.stages.saliency.quality import dice
 from hsmix_gen.stages.saliency.torch_context import deterministic_algorithms, seeded_init, torch_threads
 from hsmix_gen.stages.saliency.unet import SmallUNet
 
-# Share of the steps in which the learning rate rises.
-_WARM_UP = 0.25
+# Steps in which the learning rate rises; behind them it stays, so that a fit can go on for as long as it has to.
+_WARM_UP = 10
+# Share that the newest weights have in the average at least. The average stands in for a learning rate that falls, for
+# which the last step would have to be known.
+_NEWEST = 0.1
 # Makes the Dice loss of a class that a batch lacks 0, and its gradient finite.
 _SMOOTH = 1e-5
 
@@ -34,11 +38,11 @@ class FitConfig:
     features: tuple[int, int, int, int, int, int] = (8, 16, 32, 64, 128, 8)
     """Channels of the five encoder levels and of the last decoder block."""
     steps: int = 100
-    """Optimiser steps."""
+    """Optimiser steps, at most."""
     batch: int = 8
     """Images per step."""
     learning_rate: float = 1e-2
-    """Peak of the one-cycle schedule of AdamW."""
+    """Of AdamW, once it has risen."""
     weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
@@ -52,7 +56,7 @@ class Fitted:
     """A fitted U-Net and how it came about."""
 
     network: nn.Module
-    """On the CPU, in evaluation mode."""
+    """The average of the weights over the last steps, on the CPU, in evaluation mode."""
     n_channels: int
     n_classes: int
     config: FitConfig
@@ -60,7 +64,7 @@ class Fitted:
     validation_dice: float
     """Mean Dice of the foreground in [0, 1]; NaN without validation images."""
     losses: tuple[float, ...]
-    """Loss of every step."""
+    """Loss of every step that was taken."""
 
 
 def build_unet(*, n_channels: int, n_classes: int, features: tuple[int, ...], seed: int) -> nn.Module:
@@ -69,7 +73,7 @@ def build_unet(*, n_channels: int, n_classes: int, features: tuple[int, ...], se
         return SmallUNet(n_channels=n_channels, n_classes=n_classes, features=features)
 
 
-def fit_network(
+def fit_network(  # noqa: PLR0913 - all but the samples are named by keyword
     training: Samples,
     validation: Samples | None,
     *,
@@ -77,13 +81,16 @@ def fit_network(
     n_classes: int,
     config: FitConfig,
     seed: int,
+    is_enough: Callable[[nn.Module], bool] = lambda _: False,
+    ask_every: int = 20,
     device: torch.device | str = "cpu",
     threads: int = 1,
 ) -> Fitted:
     """Fit a small U-Net to the training images.
 
     Equal arguments give equal weights, bit for bit, on CPUs of one kind; torch's global generator, threads
-    and determinism are as before afterwards.
+    and determinism are as before afterwards. The weights after a number of steps depend neither on the steps that are
+    allowed nor on whether anybody asked before.
 
     Parameters
     ----------
@@ -98,6 +105,10 @@ def fit_network(
         The budget.
     seed : int
         Seed of the run.
+    is_enough : callable
+        Given the network as it would be returned, on `device`; the fit ends where it returns True.
+    ask_every : int
+        Steps after which it is asked, again and again; it is asked after the last step too.
     device : device or str
         Where the fit runs.
     threads : int
@@ -120,13 +131,19 @@ def fit_network(
         )
     device = torch.device(device)
     network = build_unet(n_channels=n_channels, n_classes=n_classes, features=config.features, seed=seed)
+    losses: list[float] = []
     with torch_threads(threads), deterministic_algorithms(device):
-        network.to(device).train()
-        losses = tuple(_optimise(network, training, config=config, seed=seed))
-    score = math.nan
+        average = Average(network.to(device).train())
+        for loss in _optimise(network, training, config=config, seed=seed):
+            losses.append(loss)
+            average.update()
+            asked = len(losses) % ask_every == 0 or len(losses) == config.steps
+            if asked and is_enough(average.network):
+                break
+    score, fitted = math.nan, average.network
     if validation is not None:
-        score = measure_dice(network, validation, n_classes=n_classes, side=config.side, device=device, threads=threads)
-    return Fitted(network.cpu().eval(), n_channels, n_classes, config, seed, score, losses)
+        score = measure_dice(fitted, validation, n_classes=n_classes, side=config.side, device=device, threads=threads)
+    return Fitted(fitted.cpu().eval(), n_channels, n_classes, config, seed, score, tuple(losses))
 
 
 def measure_dice(
@@ -192,18 +209,28 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     return loss
 
 
-def share_of_peak(progress: float) -> float:
-    """Return the learning rate as a share of its peak: a linear rise in the first quarter, a cosine fall to 0.
+class Average:
+    """A network whose weights are the exponential average of those of another one.
 
-    `progress` is the share of the steps that are done, 0 to 1.
+    It reaches back a ninth of the steps that were taken, as weights change most in the beginning, and ten at most.
     """
-    if progress < _WARM_UP:
-        return progress / _WARM_UP
-    return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self._pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
+        self._steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights after a step."""
+        self._steps += 1
+        share = max(_NEWEST, 9 / (self._steps + 9))
+        for average, newest in self._pairs:
+            average.lerp_(newest, share)
 
 
 def _optimise(network: nn.Module, training: Samples, *, config: FitConfig, seed: int) -> Iterator[float]:
-    """Take all steps and yield the loss of each."""
+    """Take step after step and yield the loss of each."""
     device = next(network.parameters()).device
     optimiser = AdamW(network.parameters(), weight_decay=config.weight_decay)
     reduced = ReducedSamples(training, side=config.side)
@@ -216,5 +243,5 @@ def _optimise(network: nn.Module, training: Samples, *, config: FitConfig, seed:
                 "look for extreme pixel values in the images or give a network with --model"
             )
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(config.learning_rate * share_of_peak((step + 0.5) / config.steps))
+        optimiser.step(config.learning_rate * min(1.0, (step + 0.5) / _WARM_UP))
         yield loss.item()

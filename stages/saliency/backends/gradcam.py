@@ -7,8 +7,8 @@ from hsmix_gen.stages.saliency.backend import Backend
 
 BACKEND = Backend(
     map_of=None,
-    # 2: fitted in 40 steps where they are enough; maps are computed in torch, with a U-Net of our own.
-    version=2,
+    # 3: fitted once, to upright images, for as many steps as the maps need; the weights are an average over steps.
+    version=3,
     libraries=("torch", "grad-cam", "numpy"),
     options=("model", "weights", "layer", "output_key"),
 )

@@ -1,4 +1,4 @@
-"""The network is fitted in few steps where they are enough, and in all that are allowed where they are not."""
+"""The fit ends where the maps find the objects, and takes all steps that are allowed where they do not."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,15 +7,28 @@ import numpy as np
 import pytest
 
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache, block_rows
-from hsmix_gen.pipeline.features.network_task import SHORT_FIT, NetworkTask, budgets, record_path
+from hsmix_gen.pipeline.features.network_task import ASK_EVERY, ENOUGH_AUC, NetworkTask, is_enough, record_path
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import SaliencyConfig
 from tests.pipeline.jobs.plans import layers_in
 
 
-@pytest.mark.parametrize(("most", "tried"), [(100, (40, 100)), (41, (40, 41)), (40, (40,)), (3, (3,))])
-def test_few_steps_are_tried_first(most: int, tried: tuple[int, ...]) -> None:
-    assert budgets(most) == tried
+@pytest.mark.parametrize(
+    ("aucs", "ends"),
+    [
+        ([0.95], True),
+        ([0.94], False),
+        ([0.7, 0.94], False),
+        ([0.94, 0.94], True),
+        ([0.94, 0.93], True),
+        ([0.94, 0.93, 0.935], False),
+        ([0.94, 0.89], False),
+        ([0.8, 0.8], False),
+        ([None], True),
+    ],
+)
+def test_a_fit_ends_where_maps_are_good_or_fair_and_no_longer_better(aucs: list[float | None], ends: bool) -> None:
+    assert is_enough(aucs) == ends
 
 
 @pytest.mark.slow
@@ -40,9 +53,11 @@ def test_all_steps_are_taken_where_the_maps_find_nothing(tmp_path: Path, is_lear
         rows = block_rows(block, layers.block, 8)
         part = slice(rows.start, rows.stop)
         cache.write_block(layers.images, block, rows, {"image": images[part], "mask": masks[part]})
-    config = SaliencyConfig(fit_steps=SHORT_FIT + 1, side=32, probe_images=4)
+    config = SaliencyConfig(fit_steps=ASK_EVERY + 1, side=32, probe_images=4)
 
     make_network(NetworkTask(layers, config, 0, tmp_path, tuple(range(8)), ()))
 
     record = atomic_files.read_json(record_path(layers))
-    assert (record["steps"], record["layer_auc"] >= 0.9) == ((40, True) if is_learnable else (41, False))
+    assert (record["steps"], record["layer_auc"] >= ENOUGH_AUC) == (
+        (ASK_EVERY, True) if is_learnable else (ASK_EVERY + 1, False)
+    )

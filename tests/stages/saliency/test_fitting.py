@@ -11,15 +11,14 @@ import torch
 
 from hsmix_gen.pipeline.features.networks import weights_digest
 from hsmix_gen.schemas.errors import ModelError
-from hsmix_gen.stages.randomness import generator_for
-from hsmix_gen.stages.saliency.fit_batches import ReducedSamples, Samples, draw_batches, turn_at_random
+from hsmix_gen.stages.saliency.fit_batches import ReducedSamples, Samples, draw_batches
 from hsmix_gen.stages.saliency.fitting import (
+    Average,
     FitConfig,
     Fitted,
     fit_network,
     measure_dice,
     segmentation_loss,
-    share_of_peak,
 )
 from hsmix_gen.stages.saliency.gradcam import CamOptions
 from hsmix_gen.stages.saliency.layer_ranking import rank_layers
@@ -203,10 +202,66 @@ def test_a_loss_that_is_not_finite_is_refused() -> None:
         fit_network(training, None, n_channels=3, n_classes=2, config=QUICK, seed=0)
 
 
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
-    assert [share_of_peak(progress) for progress in (0, 0.125, 0.25)] == [0, 0.5, 1]
-    assert share_of_peak(0.625) == pytest.approx(0.5)
-    assert share_of_peak(1) == 0
+class Asked:
+    """States that a network is enough when it was asked so many times; keeps the digests of what it was given."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.digests: list[str] = []
+
+    def __call__(self, network: torch.nn.Module) -> bool:
+        candidates = candidate_layers(network, to_input(discs(1)[0], side=QUICK.side))
+        rank_layers(network, candidates, *discs(2), options=CamOptions(side=QUICK.side))
+        self.digests.append(weights_digest(network))
+        return len(self.digests) == self.times
+
+
+def asked_fit(is_enough: Asked) -> Fitted:
+    return fit_network(
+        Source(*discs(6)).samples,
+        None,
+        n_channels=3,
+        n_classes=3,
+        config=replace(QUICK, steps=5),
+        seed=0,
+        is_enough=is_enough,
+        ask_every=2,
+    )
+
+
+@pytest.mark.parametrize(("times", "steps"), [(1, 2), (2, 4)])
+def test_a_fit_that_is_enough_ends_with_the_network_that_was_measured(times: int, steps: int) -> None:
+    asked = Asked(times)
+
+    ended = asked_fit(asked)
+
+    alone = fit(replace(QUICK, steps=steps))
+    assert len(ended.losses) == steps
+    assert ended.losses == alone.losses
+    assert weights_digest(ended.network) == weights_digest(alone.network) == asked.digests[-1]
+
+
+def test_a_fit_that_goes_on_equals_one_that_was_never_measured() -> None:
+    asked = Asked(times=9)
+
+    measured, alone = asked_fit(asked), fit(replace(QUICK, steps=5))
+
+    assert measured.losses == alone.losses
+    assert weights_digest(measured.network) == weights_digest(alone.network)
+    assert asked.digests == [weights_digest(fit(replace(QUICK, steps=steps)).network) for steps in (2, 4, 5)]
+
+
+def test_the_average_of_the_weights_is_steadier_than_the_weights() -> None:
+    """They jump between 2 and 0."""
+    weights = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(weights.weight)
+    average = Average(weights)
+
+    for step in range(200):
+        torch.nn.init.constant_(weights.weight, 1 + (-1) ** step)
+        average.update()
+
+    assert next(average.network.parameters()).item() == pytest.approx(1, abs=0.06)
 
 
 @pytest.mark.parametrize("field", ["side", "steps", "batch", "learning_rate"])
@@ -306,20 +361,6 @@ def test_a_batch_may_be_larger_than_the_set() -> None:
     images, _ = next(draw_batches(reduced, 1, batch=3, steps=1, seed=0))
 
     assert images.shape == (3, 3, 32, 32)
-
-
-@pytest.mark.parametrize(("shape", "expected"), [((2, 2), 8), ((2, 3), 4)])
-def test_image_and_mask_are_turned_alike(shape: tuple[int, int], expected: int) -> None:
-    """A square has eight orientations, a rectangle keeps its shape in four."""
-    mask = torch.arange(shape[0] * shape[1]).reshape(shape)
-    seen = set()
-    for draw in range(100):
-        image, turned = turn_at_random(mask[None].float(), mask, generator_for(0, "test", draw))
-        assert torch.equal(image[0].long(), turned)
-        assert turned.shape == shape
-        seen.add(tuple(turned.flatten().tolist()))
-
-    assert len(seen) == expected
 
 
 def modalities(count: int, *, channels: int, dtype: type[np.generic], seed: int = 0) -> Arrays:
