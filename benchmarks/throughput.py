@@ -42,8 +42,8 @@ from hsmix_gen.stages.saliency.gradcam import GradCamSaliency
 from hsmix_gen.stages.superpixels.label_maps import stratified_counts
 
 SYNTHETIC_IMAGES = 96
-LEAST_OVER_LOOPS = 25.0
-LEAST_OVER_VECTORISED = 8.0
+LEAST_OVER_LOOPS = 80.0
+LEAST_OVER_VECTORISED = 25.0
 CACHE = "from the cache, encoded and written: a whole run"
 COLD = "  the same, every image used once only"
 WARM = "  the same, all images in memory already"

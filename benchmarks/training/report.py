@@ -38,8 +38,10 @@ def write(table: pa.Table, docs: Path) -> None:
     page, folder = docs / "evidence.md", docs / "evidence"
     main = [one for one in against_references(table) if _is_main(one.setting)]
     strong = [one for one in main if one.reference == _STRONG and "@" not in one.arm]
-    put(README, "gains", gains_table(strong))
-    put(page, "strong", gains_table(strong, with_level=True))
+    asked, relatives = ([one for one in strong if (one.arm in plan.MAIN) is is_asked] for is_asked in (True, False))
+    put(README, "gains", gains_table([one for one in asked if one.gain.seeds > 1]))
+    put(page, "strong", gains_table(asked, with_level=True))
+    put(page, "relatives", gains_table(relatives, with_level=True))
     put(page, "cutmix", gains_table(_against_cutmix(table)))
     put(page, "flips", gains_table([one for one in main if one.reference == "flips"]))
     put(page, "other scores", _score_tables(table))
@@ -48,7 +50,7 @@ def write(table: pa.Table, docs: Path) -> None:
     put(page, "copies", gains_table([one for one in main if "@" in one.arm]))
     put(page, "plan", _plan_table(table))
     if strong:
-        figures.forest(strong, folder / "forest.png")
+        figures.forest([one for one in strong if one.gain.seeds > 1], folder / "forest.png")
     copies = _over_copies(table)
     if copies:
         figures.curve(copies, folder / "copies.png", label="offline copies of each image",
@@ -90,7 +92,9 @@ def _cell(one: Comparison | None, *, with_level: bool) -> str:
     if one is None:
         return "-"
     text = f"{interval(one.gain)} ({one.gain.seeds})"
-    return f"{one.level:.1f}; {text}; p {one.holm:.2g}" if with_level else text
+    if not with_level:
+        return text
+    return f"{one.level:.1f}; {text}" + (f"; p {one.holm:.2g}" if one.gain.seeds > 1 else "")
 
 
 def _title(setting: Setting, beside: Iterable[Setting]) -> str:
@@ -114,9 +118,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _against_cutmix(table: pa.Table) -> list[Comparison]:
     ones = against_references(table, reference=_CUTMIX)
-    wanted = [
-        one for one in ones if _is_main(one.setting) and one.arm.startswith(f"{plan.LAYER}+") and "@" not in one.arm
-    ]
+    wanted = [one for one in ones if _is_main(one.setting) and one.arm in plan.MAIN]
     return corrected(wanted)
 
 
@@ -124,7 +126,7 @@ def _score_tables(table: pa.Table) -> str:
     parts = []
     for score, words in (("boundary_f", "Boundary F at 2 px, points"), ("hd95", "HD95, pixels (less is better)")):
         ones = [one for one in against_references(table, score=score) if _is_main(one.setting)]
-        parts.append(f"{words}:\n\n{gains_table([one for one in ones if one.reference == _STRONG])}")
+        parts.append(f"{words}:\n\n{gains_table([one for one in ones if one.arm in plan.MAIN])}")
     return "\n\n".join(parts)
 
 
