@@ -48,7 +48,8 @@ def _channels_last(planes: npt.NDArray[Any]) -> Any:
 
 def laid_out(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return an (H, W) or (C, H, W) array that is C-contiguous; itself if it is."""
-    if planes.flags.c_contiguous or planes.dtype.itemsize > _WIDEST or not has("lay_out"):
+    flags = planes.flags
+    if flags.c_contiguous or not flags.aligned or planes.dtype.itemsize > _WIDEST or not has("lay_out"):
         return np.ascontiguousarray(planes)
     found = np.empty_like(planes, order="C")
     native.lay_out(planes if planes.ndim == 3 else planes[None], found)

@@ -427,6 +427,8 @@ static PyObject *py_lay_out(PyObject *self, PyObject *args)
         const Py_ssize_t size = picture.itemsize;
         if (holds(picture.ndim == 3 && (size == 1 || size == 2 || size == 4),
                   "a picture must have three axes of values of 1, 2 or 4 bytes") &&
+            holds(picture.strides[0] % size == 0 && picture.strides[1] % size == 0 && picture.strides[2] % size == 0,
+                  "the values of a picture must lie whole values apart") &&
             fits(&out, "out", picture.len / size, (size_t)size)) {
             const int64_t shape[3] = {picture.shape[0], picture.shape[1], picture.shape[2]};
             const int64_t strides[3] = {picture.strides[0], picture.strides[1], picture.strides[2]};
@@ -474,9 +476,9 @@ static int take_views(PyObject *const *objects, int count, Py_buffer *buffers, V
     int taken = 0, are_alike = 1;
     while (taken < count && PyObject_GetBuffer(objects[taken], &buffers[taken], PyBUF_STRIDED_RO) == 0) {
         const Py_buffer *buffer = &buffers[taken++];
-        are_alike &= buffer->ndim == 2 && buffer->itemsize == 1 && buffer->shape[0] == buffers[0].shape[0] &&
-                     buffer->shape[1] == buffers[0].shape[1] && buffer->len > 0 && buffer->shape[0] < INT32_MAX &&
-                     buffer->shape[1] < INT32_MAX;
+        are_alike = are_alike && buffer->ndim == 2 && buffer->itemsize == 1 && buffer->shape[0] == buffers[0].shape[0] &&
+                    buffer->shape[1] == buffers[0].shape[1] && buffer->len > 0 && buffer->shape[0] < INT32_MAX &&
+                    buffer->shape[1] < INT32_MAX;
         if (are_alike)
             views[taken - 1] = (View){buffer->buf, buffer->strides[0], buffer->strides[1]};
     }

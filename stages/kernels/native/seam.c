@@ -140,16 +140,12 @@ void rank_sums(const View *values, const View *ids, Grid grid, int64_t found[2])
 void moments(const View *values, Grid grid, int64_t found[2])
 {
     int64_t sum = 0, squares = 0;
-    for (int32_t y = 0; y < grid.height; y++) {
-        uint32_t row = 0, row_squares = 0; /* up to 65536 columns */
+    for (int32_t y = 0; y < grid.height; y++)
         for (int32_t x = 0; x < grid.width; x++) {
-            const uint32_t value = values->values[y * values->row + x * values->column];
-            row += value;
-            row_squares += value * value;
+            const int32_t value = values->values[y * values->row + x * values->column];
+            sum += value;
+            squares += value * value;
         }
-        sum += row;
-        squares += row_squares;
-    }
     found[0] = sum;
     found[1] = squares;
 }

@@ -99,6 +99,10 @@ def test_moments_are_those_of_numpy(size: tuple[int, int], step: int, monkeypatc
     assert found == expected
 
 
+def test_moments_of_the_widest_rows_are_whole() -> None:
+    assert native.moments(np.full((1, 70000), 255, np.uint8), 1) == (255 * 70000, 255 * 255 * 70000)
+
+
 @pytest.mark.parametrize("values", [(0, 1), (0, 0, 0, 0, 0, 0, 2, 255), (255,)])
 def test_pixels_of_classes_are_those_of_numpy(values: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(8):
@@ -129,6 +133,16 @@ def test_pictures_are_turned_as_by_numpy(size: tuple[int, int], dtype: Any, chan
             found = transform(given, number)
             np.testing.assert_array_equal(found, expected)
             assert np.moveaxis(found, -1, 0).flags.c_contiguous if channels else found.flags.c_contiguous
+
+
+def test_fields_of_records_are_turned_as_by_numpy() -> None:
+    """Their values do not lie a whole number of values apart."""
+    records = np.zeros((5, 4), [("id", np.uint8), ("value", np.uint16)])
+    records["value"] = np.arange(20).reshape(5, 4)
+
+    np.testing.assert_array_equal(transform(records["value"], 1), np.rot90(records["value"]))
+    with pytest.raises(ValueError, match="must lie whole values apart"):
+        native.lay_out(records["value"][None], np.zeros((5, 4), np.uint16))
 
 
 @pytest.mark.parametrize("aggregate", ["sum", "mean"])
@@ -238,6 +252,8 @@ def test_arrays_of_another_size_are_refused() -> None:
         native.rank_sums(small, large, 1)
     with pytest.raises(ValueError, match="planes must be of one shape"):
         native.moments(np.zeros((0, 2), np.uint8), 1)
+    with pytest.raises(ValueError, match="planes must be of one shape"):
+        native.rank_sums(np.zeros((), np.uint8), small, 1)  # what has no axes has no sizes to compare with
     with pytest.raises(ValueError, match="labels_a must be 0 or more and below 1, got 1"):
         native.regions_seen(np.ones(1, np.uint16), np.zeros(1, np.uint16), np.zeros(1, bool), 1, np.zeros(2, bool))
 
