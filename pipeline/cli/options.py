@@ -204,7 +204,7 @@ _of_jobs = (
     own_option("Running", "-q", "--quiet", is_flag=True, help="Warnings and errors only."),
     own_option("Running", "-v", "--verbose", is_flag=True, help="Show a traceback also for errors that you can mend."),
 )
-fresh_option = own_option("Output", "--fresh", common=True, is_flag=True, help="Remove what an earlier run left in OUTPUT first.")
+fresh_option = own_option("Output", "--fresh", common=True, is_flag=True, help="Remove what an earlier run left in OUTPUT, once the new dataset is planned.")
 extend_option = own_option("Output", "--extend", common=True, is_flag=True, help="Add more --copies or new sources to a finished OUTPUT, in new shards; those that are there stay as they are.")
 # fmt: on
 

@@ -127,8 +127,13 @@ class Output:
                 "choose another folder, or start anew with --fresh"
             )
 
-    def check_own(self) -> None:
+    def check_own(self, *, of_datasets: bool = False) -> None:
         """Refuse a file, or a folder with other files, without writing anything.
+
+        Parameters
+        ----------
+        of_datasets : bool
+            Whether folders of datasets may lie in it, as in the home of a comparison.
 
         Raises
         ------
@@ -140,6 +145,8 @@ class Output:
             foreign = sorted(name for name in _names(self.root) if not _is_own(name))
         except OSError as error:
             raise OutputError(f"{self.root} cannot be written ({error.strerror}); choose another folder") from None
+        if of_datasets:
+            foreign = [name for name in foreign if not (self.root / name / STATE).is_dir()]
         if foreign and not self.state.is_dir():
             raise OutputError(
                 f"{self.root} holds other files ({', '.join(foreign[:3])}); choose an empty or new folder"

@@ -7,6 +7,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
+from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.run import (
     Finished,
     beyond_trial,
@@ -72,7 +73,7 @@ def run_compared(
     if fresh:
         home = home.renewed()
     check_source(source, home)
-    home.check_own()
+    home.check_own(of_datasets=True)
     variants = {name: without_unread_maps(config) for name, config in variants.items()}
     parts = {
         name: (output.renewed() if fresh or (not extend and beyond_trial(output, config, reporter)) else output, config)
@@ -82,6 +83,8 @@ def run_compared(
     first = max(variants.values(), key=lambda config: backend_of(config.saliency).has_network)
     scan = SharedScan()
     with contextlib.ExitStack() as stack:
+        if fresh:
+            Lease(home.state, str(home.root), reporter.note).check_free()
         for output, _ in parts.values():
             stack.enter_context(held(output, reporter))
         cache = cache_of(home, first)
@@ -91,8 +94,10 @@ def run_compared(
         if not extend:
             for job in jobs:
                 job.planned()
-        if fresh:
-            home.clear()
+        # All at once: what a stopped comparison has not come to yet must not be taken for a part of it.
+        for output in [*(output for output, _ in parts.values()), home]:
+            if output.anew:
+                output.clear()
         finished = []
         for name, job in zip(parts, jobs, strict=True):
             reporter.note(f"{name}: {job.output.root}")

@@ -1,12 +1,14 @@
 """`run --compare`: a dataset for each method or control, of one scan and one cache, each that of its own run."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
 import pytest
 
+from hsmix_gen.pipeline.files.lease import Lease
 from tests.fixture_types import Cli, Maker, Options
 
 NAMES = ("hsmix", "cutmix", "square-grid")
@@ -74,6 +76,42 @@ def test_the_same_command_again_changes_nothing(
 
     assert again.exit_code == 0, again.stderr
     assert {name: snapshot(home / name) for name in NAMES} == before
+
+
+def test_a_home_is_known_by_its_datasets(
+    compared: tuple[Path, click.testing.Result], run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """Nothing but their folders lies in a home whose cache was put elsewhere."""
+    home, _ = compared
+    for name in NAMES:
+        shutil.copytree(home / name, tmp_path / name)
+    cache = ("--cache", home / ".hsmix" / "cache")
+
+    again = run_cli("run", home.parent / "source", tmp_path, *tiny, *MADE, *cache, "--compare", "cutmix")
+
+    assert again.exit_code == 0, again.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+
+
+def test_a_comparison_afresh_that_is_stopped_leaves_none_of_the_datasets_before(
+    compared: tuple[Path, click.testing.Result], run_cli: Cli, tiny: Options, tmp_path: Path
+) -> None:
+    """The command without --fresh goes on with it; an older dataset would be in its way, or taken for a part of it."""
+    home, _ = compared
+    source = shutil.copytree(home.parent / "source", tmp_path / "source")
+    shutil.copytree(home, tmp_path / "home")
+    (source / "images" / "case_00.png").write_bytes(b"damaged")
+    command = ("run", source, tmp_path / "home", *tiny, *MADE, "--compare", "cutmix,hsmix", "--max-errors", 0)
+
+    with Lease(tmp_path / "home" / ".hsmix", "home", print):
+        refused = run_cli(*command, "--fresh")
+    assert "is being written by process" in refused.stderr
+    assert (tmp_path / "home" / "hsmix" / "manifest.parquet").is_file()
+
+    stopped = run_cli(*command, "--fresh")
+    assert "were refused, more than run.max_errors = 0" in stopped.stderr
+    assert (tmp_path / "home" / "cutmix" / "manifest.parquet").is_file()
+    assert [path for path in (tmp_path / "home" / "hsmix").rglob("*") if path.is_file()] == []
 
 
 def test_a_later_name_that_cannot_be_made_is_refused_before_the_first_is(
