@@ -238,7 +238,7 @@ def run(
     ----------
     source, output : path or address
     fresh : bool
-        Remove first what an earlier run left in the output.
+        Remove what an earlier run left in the output, once the new dataset is planned.
     extend : bool
         Add copies and sources to a finished dataset; its shards stay as they are.
     config, settings, progress, **options

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -91,7 +91,7 @@ def guess_groups(names: Sequence[str]) -> Guess | None:
         ("names", _stems(stems)),
     ):
         sizes = Counter(group for group in groups if group is not None)
-        if len(sizes) > 1 and max(sizes.values()) > 1:
+        if max(sizes.values(), default=0) > 1 and len(sizes) + (None in groups) > 1:
             found = next(i for i, group in enumerate(groups) if group is not None and sizes[group] > 1)
             return Guess(tuple(groups), by, (names[found], str(groups[found])))
     return None
@@ -142,15 +142,39 @@ def _case_folder(parts: Sequence[str]) -> str | None:
 
 
 def _stems(stems: Sequence[str]) -> list[str | None]:
-    """Return the groups of names by their beginnings, the shortest that is plausible for each."""
-    whole = set(stems)
-    readings = [[*_readings(stem), *_made_of(stem, whole)] for stem in stems]
+    """Return the groups of names by their beginnings; copies go with what they were made of, all of them at once."""
+    sources = _sources(stems)
+    plain = [stem for stem in stems if stem not in sources]
+    group_of = dict(zip(plain, _by_beginnings(plain), strict=True))
+    for source in sources.values():
+        group_of[source] = group_of[source] or source
+    return [group_of[sources.get(stem, stem)] for stem in stems]
+
+
+def _sources(stems: Sequence[str]) -> dict[str, str]:
+    """Return of each name that goes on where others end the shortest of these: ``im07`` of ``im07_hflip``."""
+    whole = Counter(stems)
+    starts = {stem: [stem[: edge.start()] for edge in _EDGES.finditer(stem)] for stem in whole}
+    begun: Counter[str] = Counter()
+    for stem, found in starts.items():
+        begun.update({start: whole[stem] for start in found if start in whole})
+    # What holds everything is no patient.
+    believed = {start for start, n in begun.items() if n + whole[start] < len(stems) and _is_somebody(start)}
+    if _are_years(believed):
+        return {}
+    sources = {stem: next((start for start in found if start in believed), "") for stem, found in starts.items()}
+    return {stem: source for stem, source in sources.items() if source}
+
+
+def _by_beginnings(stems: Sequence[str]) -> list[str | None]:
+    """Return the groups of names none of which begins with another one, the shortest that is plausible for each."""
+    readings = [_readings(stem) for stem in stems]
     members: dict[str, list[_Reading]] = defaultdict(list)
     for found in readings:
         for reading in found:
             members[reading.key].append(reading)
     for stem in stems:
-        # "a1_flip_1" was made of "a1".
+        # "a1z3" is a plane of "a1".
         if stem in members:
             members[stem].append(members[stem][0])
     believed = {key for key, same in members.items() if len(same) >= _MANY and _are_running(same)}
@@ -170,12 +194,6 @@ def _readings(stem: str) -> list[_Reading]:
     """Return what a name may be a number of, the longest beginning first."""
     found = list(_all_readings(stem))
     return [reading for reading in found if reading.clear or _is_somebody(reading.key)]
-
-
-def _made_of(stem: str, whole: Collection[str]) -> Iterator[_Reading]:
-    """Yield that a name goes on where another one ends, whatever it says there: ``im07_hflip`` beside ``im07``."""
-    starts = (stem[: edge.start()] for edge in _EDGES.finditer(stem))
-    yield from (_Reading(start, 0) for start in starts if start in whole and _is_somebody(start))
 
 
 def _all_readings(stem: str) -> Iterator[_Reading]:
@@ -217,7 +235,8 @@ def _are_years(keys: set[str]) -> bool:
 def _are_running(readings: Sequence[_Reading]) -> bool:
     """Return whether numbers count something; of two, whether both are coordinates."""
     numbers = [reading.number for reading in readings]
-    step = math.gcd(*(number - min(numbers) for number in numbers))
+    least = min(numbers)
+    step = math.gcd(*(number - least for number in numbers))
     if any(reading.paired for reading in readings):
         return step >= _LEAST_TILE
-    return (max(numbers) - min(numbers)) // (step or 1) <= _STRIDE * len(numbers)
+    return (max(numbers) - least) // (step or 1) <= _STRIDE * len(numbers)

@@ -101,6 +101,21 @@ def test_what_was_made_of_an_image_joins_it() -> None:
     assert keys("a1", "a1_flip_0", "a2", "a2_flip_0") == ["a1", "a1", "a2", "a2"]
 
 
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        ([f"im{i}{copy}" for i in (1, 2) for copy in ("", "_flip", "_flip_dark")], ["im1"] * 3 + ["im2"] * 3),
+        ([f"p{p}_s{s}{copy}" for p in (1, 2) for s in (1, 2) for copy in ("", "_flip")], ["p1"] * 4 + ["p2"] * 4),
+        ([f"cvc1_00{i}{copy}" for i in (1, 2) for copy in ("", "_flip")], ["cvc1_001"] * 2 + ["cvc1_002"] * 2),
+        (["im1", "im1_flip", "im2", "im3"], ["im1", "im1", None, None]),
+        (["w1", *(f"w1_{w}_{i}" for w in "ab" for i in (1, 2))], [None, "w1_a", "w1_a", "w1_b", "w1_b"]),
+    ],
+    ids=["copies of copies", "copies of slices", "copies of a numbered set", "one copy", "one begin of all"],
+)
+def test_copies_lie_with_all_that_they_were_made_of(names: list[str], groups: list[str | None]) -> None:
+    assert keys(*names) == groups
+
+
 def test_a_name_that_says_nothing_stays_alone() -> None:
     assert keys("p1_1", "p1_2", "p2_1", "p2_2", "overview") == ["p1", "p1", "p2", "p2", None]
 
