@@ -1,6 +1,6 @@
 """Which sources of a finished set of features are mixed, and in which split: as prepared, or as options say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,17 +117,26 @@ class _Choice:
 
     def _listed(self, there: set[str]) -> dict[str, Split]:
         """Return the split of each id that lists name, by its name or hash; all of them are in the cache."""
-        split, key = self.config.source.split, read_key(self.config.source)
+        split = self.config.source.split
         refused = {refusal.id for refusal in self.made.folds[0].unpaired}
-        lists = read_lists(Path(split), there)
-        named = {name: name if name in there else hash_of(name, "source", key) for name in lists}
-        absent = [name for name, found in named.items() if found not in there and not {name, found} & refused]
+        lists, id_of = self._lists({*there, *refused})
+        named = {name: id_of(name) for name in lists}
+        absent = [name for name, found in named.items() if found not in there and found not in refused]
         if absent:
             raise SourceError(
                 f"{split} names {absent[0]}{_more(len(absent) - 1)}, which the cache {self._root} does not hold (its "
                 f"ids look like {min(there)}); take out what is not there, or run prepare on a source that has it"
             )
         return {found: lists[name] for name, found in named.items()}
+
+    def _lists(self, ids: Collection[str]) -> tuple[dict[str, Split], Callable[[str], str]]:
+        """Return the split of each name in the lists, and what gives the id of a name, which may be its hash."""
+        key = read_key(self.config.source)
+
+        def id_of(name: str) -> str:
+            return name if name in ids else hash_of(name, "source", key)
+
+        return read_lists(Path(self.config.source.split), lambda name: id_of(name) in ids), id_of
 
     def _dealt(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
         """Return the records in as many folds as are wanted, those of the set where they are as many."""
@@ -188,7 +197,8 @@ class _Choice:
         source = self.config.source
         if source.split == self.made.config.source.split or parse_ratio(source.split) is not None:
             return unpaired
-        listed = read_lists(Path(source.split), {refusal.id for refusal in unpaired})
+        lists, id_of = self._lists({refusal.id for refusal in unpaired})
+        listed = set(map(id_of, lists))
         return tuple(refusal for refusal in unpaired if refusal.id in listed)
 
 

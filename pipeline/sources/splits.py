@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
@@ -147,7 +147,7 @@ def _given(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[str]]:
 
 
 def _listed(items: Sequence[SourceItem], origin: Path, aside: Collection[str]) -> tuple[list[SourceItem], list[str]]:
-    by_id = read_lists(origin, {*(item.id for item in items), *aside})
+    by_id = read_lists(origin, {*(item.id for item in items), *aside}.__contains__)
     kept = [dataclasses.replace(item, split=by_id[item.id]) for item in items if item.id in by_id]
     if not kept:
         raise SourceError(f"{origin} names none of the {len(items)} ids, which look like {items[0].id}")
@@ -165,7 +165,7 @@ def _unread_lists(items: Sequence[SourceItem], source: Path) -> list[str]:
     if not (source / "train.txt").is_file():
         return []
     try:
-        by_id = read_lists(source, {item.id for item in items})
+        by_id = read_lists(source, {item.id for item in items}.__contains__)
     except (ConfigError, SourceError):
         return []
     if not any(item.id in by_id for item in items):
@@ -173,14 +173,14 @@ def _unread_lists(items: Sequence[SourceItem], source: Path) -> list[str]:
     return [f"train.txt in {source} names a split that was left alone; --split {source} takes it"]
 
 
-def read_lists(origin: Path, known: Collection[str]) -> dict[str, Split]:
+def read_lists(origin: Path, is_known: Callable[[str], bool]) -> dict[str, Split]:
     """Return the split of each id that a folder of lists, or a file of two columns, names.
 
     Parameters
     ----------
     origin : Path
-    known : collection of str
-        Ids of the source: a path such as ``images/a.png`` is the id that it ends with.
+    is_known : callable
+        Whether the source has an id: a path such as ``images/a.png`` is the id that it ends with.
 
     Raises
     ------
@@ -190,20 +190,20 @@ def read_lists(origin: Path, known: Collection[str]) -> dict[str, Split]:
     by_id: dict[str, Split] = {}
     for split, names in _find_lists(origin).items():
         for name in names:
-            item_id = _listed_id(name, known)
+            item_id = _listed_id(name, is_known)
             if by_id.get(item_id, split) != split:
                 raise SourceError(f"{origin} lists {name} in {by_id[item_id]} and in {split}; keep one")
             by_id[item_id] = split
     return by_id
 
 
-def _listed_id(name: str, known: Collection[str]) -> str:
+def _listed_id(name: str, is_known: Callable[[str], bool]) -> str:
     # The dot of a name is not the dot of an ending.
     ending = ending_of(name)
     stem = name[: len(name) - len(ending)] if ending in _ENDINGS else name
     parts = PureWindowsPath(stem).parts if "\\" in stem else PurePosixPath(stem).parts
     ids = [safe_id("/".join(parts[start:])) for start in range(len(parts))]
-    return next((one for one in ids if one in known), safe_id(stem))
+    return next(filter(is_known, ids), safe_id(stem))
 
 
 def spread(ids: Sequence[str], limit: int | None) -> list[str]:

@@ -16,6 +16,7 @@ from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import HsmixError
+from hsmix_gen.schemas.records import Refusal
 from tests.fixture_types import Cli, Options
 from tests.pipeline.cli.commands.finished import Made, error_of
 
@@ -254,13 +255,17 @@ def test_networks_of_folds_are_for_these_folds_only(with_network: FeatureSet, tm
         choosing(with_network, split=str(write_lists(tmp_path / "few", {"train": ["case_00", "case_02"]})))
 
 
-def test_lists_name_images_that_go_under_hashes(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["{}", "images/{}.png"])
+def test_lists_name_images_that_go_under_hashes(cache: Path, tmp_path: Path, form: str) -> None:
     made = load(cache)
     hashed = [dataclasses.replace(r, id=hash_of(r.id, "source", b"")) for r in made.folds[0].records]
-    made = dataclasses.replace(made, folds=[dataclasses.replace(made.folds[0], records=hashed)])
+    lone = Refusal(hash_of("lone", "source", b""), "lone.png", "pairing", "has no mask")
+    made = dataclasses.replace(made, folds=[dataclasses.replace(made.folds[0], records=hashed, unpaired=(lone,))])
+    lists = {split: list(map(form.format, names)) for split, names in {**LISTS, "val": [*LISTS["val"], "lone"]}.items()}
 
-    (chosen,) = choosing(made, split=str(write_lists(tmp_path / "lists", LISTS)))
+    (chosen,) = choosing(made, split=str(write_lists(tmp_path / "lists", lists)))
 
+    assert chosen.unpaired == (lone,)
     used = {record.id: record.split for record in chosen.records if record.refusal is None}
     assert used == {hash_of(name, "source", b""): split for split, names in LISTS.items() for name in names}
 
