@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.stems import ending_of
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import SPLITS, SourceItem, SourceRecord, Split
@@ -202,7 +203,11 @@ def _listed_id(name: str, is_known: Callable[[str], bool]) -> str:
     ending = ending_of(name)
     stem = name[: len(name) - len(ending)] if ending in _ENDINGS else name
     parts = PureWindowsPath(stem).parts if "\\" in stem else PurePosixPath(stem).parts
-    ids = [safe_id("/".join(parts[start:])) for start in range(len(parts))]
+    *folders, last = parts or (stem,)
+    ends = [folders[start:] for start in range(len(folders) + 1)]
+    # Ids leave out folders that say what all of their files are.
+    both = [kept for end in ends for kept in (end, [folder for folder in end if not kind_of(folder)])]
+    ids = [safe_id("/".join([*kept, last])) for kept in both]
     return next(filter(is_known, ids), safe_id(stem))
 
 

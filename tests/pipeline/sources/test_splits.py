@@ -110,15 +110,16 @@ def test_a_list_may_name_what_gets_another_id(tmp_path: Path, name: str, ending:
 
 @pytest.mark.parametrize("listed", ["images/a.png", "/home/x/data/images/a.png", "images\\a.png", "./a"])
 def test_a_list_may_name_paths(tmp_path: Path, listed: str) -> None:
-    given = lists(tmp_path / "s", train="b\n", val=f"{listed}\n")
+    given = lists(tmp_path / "s", train="b\n.\n.png\n", val=f"{listed}\n")
 
     assert assigned(items("a", "b"), tmp_path, str(given)) == {"a": "val", "b": "train"}
 
 
 def test_a_path_is_the_longest_id_that_it_ends_with(tmp_path: Path) -> None:
-    given = lists(tmp_path / "s", train="data/p1/a.png\n", test="data/a.png\n")
+    for folder in ("data/p1", "data/p1/images", "images/p1", "p1/images"):  # ids leave out what kind of files there are
+        given = lists(tmp_path / "s", train=f"{folder}/a.png\n", test="data/a.png\n")
 
-    assert assigned(items("p1/a", "a"), tmp_path, str(given)) == {"p1-a": "train", "a": "test"}
+        assert assigned(items("p1/a", "a"), tmp_path, str(given)) == {"p1-a": "train", "a": "test"}
 
 
 def test_lists_in_the_source_itself_are_remarked(tmp_path: Path) -> None:
