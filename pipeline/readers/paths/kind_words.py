@@ -68,21 +68,24 @@ def rest_of(folder: str) -> str:
     return " ".join(word for word in words(folder) if not _says_mask(word) and word not in silent)
 
 
-def without_kind(stem: str) -> str:
-    """Return a stem without the words for image or mask at its ends: ``img_07``, ``mask_07``, ``img07`` are ``07``."""
+def without_kind(stem: str, *, of_files: bool) -> str:
+    """Return a stem without the words for image or mask at its ends: ``img_07`` and ``mask_07`` are both ``07``.
+
+    `of_files`: so are ``img07`` and ``volume-07``, by words that may tell others apart: ``ct1`` and ``mri1``.
+    """
+
+    def is_kind(word: str) -> bool:
+        return kind_of(word) in ("image", "mask") or (of_files and word.lower() in _IMAGE_FILES)
+
     parts = _EDGE.split(stem)
-    joined = _WITH_NUMBER.fullmatch(parts[0])
-    if joined and _is_kind(joined[1]):
+    joined = _WITH_NUMBER.fullmatch(parts[0]) if of_files else None
+    if joined and is_kind(joined[1]):
         parts[:1] = joined.groups()
-    while len(parts) > 1 and _is_kind(parts[0]):
+    while len(parts) > 1 and is_kind(parts[0]):
         del parts[0]
-    while len(parts) > 1 and _is_kind(parts[-1]):
+    while len(parts) > 1 and is_kind(parts[-1]):
         del parts[-1]
     return "_".join(parts)
-
-
-def _is_kind(word: str) -> bool:
-    return kind_of(word) in ("image", "mask") or word.lower() in _IMAGE_FILES
 
 
 def mask_stems(stem: str, config: SourceConfig) -> Iterator[tuple[str, str, str]]:

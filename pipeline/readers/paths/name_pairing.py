@@ -4,6 +4,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 from pathlib import PurePosixPath
 
@@ -255,10 +256,11 @@ def _settled(masks: list[NamedFile], images: list[NamedFile], *, single: bool) -
     ending = kind_words.common_ending([file.stems[0][0] for file in masks], stems)
     if ending:
         return [file.with_stem(file.stems[0][0].removesuffix(ending), ending) for file in masks]
-    plain = {kind_words.without_kind(stem): stem for stem in stems}
-    if len(plain) == len(stems):
-        renamed = [file.with_stem(plain.get(kind_words.without_kind(file.stems[0][0]), file.stem)) for file in masks]
-        if any(file.stem in stems for file in renamed):
+    for of_files in (False, True):
+        plain_of = partial(kind_words.without_kind, of_files=of_files)
+        plain = {plain_of(stem): stem for stem in stems}
+        renamed = [file.with_stem(plain.get(plain_of(file.stems[0][0]), file.stem)) for file in masks]
+        if len(plain) == len(stems) and any(file.stem in stems for file in renamed):
             return renamed
     # Data Science Bowl: a folder for each image, and in it the image and a mask for each object.
     (first, *others) = images

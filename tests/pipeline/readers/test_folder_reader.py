@@ -72,6 +72,13 @@ def test_words_for_image_and_mask_in_names_find_each_other(tmp_path: Path, image
     assert list(pairs(tmp_path, find(tmp_path, image, mask)).values()) == [(image, mask)]
 
 
+@pytest.mark.parametrize(("image", "mask"), [("{}1", "gt_{}1"), ("p1_{}", "mask_p1_{}")])
+def test_names_are_told_apart_by_words_that_others_have_for_images(tmp_path: Path, image: str, mask: str) -> None:
+    names = [(f"images/{image.format(kind)}.png", f"masks/{mask.format(kind)}.png") for kind in ("ct", "mri")]
+
+    assert sorted(pairs(tmp_path, find(tmp_path, *sum(names, ()))).values()) == names
+
+
 NO_MASK, NO_IMAGE = "image has no mask", "mask has no image"
 TABLE: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
     "an image without a mask": (
