@@ -129,8 +129,9 @@ def test_lists_in_the_source_itself_are_remarked(tmp_path: Path) -> None:
 
     note = f"train.txt in {tmp_path} names a split that was left alone; --split {tmp_path} takes it"
     assert assign_splits(found, tmp_path, "auto", seed=0)[1][1:] == [note]
-    lists(tmp_path, train="0 0.1 0.2\n", val="notes\n")
-    assert len(assign_splits(found, tmp_path, "auto", seed=0)[1]) == 1
+    for log in ("0 0.1 0.2\n", "a\n0.1\n0.2\n"):
+        lists(tmp_path, train=log, val="notes\n")
+        assert len(assign_splits(found, tmp_path, "auto", seed=0)[1]) == 1
 
 
 def test_pairs_in_no_list_are_left_out_and_reported(tmp_path: Path) -> None:
