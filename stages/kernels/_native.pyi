@@ -85,6 +85,22 @@ def tally_pieces(
     `high` has `weights` (H, W, or empty: none has) of one half or more, or less than that where it is not `is_b`.
     """
 
+def number_pieces(
+    ids: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], shape: tuple[int, int], numbers: npt.NDArray[np.int32], /
+) -> int:
+    """Return how many pieces of the classes in `ids` (H, W) there are, and write the number of each, from 1.
+
+    They are numbered in the order of their first pixels; `numbers` (H, W) stay where there is no class.
+    """
+
+def label_totals(
+    labels: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.uint8] | npt.NDArray[np.bool_] | bytes,
+    totals: npt.NDArray[np.int64],
+    /,
+) -> None:
+    """Add to `totals` (R,) the values of the pixels of each label, which are 1 where none are given."""
+
 def region_sums(
     labels_a: npt.NDArray[np.uint16],
     labels_b: npt.NDArray[np.uint16],

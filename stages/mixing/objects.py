@@ -6,8 +6,10 @@ import scipy
 
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import collapse
 from hsmix_gen.stages.randomness import integer
+from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 Bools = npt.NDArray[np.bool_]
 
@@ -24,8 +26,11 @@ def labelled_objects(inside: Bools) -> tuple[npt.NDArray[np.int32], int]:
 
     Pixels that share a side are of one object; objects are numbered in the order of their first pixel.
     """
-    numbers, count = scipy.ndimage.label(inside)
-    return numbers, int(count)
+    if not has("number_pieces"):
+        numbers, count = scipy.ndimage.label(inside)
+        return numbers, int(count)
+    numbers = np.zeros(inside.shape, dtype=np.int32)
+    return numbers, native.number_pieces(np.ascontiguousarray(inside), (inside.shape[0], inside.shape[1]), numbers)
 
 
 def draw_objects(rng: np.random.Generator, mask: arrays.AnyMask) -> Bools:
@@ -36,4 +41,4 @@ def draw_objects(rng: np.random.Generator, mask: arrays.AnyMask) -> Bools:
     is_drawn = np.concatenate([[False], rng.random(count) < 0.5])
     if not is_drawn.any():
         is_drawn[integer(rng, 1, count)] = True
-    return is_drawn[numbers]
+    return looked_up(is_drawn, numbers)

@@ -15,7 +15,7 @@ from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.method import Pair
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import generator_for, integer
-from hsmix_gen.stages.superpixels.label_maps import looked_up
+from hsmix_gen.stages.superpixels.label_maps import looked_up, region_totals
 
 COMPILED = has("grow")
 """Whether the compiled loop is there."""
@@ -81,7 +81,7 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compile
         Whether the compiled loop is used; the other gives the same.
     """
     rng = generator_for(seed, "growth")
-    sizes = np.bincount(labels.ravel())
+    sizes = region_totals(labels)
     areas = ((area[0] + (area[1] - area[0]) * rng.random()) * labels.size, area[1] * labels.size)
     may_start = np.flatnonzero(sizes <= areas[1])
     start = integer(rng, 0, (len(may_start) or len(sizes)) - 1)
@@ -173,8 +173,7 @@ def draw_object(seed: int, mask: arrays.AnyMask) -> _Bools | None:
 
 def by_majority(inside: _Bools, labels: arrays.Labels) -> _Bools:
     """Return the superpixels of which more than half lies in an area, (R,) bool; if none, the one with most of it."""
-    sizes = np.bincount(labels.ravel())
-    covered = np.bincount(labels[inside], minlength=len(sizes))
+    sizes, covered = region_totals(labels), region_totals(labels, inside)
     selected: _Bools = 2 * covered > sizes
     if not selected.any():
         selected[int(covered.argmax())] = True

@@ -19,6 +19,19 @@ def region_count(labels: npt.NDArray[np.integer]) -> int:
     return int(labels.max()) + 1
 
 
+def region_totals(
+    labels: npt.NDArray[np.uint16], values: npt.NDArray[np.uint8] | npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.int64]:
+    """Return the sum of (H, W) values over each region 0 to R - 1, or its pixels where none are given, (R,) int64."""
+    count, flat = region_count(labels), np.ascontiguousarray
+    if not has("label_totals"):
+        # Sums of whole numbers below 2**53 are exact in any order.
+        return np.bincount(labels.ravel(), None if values is None else values.ravel(), count).astype(np.int64)
+    totals = np.zeros(count, dtype=np.int64)
+    native.label_totals(flat(labels), b"" if values is None else flat(values).view(np.uint8), totals)
+    return totals
+
+
 def stratified_counts(minimum: int, maximum: int, variants: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Draw numbers of regions that cover a range: variant g is uniform on the g-th of equal parts of it.
 

@@ -83,6 +83,9 @@ void region_sums(const Parents *parents, const double *ratios, int64_t pixels, i
 /* Mark the regions of a mix. */
 void regions_seen(const Parents *parents, int64_t pixels, uint8_t *seen);
 
+/* Add to `totals` the values of the pixels of each label (NULL: 1 each). */
+void label_totals(const uint16_t *labels, const uint8_t *values, int64_t pixels, int64_t *totals);
+
 /* Look bytes up by number. */
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out);
 void gather_32(const uint8_t *table, const int32_t *numbers, int64_t pixels, uint8_t *out);
@@ -144,6 +147,10 @@ typedef struct {
 /* Count the connected pieces of foreground, and those of which a part is held (weights NULL: none).
  * Returns 0, or -1 if memory ran out. */
 int tally_pieces(const uint8_t *ids, const uint8_t *weights, Grid grid, const Bounds *bounds, Tally *tally);
+
+/* Number the connected pieces of foreground from 1 in the order of their first pixels; the other `numbers` stay.
+ * Returns how many there are, or -1 if memory ran out. */
+int32_t number_pieces(const uint8_t *ids, Grid grid, int32_t *numbers);
 
 typedef struct {
     int32_t least; /* difference of neighbouring weights that is a seam */

@@ -43,6 +43,18 @@ void regions_seen(const Parents *parents, int64_t pixels, uint8_t *seen)
     }
 }
 
+void label_totals(const uint16_t *labels, const uint8_t *values, int64_t pixels, int64_t *totals)
+{
+    for (int64_t i = 0; i < pixels;) {
+        const uint16_t label = labels[i];
+        int64_t total = 0;
+        do
+            total += values ? values[i] : 1;
+        while (++i < pixels && labels[i] == label);
+        totals[label] += total;
+    }
+}
+
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out)
 {
     for (int64_t i = 0; i < pixels; i++)

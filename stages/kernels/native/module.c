@@ -239,6 +239,29 @@ static PyObject *py_tally_pieces(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_number_pieces(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer ids, numbers;
+    Grid grid;
+    if (!PyArg_ParseTuple(args, "y*(ii)w*", &ids, &grid.height, &grid.width, &numbers))
+        return NULL;
+    const int64_t pixels = (int64_t)grid.height * grid.width;
+    PyObject *result = NULL;
+    if (holds(grid.height > 0 && grid.width > 0 && pixels < INT32_MAX,
+              "height and width must be positive, their product below 2**31") &&
+        fits(&ids, "ids", pixels, 1) && fits(&numbers, "numbers", pixels, sizeof(int32_t))) {
+        int32_t count;
+        Py_BEGIN_ALLOW_THREADS
+        count = number_pieces(ids.buf, grid, numbers.buf);
+        Py_END_ALLOW_THREADS
+        result = count < 0 ? PyErr_NoMemory() : PyLong_FromLong(count);
+    }
+    PyBuffer_Release(&ids);
+    PyBuffer_Release(&numbers);
+    return result;
+}
+
 CLONED static int64_t largest_16(const Py_buffer *numbers, int64_t count)
 {
     uint16_t largest = 0;
@@ -317,6 +340,27 @@ static PyObject *py_regions_seen(PyObject *self, PyObject *args)
     PyBuffer_Release(&labels[1]);
     PyBuffer_Release(&from_b);
     PyBuffer_Release(&seen);
+    return result;
+}
+
+static PyObject *py_label_totals(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer labels, values, totals;
+    if (!PyArg_ParseTuple(args, "y*y*w*", &labels, &values, &totals))
+        return NULL;
+    const int64_t pixels = labels.len / (int64_t)sizeof(uint16_t), most = totals.len / (int64_t)sizeof(int64_t);
+    PyObject *result = NULL;
+    if (fits(&labels, "labels", pixels, sizeof(uint16_t)) && (values.len == 0 || fits(&values, "values", pixels, 1)) &&
+        fits(&totals, "totals", most, sizeof(int64_t)) && is_below("labels", largest_16(&labels, pixels), most)) {
+        Py_BEGIN_ALLOW_THREADS
+        label_totals(labels.buf, values.len ? values.buf : NULL, pixels, totals.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&labels);
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&totals);
     return result;
 }
 
@@ -602,7 +646,7 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     METHOD(kmeans), METHOD(spread), METHOD(connect), METHOD(smooth), METHOD(ward),
-    METHOD(distance), METHOD(tally_pieces), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
+    METHOD(distance), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
     METHOD(blend_planes), METHOD(mix_labels), METHOD(label_sums), METHOD(lay_out), METHOD(difference_lines),
     METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow),
     {NULL, NULL, 0, NULL},

@@ -8,7 +8,7 @@ from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing.draws import draw_regions
 from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
 from hsmix_gen.stages.mixing.regions import count_mixed_regions
-from hsmix_gen.stages.superpixels.label_maps import looked_up
+from hsmix_gen.stages.superpixels.label_maps import looked_up, region_totals
 
 
 class CamSuperpixels(Method):
@@ -45,9 +45,7 @@ def chances_of(
     labels: npt.NDArray[np.uint16], saliency: npt.NDArray[np.uint8], share: float
 ) -> npt.NDArray[np.float64]:
     """Return the chance of each superpixel, (R,) float64 in [0, 1]; of a map of zeros all have `share`."""
-    areas = np.bincount(labels.ravel())
-    # Sums of whole numbers below 2**53 are exact in any order.
-    sums = np.bincount(labels.ravel(), weights=saliency.ravel())
+    areas, sums = region_totals(labels), region_totals(labels, saliency).astype(np.float64)
     total = sums.sum()
     if not total:
         return np.full(len(areas), share)

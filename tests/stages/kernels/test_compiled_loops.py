@@ -15,9 +15,10 @@ from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import mixed_labels
 from hsmix_gen.stages.measures import contours, looks, sample_measures
 from hsmix_gen.stages.measures.pieces import tally, tally_by_scipy
-from hsmix_gen.stages.mixing import mixing, regions
+from hsmix_gen.stages.mixing import mixing, objects, regions
 from hsmix_gen.stages.mixing.geometry import in_planes, transform
 from hsmix_gen.stages.mixing.mixing import BLENDS, Mixed
+from hsmix_gen.stages.mixing.objects import labelled_objects
 from hsmix_gen.stages.mixing.regions import count_mixed_regions, weigh_regions
 from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.superpixels import label_maps
@@ -25,8 +26,8 @@ from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
 ALL = (
-    *("blend_planes", "count_seam", "difference_lines", "gather", "grow", "label_sums", "lay_out", "mix_labels"),
-    *("moments", "rank_sums", "region_sums", "regions_seen", "tally_pieces"),
+    *("blend_planes", "count_seam", "difference_lines", "gather", "grow", "label_sums", "label_totals", "lay_out"),
+    *("mix_labels", "moments", "number_pieces", "rank_sums", "region_sums", "regions_seen", "tally_pieces"),
 )
 pytestmark = pytest.mark.skipif(not all(map(has, ALL)), reason="the loops are not compiled here")
 Bytes = npt.NDArray[np.uint8]
@@ -69,6 +70,29 @@ def test_pieces_that_meet_below_are_one() -> None:
         assert count(u, (u == 1) * np.uint8(255), 11) == (2, 1, 0, 0, 0)  # all of the object is held
         half = np.where(np.indices(u.shape)[1] < 2, np.uint8(255), np.uint8(0))
         assert count(u, half, 12) == count(u, half, 12, is_b=False) == (2, 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.8])
+def test_objects_are_numbered_as_by_scipy(size: tuple[int, int], share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(8):
+        inside = share > np.random.default_rng([seed, *size]).random((size[1], size[0])).T  # rows do not lie in a row
+
+        (found, count), (expected, known) = both_ways(objects, partial(labelled_objects, inside), monkeypatch)
+
+        np.testing.assert_array_equal(found, expected)
+        assert (found.dtype, type(count), count) == (expected.dtype, int, known)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_values_of_regions_are_summed_as_by_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for most in (1, 9, 60000):
+        labels = np.random.default_rng([most, *size]).integers(0, most, size).astype(np.uint16).repeat(3, axis=1).T
+        for values in (None, labels % 2 == 1, np.zeros(labels.shape, bool), drawn(labels.shape, *range(256))):
+            found, expected = both_ways(label_maps, partial(label_maps.region_totals, labels, values), monkeypatch)
+
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == expected.dtype == np.int64
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -248,6 +272,10 @@ def test_arrays_of_another_size_are_refused() -> None:
         native.blend_planes(large, large, large, np.zeros(8, np.uint8))
     with pytest.raises(ValueError, match="out must hold 6 bytes, got 4"):
         native.lay_out(large[None], small)
+    with pytest.raises(ValueError, match="numbers must hold 24 bytes, got 16"):
+        native.number_pieces(large, (2, 3), np.zeros(4, np.int32))
+    with pytest.raises(ValueError, match="labels must be 0 or more and below 1, got 1"):
+        native.label_totals(np.ones(1, np.uint16), b"", np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="planes must be of one shape"):
         native.rank_sums(small, large, 1)
     with pytest.raises(ValueError, match="planes must be of one shape"):
