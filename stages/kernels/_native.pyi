@@ -53,6 +53,21 @@ def smooth(
     `shape` is (C, H, W, S); the columns from W on stay.
     """
 
+def blur(
+    levels: npt.NDArray[np.uint8],
+    shape: tuple[int, int],
+    kernel: npt.NDArray[np.uint8],
+    blurred: npt.NDArray[np.float32],
+    /,
+) -> None:
+    """Write `levels` (H, W) smoothed in whole numbers, down and across, mirrored at the rim.
+
+    The `kernel` (odd in number) is symmetric, and the sum of its weights at most 255.
+    """
+
+def share_levels(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], levels: npt.NDArray[np.uint8], /) -> None:
+    """Write b's share of two maps of whole numbers, each over its sum, in 255ths; one half where both are 0."""
+
 def ward(
     sizes: npt.NDArray[np.int64],
     sums: npt.NDArray[np.int64],

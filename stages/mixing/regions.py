@@ -194,7 +194,9 @@ def quantise(weight: npt.NDArray[np.float64], lambda_range: tuple[float, float])
     return limited(np.rint(weight * 255), lambda_range)
 
 
-def limited(levels: npt.NDArray[np.floating], lambda_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def limited(
+    levels: npt.NDArray[np.floating] | npt.NDArray[np.uint8], lambda_range: tuple[float, float]
+) -> npt.NDArray[np.uint8]:
     """Return whole numbers 0 to 255 inside `lambda_range`, in 255ths, uint8."""
     low, high = int(np.ceil(lambda_range[0] * 255 - 1e-9)), int(np.floor(lambda_range[1] * 255 + 1e-9))
     whole: npt.NDArray[np.uint8] = levels.astype(np.uint8)

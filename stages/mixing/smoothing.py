@@ -1,7 +1,7 @@
 """Gaussian blur of 8-bit maps in whole numbers, the same to the last bit on every machine.
 
-The weights of the kernel are whole 255ths, and both passes are products with matrices of whole numbers below 2**24,
-which single precision holds exactly: no order of the sums changes a bit, whatever library multiplies.
+The weights of the kernel are whole 255ths, and both passes give whole numbers below 2**24, which single precision
+holds exactly: no order of the sums changes a bit, neither in the compiled loop nor in products with matrices.
 """
 
 import math
@@ -9,6 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+from hsmix_gen.stages.kernels.compiled import has, native
 
 SCALE = 255 * 255
 """What a map of ones becomes; one of 255 stays below 2**24."""
@@ -37,6 +39,18 @@ def blurred(
         Whole numbers.
     """
     reach = int(_REACH * sigma + 0.5) if radius is None else radius
+    if has("blur"):
+        found: npt.NDArray[np.float32] = np.empty(levels.shape, dtype=np.float32)
+        weights = kernel(sigma, reach).astype(np.uint8)
+        native.blur(np.ascontiguousarray(levels).view(np.uint8), (levels.shape[0], levels.shape[1]), weights, found)
+        return found
+    return _multiplied(levels, sigma, reach)
+
+
+def _multiplied(
+    levels: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], sigma: float, reach: int
+) -> npt.NDArray[np.float32]:
+    """Do what native/smooth.c does."""
     down, both = np.zeros(levels.shape, dtype=np.float32), np.zeros(levels.shape, dtype=np.float32)
     values = levels.astype(np.float32)
     # Where all that is near is 0, nothing is multiplied.
@@ -51,10 +65,13 @@ def blurred(
 
 def in_255ths(ones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return a blurred map of zeros and ones in whole 255ths, rounded to nearest; there are no ties, 255 is odd."""
-    levels: npt.NDArray[np.float32] = np.floor((ones + np.float32(127)) / np.float32(255))
+    levels: npt.NDArray[np.float32] = ones + np.float32(127)
+    levels /= np.float32(255)
+    np.floor(levels, out=levels)
     return levels
 
 
+@lru_cache(maxsize=16)
 def kernel(sigma: float, radius: int) -> npt.NDArray[np.int64]:
     """Return the weights of a Gaussian in whole numbers whose sum is 255; the middle takes what rounding leaves."""
     plain = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(-radius, radius + 1)]

@@ -128,6 +128,14 @@ typedef struct {
     int32_t height, width;
 } Grid;
 
+/* Correlate bytes with a symmetric kernel of 2 radius + 1 weights whose sum is at most 255, mirrored at the rim, down,
+ * then across. Returns 0, or -1 if memory ran out. */
+int blur(const uint8_t *levels, Grid grid, const uint8_t *kernel, int32_t radius, float *blurred);
+
+/* Write b's share of a pair of maps of whole numbers, each over its sum, in 255ths rounded to nearest, ties to even; one
+ * half where both are 0. */
+void share_levels(const float *a, const float *b, int64_t pixels, uint8_t *levels);
+
 typedef struct {
     const uint8_t *values;
     int64_t row, column; /* bytes from one value to the next, down and across */

@@ -55,6 +55,25 @@ void label_totals(const uint16_t *labels, const uint8_t *values, int64_t pixels,
     }
 }
 
+CLONED static double whole_sum(const float *values, int64_t pixels)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < pixels; i++)
+        sum += (int32_t)values[i];
+    return (double)sum;
+}
+
+CLONED void share_levels(const float *a, const float *b, int64_t pixels, uint8_t *levels)
+{
+    const double whole_a = whole_sum(a, pixels), whole_b = whole_sum(b, pixels);
+    const double whole = 0x1.8p52; /* beyond it doubles are whole numbers, to which sums are rounded */
+    for (int64_t i = 0; i < pixels; i++) {
+        const double of_b = b[i] * whole_a, both = a[i] * whole_b + of_b;
+        const double nowhere = both == 0 ? 1.0 : 0.0;
+        levels[i] = (uint8_t)(int32_t)((of_b + nowhere) / (both + 2 * nowhere) * 255 + whole - whole);
+    }
+}
+
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out)
 {
     for (int64_t i = 0; i < pixels; i++)

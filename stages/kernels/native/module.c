@@ -364,6 +364,51 @@ static PyObject *py_label_totals(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_blur(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer levels, kernel, blurred;
+    Grid grid;
+    if (!PyArg_ParseTuple(args, "y*(ii)y*w*", &levels, &grid.height, &grid.width, &kernel, &blurred))
+        return NULL;
+    const int64_t pixels = (int64_t)grid.height * grid.width, weights = kernel.len;
+    PyObject *result = NULL;
+    if (holds(grid.height > 0 && grid.width > 0, "height and width must be positive") &&
+        holds(weights % 2 == 1 && weights < INT32_MAX / 2, "weights must be odd in number") &&
+        fits(&levels, "levels", pixels, 1) && fits(&kernel, "kernel", weights, 1) &&
+        fits(&blurred, "blurred", pixels, sizeof(float))) {
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = blur(levels.buf, grid, kernel.buf, (int32_t)(weights / 2), blurred.buf);
+        Py_END_ALLOW_THREADS
+        result = none_or_memory_error(status);
+    }
+    PyBuffer_Release(&levels);
+    PyBuffer_Release(&kernel);
+    PyBuffer_Release(&blurred);
+    return result;
+}
+
+static PyObject *py_share_levels(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer a, b, levels;
+    if (!PyArg_ParseTuple(args, "y*y*w*", &a, &b, &levels))
+        return NULL;
+    PyObject *result = NULL;
+    if (fits(&levels, "levels", levels.len, 1) && fits(&a, "a", levels.len, sizeof(float)) &&
+        fits(&b, "b", levels.len, sizeof(float))) {
+        Py_BEGIN_ALLOW_THREADS
+        share_levels(a.buf, b.buf, levels.len, levels.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&a);
+    PyBuffer_Release(&b);
+    PyBuffer_Release(&levels);
+    return result;
+}
+
 static PyObject *py_gather(PyObject *self, PyObject *args)
 {
     (void)self;
@@ -648,7 +693,7 @@ static PyMethodDef methods[] = {
     METHOD(kmeans), METHOD(spread), METHOD(connect), METHOD(smooth), METHOD(ward),
     METHOD(distance), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
     METHOD(blend_planes), METHOD(mix_labels), METHOD(label_sums), METHOD(lay_out), METHOD(difference_lines),
-    METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow),
+    METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow), METHOD(blur), METHOD(share_levels),
     {NULL, NULL, 0, NULL},
 };
 

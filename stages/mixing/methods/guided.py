@@ -3,13 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.schemas.arrays import Saliency
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.mixing.method import Method, Needs, Pair, Weights
-from hsmix_gen.stages.mixing.regions import quantise
+from hsmix_gen.stages.mixing.regions import limited, quantise
 from hsmix_gen.stages.mixing.smoothing import blurred
 
+Smooth = npt.NDArray[np.float32]
 SIGMA, RADIUS = 3.0, 3
 """Pixels of the Gaussian that smooths saliency, which ends with a window of 7 x 7."""
 
@@ -34,15 +35,27 @@ class Guided(Method):
     def weigh(self, pair: Pair) -> Weights:
         """Return the share of each pixel in 255ths."""
         flags = [f"flat_saliency_{name}" for name, one in (("a", pair.a), ("b", pair.b)) if not one.saliency.any()]
-        return Weights(quantise(share_of_b(pair.a.saliency, pair.b.saliency), pair.mix.lambda_range), flags)
+        smooth_a, smooth_b = (
+            blurred(one if one.any() else np.ones_like(one), SIGMA, RADIUS)
+            for one in (pair.a.saliency, pair.b.saliency)
+        )
+        return Weights(limited(levels_of_b(smooth_a, smooth_b), pair.mix.lambda_range), flags)
 
 
-def share_of_b(saliency_a: Saliency, saliency_b: Saliency) -> npt.NDArray[np.float64]:
-    """Return ``s_B / (s_A + s_B)`` of the smoothed maps, each of sum 1, (H, W) float64; one half where both are 0."""
-    a, b = (
-        blurred(one if one.any() else np.ones_like(one), SIGMA, RADIUS).astype(np.float64)
-        for one in (saliency_a, saliency_b)
-    )
+def levels_of_b(smooth_a: Smooth, smooth_b: Smooth) -> npt.NDArray[np.uint8]:
+    """Return ``s_B / (s_A + s_B)`` of maps of whole numbers, each over its sum, in 255ths, (H, W) uint8.
+
+    It is one half where both are 0, and is rounded to nearest.
+    """
+    if not has("share_levels"):
+        return quantise(_share_of_b(smooth_a, smooth_b), (0, 1))
+    levels = np.empty(smooth_a.shape, dtype=np.uint8)
+    native.share_levels(smooth_a, smooth_b, levels)
+    return levels
+
+
+def _share_of_b(smooth_a: Smooth, smooth_b: Smooth) -> npt.NDArray[np.float64]:
+    a, b = (one.astype(np.float64) for one in (smooth_a, smooth_b))
     # Sums of whole numbers below 2**53 are exact in any order. Arrays are changed in place, as new ones cost more.
     whole_a, whole_b = a.sum(), b.sum()
     a *= whole_b

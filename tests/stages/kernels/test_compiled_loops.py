@@ -15,8 +15,9 @@ from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import mixed_labels
 from hsmix_gen.stages.measures import contours, looks, sample_measures
 from hsmix_gen.stages.measures.pieces import tally, tally_by_scipy
-from hsmix_gen.stages.mixing import mixing, objects, regions
+from hsmix_gen.stages.mixing import mixing, objects, regions, smoothing
 from hsmix_gen.stages.mixing.geometry import in_planes, transform
+from hsmix_gen.stages.mixing.methods import guided
 from hsmix_gen.stages.mixing.mixing import BLENDS, Mixed
 from hsmix_gen.stages.mixing.objects import labelled_objects
 from hsmix_gen.stages.mixing.regions import count_mixed_regions, weigh_regions
@@ -26,8 +27,9 @@ from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
 ALL = (
-    *("blend_planes", "count_seam", "difference_lines", "gather", "grow", "label_sums", "label_totals", "lay_out"),
-    *("mix_labels", "moments", "number_pieces", "rank_sums", "region_sums", "regions_seen", "tally_pieces"),
+    *("blend_planes", "blur", "count_seam", "difference_lines", "gather", "grow", "label_sums", "label_totals"),
+    *("lay_out", "mix_labels", "moments", "number_pieces", "rank_sums", "region_sums", "regions_seen"),
+    *("share_levels", "tally_pieces"),
 )
 pytestmark = pytest.mark.skipif(not all(map(has, ALL)), reason="the loops are not compiled here")
 Bytes = npt.NDArray[np.uint8]
@@ -200,6 +202,30 @@ def test_regions_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
         found, expected = both_ways(regions, work, monkeypatch)
 
         assert found == expected == work() > 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("sigma", "radius"), [(3.0, 3), (3.0, None), (0.1, None), (20.0, None)])
+def test_maps_are_blurred_as_by_matrices(
+    size: tuple[int, int], sigma: float, radius: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = np.random.default_rng(1).random((70, 70)) < 0.001  # many rows have none near
+    for levels in (smooth(size), np.full(size, 255, np.uint8), drawn(size, 0, 255), few.T):
+        found, expected = both_ways(smoothing, partial(smoothing.blurred, levels, sigma, radius), monkeypatch)
+
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_shares_of_saliency_are_rounded_as_by_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, most in enumerate((1, 2, 9, 2**24)):
+        rng = np.random.default_rng([seed, *size])
+        a, b = (rng.integers(0, most, size, endpoint=True).astype(np.float32) for _ in range(2))
+
+        for other in (b, a, np.zeros_like(a), np.maximum(b - a, 0)):  # equal ones give one half, 127.5 of 255
+            found, expected = both_ways(guided, partial(guided.levels_of_b, a, other), monkeypatch)
+            np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 4, 255])
