@@ -198,8 +198,9 @@ static PyObject *py_distance(PyObject *self, PyObject *args)
         return NULL;
     const int64_t pixels = (int64_t)height * width;
     PyObject *result = NULL;
-    if (holds(height > 0 && width > 0, "height and width must be positive") && fits(&area, "area", pixels, 1) &&
-        fits(&squared, "squared", pixels, sizeof(int64_t))) {
+    if (holds(height > 0 && width > 0 && height < 1 << 25 && width < 1 << 25,
+              "height and width must be positive, and below 2**25") &&
+        fits(&area, "area", pixels, 1) && fits(&squared, "squared", pixels, sizeof(int64_t))) {
         int status;
         Py_BEGIN_ALLOW_THREADS
         status = distance(area.buf, height, width, squared.buf);
