@@ -42,7 +42,9 @@ def noise(rng: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.flo
     the frequencies above `WAVES` and without the mean. The noise is the sum of twelve uniform numbers.
     """
     height, width = size
-    drawn = (rng.random((12, 2 * (WAVES + 1), 2 * (WAVES + 1))) * 2**20).astype(np.int64).sum(axis=0) - 6 * 2**20
+    uniform = rng.random((12, 2 * (WAVES + 1), 2 * (WAVES + 1)))
+    uniform *= 2**20
+    drawn = np.floor(uniform, out=uniform).sum(axis=0) - 6 * 2**20
     strength = np.tile(strengths(size), (2, 2))
     coefficients = np.rint(drawn * strength / 2**4)
     field: npt.NDArray[np.float64] = _waves(height) @ coefficients @ _waves(width).T
@@ -79,9 +81,9 @@ def greatest(field: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_
     if not count:
         return np.zeros(field.shape, dtype=bool)
     least = np.partition(values, len(values) - count)[len(values) - count]
-    taken: npt.NDArray[np.bool_] = values > least
-    equal = np.flatnonzero(values == least)
-    taken[equal[: count - int(taken.sum())]] = True
+    taken: npt.NDArray[np.bool_] = values >= least
+    if too_many := int(np.count_nonzero(taken)) - count:
+        taken[np.flatnonzero(values == least)[-too_many:]] = False
     return taken.reshape(field.shape)
 
 

@@ -235,6 +235,14 @@ def test_fmix_takes_where_noise_of_low_frequency_is_greatest(seed: int) -> None:
     assert all(bool(found.weight_b[pixel]) == (pixel in set(ranked[:count])) for pixel in clear)
 
 
+def test_fmix_takes_the_first_of_equal_values() -> None:
+    field = np.random.default_rng(0).integers(-2, 3, (5, 8)).astype(np.float64)
+    ranked = np.argsort(-field.ravel(), kind="stable")
+
+    for count in range(field.size + 1):
+        assert np.flatnonzero(fmix.greatest(field, count)).tolist() == sorted(ranked[:count].tolist())
+
+
 def test_noise_has_no_wave_along_the_empty_axis_and_falls_with_the_third_power() -> None:
     strengths = fmix.strengths((32, 32))
 
