@@ -128,7 +128,8 @@ def mix(
 
 def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """Return the weights of hard mixing, 255 where B is taken and 0 elsewhere, (H, W) uint8."""
-    return np.where(from_b, np.uint8(255), np.uint8(0))
+    weights: npt.NDArray[np.uint8] = np.negative(from_b.view(np.uint8), order="C")  # 1 becomes 255
+    return weights
 
 
 def byte_sum(plane: npt.NDArray[np.uint8]) -> int:

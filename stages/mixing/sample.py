@@ -49,7 +49,7 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
     weights = method_named(name).weigh(Pair(a, b, plan.mode, plan.seed, config, n_classes))
     b = weights.moved_b or b
     given = weights.weight_b
-    weight_b = paste_weights(given.astype(bool)) if given.dtype == bool else given.astype(np.uint8, copy=False)
+    weight_b = paste_weights(given.view(bool)) if given.dtype == bool else given.astype(np.uint8, copy=False)
     flags = set(weights.flags)
     if plan.mode == "hard" and weight_b.min() == weight_b.max():  # the sample is one of its parents
         flags.add("hard_identity")
