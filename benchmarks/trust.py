@@ -36,7 +36,8 @@ TRUST = {
     ),
     "forcing files and folders to disk": ("hsmix_gen.pipeline.files.atomic_files:sync",),
     "is the output ours, and the source the same?": (
-        "hsmix_gen.pipeline.dataset.output_folder:Output.check_usable",
+        "hsmix_gen.pipeline.dataset.output_folder:Output.check_own",
+        "hsmix_gen.pipeline.jobs.run:check_writable",
         "hsmix_gen.pipeline.dataset.output_folder:Output.check_folds",
         "hsmix_gen.pipeline.dataset.run_history:Bindings.check",
         "hsmix_gen.pipeline.dataset.run_history:Bindings.bind",
