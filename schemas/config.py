@@ -170,7 +170,7 @@ class ImageConfig(Section):
     size: HeightWidth = option((224, 224), "Height and width of all images in pixels; one number is both.", "H W", common=True)
     fit: Literal["stretch", "pad", "crop"] = option("stretch", "stretch to the size, pad (aspect kept, background beside it), or crop the middle without scaling.")
     eval_size: Literal["same", "native"] = option("same", "Validation and test images: same, of the size above, or native: of their own size, as metrics of whole cases need them.")
-    tiles: HeightWidth | None = option(None, "Cut images into tiles first.", "H W")
+    tiles: HeightWidth | None = option(None, "Cut images into tiles first; one number is both.", "H W")
     overlap: NonNegativeInt = option(0, "Pixels that neighbouring tiles share.")
     channels: Literal["auto", "1", "3"] = option("auto", "Grey or RGB of pictures; auto: RGB if any has colour. Volumes keep their modalities.")
     intensity: Literal["auto", "none", "window", "percentile", "zscore"] = option("auto", "Of volumes and arrays: window, percentile, zscore, none, or auto: a window for CT, else percentiles.")

@@ -164,7 +164,7 @@ class LineDisplay(Display):
     def start(self, stage: str, total: int, done: int) -> None:
         """Print what begins."""
         kept = f", {done} done before" if done else ""
-        self._print(f"{stage}: {total} to do{kept}" if total > done else f"{stage}: nothing to do ({done} done before)")
+        self._print(f"{stage}: {total - done} to do{kept}" if total > done else f"{stage}: nothing to do ({done} done before)")
         self._last = time.monotonic()
 
     def advance(self, stage: str, done: int, total: int, rate: float) -> None:

@@ -59,6 +59,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "axes": axes_of(inventory.scans, [place.item for place in inventory.places]),
         "channels": facts.channels,
         "dtype": facts.dtype,
+        "stored_size": list(facts.size),
         "intensity": asdict(facts.intensity),
         "values": _values(inventory),
         "label_mode": "multilabel" if facts.multilabel else "exclusive",
@@ -93,7 +94,8 @@ def inspection_text(found: dict[str, Any]) -> str:
         f"{counted(found['images'], 'image')}, {found['usable']} usable",
         f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
         f"most: {common}",
-        f"  images   {found['channels']} channel(s), stored as {found['dtype']}{_intensity_text(found)}",
+        f"  images   {counted(found['channels'], 'channel')}, stored as {found['dtype']} of "
+        f"{found['stored_size'][1]} x {found['stored_size'][0]}{_intensity_text(found)}",
         *([f"  slices   {axes}"] if axes else []),
         *([f"  spacing  {_spacing_text(found['spacing'])} mm (row, column, plane)"] if found["spacing"] else []),
         f"  masks    {_mask_text(found)}",

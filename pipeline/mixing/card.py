@@ -6,6 +6,7 @@ import yaml
 
 from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of
 from hsmix_gen.pipeline.dataset.soft_encoding import soft_encoding_of, soft_member
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.mixing.card_snippets import trainer_templates
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.families import AUGMENTATIONS, METHODS
@@ -179,7 +180,7 @@ Validation and test images are passed through. ![preview](preview.png)
 |---|---|---|---|
 {rows}
 
-- {height} x {width} pixels, {dataset["channels"]} channel(s), {dataset["dtype"]}; classes: {classes}.
+- {height} x {width} pixels, {counted(dataset["channels"], "channel")}, {dataset["dtype"]}; classes: {classes}.
 - Members of a sample: {members}.
   {_label_text(dataset)}{_viewer_text(dataset)}
 {_reader_text(dataset)}

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.array_containers import ENDINGS, ArrayForm, list_arrays
 from hsmix_gen.pipeline.decoders.arrays import array_key, axes_of, is_picture, pair_axes
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.readers.paths.folder_walk import Walked, visible, walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
@@ -225,7 +226,7 @@ def _notes(pairs: list[_Pair]) -> tuple[str, ...]:
 
 def _note_of_volumes(items: Iterable[SourceItem]) -> tuple[str, ...]:
     n_volumes = sum("z" in axes_of(item.image.key) and not is_picture(item.image.key) for item in items)
-    start = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
+    start = f"{counted(n_volumes, 'array')} of several planes taken as volumes, each of one patient"
     return (f"{start}; for stacks of independent pictures there is --stacks pictures",) if n_volumes else ()
 
 

@@ -49,9 +49,9 @@ class Reported:
     def text(self) -> str:
         """Return the report for a terminal: the verdict, what is not green, and where the page is."""
         bad = [finding for finding in self.findings if finding.light in ("red", "amber")]
-        good = sum(finding.light == "green" for finding in self.findings)
+        good, unjudged = (sum(finding.light == light for finding in self.findings) for light in ("green", "grey"))
         lines = [finding.line() for finding in bad]
-        lines += [f"green: {good} of {len(self.findings)} rules"]
+        lines += [f"green: {good} of {len(self.findings)} rules" + (f", {unjudged} not judged" if unjudged else "")]
         lines += [f"changed: {text}" for text in self.differences]
         return "\n".join([*lines, f"{self.verdict}: wrote {self.html} and {self.json.name}"])
 

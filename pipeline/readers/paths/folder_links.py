@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from hsmix_gen.pipeline.execution.human_units import counted
+
 MOST_LINKS = 1000
 """Links that are followed in one source; a tree of more of them is not what a person laid out."""
 _SHOWN = 3
@@ -49,8 +51,8 @@ class FolderLinks:
     def notes(self) -> tuple[str, ...]:
         """Return what the user should know of the links."""
         followed = [f"{name} to {real}" for real, name in self._targets.items()]
-        notes = [f"{len(followed)} links to folders were followed: {_listed(followed)}"] if followed else []
-        notes += [f"{len(self._left)} links were left alone: {_listed(self._left)}"] if self._left else []
+        notes = [f"followed {counted(len(followed), 'link')} to folders: {_listed(followed)}"] if followed else []
+        notes += [f"left alone {counted(len(self._left), 'link')}: {_listed(self._left)}"] if self._left else []
         return tuple(notes)
 
     def _reason(self, real: str) -> str:

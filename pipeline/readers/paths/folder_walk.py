@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.readers.paths.folder_links import FolderLinks
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
@@ -118,7 +119,7 @@ def _notes(written: list[str]) -> tuple[str, ...]:
     if not written:
         return ()
     shown = ", ".join(written[:_MAX_SHOWN]) + (", ..." if len(written) > _MAX_SHOWN else "")
-    return (f"{len(written)} folder(s) that hsmix-gen wrote were left alone: {shown}",)
+    return (f"left alone {counted(len(written), 'folder')} that hsmix-gen wrote: {shown}",)
 
 
 def folders_near(source: Path, familiar: re.Pattern[str]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -374,6 +374,6 @@ def test_a_note_says_that_planes_of_an_array_are_of_one_patient(tmp_path: Path) 
     write(tmp_path / "c.npz", image=PICTURE, label=PICTURE)
 
     assert find(tmp_path).notes[-1] == (
-        "2 array(s) of several planes are volumes, each of one patient; "
+        "2 arrays of several planes taken as volumes, each of one patient; "
         "for stacks of independent pictures there is --stacks pictures"
     )

@@ -71,14 +71,14 @@ def test_everything_that_was_written_is_left_alone_with_a_note(written: Path, tm
     walked = walk(tmp_path)
 
     assert walked.files == ("a.png",)
-    assert walked.notes == (f"1 folder(s) that hsmix-gen wrote were left alone: {name}",)
+    assert walked.notes == (f"left alone 1 folder that hsmix-gen wrote: {name}",)
 
 
 def test_many_of_them_are_counted(written: Path, tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"run{number}" / ".hsmix").mkdir(parents=True)
 
-    assert walk(tmp_path).notes == ("5 folder(s) that hsmix-gen wrote were left alone: run0, run1, run2, ...",)
+    assert walk(tmp_path).notes == ("left alone 5 folders that hsmix-gen wrote: run0, run1, run2, ...",)
 
 
 def test_samples_may_be_read_where_they_are_asked_for(written: Path) -> None:

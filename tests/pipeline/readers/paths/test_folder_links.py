@@ -37,7 +37,7 @@ def test_a_link_is_followed_and_stated(source: Path, store: Path) -> None:
     found = link(source, val=store / "v")
 
     assert found.files == ("train/a.png", "val/b.png")
-    assert found.notes == (f"1 links to folders were followed: val to {store / 'v'}",)
+    assert found.notes == (f"followed 1 link to folders: val to {store / 'v'}",)
 
 
 def test_a_split_behind_a_link_is_a_split(source: Path, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_split_behind_a_link_is_a_split(source: Path, tmp_path: Path) -> None:
     found = discover(source, RunConfig())
 
     assert {item.id: item.split for item in found.items} == {"a": "train", "b": "val"}
-    assert any("links to folders were followed" in note for note in found.notes)
+    assert any(note.startswith("followed ") for note in found.notes)
 
 
 @pytest.mark.parametrize("up", [".", "..", "train", "/"])
@@ -59,7 +59,7 @@ def test_a_link_that_leads_back_is_left_alone(source: Path, up: str) -> None:
     found = link(source, again=source / up)
 
     assert found.files == ("train/a.png",)
-    assert found.notes[0].startswith("1 links were left alone: again (")
+    assert found.notes[0].startswith("left alone 1 link: again (")
 
 
 def test_two_links_to_one_folder_give_its_files_once(source: Path, store: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_hidden_folder_of_the_source_is_read_through_a_link(source: Path) -> N
 
 
 def test_a_link_whose_end_is_gone_is_stated(source: Path, tmp_path: Path) -> None:
-    assert link(source, val=tmp_path / "gone").notes == ("1 links were left alone: val (its end is not there)",)
+    assert link(source, val=tmp_path / "gone").notes == ("left alone 1 link: val (its end is not there)",)
 
 
 def test_so_many_links_are_followed_and_no_more(source: Path, store: Path) -> None:
