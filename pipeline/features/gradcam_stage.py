@@ -16,12 +16,24 @@ from hsmix_gen.pipeline.features.network_task import NetworkTask, is_recorded, n
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
 from hsmix_gen.schemas.records import BlockRecord, SourceRecord
+from hsmix_gen.stages.saliency.backend import backend_of
 
 if TYPE_CHECKING:
     from hsmix_gen.pipeline.features.gradcam_units import GradCamWorker
 
 GOOD_AUC = 0.7
 """Below this agreement of saliency and masks on training images the user is warned."""
+
+
+def check_network(layers: Layers, config: SaliencyConfig, runner: Runner, reporter: Reporter) -> None:
+    """Refuse a network of the user that cannot serve, before anything is removed or begun.
+
+    Raises ModelError if it cannot be made, loaded or used, or has no such network layer.
+    """
+    if backend_of(config).has_network and config.model is not None:
+        unit = Unit("check network", _check_network, (layers, config, Path.cwd()), uses_gpu=True)
+        for _ in runner.run([unit]):
+            reporter.note(f"network {config.model} was checked")
 
 
 class GradCam:
@@ -34,21 +46,6 @@ class GradCam:
     def __init__(self, layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None = None) -> None:
         self._layers, self._config, self._reporter, self._earlier = layers, config, reporter, earlier
         self._folder = Path.cwd()
-
-    def check(self, runner: Runner) -> None:
-        """Refuse a network of the user that cannot serve, before any work starts.
-
-        Raises ModelError if it cannot be made, loaded or used, or has no such network layer.
-        """
-        if self._config.saliency.model is not None:
-            unit = Unit(
-                "check network",
-                _check_network,
-                (self._layers, self._config.saliency, self._folder),
-                uses_gpu=True,
-            )
-            for _ in runner.run([unit]):
-                self._reporter.note(f"network {self._config.saliency.model} was checked")
 
     def network_units(self, records: Sequence[SourceRecord]) -> list[Unit]:
         """Return the unit that makes the network's record, or none if it is there.

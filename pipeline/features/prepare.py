@@ -84,8 +84,6 @@ def prepare(
     atomic_files.remove_temporaries(shared.root)
     before: Sequence[Layers | None] = wanted.earlier.layers if wanted.earlier else [None] * len(layers)
     saliency = [_gradcam(fold, config, reporter, old) for fold, old in zip(layers, before, strict=True)]
-    if saliency[0]:
-        saliency[0].check(runner)
 
     filler = _Filler(wanted, runner, reporter)
     records = filler.fill("images", records, make_images, read_options(config), origins=inventory.places)

@@ -14,6 +14,7 @@ from hsmix_gen.pipeline.execution.units import Runner, SerialRunner
 from hsmix_gen.pipeline.features.cache_description import Prepared, load, of_options
 from hsmix_gen.pipeline.features.chosen_sources import choose_sources
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.gradcam_stage import check_network
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files import atomic_files
@@ -200,6 +201,7 @@ class WholeJob:
             check_output(part, layers, records, config, extend=retry != "nothing")
             for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
         ]
+        check_network(wanted.layers[0], config.saliency, self.runner, self.reporter)
         return known, inventory, wanted, plans
 
     def run(self) -> Finished:
@@ -284,6 +286,7 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory.records, inventory, config, gpu=runner.has_gpu)
         preflight.plan(layers, [], inventory=inventory, space=config.run.check_space)
+        check_network(layers[0], config.saliency, runner, reporter)
         wanted = FeatureGeneration(layers, inventory.records)
         return prepare(inventory, wanted, config, runner, reporter, is_half=True)
 

@@ -110,6 +110,7 @@ def test_fresh_removes_what_runs_left_and_nothing_else(copied: Made, run_cli: Cl
         ("source", ("--limit", "1", "--folds", "2"), "2 folds"),
         ("output/webdataset", (), "lies in .*output, which --fresh empties"),
         ("uorce", ("--compare", "hsmix,cutmix"), "does not exist"),
+        ("source", ("--saliency", "gradcam", "--model", "no.such:network"), "no.such"),
     ],
 )
 def test_fresh_keeps_what_is_there_where_the_new_cannot_be_made(
