@@ -25,6 +25,7 @@ from ray.exceptions import OutOfMemoryError, RayError, TaskUnschedulableError
 from hsmix_gen.pipeline.execution.ray_nodes import Guard, KeptOut, Nodes
 from hsmix_gen.pipeline.execution.ray_places import DEATHS, LOSSES, Actors, Tasks, Try
 from hsmix_gen.pipeline.execution.ray_session import connect, start
+from hsmix_gen.pipeline.execution.signals import take_again
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError
 
@@ -61,6 +62,7 @@ class RayRunner:
             start(workers or processors)
         else:
             connect(address)
+        take_again()
         self._nodes, self._workers, self._timeout_s = Nodes(), workers, timeout_s
         self._unfinished: _Work | None = None
         self.has_gpu = self._nodes.gpus > 0

@@ -33,6 +33,18 @@ def ended_by_signals() -> Iterator[None]:
         yield
 
 
+def take_again() -> None:
+    """Take back the signals for which a library has set a handler in native code, which Python does not see.
+
+    That of Ray prints a dump of its own before it hands a signal on.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in TERMINATING:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                signal.signal(number, handler)
+
+
 def signal_of(error: BaseException) -> int | None:
     """Return the signal that an error comes from, if any; once a command was stopped, every error comes from that."""
     if _Command.stopped_by is not None:
