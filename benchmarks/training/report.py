@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from report import Claim, conclude, print_table
 
-from training import plan
+from training import plan, search
 from training.arms import words_of
 from training.comparisons import Comparison, Setting, against_references, comparison, corrected, scored
 from training.corruptions import CORRUPTIONS
@@ -17,6 +18,7 @@ from training.statistics import Gain
 README = Path(__file__).resolve().parents[2] / "README.md"
 _STRONG = f"{plan.LAYER}+flips"
 _CUTMIX = f"{plan.LAYER}+cutmix"
+_SHOWN_SETTINGS = 12
 
 
 def judge_planted(table: pa.Table) -> int:
@@ -48,6 +50,7 @@ def write(table: pa.Table, docs: Path) -> None:
     put(page, "corruptions", _corruption_table(table))
     put(page, "others", gains_table([one for one in against_references(table) if not _is_main(one.setting)]))
     put(page, "copies", gains_table([one for one in main if "@" in one.arm]))
+    put(page, "search", _search_tables(table))
     put(page, "plan", _plan_table(table))
     if strong:
         figures.forest([one for one in strong if one.gain.seeds > 1], folder / "forest.png")
@@ -187,6 +190,34 @@ def _over_images(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:
             name = f"{setting.dataset}: {words_of(one.arm)}"
             lines.setdefault(name, []).append((str(setting.n), one))
     return {name: line for name, line in lines.items() if len(line) > 1}
+
+
+def _search_tables(table: pa.Table) -> str:
+    """Return the rungs of the search that were run whole, and what the first one says of each choice."""
+    rungs = list(search.finished_rungs(table))
+    if not rungs:
+        return "No rung was run whole yet."
+    parts = []
+    for steps, seeds, ranked in rungs:
+        rows = [[str(place), f"{gain:+.2f}", _choices(arm)] for place, (arm, gain) in enumerate(ranked, 1)]
+        title = f"{steps} steps, {len(seeds)} seeds, {len(ranked)} settings, the best {_SHOWN_SETTINGS} of them"
+        parts.append(f"{title}:\n\n{markdown(['', 'gain', 'setting'], rows[:_SHOWN_SETTINGS])}")
+    rows = [
+        [f"`{key}`", _value(value), f"{mean:+.2f}", f"{error:.2f}", str(count)]
+        for key, value, mean, error, count in search.by_choice(rungs[0][2])
+    ]
+    head = ["choice", "value", "mean gain", "standard error", "settings"]
+    return "\n\n".join([*parts, f"By choice, over the settings of the first rung:\n\n{markdown(head, rows)}"])
+
+
+def _choices(arm: str) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]} {_value(value)}" for key, value in search.choices_of_arm(arm).items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(map(_value, value))
+    return f"{value:.2g}" if isinstance(value, float) else str(value).removeprefix("@") or "fresh"
 
 
 def _plan_table(table: pa.Table) -> str:

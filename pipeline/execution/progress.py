@@ -163,8 +163,8 @@ class LineDisplay(Display):
 
     def start(self, stage: str, total: int, done: int) -> None:
         """Print what begins."""
-        kept = f", {done} done before" if done else ""
-        self._print(f"{stage}: {total - done} to do{kept}" if total > done else f"{stage}: nothing to do ({done} done before)")
+        left = f"{total - done} to do" if total > done else "nothing to do"
+        self._print(f"{stage}: {left}, {done} done before" if done else f"{stage}: {left}")
         self._last = time.monotonic()
 
     def advance(self, stage: str, done: int, total: int, rate: float) -> None:

@@ -1,5 +1,6 @@
 """The search of settings: drawn by their numbers, ranked on held-out training images alone."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import pyarrow as pa
@@ -36,3 +37,36 @@ def test_settings_are_ranked_without_a_look_at_the_tests() -> None:
 
     assert [arm for arm, _ in ranked] == ["strong+one", "strong+two"]
     assert [gain for _, gain in ranked] == pytest.approx([10, -10], abs=1e-4)
+
+
+def gathered(rungs: int, gain: Callable[[str, int], float]) -> pa.Table:
+    """Return what a search leaves behind that did so many rungs, where settings gain what is given for arm and seed."""
+    left = [search.drawn_setting(number)[0] for number in range(search.N_SETTINGS)]
+    rows: dict[Run, dict[str, object]] = {}
+    for steps, seeds in search.RUNGS[:rungs]:
+        for run in search.runs_of(left, steps, seeds):
+            dice = 0.5 + (gain(run.arm, run.seed) if "setting" in run.arm else 0.0) / 100
+            rows[run] = {**asdict(run), "image": "a", "corruption": "clean", "dice": dice}
+        left = sorted(left, key=lambda arm: -gain(arm, 0))[: len(left) // search.KEPT]
+    return pa.Table.from_pylist(list(rows.values()), SCHEMA)
+
+
+def test_what_a_choice_is_worth_is_the_mean_over_all_settings_with_it() -> None:
+    """Two points for objects, whatever else is chosen; the second rung is of the twelve best."""
+
+    def gain(arm: str, seed: int) -> float:
+        return 2.0 * (search.choices_of_arm(arm)["mix.selection"] == "object") + seed
+
+    first, second = search.finished_rungs(gathered(2, gain))
+    worth = {value: mean for key, value, mean, *_ in search.by_choice(first[2]) if key == "mix.selection"}
+
+    assert worth == pytest.approx({"bernoulli": 0.5, "connected": 0.5, "object": 2.5}, abs=1e-4)
+    assert second[:2] == search.RUNGS[1]
+    assert [search.choices_of_arm(arm)["mix.selection"] for arm, _ in second[2]] == ["object"] * 12
+
+
+def test_a_rung_counts_when_all_of_its_runs_are_there() -> None:
+    table = gathered(1, lambda *_: 1.0)
+
+    assert [steps for steps, *_ in search.finished_rungs(table)] == [plan.SHORT]
+    assert list(search.finished_rungs(table.slice(1))) == []

@@ -108,7 +108,7 @@ def test_notes_and_warnings_are_handed_on() -> None:
     [
         (5, 0, "scan: 5 to do\n"),
         (5, 2, "scan: 3 to do, 2 done before\n"),
-        (5, 5, "scan: nothing to do (5 done before)\n"),
+        (5, 5, "scan: nothing to do, 5 done before\n"),
     ],
 )
 def test_a_line_says_what_begins(total: int, done: int, text: str) -> None:

@@ -441,5 +441,5 @@ def test_complete_run_called_again_changes_no_file_and_says_so(
     said = run_again()
 
     for stage in ("images", "superpixels", "saliency", "mix"):
-        assert f"{stage}: nothing to do (18 done before)" in said
+        assert f"{stage}: nothing to do, 18 done before" in said
     assert snapshot(copied) == before
