@@ -51,76 +51,27 @@ class Shape:
 
 
 class Dataset:
-    """A finished dataset with its manifest.
-
-    Parameters
-    ----------
-    root : Path
-        Its folder.
-
-    Raises
-    ------
-    OutputError
-        If the folder holds none.
-    """
+    """A finished dataset with its manifest; raises OutputError if the folder holds none."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.described = read_dataset(root)
+        described = self.described = read_dataset(root)
         self.rows = {row.key: row for row in read_manifest(root / MANIFEST)}
-
-    @property
-    def classes(self) -> list[str]:
+        self.classes: list[str] = list(described["classes"])
         """Names by class id, background first; of the channels in multi-label."""
-        return list(self.described["classes"])
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether each class has a channel of its own."""
-        return bool(self.described["label_mode"] == "multilabel")
-
-    @property
-    def size(self) -> tuple[int, int]:
+        self.size: tuple[int, int] = (described["size"][0], described["size"][1])
         """Height and width."""
-        height, width = self.described["size"]
-        return height, width
-
-    @property
-    def channels(self) -> int:
-        """Channels of the image."""
-        return int(self.described["channels"])
-
-    @property
-    def dtype(self) -> str:
-        """Type of the pixels: uint8, uint16 or float32."""
-        return str(self.described["dtype"])
-
-    @property
-    def has_png(self) -> bool:
-        """Whether images are stored as PNG, and not as npy."""
-        return "image.png" in self.described["members"]
-
-    @property
-    def intensity(self) -> str:
-        """How numbers became pixels, a kind of `schemas.records.Intensity`."""
-        return str(self.described["intensity"]["kind"])
-
-    @property
-    def is_native(self) -> bool:
-        """Whether samples that are evaluated on have their own size."""
-        return bool(self.described.get("eval_size") == "native")
-
-    @property
-    def shape(self) -> Shape:
-        """What its images have in common."""
-        return Shape(
-            str(self.root), self.channels, self.dtype, self.intensity, len(self.classes), multilabel=self.multilabel
-        )
-
-    @property
-    def splits(self) -> dict[str, int]:
+        self.splits = {split: int(facts["samples"]) for split, facts in described["splits"].items()}
         """Samples by split."""
-        return {split: int(facts["samples"]) for split, facts in self.described["splits"].items()}
+        self.multilabel: bool = described["label_mode"] == "multilabel"
+        """Whether each class has a channel of its own."""
+        self.has_png: bool = "image.png" in described["members"]
+        """Whether images are stored as PNG, and not as npy."""
+        self.is_native: bool = described.get("eval_size") == "native"
+        """Whether samples that are evaluated on have their own size."""
+        form = int(described["channels"]), str(described["dtype"]), str(described["intensity"]["kind"])
+        self.shape = Shape(str(root), *form, len(self.classes), multilabel=self.multilabel)
+        """What its images have in common."""
 
     @cached_property
     def sources(self) -> dict[str, SourceRecord]:
@@ -210,7 +161,7 @@ class Export:
     takes_folds: bool = False
     """Whether the folds of an output make one export; else it is given one dataset."""
     check: Callable[[Shape], None] = lambda _: None
-    """Raises an ``OutputError`` where the layout cannot hold such images."""
+    """Raises an ``OutputError`` where the layout cannot hold such images; called before an exporter is made."""
     sample_bytes: Callable[[Options], int] = lambda _: 0
     """Returns the bytes of a sample where they are far more than those of the dataset, else 0."""
 
@@ -238,12 +189,21 @@ def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]
         raise OutputError(f"{dataset.root} lacks {len(left)} samples of {MANIFEST}, first {min(left)}; run it again")
 
 
-def unit_image(image: arrays.Image, dataset: Dataset) -> npt.NDArray[np.float32]:
+def unit_image(image: arrays.Image, shape: Shape) -> npt.NDArray[np.float32]:
     """Return an image as float32 in [0, 1]; of a z-score the 4 deviations to either side of 0 are spread over it."""
-    if dataset.dtype in _WHITE:
-        return image.astype(np.float32) / np.float32(_WHITE[dataset.dtype])
-    spread = (image / np.float32(ZSCORE_LIMIT) + 1) / 2 if dataset.intensity == "zscore" else image
+    if shape.dtype in _WHITE:
+        return image.astype(np.float32) / np.float32(_WHITE[shape.dtype])
+    spread = (image / np.float32(ZSCORE_LIMIT) + 1) / 2 if shape.intensity == "zscore" else image
     return np.clip(spread, 0, 1).astype(np.float32)
+
+
+def check_pictures(shape: Shape, kind: str) -> None:
+    """Refuse images that are no 8-bit grey or RGB pictures."""
+    if shape.dtype != "uint8" or shape.channels not in (1, 3):
+        raise OutputError(
+            f"{kind} holds 8-bit grey or RGB pictures, {shape.name} has {shape.channels} channels of "
+            f"{shape.dtype}; make it with --dtype uint8 and 1 or 3 channels"
+        )
 
 
 def check_has_unit(shape: Shape, kind: str) -> None:

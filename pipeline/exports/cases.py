@@ -43,7 +43,10 @@ def cases_of(dataset: Dataset, splits: Collection[str]) -> dict[str, tuple[Case,
     members: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
     for row in sorted(dataset.rows.values(), key=lambda row: row.key):
         if row.split in splits:
-            volume, plane = _place(row.source_a, dataset.sources.get(row.source_a))
+            record = dataset.sources.get(row.source_a)
+            # Without its record a sample is a volume by itself. Tiles of a plane are no slices: each tile of a volume
+            # is a volume of its own.
+            volume, plane = (_PLANE.sub("", record.image), record.plane) if record else (row.source_a, 0)
             members.setdefault((row.split, volume), []).append((plane, row.key, row.group_a))
     groups = Counter((split, slices[0][2]) for (split, _), slices in members.items())
     found: dict[str, tuple[Case, int]] = {}
@@ -61,16 +64,6 @@ def cases_of(dataset: Dataset, splits: Collection[str]) -> dict[str, tuple[Case,
 def has_volumes(cases: dict[str, tuple[Case, int]]) -> bool:
     """Return whether a case has several slices."""
     return any(case.wanted > 1 for case, _ in cases.values())
-
-
-def _place(source: str, record: SourceRecord | None) -> tuple[str, int]:
-    """Return the volume that a source is a slice of, and which one; without its record it is one by itself.
-
-    Tiles of a plane are no slices: each tile of a volume is a volume of its own.
-    """
-    if record is None:
-        return source, 0
-    return _PLANE.sub("", record.image), record.plane
 
 
 def _thickness(record: SourceRecord | None) -> float | None:

@@ -36,23 +36,16 @@ Once, in this folder; the commands below use it:
 
 @dataclass
 class Exported:
-    """What an export holds.
-
-    Attributes
-    ----------
-    samples : Counter
-        By split.
-    left_out : list of Refusal
-        What the reader of the format could not use.
-    notes : list of str
-        What the user should know.
-    """
+    """What an export holds."""
 
     dest: Path
     kind: str
     samples: Counter[str] = field(default_factory=Counter)
+    """By split."""
     left_out: list[Refusal] = field(default_factory=list)
+    """What the reader of the format could not use."""
     notes: list[str] = field(default_factory=list)
+    """What the user should know."""
 
     def counts(self) -> str:
         """Return how many samples of each split there are."""
@@ -100,9 +93,9 @@ def export_output(
     """
     export: Export = EXPORTS.module(kind).EXPORT
     folders = _outputs(root, kind, export)
-    _check_free(dest)
-    _check_apart(root, dest)
+    _check_free(dest, root)
     datasets = [Dataset(folder) for folder in folders]
+    export.check(datasets[0].shape)
     options = options or Options()
     _check_room(dest, kind, export.sample_bytes(options) * sum(datasets[0].splits.values()), free(existing(dest)))
     found = Exported(dest, kind)
@@ -123,13 +116,6 @@ def _outputs(root: Path, kind: str, export: Export) -> list[Path]:
     return folds or [root]
 
 
-def _check_apart(root: Path, dest: Path) -> None:
-    if not is_remote(root) and dest.resolve().is_relative_to(root.resolve()):
-        raise OutputError(
-            f"{dest} lies in the dataset {root}, which holds its own files alone; choose a folder beside it"
-        )
-
-
 def _check_room(dest: Path, kind: str, needed: int, free: int) -> None:
     if needed > free:
         raise OutputError(
@@ -138,11 +124,14 @@ def _check_room(dest: Path, kind: str, needed: int, free: int) -> None:
         )
 
 
-def _check_free(dest: Path) -> None:
-    if dest.is_dir() and not any(dest.iterdir()):
-        return
-    if dest.exists() or dest.is_symlink():
+def _check_free(dest: Path, root: Path) -> None:
+    is_empty = dest.is_dir() and not any(dest.iterdir())
+    if not is_empty and (dest.exists() or dest.is_symlink()):
         raise OutputError(f"{dest} must be a new or empty folder, it holds other files; choose another one")
+    if not is_remote(root) and dest.resolve().is_relative_to(root.resolve()):
+        raise OutputError(
+            f"{dest} lies in the dataset {root}, which holds its own files alone; choose a folder beside it"
+        )
 
 
 @contextlib.contextmanager
@@ -166,7 +155,8 @@ def _beside(dest: Path) -> Iterator[Path]:
 
 
 def _write_samples(exporter: Exporter, datasets: list[Dataset], found: Exported, reporter: Reporter) -> None:
-    total = sum(_total(dataset, number) for number, dataset in enumerate(datasets))
+    others = (count for dataset in datasets[1:] for split, count in dataset.splits.items() if split != "test")
+    total = sum(datasets[0].splits.values()) + sum(others)
     with reporter.stage("export", total) as stage:
         for number, dataset in enumerate(datasets):
             for sample in _samples(dataset, number, several=len(datasets) > 1):
@@ -192,10 +182,6 @@ def _samples(dataset: Dataset, number: int, *, several: bool) -> Iterator[Sample
             yield sample
         elif sample.split != "test":
             yield sample.renamed(f"fold{fold}-{sample.key}")
-
-
-def _total(dataset: Dataset, number: int) -> int:
-    return sum(count for split, count in dataset.splits.items() if split != "test" or number == 0)
 
 
 def _describe(folder: Path, guide: str, datasets: list[Dataset], found: Exported) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, Shape, write
-from hsmix_gen.pipeline.exports.perclass_export import check_pictures
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_pictures, write
 from hsmix_gen.schemas.records import IGNORE, MEASURED
 
 _FIELD = "ground_truth"
@@ -35,7 +34,6 @@ class FiftyOneExport:
     guide = GUIDE
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
-        check(dataset.shape)
         self._folder = folder
         self._dataset = dataset
         self._samples: list[dict[str, Any]] = []
@@ -56,17 +54,18 @@ class FiftyOneExport:
 
     def finish(self) -> list[str]:
         """Write the list, and what the values of masks mean."""
-        # Without a "version" FiftyOne takes it as plain lists, which no release has to convert.
-        info = {"description": f"{self._dataset.described['name']} by hsmix-gen", "default_mask_targets": self._targets}
-        _write_json(self._folder / "metadata.json", {"media_type": "image", "info": info})
-        _write_json(self._folder / "samples.json", {"samples": self._samples})
-        return []
-
-    @property
-    def _targets(self) -> dict[str, str]:
-        """Names by value of a mask; 0 is background for FiftyOne too, and has none."""
+        # 0 is background for FiftyOne too, and has no name.
         names = self._dataset.classes if self._dataset.multilabel else self._dataset.classes[1:]
-        return {**{str(number): name for number, name in enumerate(names, 1)}, str(IGNORE): "ignore"}
+        targets = {**{str(number): name for number, name in enumerate(names, 1)}, str(IGNORE): "ignore"}
+        info = {"description": f"{self._dataset.described['name']} by hsmix-gen", "default_mask_targets": targets}
+        # Without a "version" FiftyOne takes it as plain lists, which no release has to convert.
+        for name, content in (
+            ("metadata", {"media_type": "image", "info": info}),
+            ("samples", {"samples": self._samples}),
+        ):
+            text = json.dumps(content, sort_keys=True, allow_nan=False)
+            write(self._folder / f"{name}.json", text.encode())
+        return []
 
 
 def _fields_of(sample: Sample) -> dict[str, Any]:
@@ -77,21 +76,12 @@ def _fields_of(sample: Sample) -> dict[str, Any]:
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in known.items()
-        if name not in left_out and value is not None and not _is_nan(value)  # JSON has no place for it
+        if name not in left_out and value is not None
+        if not (isinstance(value, float) and math.isnan(value))  # JSON has no place for it
     }
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write(path, json.dumps(content, sort_keys=True, allow_nan=False).encode())
-
-
-def check(shape: Shape) -> None:
-    """Refuse images that are no pictures."""
-    check_pictures(shape, "fiftyone")
-
-
-EXPORT = Export(lambda folder, datasets, _: FiftyOneExport(folder, datasets[0]), check=check)
+EXPORT = Export(
+    lambda folder, datasets, _: FiftyOneExport(folder, datasets[0]),
+    check=lambda shape: check_pictures(shape, "fiftyone"),
+)

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, Shape, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_pictures, write
 from hsmix_gen.pipeline.exports.patches import UDTRANSNET, write_companion, write_patches
-from hsmix_gen.pipeline.exports.perclass_export import check_pictures
 from hsmix_gen.schemas.records import IGNORE
 
 _FOLDERS = {"train": "Train_Folder", "val": "Val_Folder", "test": "Test_Folder"}
@@ -35,7 +34,6 @@ class ImgLabelExport:
     """Writes pictures and masks, by split."""
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
-        check(dataset.shape)
         self._folder = folder
         # Loaders that cut at 127 see nothing of 0 and 1.
         self._scale = 255 if len(dataset.classes) + dataset.multilabel == 2 else 1
@@ -72,9 +70,7 @@ class ImgLabelExport:
         return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: labelcol has 0 there"]
 
 
-def check(shape: Shape) -> None:
-    """Refuse images that are no pictures."""
-    check_pictures(shape, "imglabel")
-
-
-EXPORT = Export(lambda folder, datasets, _: ImgLabelExport(folder, datasets[0]), check=check)
+EXPORT = Export(
+    lambda folder, datasets, _: ImgLabelExport(folder, datasets[0]),
+    check=lambda shape: check_pictures(shape, "imglabel"),
+)

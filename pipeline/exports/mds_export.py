@@ -32,11 +32,11 @@ class MdsExport:
         self._folder, self._make = folder, make_writer
         self._has_png = dataset.has_png
         height, width = dataset.size
-        shape = "" if dataset.is_native else f":{height},{width},{dataset.channels}"
-        image = "png" if self._has_png else f"ndarray:{dataset.dtype}{shape}"
+        shape = "" if dataset.is_native else f":{height},{width},{dataset.shape.channels}"
+        image = "png" if self._has_png else f"ndarray:{dataset.shape.dtype}{shape}"
         self._columns = {"key": "str", "image": image, "mask": "png", "soft": "bytes", "json": "json"}
         self._writers: dict[str, Any] = {}
-        self.guide = GUIDE.format(image="a picture" if self._has_png else f"(H, W, C) {dataset.dtype}")
+        self.guide = GUIDE.format(image="a picture" if self._has_png else f"(H, W, C) {dataset.shape.dtype}")
 
     def add(self, sample: Sample) -> None:
         """Give a sample to the writer of its split."""

@@ -48,7 +48,6 @@ class MedsamExport:
         side = options.side
         if not _SIDES[0] <= side <= _SIDES[1]:
             raise OutputError(f"--image-size must be {_SIDES[0]} to {_SIDES[1]} pixels, got {side}")
-        check(dataset.shape)
         self._folder, self._dataset, self._size = folder, dataset, (side, side)
         self._by_component = options.boxes == "component"
         self._with_ignore = self._n_train = 0
@@ -75,7 +74,7 @@ class MedsamExport:
         mask = np.where(mask == IGNORE, np.uint8(0), mask)
         if sample.split == "train" and len(np.unique(mask)) < 2:
             return "the mask has one value only, MedSAM's loader wants background and foreground"
-        image = np.clip(resize_image(unit_image(sample.image, self._dataset), self._size), 0, 1)
+        image = np.clip(resize_image(unit_image(sample.image, self._dataset.shape), self._size), 0, 1)
         rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
         if self._by_component:
             mask = areas_of(mask)

@@ -87,7 +87,7 @@ class MonaiExport:
 
     def _numbers(self, sample: Sample) -> arrays.Image:
         """Return pixels in 0 to 1, or numbers that have no white as they are."""
-        return sample.image if sample.image.dtype == np.float32 else unit_image(sample.image, self._dataset)
+        return sample.image if sample.image.dtype == np.float32 else unit_image(sample.image, self._dataset.shape)
 
     def finish(self) -> list[str]:
         """Write the lists and the class that reads them."""
@@ -101,7 +101,7 @@ class MonaiExport:
                 "licence": _LICENCE,
                 "release": "1.0",
                 "tensorImageSize": "3D" if self._of_volumes and split != "train" else "2D",
-                "modality": {str(channel): f"channel {channel}" for channel in range(self._dataset.channels)},
+                "modality": {str(channel): f"channel {channel}" for channel in range(self._dataset.shape.channels)},
                 "labels": {**({"0": "background"} if first else {}), **names},
                 "numTraining": len(entries),
                 "numTest": 0,

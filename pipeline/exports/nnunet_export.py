@@ -10,7 +10,7 @@ import numpy as np
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, unit_image, write
 from hsmix_gen.pipeline.exports.cases import cases_of, has_volumes
-from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles
+from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles, nifti
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.schemas import arrays
@@ -60,8 +60,7 @@ class NnunetExport:
             raise OutputError(f"the number of an nnU-Net dataset must be 1 to 999, got {options.dataset_id}")
         self._number = options.dataset_id
         dataset = datasets[0]
-        check(dataset.shape)
-        name = _plain(options.name or dataset.described["name"])
+        name = re.sub(r"[^A-Za-z0-9]+", "_", options.name or dataset.described["name"]).strip("_") or "hsmix"
         self._root = folder / f"Dataset{self._number:03d}_{name}"
         self._dataset = dataset
         self._cases = cases_of(dataset, ("test",))
@@ -105,7 +104,8 @@ class NnunetExport:
         if self._files.is_png:
             images = [slices[0].image_bytes]
         else:
-            images = self._files.volumes(np.stack([self._pixels(sample) for sample in slices]), spacing)
+            volume = np.stack([self._pixels(sample) for sample in slices])
+            images = [nifti(volume[..., channel], spacing) for channel in range(volume.shape[-1])]
         for number, data in enumerate(images):
             write(self._root / f"images{part}" / f"{name}_{number:04d}{ending}", data)
         labels, ignored = zip(*(self._labels.of(sample) for sample in slices), strict=True)
@@ -115,11 +115,12 @@ class NnunetExport:
     @property
     def _is_scaled(self) -> bool:
         """Whether numbers have their scale already: nnU-Net's own would differ between a slice and its volume."""
-        return self._of_volumes and (self._dataset.dtype != "float32" or self._dataset.intensity != "none")
+        shape = self._dataset.shape
+        return self._of_volumes and (shape.dtype != "float32" or shape.intensity != "none")
 
     def _pixels(self, sample: Sample) -> arrays.Image:
         as_they_are = sample.image.dtype == np.float32 or not self._is_scaled
-        return sample.image if as_they_are else unit_image(sample.image, self._dataset)
+        return sample.image if as_they_are else unit_image(sample.image, self._dataset.shape)
 
     def finish(self) -> list[str]:
         """Write dataset.json, the splits, and the trainer for soft labels."""
@@ -130,9 +131,7 @@ class NnunetExport:
             labels["labels"]["ignore"] = self._labels.count
             self._files.set_ignore(self._labels.count)
         described = {
-            "channel_names": _channel_names(
-                self._dataset.channels, is_png=self._files.is_png, is_scaled=self._is_scaled
-            ),
+            "channel_names": self._channel_names(),
             **labels,
             "numTraining": self._splits.count,
             "file_ending": self._files.ending,
@@ -145,6 +144,16 @@ class NnunetExport:
         data = (json.dumps(folds, indent=2) + "\n").encode()
         write(self._root / SPLITS, data)
         return _put_beside_preprocessed(self._root.name, data)
+
+    def _channel_names(self) -> dict[str, str]:
+        """Return names by number; none but noNorm is a normalisation of nnU-Net, so that it takes the z-score."""
+        channels = self._dataset.shape.channels
+        names = [f"channel_{i}" for i in range(channels)]
+        if self._is_scaled:
+            names = ["noNorm"] * channels
+        elif self._files.is_png:
+            names = ["grey"] if channels == 1 else ["R", "G", "B", "A"][:channels]
+        return {str(i): name for i, name in enumerate(names)}
 
 
 class _Splits:
@@ -184,10 +193,6 @@ class _Splits:
         return found
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "hsmix"
-
-
 def _put_beside_preprocessed(name: str, splits: bytes) -> list[str]:
     """Write the splits where nnU-Net looks for them, if the environment names it; return what was done."""
     folder = os.environ.get("nnUNet_preprocessed")  # noqa: SIM112 - nnU-Net's own name
@@ -203,15 +208,6 @@ def _put_beside_preprocessed(name: str, splits: bytes) -> list[str]:
 def check(shape: Shape) -> None:
     """Refuse labels that nnU-Net cannot hold."""
     (RegionLabels if shape.multilabel else ClassLabels)([""] * shape.classes)
-
-
-def _channel_names(channels: int, *, is_png: bool, is_scaled: bool) -> dict[str, str]:
-    """Return names by number; none but noNorm is that of a normalisation of nnU-Net, so that it takes the z-score."""
-    if is_scaled:
-        return dict.fromkeys(map(str, range(channels)), "noNorm")
-    if is_png:
-        return {str(i): name for i, name in enumerate(["grey"] if channels == 1 else ["R", "G", "B", "A"][:channels])}
-    return {str(i): f"channel_{i}" for i in range(channels)}
 
 
 def _spacing(row: ManifestRow) -> tuple[float, float]:

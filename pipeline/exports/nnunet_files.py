@@ -1,7 +1,6 @@
 """Files of nnU-Net: pictures, or NIfTI of a slice or a volume, one a channel; equal for equal arrays."""
 
 import gzip
-import io
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +22,14 @@ Spacing = tuple[float, float, float | None]
 
 
 class LabelFiles:
-    """Writes labels; ignored pixels get their value last, as it has to be the greatest of all labels.
-
-    Attributes
-    ----------
-    is_png : bool
-        Whether files are PNG, and not NIfTI; images and labels have one ending.
-    with_ignore : dict
-        Files with ignored pixels and their spacing, rows first.
-    """
+    """Writes labels; ignored pixels get their value last, as it has to be the greatest of all labels."""
 
     def __init__(self, *, is_png: bool) -> None:
         self.is_png = is_png
+        """Whether files are PNG, and not NIfTI; images and labels have one ending."""
         self.ending = ".png" if is_png else ".nii.gz"
         self.with_ignore: dict[Path, Spacing] = {}
-
-    def volumes(self, images: npt.NDArray[Any], spacing: Spacing) -> list[bytes]:
-        """Return one NIfTI file for each channel of (S, H, W, C) slices."""
-        return [nifti(images[..., channel], spacing) for channel in range(images.shape[-1])]
+        """Files with ignored pixels and their spacing, rows first."""
 
     def write_label(
         self, path: Path, label: npt.NDArray[np.uint8], ignored: npt.NDArray[np.bool_], spacing: Spacing
@@ -49,14 +38,20 @@ class LabelFiles:
         if ignored.any():
             label = np.where(ignored, np.uint8(IGNORE), label)
             self.with_ignore[path] = spacing
-        write(path, encode_png(label[0]) if self.is_png else nifti(label, spacing))
+        write(path, self._bytes(label, spacing))
 
     def set_ignore(self, value: int) -> None:
         """Give ignored pixels of all files their value."""
         for path, spacing in self.with_ignore.items():
-            label = _read_png(path) if self.is_png else _read_nifti(path)
-            label = np.where(label == IGNORE, np.uint8(value), label)
-            path.write_bytes(encode_png(label[0]) if self.is_png else nifti(label, spacing))
+            if self.is_png:
+                label = np.asarray(Pillow.open(path))[None]
+            else:
+                image = nibabel.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
+                label = np.asarray(image.dataobj).transpose()
+            path.write_bytes(self._bytes(np.where(label == IGNORE, np.uint8(value), label), spacing))
+
+    def _bytes(self, label: npt.NDArray[Any], spacing: Spacing) -> bytes:
+        return encode_png(label[0]) if self.is_png else nifti(label, spacing)
 
 
 def nifti(volume: npt.NDArray[Any], spacing: Spacing, *, flat: bool = False) -> bytes:
@@ -70,13 +65,3 @@ def nifti(volume: npt.NDArray[Any], spacing: Spacing, *, flat: bool = False) -> 
     held = held[..., 0] if flat and held.shape[-1] == 1 else held
     image = nibabel.Nifti1Image(held, affine)  # type: ignore[no-untyped-call]
     return gzip.compress(image.to_bytes(), compresslevel=_GZIP_LEVEL, mtime=0)
-
-
-def _read_png(path: Path) -> npt.NDArray[Any]:
-    with Pillow.open(io.BytesIO(path.read_bytes())) as picture:
-        return np.asarray(picture)[None]
-
-
-def _read_nifti(path: Path) -> npt.NDArray[Any]:
-    image = nibabel.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
-    return np.asarray(image.dataobj).transpose()

@@ -26,50 +26,40 @@ class Edit:
 
 @dataclass(frozen=True)
 class Codebase:
-    """A repository at the commit that was tried.
-
-    Attributes
-    ----------
-    patches : dict
-        Edits by the name of the patch; each patch is applied alone.
-    """
+    """A repository at the commit that was tried."""
 
     repository: str
     commit: str
     patches: dict[str, tuple[Edit, ...]]
+    """Edits by the name of the patch; each patch is applied alone."""
 
 
 _NOTE = "hsmix.txt"
 """The file that each patch brings."""
 _PACKAGE = Edit("datasets/__init__.py", 0, ("# Without this file the package `datasets` of Hugging Face is imported.",))
-_AGAIN = "    given = parser.parse_args()"
 _SOFT_IMPORT = (
     "from hsmix_synapse import SoftSlices as Synapse_dataset, SoftGenerator as RandomGenerator, "
     "SoftCrossEntropy, SoftDice"
 )
+_UNEXT_IMPORT = "from hsmix_unext import Dataset, glob, train_test_split"
 _SOFT_LOSS = "    ce_loss, dice_loss = SoftCrossEntropy(), SoftDice()"
 _PICTURE = "            label_batch = label_batch.argmax(1)"
 
+
+def _read_again(file: str, behind: int, *options: str) -> Edit:
+    """Return the edit that takes options of the command line once more, where a program has overwritten them."""
+    lines = (
+        "    given = parser.parse_args()",
+        f"    for name in {options}:",
+        "        setattr(args, name, getattr(given, name))",
+    )
+    return Edit(file, behind, lines)
+
+
 _TRANSUNET = (
     _PACKAGE,
-    Edit(
-        "test.py",
-        94,
-        (
-            _AGAIN,
-            "    for name in ('num_classes', 'volume_path', 'list_dir'):",
-            "        setattr(args, name, getattr(given, name))",
-        ),
-    ),
-    Edit(
-        "train.py",
-        67,
-        (
-            _AGAIN,
-            "    for name in ('num_classes', 'root_path', 'list_dir'):",
-            "        setattr(args, name, getattr(given, name))",
-        ),
-    ),
+    _read_again("test.py", 94, "num_classes", "volume_path", "list_dir"),
+    _read_again("train.py", 67, "num_classes", "root_path", "list_dir"),
 )
 TRANSUNET = Codebase(
     "https://github.com/Beckschen/TransUNet",
@@ -119,8 +109,8 @@ UNEXT = Codebase(
     "6ad0855114a35afbf81decf5dc912cd8de70476a",
     {
         "unext": (
-            Edit("train.py", 23, ("from hsmix_unext import Dataset, glob, train_test_split",)),
-            Edit("val.py", 20, ("from hsmix_unext import Dataset, glob, train_test_split",)),
+            Edit("train.py", 23, (_UNEXT_IMPORT,)),
+            Edit("val.py", 20, (_UNEXT_IMPORT,)),
         )
     },
 )

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, write
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_pictures, write
 from hsmix_gen.pipeline.exports.patches import UNEXT, write_companion, write_patches
-from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
 GUIDE = """
@@ -38,8 +37,7 @@ images. Give it the lists instead."""
 class PerClassExport:
     """Writes images and one mask for each foreground class, by split or in one tree, and lists of keys."""
 
-    def __init__(self, folder: Path, dataset: Dataset, *, one_tree: bool = False) -> None:
-        check(dataset.shape)
+    def __init__(self, folder: Path, dataset: Dataset, *, one_tree: bool) -> None:
         self._folder, self._one_tree = folder, one_tree
         # The background of classes that exclude each other follows from the others, and has no folder.
         self._first = 0 if dataset.multilabel else 1
@@ -79,22 +77,7 @@ class PerClassExport:
         return []
 
 
-def check_pictures(shape: Shape, kind: str) -> None:
-    """Refuse images that are no 8-bit grey or RGB pictures."""
-    if shape.dtype != "uint8" or shape.channels not in (1, 3):
-        raise OutputError(
-            f"{kind} holds 8-bit grey or RGB pictures, {shape.name} has {shape.channels} channels of "
-            f"{shape.dtype}; make it with --dtype uint8 and 1 or 3 channels"
-        )
-
-
-def check(shape: Shape) -> None:
-    """Refuse images that are no pictures."""
-    check_pictures(shape, "perclass")
-
-
-def _make(folder: Path, datasets: list[Dataset], options: Options) -> PerClassExport:
-    return PerClassExport(folder, datasets[0], one_tree=options.one_tree)
-
-
-EXPORT = Export(_make, check=check)
+EXPORT = Export(
+    lambda folder, datasets, options: PerClassExport(folder, datasets[0], one_tree=options.one_tree),
+    check=lambda shape: check_pictures(shape, "perclass"),
+)

@@ -9,15 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
-from hsmix_gen.pipeline.exports.base import (
-    Dataset,
-    Export,
-    Sample,
-    Shape,
-    check_has_unit,
-    unit_image,
-    write,
-)
+from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, Shape, check_has_unit, unit_image, write
 from hsmix_gen.pipeline.exports.cases import Case, cases_of
 from hsmix_gen.pipeline.exports.patches import HIFORMER, SWIN_UNET, TRANSUNET, write_companion, write_patches
 from hsmix_gen.schemas import arrays
@@ -105,7 +97,6 @@ class SynapseExport:
     """Writes train_npz, val_npz, test_vol_h5, val_vol_h5, lists, and what the codebases need."""
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
-        check(dataset.shape)
         self._folder, self._dataset = folder, dataset
         self._cases = cases_of(dataset, ("val", "test"))
         self._slices: dict[str, list[str]] = {"train": [], "val": []}
@@ -144,7 +135,7 @@ class SynapseExport:
 
     def _pair(self, sample: Sample) -> tuple[npt.NDArray[np.float32], arrays.Mask]:
         """Return image and class ids of a slice; ignored pixels are background, as losses know no other value."""
-        image = unit_image(sample.image, self._dataset)[..., 0]
+        image = unit_image(sample.image, self._dataset.shape)[..., 0]
         return image, np.where(sample.mask == IGNORE, np.uint8(0), sample.mask)
 
     def _write_volume(self, case: Case) -> None:

@@ -44,12 +44,10 @@ class ZarrExport:
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
         self._folder, self._dataset = folder, dataset
-        (height, width), channels = dataset.size, dataset.channels
-        n_soft = len(dataset.classes)
         self._arrays = {
-            "image": ((height, width, channels), dataset.dtype),
-            "mask": ((height, width), "uint8"),
-            "soft": ((n_soft, height, width), "float16"),
+            "image": ((*dataset.size, dataset.shape.channels), dataset.shape.dtype),
+            "mask": (dataset.size, "uint8"),
+            "soft": ((dataset.shape.classes, *dataset.size), "float16"),
         }
         row_bytes = max(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self._arrays.values())
         self._per_shard = max(1, min(_MOST_IN_SHARD, _SHARD_BYTES // row_bytes))
