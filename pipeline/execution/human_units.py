@@ -1,9 +1,16 @@
 """Numbers, bytes and seconds in words."""
 
+from collections.abc import Sequence
+
 
 def counted(number: int, word: str) -> str:
     """Return a number of things, whose plural has an s."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def first_of(names: Sequence[str], most: int, *, more: str = ", …") -> str:
+    """Return some names with commas between, and where there are others `more` behind them."""
+    return ", ".join(names[:most]) + (more if len(names) > most else "")
 
 
 def size_text(n_bytes: float) -> str:

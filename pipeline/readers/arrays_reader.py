@@ -1,13 +1,13 @@
 """Folders of arrays: npz and HDF5 files that hold image and mask, or files of one array in pairs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.array_containers import ENDINGS, ArrayForm, list_arrays
 from hsmix_gen.pipeline.decoders.arrays import array_key, axes_of, is_picture, pair_axes
-from hsmix_gen.pipeline.execution.human_units import counted
+from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.readers.paths.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.readers.paths.folder_walk import Walked, visible, walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
@@ -140,7 +140,7 @@ def _lacking(forms: tuple[ArrayForm, ...], config: SourceConfig) -> str:
     if not forms:
         return "holds no arrays; save it again"
     names = [form.name for form in forms]
-    shown = ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
+    shown = first_of(names, 12, more=" ...")
     for side, wanted, usual, option in (
         ("image", config.image_key, IMAGE_KEYS, "--image-key"),
         ("mask", config.mask_key, MASK_KEYS, "--mask-key"),
@@ -160,9 +160,8 @@ def _take_sides(base: Path, findings: _Findings) -> None:
             side = "images" if len(images) > 1 else "masks"
             _refuse(findings, base, first, f"several {side} have one name: {several}; keep one")
         elif not masks:
-            _refuse(
-                findings, base, first, "image has no mask; add one, in a folder masks or with a suffix such as _mask"
-            )
+            way = "add one, in a folder masks or with a suffix such as _mask"
+            _refuse(findings, base, first, f"image has no mask; {way}")
         elif not images:
             _refuse(findings, base, first, "mask has no image; add it or remove the mask")
         else:
@@ -187,8 +186,14 @@ def _as_found(base: Path, findings: _Findings, *, of_pictures: bool) -> Found:
             _refuse(findings, base, pair.image.path, f"has the id {clash} as another file has; rename it")
         else:
             items.update({one.id: one for one in found})
-    notes = (*_notes(findings.pairs), *_note_of_volumes(items.values()))
-    return Found(tuple(items.values()), tuple(findings.refusals), notes)
+    used = sorted({(pair.image.form.name, pair.mask.form.name) for pair in findings.pairs if pair.image.form.name})
+    notes = [f"arrays {image} are images and {mask or 'those beside'} masks" for image, mask in used[:3]]
+    contents = [item.image.key for item in items.values()]
+    n_volumes = sum("z" in axes_of(key) and not is_picture(key) for key in contents)
+    if n_volumes:
+        start = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
+        notes.append(f"{start}; for stacks of independent pictures there is --stacks pictures")
+    return Found(tuple(items.values()), tuple(findings.refusals), tuple(notes))
 
 
 def _item(base: Path, item_id: str, stem: str, pair: _Pair) -> SourceItem:
@@ -217,17 +222,6 @@ def _pictures(item: SourceItem, name: str, pair: _Pair) -> list[SourceItem]:
         )
         for number in range(count)
     ]
-
-
-def _notes(pairs: list[_Pair]) -> tuple[str, ...]:
-    used = sorted({(pair.image.form.name, pair.mask.form.name) for pair in pairs if pair.image.form.name})
-    return tuple(f"arrays {image} are images and {mask or 'those beside'} masks" for image, mask in used[:3])
-
-
-def _note_of_volumes(items: Iterable[SourceItem]) -> tuple[str, ...]:
-    n_volumes = sum("z" in axes_of(item.image.key) and not is_picture(item.image.key) for item in items)
-    start = f"{counted(n_volumes, 'array')} of several planes taken as volumes, each of one patient"
-    return (f"{start}; for stacks of independent pictures there is --stacks pictures",) if n_volumes else ()
 
 
 def _refuse(findings: _Findings, base: Path, path: str, reason: str) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
-from hsmix_gen.pipeline.readers.paths.case_ids import case_ids, common_channels
 from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem

@@ -1,9 +1,14 @@
 """Colour tables of coloured masks: which colour is which class, from an option or a file."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from hsmix_gen.pipeline.decoders.packed_members import COLOURED, has_colours
+from hsmix_gen.pipeline.decoders.stack import ReadOptions
+from hsmix_gen.pipeline.readers.paths.ids import Found
+from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import IGNORE, Labelling
 
@@ -14,7 +19,62 @@ _BACKGROUND = "background"
 _HEX = re.compile(r"#?([0-9A-Fa-f]{6})$")
 _NUMBERS_FIRST = re.compile(r"(?P<numbers>\d+\s+\d+\s+\d+)\s+(?P<name>[^\d\s,:][^,:]*)")
 _MAX_BYTES = 1_000_000
+_PEEKED_AT = 8
 _Row = tuple[str, int]
+
+
+def classes_of_colours(
+    config: SourceConfig, folder: Path, files: Iterable[str], are_coloured: Callable[[], bool]
+) -> tuple[Labelling | None, tuple[str, ...]]:
+    """Return the classes of colours if a table is given, or lies in the source and masks have colours; and a note.
+
+    Parameters
+    ----------
+    config : SourceConfig
+        Its `colours`.
+    folder : Path
+        Of the source, to which names of tables are relative.
+    files : iterable of str
+        Names among which a table may be, the one nearest to the folder counts.
+    are_coloured : callable
+        Asked only where such a table lies.
+
+    Raises
+    ------
+    SourceError
+        If the colour table cannot be read.
+    """
+    if config.colours is not None:
+        return read_colours(config.colours, folder), ()
+    tables = [path for path in files if PurePosixPath(path).name.lower() in TABLE_NAMES]
+    if not tables:
+        return None, ()
+    table = min(tables, key=lambda path: (path.count("/"), path))
+    if not are_coloured():
+        return None, (f"colour table {table} was left alone: the masks have no colours",)
+    labelling = read_table(folder / table)
+    ignored = ", ".join(f"#{colour:06X}" for colour in labelling.void)
+    of_no_class = f"; pixels of {ignored} are of no class (ignore)" if ignored else ""
+    return labelling, (f"colours of masks are those of {table}{of_no_class}",)
+
+
+def with_colours(found: Found, source: Path, config: SourceConfig) -> Found:
+    """Return what was found in a packed file or a folder of them, its masks as colours where they are coloured.
+
+    Items have masks of the format ``member``. Raises SourceError as `classes_of_colours`.
+    """
+    folder, files = source.parent, list[str]()
+    if source.is_dir():
+        folder, files = source, [path.name for path in source.iterdir()]
+    first = [item.mask for item in found.items[:_PEEKED_AT]]
+    labelling, notes = classes_of_colours(
+        config, folder, files, lambda: any(has_colours(mask, ReadOptions()) for mask in first)
+    )
+    found = replace(found, notes=(*found.notes, *notes))
+    if labelling is None:
+        return found
+    items = tuple(replace(item, mask=replace(item.mask, format=COLOURED)) for item in found.items)
+    return replace(found, items=items, labelling=labelling)
 
 
 def read_colours(given: str, source: Path) -> Labelling:
@@ -57,19 +117,6 @@ def read_table(path: Path) -> Labelling:
     except UnicodeDecodeError:
         raise SourceError(f"{path} is no text in UTF-8; save the colour table as such") from None
     return _labelling(str(path), list(_file_rows(path, text)), first_is_background=False)
-
-
-def table_note(table: str, labelling: Labelling) -> str:
-    """Return the note on the table that was taken, and on what of it is no class."""
-    ignored = ", ".join(f"#{colour:06X}" for colour in labelling.void)
-    of_no_class = f"; pixels of {ignored} are of no class (ignore)" if ignored else ""
-    return f"colours of masks are those of {table}{of_no_class}"
-
-
-def table_among(paths: Iterable[str]) -> str | None:
-    """Return the colour table among relative paths, the one nearest to the source's own folder."""
-    tables = [path for path in paths if PurePosixPath(path).name.lower() in TABLE_NAMES]
-    return min(tables, key=lambda path: (path.count("/"), path), default=None)
 
 
 def _inline_rows(given: str) -> Iterator[_Row]:

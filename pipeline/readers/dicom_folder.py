@@ -1,8 +1,11 @@
 """What lies in a folder of DICOM files: series of images, segmentations, and what is neither; from headers alone."""
 
+import hashlib
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 from pydicom import Dataset
@@ -13,8 +16,9 @@ from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 from hsmix_gen.pipeline.decoders.dicom_headers import check_form, reading
 from hsmix_gen.pipeline.decoders.dicom_segmentations import segment_labels
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
+from hsmix_gen.pipeline.readers.paths.split_words import deepest_split, split_of_word
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import Refusal
+from hsmix_gen.schemas.records import Refusal, Split
 
 # The second is that of label maps, which pydicom 3.0 has no name for.
 _SEGMENTATIONS = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
@@ -29,6 +33,8 @@ _TAGS = [
 ]  # fmt: skip
 # Segments are described before this tag; functional groups and pixels come after it.
 _LAST_TAG = 0x00630000
+_UID = re.compile(r"\d+(\.\d+){4,}")
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,26 @@ class Series:
     frame_uid: str
     """Frame of reference: series with the same lie in one space."""
     is_localizer: bool
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """The deepest folder that holds all of its files, relative to the source."""
+        return PurePosixPath(commonpath([PurePosixPath(file).parent.as_posix() for file in self.files]))
+
+    @property
+    def group(self) -> str | None:
+        """The patient as a digest of the PatientID, which may show who it is."""
+        return f"patient-{_digest(self.patient)}" if self.patient else None
+
+    @property
+    def split(self) -> Split | None:
+        """The split if a folder is called so; descriptions of series have words such as test."""
+        return deepest_split(self.folder.parts, split_of_word)
+
+    @property
+    def names(self) -> set[str]:
+        """The names by which a mask file may mean it, in small letters."""
+        return {name.casefold() for name in (self.uid, self.patient, *self.folder.parts) if name}
 
 
 @dataclass(frozen=True)
@@ -97,6 +123,35 @@ def read_contents(source: Path, files: Iterable[str]) -> Contents:
         for _, members in sorted((uid, list(found.values())) for uid, found in images.items())
     )
     return Contents(series, tuple(segmentations), counts["contours"], counts["other"], tuple(refusals))
+
+
+def series_ids(series: Sequence[Series]) -> list[str]:
+    """Return an id of each series, the shortest that distinguishes all: folder, folders, number, digest of its UID.
+
+    Folders named by a UID, or by the person, are left out.
+    """
+    parts = [_parts(one) for one in series]
+    whole = ["-".join(names) for names in parts]
+    numbered = [f"{name}-s{one.number}" for name, one in zip(whole, series, strict=True)]
+    for ids in ([names[-1] for names in parts], whole, numbered):
+        if len(set(ids)) == len(ids):
+            return [safe_id(name) for name in ids]
+    return [safe_id(f"{name}-{_digest(one.uid)}") for name, one in zip(whole, series, strict=True)]
+
+
+def _parts(series: Series) -> tuple[str, ...]:
+    # Where ID and name are one, the name is a pseudonym.
+    words = _WORD.findall(series.person.casefold()) if series.person != series.patient else []
+    parts = tuple(
+        part
+        for part in series.folder.parts
+        if not _UID.fullmatch(part) and not any(word in part.casefold() for word in words)
+    )
+    return parts or (series.group or "series",)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 
 
 def _read_header(path: Path) -> Dataset:

@@ -2,14 +2,16 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.stems import stem_of
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.extras import load
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
@@ -53,14 +55,14 @@ class DicomReader:
 
     def recognises(self, source: Path) -> bool:
         """Return whether one of the first files that may be DICOM bears its mark."""
-        return any(has_mark(path) for path in islice(_candidates(source), _LOOKED_AT))
+        below = (Path(folder, name) for folder, _, names in visible(source) for name in sorted(names))
+        return any(map(has_mark, islice((path for path in below if _may_be_dicom(path.name)), _LOOKED_AT)))
 
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the series that have one mask."""
         load("pydicom", f"{source} (layout {self.name})")
         # pydicom takes half a second to import; other layouts need none of it.
-        from hsmix_gen.pipeline.readers.dicom_folder import read_contents
-        from hsmix_gen.pipeline.readers.dicom_names import group_of, series_ids, split_of
+        from hsmix_gen.pipeline.readers.dicom_folder import read_contents, series_ids
 
         walked = walk(source)
         marked = {file for file in walked.files if _may_be_dicom(file) and has_mark(source / file)}
@@ -80,8 +82,8 @@ class DicomReader:
                 item_id,
                 Content("dicom", tuple(str(source / file) for file in series.files)),
                 Content("dicomseg" if mask.segmentation else "nifti", (str(source / mask.file),), key),
-                group_of(series),
-                split_of(series),
+                series.group,
+                series.split,
             )
             for (item_id, series, mask), key in zip(chosen, keys, strict=True)
         ]
@@ -99,11 +101,6 @@ def has_mark(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
-
-
-def _candidates(source: Path) -> Iterator[Path]:
-    for folder, _, names in visible(source):
-        yield from (Path(folder) / name for name in sorted(names) if _may_be_dicom(name))
 
 
 def _may_be_dicom(file: str) -> bool:
@@ -158,32 +155,24 @@ def _referenced(segmentation: "Segmentation", series: Sequence["Series"]) -> lis
 
 def _named(file: str, series: Sequence["Series"], *, lone: bool) -> list["Series"]:
     """Return the series that a NIfTI file may belong to."""
-    from hsmix_gen.pipeline.readers.dicom_names import folder_of, names_of
-
-    stem = _stem(file)
-    plain = _MASK_SUFFIX.sub("", stem.casefold())
+    stem = stem_of(file).casefold()
     images = [one for one in series if not one.is_localizer]
-    by_name = [one for one in images if {stem.casefold(), plain} & names_of(one)]
+    by_name = [one for one in images if {stem, _MASK_SUFFIX.sub("", stem)} & one.names]
     if by_name:
         return by_name
     folder = PurePosixPath(file).parent
     while folder.name and _MASK_WORD.search(folder.name.lower()):
         folder = folder.parent
-    below = [one for one in images if folder_of(one).is_relative_to(folder)]
+    below = [one for one in images if one.folder.is_relative_to(folder)]
     # Below the source itself lie all series: a mask that is named after nobody belongs there to a lone one only.
-    return below if folder.name or lone or any(folder_of(one) == folder for one in below) else []
-
-
-def _stem(file: str) -> str:
-    name = PurePosixPath(file).name
-    return next(name[: -len(ending)] for ending in _NIFTI if name.endswith(ending))
+    return below if folder.name or lone or any(one.folder == folder for one in below) else []
 
 
 def _problem(series: "Series", masks: list[_Mask]) -> str:
     if not masks:
         count = len(series.files)
         return f"series of {count} file{'s' if count > 1 else ''} has no mask; {_WAY_OUT}"
-    names = ", ".join(PurePosixPath(mask.file).name for mask in masks[:5]) + (" ..." if len(masks) > 5 else "")
+    names = first_of([PurePosixPath(mask.file).name for mask in masks], 5, more=" ...")
     return f"series has {len(masks)} masks: {names}; keep one, or merge them into one label map"
 
 

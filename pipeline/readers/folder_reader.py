@@ -3,15 +3,17 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS, UNREAD_ENDINGS
-from hsmix_gen.pipeline.readers import colour_tables
+from hsmix_gen.pipeline.execution.human_units import first_of
+from hsmix_gen.pipeline.readers.colour_tables import classes_of_colours
 from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
     VOC_LABELS,
     VOC_LISTS,
@@ -24,7 +26,7 @@ from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
 )
 from hsmix_gen.pipeline.readers.paths.folder_walk import walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
-from hsmix_gen.pipeline.readers.paths.kind_words import MASK_SUFFIXES, kind_of
+from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.label_tools import label_tool_hints
 from hsmix_gen.pipeline.readers.paths.lone_files import OTHER_FORMS, LoneFiles
 from hsmix_gen.pipeline.readers.paths.name_pairing import Candidate, NamedFile, name_files, pair
@@ -35,11 +37,10 @@ from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
-__all__ = ["MASK_SUFFIXES", "FolderReader"]
-
 _NOT_IMAGES = ("_superpixels",)
 _MAX_CLASSES = 62
 _PEEKED_AT = 8
+_SHOWN = 8
 # What is not opened here.
 _OTHERS = (
     *UNREAD_ENDINGS, ".mha", ".mhd", ".nrrd", *NIFTI_ENDINGS, ".npz", ".npy", ".h5", ".hdf5", ".dcm", ".xml",
@@ -50,6 +51,7 @@ _OPINION = re.compile(r"(annotator|rater|reader|expert|observer|doctor|manual)s?
 # Masks have few values and images many; so many pairs are read.
 _FEW_COLOURS, _MANY_COLOURS, _PAIRS_LOOKED_AT = 4, 64, 3
 _VOC_LIST_BYTES = 1 << 24
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True)
@@ -138,18 +140,18 @@ def _is_picture(path: str) -> bool:
 def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[NamedFile], list[str]]:
     endings: dict[str, list[NamedFile]] = defaultdict(list)
     for file in files:
-        endings[_ending(file)].append(file)
+        endings[ending_of(file.path)].append(file)
     if len(endings) < 2:
         return files, []
     grey = {
         ending
         for ending, same in endings.items()
-        if all(_mode(source / file.path) in ("1", "L", "P") for file in same[:_PEEKED_AT])
+        if all(_seen_in(source / file.path, _mode) in ("1", "L", "P") for file in same[:_PEEKED_AT])
     }
     if not grey or len(grey) == len(endings):
         return files, []
     note = f"nothing is named as a mask; single-channel {', '.join(sorted(grey))} files were taken as masks"
-    return [replace(file, is_mask=_ending(file) in grey) for file in files], [note]
+    return [replace(file, is_mask=ending_of(file.path) in grey) for file in files], [note]
 
 
 def _voc_lists(source: Path, files: Sequence[str]) -> VocLists:
@@ -183,7 +185,8 @@ def _check_not_swapped(source: Path, candidates: Sequence[Candidate], masks: _Ma
         return
     for one in pairs:
         image, mask = source / one.images[0].path, source / one.masks[0].path
-        if _has_more_colours(image, _FEW_COLOURS) is not False or not _has_more_colours(mask, _MANY_COLOURS):
+        has_few = _seen_in(image, lambda opened: opened.getcolors(_FEW_COLOURS) is not None)
+        if not has_few or not _seen_in(mask, lambda opened: opened.getcolors(_MANY_COLOURS) is None):
             return
     raise SourceError(
         f"{source} has images and masks the wrong way round: {pairs[0].images[0].path} has at most {_FEW_COLOURS} "
@@ -191,74 +194,53 @@ def _check_not_swapped(source: Path, candidates: Sequence[Candidate], masks: _Ma
     )
 
 
-def _has_more_colours(path: Path, count: int) -> bool | None:
-    """Return whether a picture has more than so many colours; None where it cannot be read."""
+def _seen_in(path: Path, look: Callable[[Pillow.Image], _Seen]) -> _Seen | None:
+    """Return what a picture shows when it is opened; None where it cannot be."""
     try:
+        # Damaged files are refused when they are read; a pipe would be waited for without end.
         if not path.is_file():
             return None
         with Pillow.open(path) as opened:
-            return opened.getcolors(count) is None
+            return look(opened)
     except Exception:
         return None
 
 
-def _ending(file: NamedFile) -> str:
-    return ending_of(file.path)
-
-
-def _mode(path: Path) -> str:
-    """Return Pillow's name for the form of a picture, or an empty text."""
-    try:
-        # Damaged files are refused when they are read; a pipe would be waited for without end.
-        if not path.is_file():
-            return ""
-        with Pillow.open(path) as opened:
-            return opened.mode
-    except Exception:
-        return ""
+def _mode(opened: Pillow.Image) -> str:
+    return opened.mode
 
 
 def _how_masks_are(source: Path, candidates: Sequence[Candidate], files: Sequence[str], config: SourceConfig) -> _Masks:
     """Return how masks are to be read, and what is known of their labels."""
     pairs = [one for one in candidates if one.images and one.masks]
     labels = sorted({mask.label for one in pairs for mask in one.masks} - {""})
+    shown = first_of(labels, _SHOWN)
     several = any(len({mask.label for mask in one.masks}) > 1 for one in pairs)
     opinions = all(_OPINION.match(label) for label in labels)
     if several and 2 <= len(labels) <= _MAX_CLASSES and not opinions and config.colours is None:
         labelling = Labelling(classes=("background", *_class_names(labels)), bits=True)
-        return _Masks(
-            "classes", tuple(labels), labelling, (f"masks lie in a folder for each class: {_listed(labels)}",)
-        )
+        return _Masks("classes", tuple(labels), labelling, (f"masks lie in a folder for each class: {shown}",))
     notes: tuple[str, ...] = ()
     if len(labels) > 1 and not several:
-        notes = (f"masks lie in the folders {_listed(labels)}, one for each image; they were not taken as classes",)
-    coloured = _coloured(source, pairs, files, config)
-    if coloured.form == "colours":
-        return replace(coloured, notes=notes + coloured.notes)
+        notes = (f"masks lie in the folders {shown}, one for each image; they were not taken as classes",)
+    first = [source / one.masks[0].path for one in pairs[:_PEEKED_AT]]
+    coloured, said = classes_of_colours(
+        config, source, files, lambda: any(_seen_in(mask, _mode) in ("RGB", "RGBA", "P") for mask in first)
+    )
+    notes += said
+    if coloured is not None:
+        return _Masks("colours", labelling=coloured, notes=notes)
     parted = sum(len(one.masks) > 1 and not _problem(one, _Masks("union")) for one in pairs)
     if parted:
         note = f"{parted} of {len(pairs)} images have several masks, joined: in all masks, what is not 0 is one class"
-        return _Masks("union", notes=(*notes, *coloured.notes, note))
-    return _Masks("picture", notes=notes + coloured.notes)
+        return _Masks("union", notes=(*notes, note))
+    return _Masks("picture", notes=notes)
 
 
 def _class_names(labels: list[str]) -> list[str]:
     """Return the names of class folders without numbers before them, where that leaves them apart."""
     names = [re.sub(r"^\d+\W+", "", label) for label in labels]
     return names if all(names) and len({*names, "background"}) > len(names) else labels
-
-
-def _coloured(source: Path, pairs: Sequence[Candidate], files: Sequence[str], config: SourceConfig) -> _Masks:
-    """Return that masks are coloured if a colour table is given, or lies in the source and masks have colours."""
-    if config.colours is not None:
-        return _Masks("colours", labelling=colour_tables.read_colours(config.colours, source))
-    table = colour_tables.table_among(files)
-    if table is None:
-        return _Masks("picture")
-    if not any(_mode(source / one.masks[0].path) in ("RGB", "RGBA", "P") for one in pairs[:_PEEKED_AT]):
-        return _Masks("picture", notes=(f"colour table {table} was left alone: the masks have no colours",))
-    labelling = colour_tables.read_table(source / table)
-    return _Masks("colours", labelling=labelling, notes=(colour_tables.table_note(table, labelling),))
 
 
 def _are_masks(paths: Sequence[str]) -> bool:
@@ -315,7 +297,7 @@ def _problem_of_several(one: Candidate, masks: _Masks) -> str:
 
 
 def _paths(files: Iterable[NamedFile]) -> str:
-    return _listed([file.path for file in files])
+    return first_of([file.path for file in files], _SHOWN)
 
 
 def _content(source: Path, one: Candidate, masks: _Masks) -> Content:
@@ -346,10 +328,6 @@ def _left_alone(files: Iterable[str], *, used: bool) -> tuple[tuple[str, int], .
         if name.endswith(_OTHERS)
     )
     return tuple((ending, counts[ending]) for ending in sorted(counts) if not (used and ending in NIFTI_ENDINGS))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
 READER = FolderReader()

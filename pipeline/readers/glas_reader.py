@@ -3,7 +3,6 @@
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -42,7 +41,8 @@ class GlasReader:
     def recognises(self, source: Path) -> bool:
         """Return whether Warwick-QU masks, or folders img and labelcol, lie in the source or not far below."""
         near = list(folders_near(source, _FAMILIAR))
-        if any(map(_SLIDE.match, (name for folder, names in near if _is_image_folder(folder) for name in names))):
+        images = [names for folder, names in near if PurePosixPath(folder).name.lower() == _IMAGE_FOLDER]
+        if any(_SLIDE.match(name) for names in images for name in names):
             return False
         return any(
             {_IMAGE_FOLDER, _MASK_FOLDER} <= {name.lower() for name in names}
@@ -70,13 +70,8 @@ class GlasReader:
         notes = [f"{n_others} pictures belong to no layout of GlaS and were left aside"] if n_others else []
         items, patient_notes = _with_patients(without_lone_training(items), source, tables)
         items, parted_notes = part_patients(items, source, config)
-        return Found(
-            tuple(items),
-            tuple(refusals),
-            (*notes, *patient_notes, *parted_notes, *walked.notes),
-            _LABELLING,
-            free_names=False,
-        )
+        notes += [*patient_notes, *parted_notes, *walked.notes]
+        return Found(tuple(items), tuple(refusals), tuple(notes), _LABELLING, free_names=False)
 
 
 def read_patients(table: Path) -> dict[str, str]:
@@ -96,8 +91,11 @@ def read_patients(table: Path) -> dict[str, str]:
         data = table.read_bytes()
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror})") from None
-    # Latin-1 takes any byte: names and numbers are ASCII, whatever the grades are written in.
-    text = data.decode("utf-8-sig") if _is_utf8(data) else data.decode("latin-1")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Latin-1 takes any byte: names and numbers are ASCII, whatever the grades are written in.
+        text = data.decode("latin-1")
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:
@@ -111,18 +109,6 @@ def read_patients(table: Path) -> dict[str, str]:
         if len(row) > max(name, patient) and row[name] and row[patient]:
             found[row[name].lower()].add(row[patient])
     return {image: patients.pop() for image, patients in found.items() if len(patients) == 1}
-
-
-def _is_image_folder(folder: str) -> bool:
-    return PurePosixPath(folder).name.lower() == _IMAGE_FOLDER
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _sorted_out(paths: list[str], suffix: str) -> tuple[dict[str, list[str]], dict[str, list[str]], int]:
@@ -174,16 +160,12 @@ def _with_patients(items: list[SourceItem], source: Path, tables: list[str]) -> 
         patients = read_patients(source / tables[0])
     except ValueError as error:
         return items, [f"{source / tables[0]} {error}, so {unknown}"]
-    grouped = [replace(item, group=_group_of(item, patients)) for item in items]
+    found = [patients.get(PurePosixPath(item.image.paths[0]).stem.lower()) for item in items]
+    grouped = [replace(item, group=one and f"patient-{one}") for item, one in zip(items, found, strict=True)]
     without = [item.id for item in grouped if item.group is None]
     if not without:
         return grouped, []
     return grouped, [f"Grade.csv names no one patient for {len(without)} images, first {without[0]}; each is its own"]
-
-
-def _group_of(item: SourceItem, patients: Mapping[str, str]) -> str | None:
-    patient = patients.get(PurePosixPath(item.image.paths[0]).stem.lower())
-    return f"patient-{patient}" if patient else None
 
 
 READER = GlasReader()

@@ -65,13 +65,13 @@ class IsicReader:
             split = split_of_path(images[0]) or split_of_path(masks[0])
             image, mask = (picture(str(source / path)) for path in (images[0], masks[0]))
             items.append(SourceItem(safe_id(name), image, mask, split=split))
-        return Found(
-            tuple(without_lone_training(items)),
-            tuple(refusals),
-            (*_notes(files), *walked.notes),
-            _LABELLING,
-            free_names=False,
-        )
+        left = [
+            (files.attributes, "masks of attributes (task 2) are no masks of lesions"),
+            (files.others, "pictures have no name of a photograph or mask of ISIC"),
+        ]
+        notes = [f"{count} {what} and were left aside" for count, what in left if count]
+        items = without_lone_training(items)
+        return Found(tuple(items), tuple(refusals), (*notes, *walked.notes), _LABELLING, free_names=False)
 
 
 def _sorted_out(paths: tuple[str, ...], mask_suffix: str) -> _Files:
@@ -93,15 +93,6 @@ def _sorted_out(paths: tuple[str, ...], mask_suffix: str) -> _Files:
         elif suffix != "_superpixels":
             files.others += 1
     return files
-
-
-def _notes(files: _Files) -> tuple[str, ...]:
-    notes = []
-    if files.attributes:
-        notes.append(f"{files.attributes} masks of attributes (task 2) are no masks of lesions and were left aside")
-    if files.others:
-        notes.append(f"{files.others} pictures have no name of a photograph or mask of ISIC and were left aside")
-    return tuple(notes)
 
 
 def _split_problem(image: str, mask: str) -> str:

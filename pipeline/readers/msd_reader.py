@@ -6,16 +6,8 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.readers.dataset_json import Description, read_description
-from hsmix_gen.pipeline.readers.paths.case_folders import (
-    Case,
-    CaseFolders,
-    NameCase,
-    case_folders,
-    cases_in,
-    root_of,
-)  # fmt: skip
-from hsmix_gen.pipeline.readers.paths.case_ids import case_ids, common_channels
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.case_folders import Case, CaseFolders, NameCase, case_folders, cases_in, root_of
+from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem, picture
 

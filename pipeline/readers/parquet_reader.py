@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.readers.packed_colours import with_colours
+from hsmix_gen.pipeline.readers.colour_tables import with_colours
 from hsmix_gen.pipeline.readers.paths.folder_walk import is_written
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name, split_of_word

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.packed_members import read_tar_index
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
-from hsmix_gen.pipeline.readers.packed_colours import with_colours
+from hsmix_gen.pipeline.readers.colour_tables import with_colours
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name
 from hsmix_gen.schemas.config import SourceConfig

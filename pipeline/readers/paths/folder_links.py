@@ -1,10 +1,9 @@
 """Links to folders: which of them are followed, so that every folder is read once and none for ever."""
 
 import os
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from hsmix_gen.pipeline.execution.human_units import counted
+from hsmix_gen.pipeline.execution.human_units import first_of
 
 MOST_LINKS = 1000
 """Links that are followed in one source; a tree of more of them is not what a person laid out."""
@@ -51,14 +50,14 @@ class FolderLinks:
     def notes(self) -> tuple[str, ...]:
         """Return what the user should know of the links."""
         followed = [f"{name} to {real}" for real, name in self._targets.items()]
-        notes = [f"followed {counted(len(followed), 'link')} to folders: {_listed(followed)}"] if followed else []
-        notes += [f"left alone {counted(len(self._left), 'link')}: {_listed(self._left)}"] if self._left else []
-        return tuple(notes)
+        groups = ((followed, "links to folders were followed"), (self._left, "links were left alone"))
+        return tuple(f"{len(group)} {what}: {first_of(group, _SHOWN, more=', ...')}" for group, what in groups if group)
 
     def _reason(self, real: str) -> str:
         if _holds(real, self._real):
             return "leads to the source or above it"
-        if _holds(self._real, real) and not _is_hidden(Path(real).relative_to(self._real)):
+        is_below = _holds(self._real, real)
+        if is_below and not any(part.startswith(".") for part in Path(real).relative_to(self._real).parts):
             return "what it leads to is read at its own place"
         twin = next((name for target, name in self._targets.items() if _holds(target, real)), None)
         if twin is not None:
@@ -71,11 +70,3 @@ class FolderLinks:
 
 def _holds(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in PurePosixPath(path).parts)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hsmix_gen.pipeline.execution.human_units import counted
+from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.readers.paths.folder_links import FolderLinks
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
@@ -61,8 +61,9 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
         found += [(relative / name).as_posix() for name in names if not wanted or name.lower().endswith(wanted)]
     nameless = [name for name in found if not _is_text(name)]
     refusals += [_nameless(source, name) for name in nameless]
-    notes = (*_notes(sorted(written)), *links.notes())
-    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), notes)
+    shown = first_of(sorted(written), _MAX_SHOWN, more=", ...")
+    notes = [f"{len(written)} folder(s) that hsmix-gen wrote were left alone: {shown}"] if written else []
+    return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), (*notes, *links.notes()))
 
 
 def visible(
@@ -87,7 +88,7 @@ def visible(
     """
     links = links or FolderLinks(source)
     for folder, folders, names in os.walk(source, onerror=refuse, followlinks=True):
-        if Path(folder) != source and _is_written({*folders, *names}):
+        if Path(folder) != source and any(marks.issubset({*folders, *names}) for marks in _MARKS):
             folders.clear()
             if leave is not None:
                 leave(Path(folder).relative_to(source).as_posix())
@@ -109,17 +110,6 @@ def is_written(folder: Path) -> bool:
         return any(all((folder / name).exists() for name in marks) for marks in _MARKS)
     except OSError:
         return False
-
-
-def _is_written(names: Collection[str]) -> bool:
-    return any(marks.issubset(names) for marks in _MARKS)
-
-
-def _notes(written: list[str]) -> tuple[str, ...]:
-    if not written:
-        return ()
-    shown = ", ".join(written[:_MAX_SHOWN]) + (", ..." if len(written) > _MAX_SHOWN else "")
-    return (f"left alone {counted(len(written), 'folder')} that hsmix-gen wrote: {shown}",)
 
 
 def folders_near(source: Path, familiar: re.Pattern[str]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -2,11 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
 
+Channel = TypeVar("Channel", int, str)
 MAX_ID = 64
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -42,6 +45,18 @@ def safe_id(name: str) -> str:
         return safe
     mark = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
     return f"{safe[: MAX_ID - 9]}-{mark}"
+
+
+def case_ids(cases: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the id of each case, given as name and relative path: its path where several have the name."""
+    named = Counter(safe_id(name).casefold() for name, _ in cases)
+    return [safe_id(name if named[safe_id(name).casefold()] == 1 else path) for name, path in cases]
+
+
+def common_channels(cases: Sequence[Collection[Channel]]) -> list[Channel]:
+    """Return the channels that at least half of the cases have, sorted."""
+    counts = Counter(channel for case in cases for channel in set(case))
+    return sorted(channel for channel, count in counts.items() if 2 * count >= len(cases))
 
 
 def pair_problem(images: Sequence[str], masks: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ _LOOKED_AT = 20
 _PREFIXED = re.compile(r"(?P<word>[a-z]+)(?P<edge>[_\-. ]+|(?=\d))(?P<rest>.+)")
 _EDGE = re.compile(r"[_\-. ]+")
 _WITH_NUMBER = re.compile(r"([A-Za-z]+)(\d.*)")
+_GROUND_TRUTH = re.compile(r"\bground truths?\b")
 
 
 @lru_cache(maxsize=4096)
@@ -47,7 +48,7 @@ def words(name: str) -> tuple[str, ...]:
         whole = known or plain in _FAINT_WORDS or plain.endswith("groundtruth")
         inside = _split_and_annotations(plain) or joined_words(chunk)
         found += [plain] if whole else [part for part in inside if part not in _NOT_INSIDE or len(inside) == 1]
-    return tuple(_joined(found))
+    return tuple(_GROUND_TRUTH.sub("groundtruth", " ".join(found)).split())
 
 
 @lru_cache(maxsize=4096)
@@ -135,15 +136,3 @@ def _split_and_annotations(word: str) -> list[str]:
 
 def _says_mask(word: str) -> bool:
     return word in _MASK_WORDS or word.endswith("groundtruth")
-
-
-def _joined(found: list[str]) -> Iterator[str]:
-    """Yield words, with "ground truth" as one."""
-    at = 0
-    while at < len(found):
-        if found[at] == "ground" and at + 1 < len(found) and found[at + 1] in ("truth", "truths"):
-            yield "groundtruth"
-            at += 2
-        else:
-            yield found[at]
-            at += 1

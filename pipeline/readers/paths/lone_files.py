@@ -4,7 +4,6 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 from hsmix_gen.pipeline.decoders.picture_codec import UNREAD_ENDINGS
 from hsmix_gen.pipeline.readers.paths.name_pairing import Candidate
@@ -38,7 +37,9 @@ class LoneFiles:
     """
 
     def __init__(self, candidates: Sequence[Candidate], files: Iterable[str]) -> None:
-        self._candidates = candidates
+        # Each side by stem, where it is alone.
+        self._masks = {one.stem: one.masks[0].path for one in candidates if one.masks and not one.images}
+        self._images = {one.stem: one.images[0].path for one in candidates if one.images and not one.masks}
         opened = {file.path for one in candidates for file in (*one.images, *one.masks)}
         self._others: dict[str, str] = {
             stem_of(path).casefold(): path for path in files if ending_of(path) in OTHER_FORMS and path not in opened
@@ -57,14 +58,6 @@ class LoneFiles:
         if stem_of(near) == one.stem:
             return f"{near} has its name, in a folder that is called otherwise; {_TOGETHER}"
         return f"the nearest name is {near}, rename one of them" if near else ""
-
-    @cached_property
-    def _images(self) -> dict[str, str]:
-        return {one.stem: one.images[0].path for one in self._candidates if one.images and not one.masks}
-
-    @cached_property
-    def _masks(self) -> dict[str, str]:
-        return {one.stem: one.masks[0].path for one in self._candidates if one.masks and not one.images}
 
     def _nearest(self, stem: str, others: dict[str, str]) -> str:
         """Return the path whose stem holds this one, is held by it, has its number, or is most like it."""

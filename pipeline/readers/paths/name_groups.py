@@ -85,11 +85,10 @@ def guess_groups(names: Sequence[str]) -> Guess | None:
         Relative paths without their ending.
     """
     stems = [PurePosixPath(name).name for name in names]
-    for by, groups in (
-        ("names", _persons(stems)),
-        ("folders", _folders(names)),
-        ("names", _stems(stems)),
-    ):
+    persons = [_person(stem) for stem in stems]
+    if not all(persons):
+        persons = []
+    for by, groups in (("names", persons), ("folders", _folders(names)), ("names", _stems(stems))):
         sizes = Counter(group for group in groups if group is not None)
         if max(sizes.values(), default=0) > 1 and len(sizes) + (None in groups) > 1:
             found = next(i for i, group in enumerate(groups) if group is not None and sizes[group] > 1)
@@ -102,11 +101,6 @@ def candidate_groups(name: str) -> list[str]:
     stem = PurePosixPath(name).name
     cases = [_case_folder(PurePosixPath(name).parent.parts), _person(stem)]
     return [key for key in (*cases, *(reading.key for reading in _readings(stem))) if key is not None]
-
-
-def _persons(stems: Sequence[str]) -> list[str | None]:
-    groups = [_person(stem) for stem in stems]
-    return groups if all(groups) else [None] * len(stems)
 
 
 def _person(stem: str) -> str | None:

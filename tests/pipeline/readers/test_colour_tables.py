@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.readers.colour_tables import read_colours, read_table, table_among
+from hsmix_gen.pipeline.readers.colour_tables import classes_of_colours, read_colours, read_table
+from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import IGNORE, Labelling
 
@@ -133,5 +134,7 @@ def test_a_large_file_is_no_colour_table(tmp_path: Path) -> None:
 
 
 def test_the_table_nearest_to_the_source_is_taken() -> None:
-    assert table_among(["a/b/labelmap.txt", "x/class_dict.csv", "x/y.csv", "b/Class_Dict.csv"]) == "b/Class_Dict.csv"
-    assert table_among(["notes.txt"]) is None
+    files = ["a/b/labelmap.txt", "x/class_dict.csv", "x/y.csv", "b/Class_Dict.csv"]
+    note = "colour table b/Class_Dict.csv was left alone: the masks have no colours"
+    assert classes_of_colours(SourceConfig(), Path("source"), files, lambda: False) == (None, (note,))
+    assert classes_of_colours(SourceConfig(), Path("source"), ["notes.txt"], lambda: True) == (None, ())

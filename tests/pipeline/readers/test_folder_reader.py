@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.pipeline.readers.folder_reader import MASK_SUFFIXES
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.kind_words import MASK_SUFFIXES
 from hsmix_gen.pipeline.readers.paths.name_pairing import name_files, pair
 from hsmix_gen.schemas.config import SourceConfig
 from tests.pipeline.readers.layouts import lay, pairs, reasons, splits
