@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.sources.scan import has_instances
 from hsmix_gen.schemas.config import ImageConfig, RunConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
@@ -229,5 +230,4 @@ def _overlap_problem(mask: str, value: int, pixels: int, facts: DatasetFacts) ->
 
 
 def _shortened(values: Sequence[int], form: str = "{}") -> str:
-    shown = ", ".join(form.format(value) for value in values[:8])
-    return f"{shown}, …" if len(values) > 8 else shown
+    return first_of([form.format(value) for value in values], 8)

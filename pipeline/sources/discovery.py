@@ -89,16 +89,10 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         private=is_private,
     )
     every = sorted(grouping.items, key=lambda item: item.id)
-    items = _evenly(every, config.source.limit)
-    pooled = config.source.folds is not None
+    items = spread(every, config.source.limit)
+    wanted, pooled = config.source.split, config.source.folds is not None
     split_of = partial(
-        assign_splits,
-        source=source,
-        split=config.source.split,
-        seed=config.seed,
-        known=known,
-        pooled=pooled,
-        aside=there,
+        assign_splits, source=source, split=wanted, seed=config.seed, known=known, pooled=pooled, aside=there
     )
     assigned, split_notes = split_of(items)
     if len(items) < len(every):
@@ -113,7 +107,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         (*found.refusals, *clashes),
         (*_notes(source, found), *grouping.notes, *split_notes, *torn_notes),
         found.labelling,
-        warnings=tuple(empty_splits(assigned, config.source.split, pooled=pooled)),
+        warnings=tuple(empty_splits(assigned, wanted, pooled=pooled)),
         has_slices=bool(grouping.guessed),
     )
     return _hidden(discovery, config) if is_private else discovery
@@ -147,25 +141,13 @@ def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal
     clashes: list[Refusal] = []
     for same in by_id.values():
         if len(same) == 1:
-            kept.append(same[0])
+            kept += same
             continue
         names = ", ".join(item.image.uri for item in same)
-        clashes += [
-            Refusal(
-                item.id,
-                item.image.uri,
-                "discover",
-                f"{len(same)} images share the id {item.id}: {names}; rename them",
-            )
-            for item in same
-        ]
+        for item in same:
+            reason = f"{len(same)} images share the id {item.id}: {names}; rename them"
+            clashes.append(Refusal(item.id, item.image.uri, "discover", reason))
     return kept, clashes
-
-
-def _evenly(items: list[SourceItem], limit: int | None) -> list[SourceItem]:
-    """Return so many items, evenly spread over their sorted ids."""
-    chosen = set(spread(sorted(item.id for item in items), limit))
-    return [item for item in items if item.id in chosen]
 
 
 def _of_every_split(chosen: list[SourceItem], every: list[SourceItem]) -> list[SourceItem]:
@@ -197,30 +179,19 @@ def _nothing_found(source: Path, found: Found, clashes: Sequence[Refusal], layou
         return f"{source} is a dataset that hsmix-gen wrote; give {own} to read its samples"
     problems = [*found.refusals, *clashes]
     notes = _notes(source, found)
+    nothing = f"{source} holds no pair of image and mask"
     if problems and not found.hints:
-        first = problems[0]
         working = [note for note in notes if "--layout" in note]
-        return "; ".join(
-            [
-                f"{source} holds no pair of image and mask, read as {layout} (--layout names another)",
-                *working,
-                f"{counted(len(problems), 'file')} refused, first {first.path}: {first.reason}",
-            ]
-        )
+        refused = f"{counted(len(problems), 'file')} refused, first {problems[0].path}: {problems[0].reason}"
+        return "; ".join([f"{nothing}, read as {layout} (--layout names another)", *working, refused])
     # What was left alone shows which other layout is meant, what tools left shows how masks are made.
-    expected = (
-        "; ".join(found.hints or notes)
-        or _packed(source)
-        or (
-            "expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
-            "or a list (CSV, Parquet, JSONL) with columns image and mask"
-        )
-    )
-    return f"{source} holds no pair of image and mask; {expected}"
-
-
-def _packed(source: Path) -> str:
-    """Return what to say of an archive that lies in a source without pairs."""
+    if found.hints or notes:
+        return f"{nothing}; {'; '.join(found.hints or notes)}"
     names = [path.name for path in source.iterdir()] if source.is_dir() else []
     packed = sorted(name for name in names if name.lower().endswith(_ARCHIVES))
-    return f"{packed[0]} is an archive, unpack it" if packed else ""
+    if packed:
+        return f"{nothing}; {packed[0]} is an archive, unpack it"
+    return (
+        f"{nothing}; expected images/ and masks/ with equal names, masks with a suffix such as _mask, "
+        "or a list (CSV, Parquet, JSONL) with columns image and mask"
+    )

@@ -61,8 +61,9 @@ def hidden_refusals(refusals: Iterable[Refusal], key: bytes) -> list[Refusal]:
     """Return refusals under hashed ids, without paths; reasons keep the rule, which stands after the last name."""
     hidden = []
     for refusal in refusals:
-        hashed = hash_of(refusal.id, "source", key)
-        hidden.append(Refusal(hashed, hashed, refusal.stage, _without_names(refusal, hashed)))
+        hashed, path = hash_of(refusal.id, "source", key), Path(refusal.path)
+        reason = without_names(refusal.reason, {refusal.path, path.name, path.stem, refusal.id}, hashed)
+        hidden.append(Refusal(hashed, hashed, refusal.stage, reason))
     return hidden
 
 
@@ -90,8 +91,3 @@ def write_map(path: Path, items: Sequence[SourceItem], refusals: Sequence[Refusa
         path.chmod(0o600)
     except OSError as error:
         raise ConfigError(f"id_map {path} cannot be written ({error.strerror}); choose another file") from None
-
-
-def _without_names(refusal: Refusal, hashed: str) -> str:
-    path = Path(refusal.path)
-    return without_names(refusal.reason, {refusal.path, path.name, path.stem, refusal.id}, hashed)

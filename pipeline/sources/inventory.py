@@ -111,7 +111,8 @@ def _take_inventory(
     if config.source.folds is not None:
         dealt = known.folds if known else None
         records = with_folds(records, scans, config.source.folds, seed=config.seed, known=dealt)
-    twins = _twins(records, scans)
+    looks = [scan.look if record.refusal is None else None for record, scan in zip(records, scans, strict=True)]
+    twins = near_duplicates(looks, [record.group for record in records])
     notes = [*([colours[1]] if colours else []), *notes, *_twin_notes(records, twins)]
     for note in notes:
         reporter.note(note)
@@ -149,10 +150,8 @@ def _keeping(inventory: Inventory, known: Known, reporter: Reporter) -> Inventor
     """Return an inventory in which sources that a dataset refused stay refused, but for those read again."""
     items = [place.item for place in inventory.places]
     kept = known.kept(inventory.records, items)
-    mended = {
-        old.id for old, new in zip(kept, inventory.records, strict=True) if old and old.refusal and not new.refusal
-    }
-    mended = {name for name in mended if name in known.refused_by_scan}
+    pairs = zip(kept, inventory.records, strict=True)
+    mended = {old.id for old, new in pairs if old and old.refusal and not new.refusal} & known.refused_by_scan
     if mended and known.retry == "nothing":
         reporter.note(
             f"{len(mended)} source(s) that the dataset refused could be used now, first {min(mended)}; "
@@ -292,21 +291,13 @@ def _pieces(items: Sequence[SourceItem]) -> list[list[SourceItem]]:
     return pieces
 
 
-def _twins(records: Sequence[SourceRecord], scans: Sequence[ScanResult]) -> list[tuple[int, int, int]]:
-    looks = [scan.look if record.refusal is None else None for record, scan in zip(records, scans, strict=True)]
-    return near_duplicates(looks, [record.group for record in records])
-
-
 def _twin_notes(records: Sequence[SourceRecord], twins: Sequence[tuple[int, int, int]]) -> list[str]:
     if not twins:
         return []
-    across = [pair for pair in twins if _home(records[pair[0]]) != _home(records[pair[1]])]
+    homes = [(record.split, record.fold) for record in records]
+    across = [pair for pair in twins if homes[pair[0]] != homes[pair[1]]]
     first = list(dict.fromkeys([*across, *twins]))[:_SHOWN_TWINS]
     shown = ", ".join(f"{records[i].id} and {records[j].id}" for i, j, _ in first)
     where = f", {len(across)} of them across splits or folds" if across else ""
     pairs = f"{counted(len(twins), 'pair')} of images of different groups look alike"
     return [f"{pairs}{where}: {shown}; see whether they are copies"]
-
-
-def _home(record: SourceRecord) -> tuple[str, int | None]:
-    return record.split, record.fold

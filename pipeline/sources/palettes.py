@@ -88,7 +88,10 @@ def colour_classes(scans: Sequence[ScanResult], config: SourceConfig) -> tuple[L
             f"masks have palettes whose order differs from file to file ({_difference(use)}), so that indices do not "
             f"mean the same: name the colours{_example(colours)}"
         )
-    labelling = _by_greys(good, palettes) if _are_grey(colours) else Labelling(values=tuple(_numbered(colours)))
+    if all(colour % _GREY == 0 for colour in colours):
+        labelling = _by_greys(good, palettes)
+    else:  # black, the least, is 0
+        labelling = Labelling(values=tuple((colour, class_id) for class_id, colour in enumerate(colours)))
     shown = ", ".join(f"#{colour:06X} = {class_id}" for colour, class_id in labelling.values[:_MOST_SHOWN])
     return labelling, (
         f"palettes of masks differ in their order ({_difference(use)}): masks are read by colour, {shown}; "
@@ -125,24 +128,11 @@ def _check_background(use: _Use) -> None:
 def _by_greys(good: Sequence[ScanResult], palettes: Sequence[_Palette]) -> Labelling:
     masks = []
     for scan, palette in zip(good, palettes, strict=True):
-        sides = dict(zip((index for index, _ in scan.mask_counts), scan.mask_form.sides, strict=False))
-        masks.append(
-            MaskValues(
-                {palette[index] // _GREY: count for index, count in scan.mask_counts},
-                {palette[index] // _GREY: count for index, count in sides.items()},
-            )
-        )
+        greys = {index: palette[index] // _GREY for index, _ in scan.mask_counts}
+        sides = dict(zip(greys.values(), scan.mask_form.sides, strict=False))
+        masks.append(MaskValues({greys[index]: count for index, count in scan.mask_counts}, sides))
     reading = understand_values(masks)
     return Labelling(values=tuple((value * _GREY, class_id) for value, class_id in reading.values.items()))
-
-
-def _are_grey(colours: Sequence[int]) -> bool:
-    return all(colour % _GREY == 0 for colour in colours)
-
-
-def _numbered(colours: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the class of each colour; black, the least, is 0."""
-    return [(colour, class_id) for class_id, colour in enumerate(colours)]
 
 
 def _by_index(use: _Use) -> str:

@@ -110,11 +110,13 @@ def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
     try:
         image, mask = open_pair(item, options.how)
         every_slice = options.folds or item.split in ("val", "test")
+        cuts: Sequence[tuple[int, int, int, int] | None]
+        cuts = [None] if options.tile is None else tiles(*image.size, options.tile, options.overlap)
         found = [
-            _scan_part(item, image, mask, part, options, chosen=chosen)
+            _scan_part(item, image, mask, Part(plane, tile), options, chosen=chosen)
             for plane, chosen in _planes(image, mask, options)
             if chosen or every_slice
-            for part in _parts(image, plane, options)
+            for tile in cuts
         ]
     except SourceError as error:
         return [ScanResult(item.id, problem=item.without_hidden(str(error)))]
@@ -140,14 +142,6 @@ def _planes(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[tuple[i
             values = mask.plane(plane)
             foreground = values.size - int(np.isin(values, options.background).sum())
             yield plane, foreground >= options.min_foreground
-
-
-def _parts(image: Stack, plane: int, options: ScanOptions) -> Iterator[Part]:
-    """Yield the parts of a plane: all of it, or its tiles."""
-    if options.tile is None:
-        yield Part(plane)
-    else:
-        yield from (Part(plane, tile) for tile in tiles(*image.size, options.tile, options.overlap))
 
 
 def _scan_part(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hsmix_gen.pipeline.execution.human_units import counted
+from hsmix_gen.pipeline.execution.human_units import counted, first_of
 from hsmix_gen.pipeline.files.local_mirror import with_addresses
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.tables import read_sources
@@ -55,7 +55,7 @@ def make_records(
 
 
 def without_leakage(records: list[SourceRecord], used: frozenset[str] = frozenset()) -> list[SourceRecord]:
-    """Return the records, those refused whose bytes stand in another split too.
+    """Return the records, those refused whose bytes stand in another split too; the test side, or one used, is kept.
 
     Raises
     ------
@@ -63,7 +63,24 @@ def without_leakage(records: list[SourceRecord], used: frozenset[str] = frozense
         If a group is torn between splits.
     """
     _check_groups(records)
-    return _without_leaks(records, used)
+    order = {"train": 0, "val": 1, "test": 2}
+    best: dict[str, SourceRecord] = {}
+
+    def rank(record: SourceRecord) -> tuple[bool, int]:
+        return record.id in used, order[record.split]
+
+    for record in records:
+        known = best.get(record.content)
+        if record.refusal is None and (known is None or rank(record) > rank(known)):
+            best[record.content] = record
+    return [
+        dataclasses.replace(
+            record, refusal=f"scan: has the same bytes as {twin.split} image {twin.id} (leakage); remove one"
+        )
+        if record.refusal is None and (twin := best[record.content]).split != record.split
+        else record
+        for record in records
+    ]
 
 
 def with_folds(
@@ -200,11 +217,7 @@ def describe_difference(old: Iterable[SourceRecord], new: Iterable[SourceRecord]
         "added": [name for name in after if name not in before],
         "missing": [name for name in before if name not in after],
     }
-    return "; ".join(f"{len(names)} {kind} ({_listed(names)})" for kind, names in kinds.items() if names)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return "; ".join(f"{len(names)} {kind} ({first_of(names, _SHOWN)})" for kind, names in kinds.items() if names)
 
 
 def item_id(record: SourceRecord) -> str:
@@ -246,25 +259,3 @@ def _check_groups(records: Sequence[SourceRecord]) -> None:
             f"{counted(len(torn), 'group')} {verb} in more than one split (leakage), first {torn[0]} in "
             f"{' and '.join(sorted(splits[torn[0]]))}; correct the split or --group-by"
         )
-
-
-def _without_leaks(records: list[SourceRecord], used: frozenset[str]) -> list[SourceRecord]:
-    """Refuse images whose bytes also stand in a split that is tested on; the test side, or a used one, is kept."""
-    order = {"train": 0, "val": 1, "test": 2}
-    best: dict[str, SourceRecord] = {}
-
-    def rank(record: SourceRecord) -> tuple[bool, int]:
-        return record.id in used, order[record.split]
-
-    for record in records:
-        known = best.get(record.content)
-        if record.refusal is None and (known is None or rank(record) > rank(known)):
-            best[record.content] = record
-    return [
-        dataclasses.replace(
-            record, refusal=f"scan: has the same bytes as {twin.split} image {twin.id} (leakage); remove one"
-        )
-        if record.refusal is None and (twin := best[record.content]).split != record.split
-        else record
-        for record in records
-    ]

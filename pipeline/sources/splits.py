@@ -4,6 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
 
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.execution.human_units import counted
@@ -17,6 +18,7 @@ from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, draw_groups, pars
 _ENDINGS = IMAGE_ENDINGS | {".ome.tif", ".ome.tiff", ".nii", ".nii.gz", ".npz", ".npy", ".h5", ".hdf5"}
 """Endings that names in lists may have, and ids have not."""
 _WORDS = {"val": "validation", "test": "testing"}
+_Any = TypeVar("_Any")
 
 
 def assign_splits(
@@ -211,11 +213,11 @@ def _listed_id(name: str, is_known: Callable[[str], bool]) -> str:
     return next(filter(is_known, ids), safe_id(stem))
 
 
-def spread(ids: Sequence[str], limit: int | None) -> list[str]:
-    """Return `limit` of some sorted ids, evenly spread over them."""
-    if limit is None or limit >= len(ids):
-        return list(ids)
-    return [ids[i * len(ids) // limit] for i in range(limit)]
+def spread(ordered: Sequence[_Any], limit: int | None) -> list[_Any]:
+    """Return `limit` of some things, evenly spread over them."""
+    if limit is None or limit >= len(ordered):
+        return list(ordered)
+    return [ordered[i * len(ordered) // limit] for i in range(limit)]
 
 
 def _find_lists(path: Path) -> dict[Split, list[str]]:

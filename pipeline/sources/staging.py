@@ -3,18 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hsmix_gen.pipeline.files.local_mirror import (
-    Wanted,
-    address_of,
-    fetch,
-    listed,
-    present,
-    remove_others,
-    staged_path,
-)
+from hsmix_gen.pipeline.files.local_mirror import address_of, fetch, listed, present, remove_others, staged_path
 from hsmix_gen.pipeline.files.store_paths import is_remote, location
 from hsmix_gen.pipeline.readers.list_reader import ListReader
-from hsmix_gen.schemas.config import RunConfig, SourceConfig
+from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 
 
@@ -51,12 +43,7 @@ def stage(source: Path, config: RunConfig, note: Callable[[str], None]) -> tuple
     if not is_one:
         remove_others(path, wanted)
     elif ListReader().recognises(path):
-        fetch(_named_by(path, config.source), note)
+        items = ListReader().find(path, config.source).items
+        texts = {text: None for item in items for content in (item.image, item.mask) for text in content.paths}
+        fetch(present(address for address in map(address_of, texts) if address is not None), note)
     return path, config
-
-
-def _named_by(path: Path, config: SourceConfig) -> list[Wanted]:
-    """Return the files that a staged list names, as far as they are there."""
-    items = ListReader().find(path, config).items
-    texts = {text: None for item in items for content in (item.image, item.mask) for text in content.paths}
-    return present(address for address in map(address_of, texts) if address is not None)
