@@ -46,7 +46,10 @@ def publish(temporary: Path, path: Path) -> None:
     """Give a finished temporary file its final name: synced and moved, or sent to a store whole and removed here."""
     if is_remote(path):
         size, digest = temporary.stat().st_size, sha256_of_file(temporary)
-        path.ask(lambda system: system.put_file(str(temporary), path.key, **_whole(path, size)))
+        # One request, as long as the file fits into memory.
+        is_one = path.protocol == "s3" and size <= object_stores.ONE_PUT_BYTES
+        options = {"chunksize": object_stores.ONE_PUT_BYTES} if is_one else {}
+        path.ask(lambda system: system.put_file(str(temporary), path.key, **options))
         _sent[path] = size, digest
         temporary.unlink()
         return
@@ -58,12 +61,13 @@ def publish(temporary: Path, path: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file so that its final name never shows a part of it; one with these bytes is left alone."""
+    with contextlib.suppress(FileNotFoundError):
+        if (is_remote(path) or path.is_file()) and path.read_bytes() == data:
+            return
     if is_remote(path):
-        _send(path, data)
-        return
-    if path.is_file() and path.read_bytes() == data:
-        return
-    write_anew(path, data)
+        path.write_bytes(data)
+    else:
+        write_anew(path, data)
 
 
 def write_anew(path: Path, data: bytes) -> None:
@@ -206,21 +210,3 @@ def _local_sizes(folder: str, prefix: str, *, deep: bool) -> Iterator[tuple[str,
                 yield prefix + entry.name, entry.stat().st_size
             elif deep and entry.is_dir():
                 yield from _local_sizes(entry.path, f"{prefix}{entry.name}/", deep=deep)
-
-
-def _send(path: StorePath, data: bytes) -> None:
-    try:
-        if path.read_bytes() == data:
-            return
-    except FileNotFoundError:
-        pass
-    path.write_bytes(data)
-
-
-def _whole(path: StorePath, size: int) -> dict[str, int]:
-    """Return what makes the library send a file in one request, as long as it fits into memory."""
-    return (
-        {"chunksize": object_stores.ONE_PUT_BYTES}
-        if path.protocol == "s3" and size <= object_stores.ONE_PUT_BYTES
-        else {}
-    )

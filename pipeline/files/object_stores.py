@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hsmix_gen.schemas.errors import HsmixError
 from hsmix_gen.schemas.extras import load
@@ -126,9 +126,10 @@ def patiently(call: Callable[[], _Result], address: str, *, how: Patience | None
             return call()
         except Exception as error:
             passed = time.monotonic() - started
-            if not _is_torn(error) and not _is_outage(error):
+            passing = _passing(error)
+            if passing is None:
                 raise _for_people(error, address) from None
-            if pause is None or _is_outage(error) or passed > _LONGEST_S:
+            if pause is None or passing == "outage" or passed > _LONGEST_S:
                 raise StoreError(
                     f"{address} failed {how.attempts} times, over {passed:.0f} s ({_reason(error)}); run the same "
                     f"command again when the store is well, what is finished is kept "
@@ -177,23 +178,16 @@ def _number(variable: str, default: int) -> int:
     return int(text or default)
 
 
-def _is_outage(error: Exception) -> bool:
-    """Return whether the library gave a request up that may succeed later."""
+def _passing(error: Exception) -> Literal["outage", "torn"] | None:
+    """Return which trouble passes: the library gave up a request that may succeed later, or an answer broke off."""
     if isinstance(error, (*_LOOKED_FOR, HsmixError)) or _is_local(error) or _lacks_rights(error):
-        return False
+        return None
     code, status = _answer(error)
     if status is not None:
-        return status >= 500 or status in _PASSING_STATUS or code in _PASSING_CODES
-    return bool(_kinds(error) & _UNREACHED)
-
-
-def _is_torn(error: Exception) -> bool:
-    """Return whether an answer began and did not arrive whole."""
-    if isinstance(error, (*_LOOKED_FOR, HsmixError)) or _is_local(error) or _lacks_rights(error):
-        return False
-    if _answer(error)[1] is not None:
-        return False
-    return bool(_kinds(error) & _TORN) or isinstance(error, OSError | TimeoutError)
+        return "outage" if status >= 500 or status in _PASSING_STATUS or code in _PASSING_CODES else None
+    if _kinds(error) & _UNREACHED:
+        return "outage"
+    return "torn" if _kinds(error) & _TORN or isinstance(error, OSError | TimeoutError) else None
 
 
 def _kinds(error: Exception) -> set[str]:

@@ -245,14 +245,13 @@ class _Pieces(io.RawIOBase):
         start, stop = self._at, min(self._at + len(buffer), self._size)
         if start >= stop:
             return 0
-        data = self._path.ask(lambda system: _piece(system, self._path.key, start, stop))
-        buffer[: len(data)] = data
+
+        def piece(system: Any) -> bytes:
+            data: bytes = system.cat_file(self._path.key, start=start, end=stop)
+            if len(data) != stop - start:
+                raise ConnectionError(f"got {len(data)} of {stop - start} bytes")
+            return data
+
+        buffer[: stop - start] = self._path.ask(piece)
         self._at = stop
-        return len(data)
-
-
-def _piece(system: Any, key: str, start: int, stop: int) -> bytes:
-    data: bytes = system.cat_file(key, start=start, end=stop)
-    if len(data) != stop - start:
-        raise ConnectionError(f"got {len(data)} of {stop - start} bytes")
-    return data
+        return stop - start

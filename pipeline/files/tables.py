@@ -39,7 +39,11 @@ def read_sources(path: Path) -> list[SourceRecord]:
         If the file is damaged.
     """
     try:
-        rows = [_given(row) for row in read_table(path).to_pylist()]
+        # Files of earlier versions have fewer columns.
+        rows = [
+            {"fold": None, **{name: value for name, value in row.items() if value is not None}}
+            for row in read_table(path).to_pylist()
+        ]
         return record_of(list[SourceRecord], rows)
     except FileNotFoundError:
         raise
@@ -49,11 +53,6 @@ def read_sources(path: Path) -> list[SourceRecord]:
             f"{path} is damaged ({reason}), so that changed sources are unknown; choose another folder, or start "
             "anew with --fresh"
         ) from None
-
-
-def _given(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without what it lacks: files of earlier versions have fewer columns."""
-    return {"fold": None, **{name: value for name, value in row.items() if value is not None}}
 
 
 def manifest_batch(rows: Sequence[ManifestRow]) -> pa.Table:

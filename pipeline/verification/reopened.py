@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs, read_run
 from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared, feature_options, load, of_options
@@ -13,7 +13,7 @@ from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.mixing.make_shard import Made, make_one
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import CacheError, OutputError
-from hsmix_gen.schemas.records import MODES, SPLITS, ManifestRow, SamplePlan
+from hsmix_gen.schemas.records import MODES, SPLITS, ManifestRow, Mode, SamplePlan, Split
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,15 @@ class Reopened:
         """
         by_id = {record.id: i for i, record in enumerate(self.prepared.records)}
         wrong = [f"source {name}" for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
-        mode = next((mode for mode in MODES if mode == row.mode), None)
-        wrong += [f"mode {row.mode}"] * (mode is None)
-        wrong += [f"method {row.method}"] * (row.method not in (None, *self.config.mix.methods))
-        split = next((split for split in SPLITS if split == row.split), None)
-        if wrong or mode is None or split is None:
-            problem = next(iter(wrong), f"split {row.split}")
+        methods = (None, *self.config.mix.methods)
+        named = (("mode", row.mode, MODES), ("method", row.method, methods), ("split", row.split, SPLITS))
+        wrong += [f"{what} {name}" for what, name, known in named if name not in known]
+        if wrong:
             raise OutputError(
-                f"{self.root / MANIFEST} gives {row.key} the unknown {problem}; run the same command again"
+                f"{self.root / MANIFEST} gives {row.key} the unknown {wrong[0]}; run the same command again"
             )
-        row_a = by_id[row.source_a]
-        row_b = by_id[row.source_b] if row.source_b is not None else None
+        row_a, row_b = by_id[row.source_a], None if row.source_b is None else by_id[row.source_b]
+        split, mode = cast(Split, row.split), cast(Mode, row.mode)
         return SamplePlan(row.key, split, mode, row_a, row_b, row.seed, row.shard, row.index, row.method)
 
     def make_again(self, row: ManifestRow) -> Made:

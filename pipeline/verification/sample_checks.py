@@ -24,13 +24,6 @@ SUM_TOLERANCE = 2e-3
 """Channels are rounded to float16 one by one; up to that the sum of 1 holds."""
 
 
-def spread_keys(rows: Mapping[str, ManifestRow], count: int) -> frozenset[str]:
-    """Return so many keys, or all, evenly spread."""
-    keys = sorted(rows)
-    count = min(count, len(keys))
-    return frozenset(keys[i * len(keys) // count] for i in range(count))
-
-
 @dataclass
 class SampleChecks:
     """Checks the samples of one format after the other."""

@@ -18,7 +18,9 @@ from hsmix_gen.schemas.records import ManifestRow, SourceRecord
 
 def check_tables(root: Path, files: ListedFiles, rows: Sequence[ManifestRow], report: Report) -> None:
     """Check the manifest against ``dataset.json``, itself and the sources."""
-    _check_keys(rows, report)
+    for key, count in Counter(row.key for row in rows).items():
+        if count > 1:
+            report.problems.append(f"{MANIFEST} has {count} rows of sample {key}")
     _check_counts(files, rows, report)
     _check_modes(rows, report)
     _check_leakage(root, rows, report)
@@ -28,12 +30,6 @@ def shard_of(name: str) -> tuple[str, str]:
     """Return split and number of a shard: tar files and the manifest write six digits, Parquet files five."""
     split, _, number = PurePosixPath(name).name.partition(".")[0].partition("-of-")[0].rpartition("-")
     return split, number.lstrip("0") or "0"
-
-
-def _check_keys(rows: Sequence[ManifestRow], report: Report) -> None:
-    for key, count in Counter(row.key for row in rows).items():
-        if count > 1:
-            report.problems.append(f"{MANIFEST} has {count} rows of sample {key}")
 
 
 def _check_counts(files: ListedFiles, rows: Sequence[ManifestRow], report: Report) -> None:
@@ -78,14 +74,11 @@ def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> N
     """Check that parents are of the sample's split, never one image twice, and groups and contents in one split."""
     homes: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in rows:
-        for kind, name in (
-            ("source", row.source_a),
-            ("source", row.source_b),
-            ("group", row.group_a),
-            ("group", row.group_b),
-        ):
-            if name is not None:
-                homes[kind, name].add(row.split)
+        parents = {"source": (row.source_a, row.source_b), "group": (row.group_a, row.group_b)}
+        for kind, names in parents.items():
+            for name in names:
+                if name is not None:
+                    homes[kind, name].add(row.split)
         if row.source_a == row.source_b:
             report.problems.append(f"{row.key}: both parents are {row.source_a}")
     used = {name for kind, name in homes if kind == "source"}

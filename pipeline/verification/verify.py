@@ -4,10 +4,11 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs, read_dataset
 from hsmix_gen.pipeline.files.tables import count_manifest, read_manifest
+from hsmix_gen.pipeline.sources.splits import spread
 from hsmix_gen.pipeline.verification.file_checks import ListedFiles, check_checksums, check_names, check_shard_records
 from hsmix_gen.pipeline.verification.reopened import reopen
 from hsmix_gen.pipeline.verification.report import Depth, Report
-from hsmix_gen.pipeline.verification.sample_checks import SampleChecks, spread_keys
+from hsmix_gen.pipeline.verification.sample_checks import SampleChecks
 from hsmix_gen.pipeline.verification.table_checks import check_tables
 
 
@@ -58,7 +59,7 @@ def _check_dataset(root: Path, report: Report, replays: int, cache: Path | None)
         return
     rows = read_manifest(root / MANIFEST)
     by_key = {row.key: row for row in rows}
-    again = spread_keys(by_key, replays)
+    again = frozenset(spread(sorted(by_key), replays))
     opened = reopen(root, cache) if again else None
     present = check_names(root, files, len(rows), report)
     check_shard_records(root, files, report)
