@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.decoders.refusal_errors import first_bytes, refusing
+from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.schemas.errors import SourceError
 
 ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
@@ -86,7 +87,11 @@ def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
                 return (_read_header(file, "").form,)
         if kind == "npz":
             with zipfile.ZipFile(path) as packed:
-                return tuple(_member_form(packed, name) for name in _member_names(packed))
+                forms = []
+                for name in _member_names(packed):
+                    with packed.open(f"{name}.npy") as member:
+                        forms.append(_read_header(member, name).form)
+                return tuple(forms)
         with _open_h5(path) as file:
             return tuple(_h5_form(_h5_dataset(file, name)) for name in _h5_names(file))
 
@@ -150,7 +155,7 @@ def _chosen(name: str, names: list[str], option: str) -> str:
         return name
     if not names:
         raise SourceError("holds no arrays; save it again")
-    shown = ", ".join(names[:_MAX_NAMES_SHOWN]) + (" ..." if len(names) > _MAX_NAMES_SHOWN else "")
+    shown = first_of(names, _MAX_NAMES_SHOWN, more=" ...")
     lacks = f"has no array {name}, got {shown}" if name else f"has several arrays: {shown}"
     raise SourceError(f"{lacks}; name the right one with {option}")
 
@@ -231,11 +236,6 @@ def _read_stored(file: IO[bytes], info: zipfile.ZipInfo, start: int, header: _He
 def _member_names(packed: zipfile.ZipFile) -> list[str]:
     names = {name.removesuffix(".npy") for name in packed.namelist() if name.endswith(".npy")}
     return sorted(names)[:_MAX_LISTED]
-
-
-def _member_form(packed: zipfile.ZipFile, name: str) -> ArrayForm:
-    with packed.open(f"{name}.npy") as member:
-        return _read_header(member, name).form
 
 
 # -- HDF5

@@ -5,9 +5,9 @@ do), before slope and intercept; the numbers of such an image are brightness the
 the field of view (pixel padding value) are left as they are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +29,7 @@ from hsmix_gen.pipeline.decoders.dicom_headers import (
     thickness_of,
 )
 from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import PlanePosition, frame_of, order_planes, turn_planes
-from hsmix_gen.pipeline.decoders.geometry.orientation import (
-    Affine,
-    Turn,
-    display_turn,
-    frame_spacing,
-    plane_axis,
-    turn_onto,
-)
+from hsmix_gen.pipeline.decoders.geometry.orientation import Turn, display_turn, frame_spacing, plane_axis, turn_onto
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, labels_of
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
@@ -48,15 +41,6 @@ _Form = tuple[str, tuple[float, float], tuple[float | None, ...]]
 """Size of the planes in words, spacing, and slope and intercept as far as they are stated."""
 
 
-@dataclass(frozen=True)
-class _Series:
-    """Planes in order, (Z, H, W, C), as they were acquired; affine and spacing where they are known."""
-
-    volume: npt.NDArray[Any]
-    frame: Affine | None
-    spacing: tuple[float, float] | None
-
-
 def open_image(content: Content, how: ReadOptions) -> Stack:
     """Open the files of one series, in any order.
 
@@ -64,7 +48,7 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
     """
     series = _read(content, how, as_mask=False)
     # Bytes and colours are made for the eye, all else are numbers with a meaning.
-    is_picture = series.volume.dtype.kind == "u"
+    is_picture = series.dtype.kind == "u"
     return replace(_turned(series, _turn(series, how, content.paths[0])), is_picture=is_picture)
 
 
@@ -72,7 +56,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     """Open a label map that was stored as a plain series, turned as its image is."""
     path = content.paths[0]
     series = _read(content, how, as_mask=True)
-    if series.volume.shape[3] != 1:
+    if series.channels != 1:
         raise SourceError(f"{path} is a coloured mask; store class ids, one number a pixel")
     if series.frame is None or image.frame is None:
         turn = _turn(series, how, path)
@@ -82,27 +66,28 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     return replace(mask, planes=labels_of(mask.planes[..., 0], path, how))
 
 
-def _turn(series: _Series, how: ReadOptions, path: str) -> Turn | None:
+def _turn(series: ArrayStack, how: ReadOptions, path: str) -> Turn | None:
     """Return the turn to the frame of display; none where nothing states how the series lies."""
-    depth, height, width, _ = series.volume.shape
     if series.frame is None:
-        if depth > 1 and how.axis != "auto":
+        if series.is_volume and how.axis != "auto":
             raise SourceError(f"{path} and its series have no positions, so no {how.axis} planes; use --axis auto")
         return None
-    axis = plane_axis(series.frame) if how.axis == "auto" or depth == 1 else how.axis
-    return display_turn(series.frame, (width, height, depth), axis)
+    axis = how.axis if series.is_volume and how.axis != "auto" else plane_axis(series.frame)
+    return display_turn(series.frame, (*reversed(series.size), series.n_planes), axis)
 
 
-def _turned(series: _Series, turn: Turn | None) -> ArrayStack:
-    volume, frame, spacing = series.volume, series.frame, cast(tuple[float, ...] | None, series.spacing)
-    if turn is not None and frame is not None:
-        volume, frame = turn_planes(volume, frame, turn)
-        spacing = frame_spacing(frame, len(volume))
-    return ArrayStack(volume, len(volume) > 1, spacing, frame)
+def _turned(series: ArrayStack, turn: Turn | None) -> ArrayStack:
+    if turn is None or series.frame is None:
+        return series
+    volume, frame = turn_planes(series.planes, series.frame, turn)
+    return ArrayStack(volume, len(volume) > 1, frame_spacing(frame, len(volume)), frame)
 
 
-def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> _Series:
-    """Read and decode file by file; sizes are checked before anything of a file is decoded."""
+def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> ArrayStack:
+    """Return the planes in order as they were acquired, with affine and spacing where they are known.
+
+    Files are read and decoded one by one; sizes are checked before anything of a file is decoded.
+    """
     paths = [Path(path) for path in content.paths if path]
     planes: list[npt.NDArray[Any]] = []
     places: list[PlanePosition] = []
@@ -135,7 +120,8 @@ def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> _Series:
         frame = frame_of([places[index] for index in order], spacing, thickness)
     volume = np.stack([planes[index] for index in order])
     # int32 and float32 together become float64, which adds nothing.
-    return _Series(volume.astype(np.float32) if volume.dtype == np.float64 else volume, frame, spacing)
+    volume = volume.astype(np.float32) if volume.dtype == np.float64 else volume
+    return ArrayStack(volume, len(volume) > 1, spacing, frame)
 
 
 def _check_voxels(dataset: Dataset, planes: int, how: ReadOptions) -> None:

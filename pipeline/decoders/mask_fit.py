@@ -54,7 +54,9 @@ def fitted(mask: Stack, image: Stack, how: ReadOptions) -> Stack:
         number = image.orientation
         mask = FittedMask(mask, size, lambda plane: np.ascontiguousarray(upright(plane, number)), f"turned {number}")
     if how.resize_masks and mask.size != image.size and is_close(mask, image):
-        rows, columns = (_nearest(n, m) for n, m in zip(mask.size, image.size, strict=True))
+        # The stored pixel nearest to the middle of each wanted one.
+        sides = zip(mask.size, image.size, strict=True)
+        rows, columns = (((np.arange(wanted) + 0.5) * stored / wanted).astype(np.intp) for stored, wanted in sides)
         mask = FittedMask(mask, image.size, lambda plane: plane[np.ix_(rows, columns)], f"resized {image.size}")
     return mask
 
@@ -71,8 +73,3 @@ def is_close(mask: Stack, image: Stack) -> bool:
     apart = [abs(n - m) for n, m in zip(mask.size, image.size, strict=True)]
     aspect = (mask.size[0] * image.size[1]) / (mask.size[1] * image.size[0])
     return max(apart) <= _CLOSE_PIXELS or abs(aspect - 1) <= _CLOSE_ASPECT
-
-
-def _nearest(stored: int, wanted: int) -> npt.NDArray[np.intp]:
-    """Return the stored pixel nearest to the middle of each wanted one."""
-    return ((np.arange(wanted) + 0.5) * stored / wanted).astype(np.intp)

@@ -84,8 +84,10 @@ def read_header(path: str, how: ReadOptions) -> NiftiHeader:
     """
     with refusing(path):
         given = Path(path)
-        block, packed = _first_bytes(given.with_suffix(".hdr") if given.suffix.lower() == ".img" else given)
-        header = _parsed(block)
+        start = first_bytes(given.with_suffix(".hdr") if given.suffix.lower() == ".img" else given, _FIRST_BYTES)
+        # Whether a file is packed its name need not show.
+        packed = start.startswith(_GZIP)
+        header = _parsed(zlib.decompressobj(wbits=31).decompress(start, _HEADER_BYTES) if packed else start)
         _check_pixdim(header)
         header.check_fix(logger=_silent)
         volume, channels = _dimensions(header, how)
@@ -105,14 +107,6 @@ def read_header(path: str, how: ReadOptions) -> NiftiHeader:
         _check_length(found)
     check_affine(affine, path)
     return found
-
-
-def _first_bytes(path: Path) -> tuple[bytes, bool]:
-    """Return the bytes that a header may take, unpacked, and whether they were packed, whatever the name says."""
-    start = first_bytes(path, _FIRST_BYTES)
-    if not start.startswith(_GZIP):
-        return start, False
-    return zlib.decompressobj(wbits=31).decompress(start, _HEADER_BYTES), True
 
 
 def _parsed(block: bytes) -> Any:

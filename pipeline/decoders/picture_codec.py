@@ -97,7 +97,8 @@ def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray
         if tiff_codec.is_tiff(data):
             return tiff_codec.decode_picture(data)
         if _is_wide_png(data):
-            return _decode_wide_png(data)
+            n_colours = 1 if data[25] == _PNG_GREY_ALPHA else 3
+            return np.ascontiguousarray(imagecodecs.png_decode(data)[..., :n_colours])
         if _is_wide_jpeg2000(data):
             return jpeg2000.decode_wide(data)
         return _pixels(_upright(data, opened))
@@ -199,7 +200,10 @@ def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
 
 def _pixels(picture: Pillow.Image) -> npt.NDArray[Any]:
     if picture.mode.startswith("I"):
-        return _as_uint16(np.asarray(picture))[..., None]
+        array = np.asarray(picture)
+        if array.min() < 0 or array.max() > 65535:
+            raise SourceError(f"has values {array.min()} to {array.max()}, expected 0 to 65535; rescale it")
+        return array.astype(np.uint16)[..., None]
     if picture.mode == "F":
         raise SourceError("holds floating-point pixels; export it as 8 or 16 bit")
     if picture.mode in _GREY_MODES:
@@ -272,14 +276,3 @@ def _is_wide_png(data: bytes) -> bool:
 
 def _is_wide_jpeg2000(data: bytes) -> bool:
     return jpeg2000.is_jpeg2000(data) and jpeg2000.coded_form(data).bits > 8
-
-
-def _decode_wide_png(data: bytes) -> npt.NDArray[Any]:
-    array = imagecodecs.png_decode(data)
-    return np.ascontiguousarray(array[..., : 1 if data[25] == _PNG_GREY_ALPHA else 3])
-
-
-def _as_uint16(array: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
-    if array.min() < 0 or array.max() > 65535:
-        raise SourceError(f"has values {array.min()} to {array.max()}, expected 0 to 65535; rescale it")
-    return array.astype(np.uint16)

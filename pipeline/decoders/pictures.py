@@ -3,7 +3,6 @@
 It decodes the formats ``picture``, ``union``, ``classes`` and ``colours`` of ``schemas.records.Content``.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,6 @@ from hsmix_gen.schemas.records import Content
 
 MAX_CLASSES = 62
 """Most foreground classes of one mask a class: their bits have to fit an integer of 64 bits."""
-_WIDTHS: tuple[tuple[int, type[np.unsignedinteger[Any]]], ...] = (
-    (8, np.uint8),
-    (16, np.uint16),
-    (32, np.uint32),
-    (MAX_CLASSES, np.uint64),
-)
 _WHITE = 255
 
 
@@ -119,8 +112,11 @@ def _joined(content: Content, how: ReadOptions) -> ArrayStack:
     Of classes it is the sum of 2**k over the files k that are not 0 at a pixel; an empty path is a class without
     pixels.
     """
-    has_bits = content.format == "classes"
-    dtype = _bits_type(content.paths) if has_bits else np.uint8
+    has_bits, n_masks = content.format == "classes", len(content.paths)
+    if has_bits and n_masks > MAX_CLASSES:
+        first = next(path for path in content.paths if path)
+        raise SourceError(f"{first} is one of {n_masks} masks of one image, at most {MAX_CLASSES} are taken")
+    dtype = np.min_scalar_type(2**n_masks - 1 if has_bits else 1)
     mask: npt.NDArray[Any] | None = None
     digests = []
     for number, path in enumerate(content.paths):
@@ -132,20 +128,15 @@ def _joined(content: Content, how: ReadOptions) -> ArrayStack:
         covered = _covered(values, data, path, how)
         if mask is None:
             mask = np.zeros(covered.shape, dtype)
-        _check_size(path, covered, mask)
-        mask |= covered.astype(dtype) << dtype(number if has_bits else 0)
+        if covered.shape != mask.shape:
+            raise SourceError(
+                f"{path} is {covered.shape[1]} x {covered.shape[0]}, the masks beside it {mask.shape[1]} x "
+                f"{mask.shape[0]}; export all masks of an image at its size"
+            )
+        mask |= covered.astype(dtype) << dtype.type(number if has_bits else 0)
     assert mask is not None
     joint = digests[0] if len(digests) == 1 else sha256_of("\n".join(digests).encode())
     return ArrayStack(mask[None], of_files=lambda: joint, orientation=orientation)
-
-
-def _bits_type(paths: Sequence[str]) -> type[np.unsignedinteger[Any]]:
-    """Return the smallest type with a bit for each file."""
-    for bits, dtype in _WIDTHS:
-        if len(paths) <= bits:
-            return dtype
-    first = next(path for path in paths if path)
-    raise SourceError(f"{first} is one of {len(paths)} masks of one image, at most {MAX_CLASSES} are taken")
 
 
 def _values(data: bytes, name: str, how: ReadOptions) -> tuple[npt.NDArray[Any], int]:
@@ -174,11 +165,3 @@ def _covered(values: npt.NDArray[Any], data: bytes, name: str, how: ReadOptions)
 def _file(path: str) -> bytes:
     with refusing(path):
         return picture_codec.read_bytes(Path(path))
-
-
-def _check_size(path: str, values: npt.NDArray[Any], first: npt.NDArray[Any]) -> None:
-    if values.shape != first.shape:
-        raise SourceError(
-            f"{path} is {values.shape[1]} x {values.shape[0]}, the masks beside it {first.shape[1]} x "
-            f"{first.shape[0]}; export all masks of an image at its size"
-        )
