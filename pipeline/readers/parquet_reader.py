@@ -78,7 +78,7 @@ class ParquetReader:
         refusals: list[Refusal] = []
         for file in files:
             try:
-                rows += _Table(file, config).rows()
+                rows += _rows(file, config)
             except SourceError as error:
                 if len(files) == 1:
                     raise
@@ -116,51 +116,42 @@ class _Row:
         return SourceItem(item_id, image, mask, self.group or None, word)
 
 
-class _Table:
-    """The rows of one Parquet file; of its pictures only the names are read."""
+def _rows(file: Path, config: SourceConfig) -> Iterator[_Row]:
+    """Yield the rows of one Parquet file in their order; of its pictures only the names are read."""
+    with refusing(str(file)):
+        schema = pq.read_schema(file)
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise SourceError(f"{file} has the column {twice[0]} twice; remove one")
+    columns = _columns(schema, config)
+    if columns is None:
+        raise SourceError(
+            f"{file} has no columns with the bytes of images and masks, got {', '.join(schema.names)}; "
+            "name them with --image-key and --mask-key"
+        )
+    by_path = not columns.id and _has_path(schema, columns.image)
+    names_from = f"{columns.image}.path" if by_path else columns.id
+    wanted = [name for name in (names_from, columns.group, columns.split) if name]
+    with refusing(str(file)):
+        table = pq.ParquetFile(file)
+        count = table.metadata.num_rows
+        # Without columns pyarrow would read all of them.
+        texts = table.read(columns=wanted, use_threads=False) if wanted else None
 
-    def __init__(self, file: Path, config: SourceConfig) -> None:
-        self._file = file
-        with refusing(str(file)):
-            self._schema = pq.read_schema(file)
-        twice = [name for name, count in Counter(self._schema.names).items() if count > 1]
-        if twice:
-            raise SourceError(f"{file} has the column {twice[0]} twice; remove one")
-        columns = _columns(self._schema, config)
-        if columns is None:
-            names = ", ".join(self._schema.names)
-            raise SourceError(
-                f"{file} has no columns with the bytes of images and masks, got {names}; "
-                "name them with --image-key and --mask-key"
-            )
-        self._columns = columns
+    def values(name: str) -> Sequence[str]:
+        if not name or texts is None:
+            return [""] * count
+        return [_text(value) for value in texts.column(name).to_pylist()]
 
-    def rows(self) -> Iterator[_Row]:
-        """Yield the rows in their order."""
-        columns = self._columns
-        by_path = not columns.id and _has_path(self._schema, columns.image)
-        names_from = f"{columns.image}.path" if by_path else columns.id
-        wanted = [name for name in (names_from, columns.group, columns.split) if name]
-        with refusing(str(self._file)):
-            table = pq.ParquetFile(self._file)
-            count = table.metadata.num_rows
-            # Without columns pyarrow would read all of them.
-            texts = table.read(columns=wanted, use_threads=False) if wanted else None
-
-        def values(name: str) -> Sequence[str]:
-            if not name or texts is None:
-                return [""] * count
-            return [_text(value) for value in texts.column(name).to_pylist()]
-
-        names = values(columns.image if by_path else columns.id)
-        if by_path:
-            names = [_ENDING.sub("", name) for name in names]
-        if by_path and len(set(names)) < count:
-            # Names of files that are not unique were never meant to distinguish rows.
-            names = [""] * count
-        names = [name or f"{self._file.stem}-{number:06d}" for number, name in enumerate(names)]
-        for number, row in enumerate(zip(names, values(columns.group), values(columns.split), strict=True)):
-            yield _Row(self._file, number, columns, *row)
+    names = values(columns.image if by_path else columns.id)
+    if by_path:
+        names = [_ENDING.sub("", name) for name in names]
+    if by_path and len(set(names)) < count:
+        # Names of files that are not unique were never meant to distinguish rows.
+        names = [""] * count
+    names = [name or f"{file.stem}-{number:06d}" for number, name in enumerate(names)]
+    for number, row in enumerate(zip(names, values(columns.group), values(columns.split), strict=True)):
+        yield _Row(file, number, columns, *row)
 
 
 def _files(source: Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """The multi-organ CT ("Synapse") as TransUNet holds it: slices in npz, test volumes in h5, and lists of both."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,33 +80,15 @@ class SynapseReader:
 
 
 def _find_folder(source: Path, name: str) -> Path | None:
-    return next((path for folder in _folders(source) if _is_folder(path := folder / name)), None)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        # Below a folder that may not be opened.
-        return False
-
-
-def _folders(source: Path) -> Iterator[Path]:
-    """Yield `source` and the folders below it down to the limit, nearest first."""
-    level = [source]
-    for _ in range(_MAX_DEPTH + 1):
-        yield from level
-        level = [inner for folder in level for inner in _inner_folders(folder)]
-
-
-def _inner_folders(folder: Path) -> list[Path]:
+    """Return the folder of that name, down to the limit, that is nearest; below hidden ones and halves none is."""
     halves = {half.folder for half in _HALVES}
-    if folder.name in halves:
-        return []
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and _is_folder(path))
-    except OSError:
-        return []
+    for depth in range(_MAX_DEPTH + 1):
+        # Folders that may not be opened hold nothing for `glob`.
+        for path in sorted(source.glob("*/" * depth + name)):
+            above = path.relative_to(source).parts[:-1]
+            if path.is_dir() and not any(part.startswith(".") or part in halves for part in above):
+                return path
+    return None
 
 
 def _find_list(source: Path, name: str) -> Path | None:

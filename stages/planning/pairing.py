@@ -15,7 +15,7 @@ from hsmix_gen.schemas.records import MODES, SPLITS, Mode, SamplePlan, SourceRec
 from hsmix_gen.stages.planning.appearance import Looks
 from hsmix_gen.stages.planning.cutting import cut, group_size, more_shards, pass_through_shards, shard_count
 from hsmix_gen.stages.planning.guided import Maps
-from hsmix_gen.stages.planning.partners import all_partners
+from hsmix_gen.stages.planning.partners import partners_by_copy
 from hsmix_gen.stages.randomness import derive_key, generator_for, integer, passing_generator, permutation
 
 _Ints = npt.NDArray[np.int64]
@@ -163,7 +163,8 @@ def make_plan(  # noqa: PLR0913 - all that a plan depends on
             rows, known = _rows(generation, generations[:number], of_split)
             if split == "train":
                 n_shards = partial(_n_training_shards, made, mix, shards, sample_bytes, readers)
-                row_b = all_partners(rows, sources, generation.copies, seed=seed, other_group=other_group, looks=looks)
+                of_copy = partners_by_copy(rows, sources, seed=seed, other_group=other_group, looks=looks)
+                row_b = np.concatenate([of_copy(copy) for copy in range(generation.copies)])
                 fresh = _fresh(rows, known, generation, generations[number - 1] if number else None)
                 added = _plan_training(rows, row_b, fresh, sources, mix, n_shards, seed=seed, generation=number)
             else:

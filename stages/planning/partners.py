@@ -15,20 +15,6 @@ from hsmix_gen.stages.randomness import generator_for, integer, permutation
 _Ints = npt.NDArray[np.int64]
 
 
-def all_partners(
-    rows: _Ints,
-    sources: Sequence[SourceRecord],
-    copies: int,
-    *,
-    seed: int,
-    other_group: bool,
-    looks: Looks | Maps | None = None,
-) -> _Ints:
-    """Return the partners of all copies, copy after copy."""
-    of_copy = partners_by_copy(rows, sources, seed=seed, other_group=other_group, looks=looks)
-    return np.concatenate([of_copy(copy) for copy in range(copies)])
-
-
 def partners_by_copy(
     rows: _Ints,
     sources: Sequence[SourceRecord],

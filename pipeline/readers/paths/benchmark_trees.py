@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -69,19 +69,15 @@ def without_extras(paths: Sequence[str]) -> tuple[list[str], list[str]]:
             left = [path for path in kept if not aside.isdisjoint(PurePosixPath(path).parents)]
             kept = [path for path in kept if path not in set(left)]
             notes.append(f"{min(homes.values())} holds the masks; {len(left)} files in {tree.shown} were left alone")
-    return _without_lone_extras(kept, notes)
-
-
-def _without_lone_extras(paths: list[str], notes: list[str]) -> tuple[list[str], list[str]]:
-    """Return the paths without what stands beside masks in one folder: CHASE_DB1's second observer, PH2's regions."""
-    second = [path for path in paths if _SECOND_OBSERVER.fullmatch(stem_of(path))]
+    # Two stand beside masks in one folder: CHASE_DB1's second observer, PH2's regions.
+    second = [path for path in kept if _SECOND_OBSERVER.fullmatch(stem_of(path))]
     if second:
-        notes = [*notes, f"masks are those of the first observer; {len(second)} of the second were left alone"]
-    regions = [path for path in paths if any(map(_PH2_PARTS.fullmatch, PurePosixPath(path).parent.parts))]
+        notes.append(f"masks are those of the first observer; {len(second)} of the second were left alone")
+    regions = [path for path in kept if any(map(_PH2_PARTS.fullmatch, PurePosixPath(path).parent.parts))]
     if regions:
-        notes = [*notes, f"{len(regions)} masks of regions of colour (_roi) were left alone"]
-    left = {*second, *regions}
-    return [path for path in paths if path not in left], notes
+        notes.append(f"{len(regions)} masks of regions of colour (_roi) were left alone")
+    beside = {*second, *regions}
+    return [path for path in kept if path not in beside], notes
 
 
 def renamed(files: Sequence[NamedFile]) -> list[NamedFile]:
@@ -134,15 +130,9 @@ def read_voc_lists(texts: Sequence[tuple[str, str]]) -> VocLists:
     for path, text in texts:
         match = VOC_LISTS.fullmatch(path)
         split = split_of_word(match["split"]) if match else None
-        names = list(_first_words(text))
+        first_words = [words[0] for line in text.splitlines() if (words := line.split())]
+        names = [stem_of(word) if "/" in word else word for word in first_words]
         listed.update(names)
         splits += [(name, split) for name in names if split is not None]
     counts = Counter(name for name, _ in set(splits))
     return VocLists(frozenset(listed), tuple((name, split) for name, split in splits if counts[name] == 1))
-
-
-def _first_words(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        words = line.split()
-        if words:
-            yield stem_of(words[0]) if "/" in words[0] else words[0]

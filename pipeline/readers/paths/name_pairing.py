@@ -3,9 +3,9 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import takewhile
+from os.path import commonprefix
 from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths import kind_words
@@ -84,21 +84,12 @@ class Candidate:
 def name_files(paths: Sequence[str], config: SourceConfig, unread: Sequence[str] = ()) -> list[NamedFile]:
     """Return what the names of picture files say; folders that hold all of them, and those `unread`, say nothing."""
     parents = [PurePosixPath(path).parent.parts for path in paths]
-    shared = _shared_length([*parents, *(PurePosixPath(path).parent.parts for path in unread)])
+    every = [*parents, *(PurePosixPath(path).parent.parts for path in unread)]
+    shared = len(commonprefix(every)) if len(every) > 1 else 0  # noqa: RUF071 - of folders, not of letters
     beside: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for path, parts in zip(paths, parents, strict=True):
         beside[parts].add(stem_of(path).lower())
-    return [
-        _named(path, parts[shared:], beside[parts], config) for path, parts in zip(paths, parents, strict=True)
-    ]  # fmt: skip
-
-
-def _shared_length(parents: Sequence[tuple[str, ...]]) -> int:
-    """Return how many folders all paths begin with."""
-    if len(parents) < 2:
-        return 0
-    pairs = zip(min(parents), max(parents), strict=False)
-    return sum(1 for _ in takewhile(lambda names: names[0] == names[1], pairs))
+    return [_named(path, parts[shared:], beside[parts], config) for path, parts in zip(paths, parents, strict=True)]
 
 
 def _named(path: str, folders: tuple[str, ...], beside: set[str], config: SourceConfig) -> NamedFile:
@@ -131,7 +122,6 @@ def _named(path: str, folders: tuple[str, ...], beside: set[str], config: Source
 
 
 _Key = tuple[tuple[str, ...], str]
-_Index = defaultdict[tuple[str, ...], list[FolderPlace]]
 
 
 def pair(files: Iterable[NamedFile]) -> list[Candidate]:
@@ -140,7 +130,7 @@ def pair(files: Iterable[NamedFile]) -> list[Candidate]:
     masks: dict[_Key, list[NamedFile]] = defaultdict(list)
     for file in files:
         (masks if file.is_mask else images)[file.place.folders, file.place.rest].append(file)
-    homes = _Homes([same[0].place for same in images.values()])
+    homes = _Homes(same[0].place for same in images.values())
     stems = {key: {file.stem for file in same} for key, same in images.items()}
     only = next(iter(stems)) if len(stems) == 1 else None
     groups: dict[tuple[_Key, str], list[NamedFile]] = defaultdict(list)
@@ -160,7 +150,10 @@ def pair(files: Iterable[NamedFile]) -> list[Candidate]:
     for (home, _), same in groups.items():
         settled[home] += _settled(same, images[home], single=single)
     found = [one for home, same in images.items() for one in _by_stem(same[0].place, same, settled[home])]
-    found += _by_place(alone)
+    places: dict[FolderPlace, list[NamedFile]] = defaultdict(list)
+    for file in alone:
+        places[file.place].append(file)
+    found += [one for place, same in places.items() for one in _by_stem(place, [], same)]
     return sorted(found, key=lambda one: (one.place.fine, one.stem))
 
 
@@ -173,36 +166,31 @@ def _are_of(masks: Sequence[NamedFile], images: Sequence[NamedFile]) -> bool:
     return all(stems.intersection(stem for stem, *_ in file.stems) for file in masks)
 
 
-@dataclass
 class _Homes:
     """The places of images, to be found for the place of a mask."""
 
-    places: list[FolderPlace]
-    fine: _Index = field(default_factory=lambda: defaultdict(list))
-    folders: _Index = field(default_factory=lambda: defaultdict(list))
-    silent: _Index = field(default_factory=lambda: defaultdict(list))
-    shorter: _Index = field(default_factory=lambda: defaultdict(list))
-
-    def __post_init__(self) -> None:
-        for place in self.places:
-            self.fine[_lower(place.fine)].append(place)
-            self.folders[place.folders].append(place)
-            self.silent[_silent(place.folders)].append(place)
+    def __init__(self, places: Iterable[FolderPlace]) -> None:
+        self._by: dict[tuple[str, tuple[str, ...]], list[FolderPlace]] = defaultdict(list)
+        for place in places:
+            self._by["fine", _lower(place.fine)].append(place)
+            self._by["folders", place.folders].append(place)
+            self._by["silent", _silent(place.folders)].append(place)
             for depth, name in enumerate(place.folders):
                 if split_of_name(name) is None:
-                    self.shorter[place.folders[:depth] + place.folders[depth + 1 :]].append(place)
+                    self._by["shorter", place.folders[:depth] + place.folders[depth + 1 :]].append(place)
 
     def of(self, mask: FolderPlace, *, strict: bool = False) -> FolderPlace | None:
         """Return the place of the images of a mask, if the names give exactly one; the nearest likeness wins.
 
         `strict` leaves out images that lie in a folder which the masks do not have.
         """
+        same = self._by.get(("folders", mask.folders), [])
         for alike in (
-            [place for place in self.folders.get(mask.folders, []) if place.rest == mask.rest],
-            self.fine.get(_lower(mask.fine), []),
-            _likest(mask, self.folders.get(mask.folders, [])),
-            self.silent.get(_silent(mask.folders), []),
-            [] if strict else self.shorter.get(mask.folders, []),
+            [place for place in same if place.rest == mask.rest],
+            self._by.get(("fine", _lower(mask.fine)), []),
+            _likest(mask, same),
+            self._by.get(("silent", _silent(mask.folders)), []),
+            [] if strict else self._by.get(("shorter", mask.folders), []),
         ):
             fitting = [place for place in alike if not (mask.splits and place.splits and mask.splits != place.splits)]
             if fitting:
@@ -248,9 +236,7 @@ def _home(mask: FolderPlace, homes: _Homes) -> tuple[_Key | None, str]:
 def _settled(masks: list[NamedFile], images: list[NamedFile], *, single: bool) -> list[NamedFile]:
     """Return the masks of one folder, each with the stem of its image where there is one."""
     stems = {file.stem for file in images}
-    settled = [
-        next((file.with_stem(*known) for known in file.stems if known[0] in stems), file) for file in masks
-    ]  # fmt: skip
+    settled = [next((file.with_stem(*known) for known in file.stems if known[0] in stems), file) for file in masks]
     if any(file.stem in stems for file in settled):
         return _whatever_the_case(settled, stems)
     ending = kind_words.common_ending([file.stems[0][0] for file in masks], stems)
@@ -299,10 +285,3 @@ def _by_stem(place: FolderPlace, images: list[NamedFile], masks: list[NamedFile]
         Candidate(place, stem, tuple(of_image.get(stem, [])), tuple(of_mask.get(stem, [])))
         for stem in of_image.keys() | of_mask.keys()
     ]
-
-
-def _by_place(masks: list[NamedFile]) -> list[Candidate]:
-    places: dict[FolderPlace, list[NamedFile]] = defaultdict(list)
-    for file in masks:
-        places[file.place].append(file)
-    return [one for place, same in places.items() for one in _by_stem(place, [], same)]

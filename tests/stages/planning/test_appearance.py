@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.planning.appearance import FAR, Looks, far_share, kinds_of
-from hsmix_gen.stages.planning.partners import all_partners
+from hsmix_gen.stages.planning.partners import partners_by_copy
 
 
 def looks(*brightness: float, spread: float = 0.1, scale: float = 1.0) -> Looks:
@@ -71,7 +71,8 @@ def test_no_two_images_of_a_kind_look_apart_and_order_does_not_matter(data: st.D
 
 def partners_of(records: list[SourceRecord], seen: Looks, *, other_group: bool) -> npt.NDArray[np.int64]:
     rows = np.arange(1, len(records))
-    return all_partners(rows, records, 7, seed=2, other_group=other_group, looks=seen).reshape(7, -1)
+    of_copy = partners_by_copy(rows, records, seed=2, other_group=other_group, looks=seen)
+    return np.stack([of_copy(copy) for copy in range(7)])
 
 
 @pytest.mark.parametrize("other_group", [False, True])
