@@ -70,26 +70,9 @@ def export_output(
 ) -> Exported:
     """Write a finished dataset in another layout; the folder is there when it is whole.
 
-    Parameters
-    ----------
-    root : Path
-        The finished output.
-    dest : Path
-        A new or empty folder.
-    kind : str
-        Name of an export, one of `EXPORTS`.
-    reporter : Reporter
-        Shows how far it is.
-    options : Options or None
-        What the user chose.
-    free : callable
-        Returns the bytes that are free where a folder lies.
-
-    Raises
-    ------
-    OutputError
-        If the output is not finished or damaged, `dest` holds something or lies in the output, or the layout cannot
-        hold the dataset.
+    `root` is the finished output, `dest` a new or empty folder, `kind` the name of an export, one of `EXPORTS`; `free`
+    returns the bytes that are free where a folder lies. Raises OutputError if the output is not finished or damaged,
+    `dest` holds something or lies in the output, or the layout cannot hold the dataset.
     """
     export: Export = EXPORTS.module(kind).EXPORT
     folders = _outputs(root, kind, export)

@@ -33,10 +33,7 @@ def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
 def read_sources(path: Path) -> list[SourceRecord]:
     """Return the rows of ``sources.parquet``.
 
-    Raises
-    ------
-    OutputError
-        If the file is damaged.
+    Raises OutputError if the file is damaged.
     """
     try:
         # Files of earlier versions have fewer columns.
@@ -68,10 +65,7 @@ def manifest_bytes(batches: Sequence[pa.Table]) -> bytes:
 def read_manifest(path: Path) -> list[ManifestRow]:
     """Return the rows of ``manifest.parquet``.
 
-    Raises
-    ------
-    OutputError
-        If the file is damaged.
+    Raises OutputError if the file is damaged.
     """
     with _refusing_damage(path):
         return record_of(list[ManifestRow], read_table(path).to_pylist())
@@ -81,12 +75,7 @@ def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of ``manifest.parquet`` as arrays: far less than rows of as many samples take.
 
     Numbers that may be missing are float64 with NaN, lists and texts that may be missing objects with None; columns
-    that an older version did not write are all missing.
-
-    Raises
-    ------
-    OutputError
-        If the file is damaged.
+    that an older version did not write are all missing. Raises OutputError if the file is damaged.
     """
     found = {}
     with _refusing_damage(path):
@@ -105,10 +94,7 @@ def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
 def count_manifest(path: Path) -> int:
     """Return how many rows ``manifest.parquet`` has, which its last bytes state.
 
-    Raises
-    ------
-    OutputError
-        If the file is damaged there.
+    Raises OutputError if the file is damaged there.
     """
     with _refusing_damage(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
         return int(file.metadata.num_rows)

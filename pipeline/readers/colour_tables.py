@@ -28,21 +28,8 @@ def classes_of_colours(
 ) -> tuple[Labelling | None, tuple[str, ...]]:
     """Return the classes of colours if a table is given, or lies in the source and masks have colours; and a note.
 
-    Parameters
-    ----------
-    config : SourceConfig
-        Its `colours`.
-    folder : Path
-        Of the source, to which names of tables are relative.
-    files : iterable of str
-        Names among which a table may be, the one nearest to the folder counts.
-    are_coloured : callable
-        Asked only where such a table lies.
-
-    Raises
-    ------
-    SourceError
-        If the colour table cannot be read.
+    Names of tables are relative to `folder`. Of `files` that are tables the one nearest to it counts; `are_coloured` is
+    asked only where there is one. Raises SourceError if the colour table cannot be read.
     """
     if config.colours is not None:
         return read_colours(config.colours, folder), ()
@@ -80,10 +67,7 @@ def with_colours(found: Found, source: Path, config: SourceConfig) -> Found:
 def read_colours(given: str, source: Path) -> Labelling:
     """Return the classes of a colour table: a file, also relative to the source, or ``#RRGGBB=NAME,...``.
 
-    Raises
-    ------
-    SourceError
-        If it cannot be read, or names a colour or class twice.
+    Raises SourceError if it cannot be read, or names a colour or class twice.
     """
     if "=" in given and given.lstrip().startswith("#"):
         return _labelling("the colour table", list(_inline_rows(given)), first_is_background=True)
@@ -98,12 +82,8 @@ def read_colours(given: str, source: Path) -> Labelling:
 def read_table(path: Path) -> Labelling:
     """Return the classes of a file with lines ``name,r,g,b``, ``name:r,g,b::`` or ``r g b name``.
 
-    They are those of class_dict.csv, labelmap.txt and CamVid's label_colors.txt.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be read, or names a colour or class twice.
+    They are those of class_dict.csv, labelmap.txt and CamVid's label_colors.txt. Raises SourceError if it cannot be
+    read, or names a colour or class twice.
     """
     try:
         with path.open("rb") as file:

@@ -20,10 +20,7 @@ _KEY_BYTES = 64
 def read_key(config: SourceConfig) -> bytes:
     """Return the secret that keys the hashes, empty without a file.
 
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or is empty.
+    Raises ConfigError if the file cannot be read or is empty.
     """
     if config.id_key is None:
         return b""
@@ -81,10 +78,7 @@ def map_bytes(items: Sequence[SourceItem], refusals: Sequence[Refusal], key: byt
 def write_map(path: Path, items: Sequence[SourceItem], refusals: Sequence[Refusal], key: bytes) -> None:
     """Write the map, whole or absent, readable by its owner only.
 
-    Raises
-    ------
-    ConfigError
-        If it cannot be written.
+    Raises ConfigError if it cannot be written.
     """
     try:
         atomic_files.write_whole(path, map_bytes(items, refusals, key))

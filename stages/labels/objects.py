@@ -14,12 +14,9 @@ _MOST_PIXELS = 2_000_000
 
 
 def median_object_share(foreground: npt.NDArray[np.bool_]) -> float | None:
-    """Return the median area of connected objects as a share of the image, or None without any.
+    """Return the median area of connected objects, (H, W) bool, as a share of the image, or None without any.
 
-    Parameters
-    ----------
-    foreground : (H, W) bool
-        Large ones are thinned to every n-th pixel first.
+    Large masks are thinned to every n-th pixel first.
     """
     step = int(np.ceil(np.sqrt(foreground.size / _MOST_PIXELS)))
     thin = foreground[::step, ::step]

@@ -13,15 +13,8 @@ _SHOWN = 3
 class FolderLinks:
     """Decides on the links to folders of one walk, and keeps what became of each.
 
-    A link is followed once: not where it leads to the source or above it, to what is read at its own place, or to
-    what another link led to already.
-
-    Parameters
-    ----------
-    source : Path
-        Where the walk begins.
-    most : int
-        So many links are followed.
+    The walk begins at `source`. A link is followed once: not where it leads to the source or above it, to what is read
+    at its own place, or to what another link led to already. At most `most` are followed.
     """
 
     def __init__(self, source: Path, most: int = MOST_LINKS) -> None:

@@ -37,12 +37,7 @@ class Walked:
 def walk(source: Path, endings: Collection[str] = ()) -> Walked:
     """Return the files below `source`, hidden ones left out; links to folders are followed once, see `FolderLinks`.
 
-    Parameters
-    ----------
-    source : Path
-        A folder.
-    endings : collection of str
-        Lower-case ends of names that are wanted, such as ``.png`` or ``.nii.gz``; empty: all.
+    `endings` are lower-case ends of names that are wanted, such as ``.png`` or ``.nii.gz``; empty: all.
     """
     found: list[str] = []
     refusals: list[Refusal] = []
@@ -74,17 +69,9 @@ def visible(
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield folders with the names of folders, which may be cut down, and files in them, as `os.walk` does.
 
-    Hidden names are left out, and so are folders below `source` that hsmix-gen wrote.
-
-    Parameters
-    ----------
-    source : Path
-    refuse : callable, optional
-        Called with folders that cannot be read.
-    leave : callable, optional
-        Called with the relative path of what hsmix-gen wrote.
-    links : FolderLinks, optional
-        Decides on links to folders, and keeps what became of them.
+    Hidden names are left out, and so are folders below `source` that hsmix-gen wrote. `refuse` is called with folders
+    that cannot be read, `leave` with the relative path of what hsmix-gen wrote. `links` decides on links to folders,
+    and keeps what became of them.
     """
     links = links or FolderLinks(source)
     for folder, folders, names in os.walk(source, onerror=refuse, followlinks=True):

@@ -29,11 +29,7 @@ OTHER_FORMS = {
 class LoneFiles:
     """Files without partner of one source; `hint` names what is near each of the first.
 
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-    files : iterable of str
-        All files of the source, as relative paths.
+    `files` are all files of the source, as relative paths.
     """
 
     def __init__(self, candidates: Sequence[Candidate], files: Iterable[str]) -> None:
