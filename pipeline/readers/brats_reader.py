@@ -73,9 +73,8 @@ class _Case:
     @property
     def is_clear(self) -> bool:
         """Whether names leave no doubt: all modalities and a label, or some and the name of the challenge."""
-        if len(self.modalities) == len(MODALITIES) and "label" in self.files:
-            return True
-        if self.of_2023 and self.modalities and "label" in self.files:
+        is_whole = len(self.modalities) == len(MODALITIES) or (self.of_2023 is not None and bool(self.modalities))
+        if is_whole and "label" in self.files:
             return True
         is_brats = self.is_of_2015 or any("brats" in path.lower() for paths in self.files.values() for path in paths)
         return is_brats and len(self.modalities) > 1

@@ -64,24 +64,17 @@ def hidden_refusals(refusals: Iterable[Refusal], key: bytes) -> list[Refusal]:
     return hidden
 
 
-def map_bytes(items: Sequence[SourceItem], refusals: Sequence[Refusal], key: bytes) -> bytes:
-    """Return the map from hashes to names as CSV: hash, id, group, path; of everything that was found."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["hash", "id", "group", "path"])
+def write_map(path: Path, items: Sequence[SourceItem], refusals: Sequence[Refusal], key: bytes) -> None:
+    """Write the map from hashes to names of all that was found as CSV, whole or absent, readable by its owner only.
+
+    Its columns are hash, id, group and path. Raises ConfigError if it cannot be written.
+    """
     rows = [(hash_of(item.id, "source", key), item.id, item.group or "", item.image.uri) for item in items]
     rows += [(hash_of(refusal.id, "source", key), refusal.id, "", refusal.path) for refusal in refusals]
-    writer.writerows(sorted(rows))
-    return text.getvalue().encode("utf-8", "surrogateescape")
-
-
-def write_map(path: Path, items: Sequence[SourceItem], refusals: Sequence[Refusal], key: bytes) -> None:
-    """Write the map, whole or absent, readable by its owner only.
-
-    Raises ConfigError if it cannot be written.
-    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("hash", "id", "group", "path"), *sorted(rows)])
     try:
-        atomic_files.write_whole(path, map_bytes(items, refusals, key))
+        atomic_files.write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
         path.chmod(0o600)
     except OSError as error:
         raise ConfigError(f"id_map {path} cannot be written ({error.strerror}); choose another file") from None

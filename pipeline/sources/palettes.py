@@ -9,6 +9,7 @@ from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Labelling, MaskForm, ScanResult, SourceItem
 from hsmix_gen.stages.labels.conventions import MaskValues, understand_values
+from hsmix_gen.stages.labels.grey_bands import colour_table
 
 _BLACK = 0
 _GREY = 0x010101
@@ -145,9 +146,4 @@ def _difference(use: _Use) -> str:
 
 
 def _example(colours: Sequence[int]) -> str:
-    if len(colours) > _MOST_SHOWN:
-        return " with --colours"
-    ordered = sorted(colours, key=lambda colour: colour != _BLACK)
-    names = ["background", *(f"class_{number}" for number in range(1, len(ordered)))]
-    table = ",".join(f"#{colour:06X}={name}" for colour, name in zip(ordered, names, strict=True))
-    return f" with --colours '{table}'"
+    return " with --colours" + (f" '{colour_table(colours)}'" if len(colours) <= _MOST_SHOWN else "")

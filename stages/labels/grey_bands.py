@@ -1,5 +1,6 @@
 """The one band of numbers in a mask of several: equal channels, an opaque alpha; colours and cut-outs are refused."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,19 +61,22 @@ def coloured_text(colours: npt.NDArray[Any], *, is_lossy: bool = False) -> str:
     store = f"{COLOURED.partition(',')[0]}, one number a pixel"
     if is_lossy:
         return f"{store}, or export it as PNG (colours are blurred in this file) and name its colours with --colours"
-    few: list[str] = []
+    few: list[int] = []
     is_soft = False
     if colours.dtype == np.uint8 and colours.shape[-1] == 3:
         found, counts = np.unique(colour_numbers(colours), return_counts=True)
         order = np.argsort(-counts, kind="stable")
         is_soft = len(found) > _MOST_COLOURS
         own = order[counts[order] >= _OWN_SHARE * counts.sum()] if is_soft else order
-        few = [f"#{number:06X}" for number in found[own][: _MOST_COLOURS + 1].tolist()]
+        few = found[own][: _MOST_COLOURS + 1].tolist()
     if not 2 <= len(few) <= _MOST_COLOURS:
         return COLOURED
-    # Black is the background wherever it is used, else what covers most.
-    few.sort(key=lambda colour: colour != "#000000")
-    names = ["background", *(f"class_{number}" for number in range(1, len(few)))]
-    table = ",".join(f"{colour}={name}" for colour, name in zip(few, names, strict=True))
     name = "export it without soft edges (as PNG) and name its colours" if is_soft else "name its colours"
-    return f"{store}, or {name}, for example --colours '{table}'"
+    return f"{store}, or {name}, for example --colours '{colour_table(few)}'"
+
+
+def colour_table(colours: Sequence[int]) -> str:
+    """Return what `--colours` takes, with names to be replaced: black is the background, else the first colour."""
+    ordered = sorted(colours, key=lambda colour: colour != 0)
+    names = ["background", *(f"class_{number}" for number in range(1, len(ordered)))]
+    return ",".join(f"#{colour:06X}={name}" for colour, name in zip(ordered, names, strict=True))

@@ -135,16 +135,10 @@ def _hints(source: Path, ending: str, paths: Sequence[str]) -> list[str]:
             return [f"{len(paths)} {ending} files are pointers of {kind.name}, first {path}; {kind.way}"]
         tool = next((tool for tool in tools if tool.is_of(head)), None)
         if tool is not None:
-            return [_hint(tool, path, ending, paths)]
+            count = sum(PurePosixPath(other).parent == PurePosixPath(path).parent for other in paths)
+            one, several = f"{path} is of {tool.name}", f"{count} {ending} files are of {tool.name}, first {path}"
+            return [f"{one if count == 1 else several}; {tool.way}"]
     return []
-
-
-def _hint(tool: _Tool, path: str, ending: str, paths: Sequence[str]) -> str:
-    where = PurePosixPath(path).parent
-    count = sum(PurePosixPath(other).parent == where for other in paths)
-    if count == 1:
-        return f"{path} is of {tool.name}; {tool.way}"
-    return f"{count} {ending} files are of {tool.name}, first {path}; {tool.way}"
 
 
 _DESCRIPTIONS = frozenset({"classes", "labels", "readme", "license", "train", "val", "test", "requirements", "notes"})
