@@ -277,6 +277,8 @@ class Measures:
 
 MEASURED = tuple(field.name for field in fields(Measures))
 """Columns of the manifest that hold measures; samples do not carry them, so that their bytes do not depend on them."""
+OUTSIDE = ("shard", "index", "bytes", "sha256", *MEASURED, "augment")
+"""Columns of the manifest that samples do not hold themselves."""
 
 
 @dataclass(frozen=True)
@@ -331,7 +333,7 @@ class ManifestRow(Measures, Origin):
         Of how it was mixed only what is not said by its absence: hsmix by the Bernoulli draw.
         """
         unsaid = [name for name, value in UNSAID.items() if getattr(self, name) in (None, value)]
-        later = {"shard", "index", "bytes", "sha256", *MEASURED, "augment", *unsaid}
+        later = {*OUTSIDE, *unsaid}
         stored = {name: value for name, value in columns_of(self).items() if name not in later}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
 
