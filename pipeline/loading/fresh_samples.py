@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from hsmix_gen.pipeline.dataset.sample_members import PARTS
 from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared, feature_options, load
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.feature_choice import choose_features
 from hsmix_gen.pipeline.files.store_paths import location
-from hsmix_gen.pipeline.loading.torch_datasets import Sample, ShardReader, as_floats, shared_number
+from hsmix_gen.pipeline.loading.torch_datasets import Sample, Sharded, as_floats, shared_number
 from hsmix_gen.pipeline.mixing.make_shard import KEPT_BYTES, mix_one
 from hsmix_gen.pipeline.mixing.output_plan import needs_other_group, wanted_looks
 from hsmix_gen.schemas.checking import checked
@@ -36,7 +35,7 @@ from hsmix_gen.stages.planning.endless_plan import EndlessPlan
 _WITHOUT_MEANING = {"copies": "each epoch is a copy", "batch_size": "the loader makes batches"}
 
 
-class HsmixFresh(Dataset[Any]):
+class HsmixFresh(Sharded):
     """The samples of a split by number, in the order of its images, mixed when they are asked for.
 
     Samples are dicts like those of `HsmixDataset`. Shuffle by the loader's sampler and call `set_epoch` before each
@@ -119,21 +118,12 @@ class HsmixFresh(Dataset[Any]):
         )
         if not len(self._plan):
             raise CacheError(f"{root} has no usable images of the split {split}; prepare others, or take another split")
-        self.counts = [1] * len(self._plan)
-        """Samples of each shard, as `HsmixStream` divides them: each is one of its own."""
-        self._transform, self._parts, self._raw = transform, tuple(parts), raw
+        # Each sample is a shard of its own, as `HsmixStream` divides them.
+        super().__init__([1] * len(self._plan), transform, parts, raw=raw)
         self._kept_bytes = kept_bytes
         self._opened: tuple[int, FeatureCache] | None = None
         self._epoch = shared_number(0)
         self.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self._plan)
-
-    def __getitem__(self, number: int) -> Any:
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"there is no sample {number} among {len(self)}")
-        return self.transformed(self.read(number % len(self), self.epoch))
 
     @property
     def epoch(self) -> int:
@@ -147,13 +137,7 @@ class HsmixFresh(Dataset[Any]):
         self._epoch.fill_(epoch)
 
     def read(self, number: int, epoch: int) -> Sample:
-        """Return a sample of any epoch, not transformed.
-
-        Raises
-        ------
-        CacheError
-            If a row of the cache is damaged.
-        """
+        """Return a sample of any epoch, not transformed; raises CacheError if a row of the cache is damaged."""
         plan = self._plan.sample(epoch, number)
         sample, row, _ = mix_one(self._cache(), self._layers, plan, self._records, self._mix)
         mixed = augmented(sample.mixed, plan, self._mix).mixed
@@ -161,24 +145,15 @@ class HsmixFresh(Dataset[Any]):
         floats = tensors if self._raw else as_floats(tensors)
         return {"key": plan.key, **floats, "json": canonical_json(row.provenance())}
 
-    def transformed(self, sample: Sample) -> Any:
-        """Return what the transform makes of a sample."""
-        return self._transform(sample) if self._transform else sample
-
-    def of_epoch(self, epoch: int) -> ShardReader:
+    def of_epoch(self, epoch: int) -> Callable[[int, int], Sample]:
         """Return what reads the samples of an epoch, whichever is set."""
-        return _OfEpoch(self, epoch)
+        return lambda number, _: self.read(number, epoch)
 
     def keep(self, count: int) -> None:
         """Do nothing: rows are kept by their bytes."""
 
     def check_ranks(self, world_size: int) -> None:
-        """Refuse more ranks than there are samples.
-
-        Raises
-        ------
-        CacheError
-        """
+        """Refuse more ranks than there are samples, as CacheError."""
         if len(self) < world_size:
             raise CacheError(f"{len(self)} samples cannot be divided over {world_size} ranks; take fewer of them")
 
@@ -190,16 +165,6 @@ class HsmixFresh(Dataset[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
-
-
-class _OfEpoch:
-    """One epoch of a dataset, in which each sample is a shard of its own."""
-
-    def __init__(self, dataset: HsmixFresh, epoch: int) -> None:
-        self._dataset, self._epoch = dataset, epoch
-
-    def read(self, shard: int, index: int) -> Sample:  # noqa: ARG002 - a shard holds one sample
-        return self._dataset.read(shard, self._epoch)
 
 
 def _tensor(part: str, mixed: Mixed, *, is_kept: bool) -> torch.Tensor:

@@ -14,9 +14,10 @@ Where you resize, interpolate ``soft``, never ``mask``: class ids cannot be aver
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,45 +36,50 @@ from hsmix_gen.stages.randomness import generator_for, permutation
 Sample = dict[str, Any]
 
 
-class ShardReader(Protocol):
-    """What gives the samples of one epoch by their place."""
+class Sharded(Dataset[Any], ABC):
+    """Samples in shards, by their number, or as a stream divides them over ranks and workers."""
 
-    def read(self, shard: int, index: int) -> Sample:
-        """Return a sample of a shard, not transformed."""
-        ...
-
-
-class Sharded(Protocol):
-    """A dataset that a stream can divide over ranks and workers: it has samples in shards."""
-
-    counts: list[int]
-    """Samples of each shard."""
+    def __init__(
+        self, counts: list[int], transform: Callable[[Sample], Any] | None, parts: Sequence[str], *, raw: bool
+    ) -> None:
+        self.counts = counts
+        """Samples of each shard."""
+        self._ends = np.cumsum(counts)
+        self._transform, self._parts, self._raw = transform, tuple(parts), raw
 
     @property
     def epoch(self) -> int:
-        """The epoch at which a stream begins."""
-        ...
+        """The epoch of the samples by number, at which a stream begins; a stored dataset begins at the first."""
+        return 0
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return int(self._ends[-1])
 
-    def of_epoch(self, epoch: int) -> ShardReader:
-        """Return what reads the samples of an epoch."""
-        ...
+    def __getitem__(self, number: int) -> Any:
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there is no sample {number} among {len(self)}")
+        number %= len(self)
+        shard = int(np.searchsorted(self._ends, number, side="right"))
+        return self.transformed(self.of_epoch(self.epoch)(shard, number - int(self._ends[shard]) + self.counts[shard]))
+
+    @abstractmethod
+    def of_epoch(self, epoch: int) -> Callable[[int, int], Sample]:
+        """Return what reads a sample of an epoch, whichever is set, by shard and place in it, not transformed."""
 
     def transformed(self, sample: Sample) -> Any:
         """Return what the transform makes of a sample."""
-        ...
+        return self._transform(sample) if self._transform else sample
 
+    @abstractmethod
     def keep(self, count: int) -> None:
         """Expect that the next `count` samples of a shard are asked for in any order."""
-        ...
 
+    @abstractmethod
     def check_ranks(self, world_size: int) -> None:
-        """Refuse more ranks than there are shards."""
-        ...
+        """Refuse more ranks than there are shards, as OutputError or CacheError."""
 
 
-class HsmixDataset(Dataset[Any]):
+class HsmixDataset(Sharded):
     """The samples of a split by number, in the order of its shards.
 
     A sample of a tar file or a folder is read alone, one of a Parquet file with its row group: take these in order,
@@ -120,32 +126,10 @@ class HsmixDataset(Dataset[Any]):
         self._keys = keys = _keys_of_shards(root, split)
         files = [root / file["path"] for file in formats[form] if file["split"] == split]
         self._reader = format_of(form).reader(root, files, keys, self._described)
-        self.counts = [len(shard) for shard in keys]
-        """Samples of each shard."""
-        self._ends = np.cumsum(self.counts)
-        self._transform, self._parts, self._raw = transform, tuple(parts), raw
-
-    epoch = 0
-    """A stored dataset begins at the first epoch."""
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
-
-    def __getitem__(self, number: int) -> Any:
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"there is no sample {number} among {len(self)}")
-        number %= len(self)
-        shard = int(np.searchsorted(self._ends, number, side="right"))
-        return self.transformed(self.read(shard, number - int(self._ends[shard]) + self.counts[shard]))
+        super().__init__([len(shard) for shard in keys], transform, parts, raw=raw)
 
     def read(self, shard: int, index: int) -> Sample:
-        """Return a sample of a shard, not transformed.
-
-        Raises
-        ------
-        OutputError
-            If it is damaged or lacks a part.
-        """
+        """Return a sample of a shard, not transformed; raises OutputError if it is damaged or lacks a part."""
         key, members = self._keys[shard][index], self._reader.read(shard, index)
         sample = {}
         for part in self._parts:
@@ -156,25 +140,16 @@ class HsmixDataset(Dataset[Any]):
         floats = sample if self._raw else as_floats(sample)
         return {"key": key, **floats, "json": text}
 
-    def transformed(self, sample: Sample) -> Any:
-        """Return what the transform makes of a sample."""
-        return self._transform(sample) if self._transform else sample
-
     def keep(self, count: int) -> None:
         """Expect that the next `count` samples of a shard are asked for in any order."""
         self._reader.keep(count)
 
-    def of_epoch(self, epoch: int) -> "HsmixDataset":  # noqa: ARG002 - stored samples are the same in all epochs
+    def of_epoch(self, epoch: int) -> Callable[[int, int], Sample]:  # noqa: ARG002 - samples are the same in all epochs
         """Return what reads the samples of an epoch."""
-        return self
+        return self.read
 
     def check_ranks(self, world_size: int) -> None:
-        """Refuse more ranks than there are shards.
-
-        Raises
-        ------
-        OutputError
-        """
+        """Refuse more ranks than there are shards, as OutputError."""
         if len(self.counts) < world_size:
             raise OutputError(
                 f"{len(self.counts)} shards cannot be divided over {world_size} ranks; "
@@ -269,10 +244,7 @@ class HsmixStream(IterableDataset[Any]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a position: the next sample is the first that was not taken. Begin the loader after this.
 
-        Raises
-        ------
-        OutputError
-            If it is a position in another order.
+        Raises OutputError if it is a position in another order.
         """
         for name, value in self._order().items():
             _check_same(name, state[name], value)
@@ -290,9 +262,9 @@ class HsmixStream(IterableDataset[Any]):
             # A loader asks its workers in turn, from the first on: that one is now the one whose turn it was.
             own = (own + self._loaded["last_worker"] + 1) % n_workers
             start = dict(self._loaded["taken"]).get(own, 0)
-        samples = self._dataset.of_epoch(self.epoch)
+        read = self._dataset.of_epoch(self.epoch)
         for count, (shard, index) in enumerate(self._plan(own, n_workers)[start:].tolist(), start + 1):
-            sample = samples.read(shard, index)
+            sample = read(shard, index)
             self._note(own, n_workers, count)
             yield self._dataset.transformed({**sample, "position": torch.tensor([own, n_workers, count])})
 
