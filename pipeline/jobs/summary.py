@@ -5,7 +5,6 @@ from typing import Any
 
 from hsmix_gen.pipeline.dataset.output_folder import read_dataset, read_run
 from hsmix_gen.pipeline.execution.human_units import counted, size_text
-from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.jobs.run import Finished
 from hsmix_gen.pipeline.mixing.card import mixed_by, training_text
 from hsmix_gen.pipeline.mixing.generate import Outcome
@@ -19,7 +18,7 @@ def summary_text(finished: Finished) -> str:
     lines = [line for output, outcome in finished.outcomes for line in _output_lines(output.root, outcome)]
     root = finished.outcomes[0][0].root
     last = f"features are cached in {finished.cache}; look at {root / 'preview.png'}, load with {root / 'README.md'}"
-    found = [f"report: {line}" for line in key_lines(root, Reporter(SilentDisplay()))]
+    found = [f"report: {line}" for line in key_lines(root)]
     return "\n".join([*lines, last, *found])
 
 

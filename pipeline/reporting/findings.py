@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.name_groups import guess_groups
 from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
-from hsmix_gen.pipeline.reporting.thresholds import RULES, SEVERITY, Light, Rule
+from hsmix_gen.pipeline.reporting.thresholds import RULES, SEVERITY, Light
 from hsmix_gen.schemas.records import SPLITS, SourceRecord
 from hsmix_gen.stages.measures.domains import Domains, two_domains
 
@@ -53,18 +53,15 @@ def find(evidence: Evidence) -> list[Finding]:
     found = []
     for rule in RULES:
         value, text = _LOOKS[rule.name](evidence)
-        found.append(_finding(rule, value, text))
+        light = rule.light(value)
+        way_out = rule.way_out if light in ("red", "amber") else ""
+        found.append(Finding(rule.name, rule.title, light, value, text, way_out))
     return sorted(found, key=lambda finding: SEVERITY.index(finding.light))
 
 
 def verdict(findings: Sequence[Finding]) -> Light:
     """Return the worst light of all findings."""
     return min((finding.light for finding in findings), key=SEVERITY.index, default="grey")
-
-
-def _finding(rule: Rule, value: float, text: str) -> Finding:
-    light = rule.light(value)
-    return Finding(rule.name, rule.title, light, value, text, rule.way_out if light in ("red", "amber") else "")
 
 
 def of_mode(samples: Columns, mode: str) -> npt.NDArray[np.bool_]:
@@ -111,6 +108,18 @@ def domains_of(evidence: Evidence) -> Domains:
     """Return the best division of the measured images into two kinds by their looks."""
     looks = [one.measures.look for one in evidence.images]
     return two_domains(np.stack(looks)) if looks else two_domains(np.empty((0, 2)))
+
+
+def cut_share(samples: Columns) -> npt.NDArray[np.float64]:
+    """Return which share of its parents' objects a sample divides, (N,) float64."""
+    share: npt.NDArray[np.float64] = samples["cut"] / np.maximum(samples["objects"], 1)
+    return share
+
+
+def uses_of_images(samples: Columns) -> list[int]:
+    """Return of how many training samples each image is a parent, in no order."""
+    train = samples["split"] == "train"
+    return list(Counter(filter(None, [*samples["source_a"][train], *samples["source_b"][train]])).values())
 
 
 def seam_gain(samples: Columns) -> npt.NDArray[np.float64]:
@@ -188,7 +197,7 @@ def _balance(evidence: Evidence) -> Seen:
 
 
 def _object_size(evidence: Evidence) -> Seen:
-    cells = _known([one.measures.object_cells for one in evidence.images])
+    cells = known_numbers([one.measures.object_cells for one in evidence.images])
     if not len(cells):
         return _NAN, "no objects were measured"
     small = float((cells < 2).mean())
@@ -219,7 +228,7 @@ def _outweighed(evidence: Evidence) -> Seen:
         for mode, option, value in mixes
         if evidence.options[option] == value and (not evidence.samples or of_mode(evidence.samples, mode).any())
     ]
-    largest = _known([one.measures.largest for one in evidence.images])
+    largest = known_numbers([one.measures.largest for one in evidence.images])
     # A cache may be mixed by any method; a dataset of the first version was made by this one.
     methods = evidence.described.get("method", "hsmix").split(",")
     if not len(largest) or not by_size or not {"", "hsmix"} & set(methods):
@@ -290,7 +299,7 @@ def _fragments(evidence: Evidence) -> Seen:
 
 def _seam(evidence: Evidence) -> Seen:
     hard = of_mode(evidence.samples, "hard")
-    gain = _known(seam_gain(evidence.samples)[hard]) if hard.any() else np.empty(0)
+    gain = known_numbers(seam_gain(evidence.samples)[hard]) if hard.any() else np.empty(0)
     if not len(gain):
         return _NAN, "no hard mixes that were measured"
     chance = float(np.nanmedian(evidence.samples["contour_chance"][hard]))
@@ -323,7 +332,7 @@ def _identity(evidence: Evidence) -> Seen:
 
 def _flat_lambda(evidence: Evidence) -> Seen:
     soft = of_mode(evidence.samples, "soft")
-    spread = _known(evidence.samples["lambda_std"][soft]) if soft.any() else np.empty(0)
+    spread = known_numbers(evidence.samples["lambda_std"][soft]) if soft.any() else np.empty(0)
     if not len(spread) or evidence.described.get("method") == "mixup":
         return _NAN, "no soft mixes by region that were measured"
     flat = spread < FLAT_LAMBDA
@@ -389,6 +398,7 @@ def _shares(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return shares
 
 
-def _known(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def known_numbers(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return numbers without NaN, (N,) float64."""
     array = np.asarray(values, np.float64)
     return array[~np.isnan(array)]

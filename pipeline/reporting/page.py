@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -17,10 +17,12 @@ from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
 from hsmix_gen.pipeline.reporting.findings import (
     Finding,
     class_shares,
+    cut_share,
     domains_of,
     image_aucs,
     of_mode,
     seam_gain,
+    uses_of_images,
     verdict,
 )
 from hsmix_gen.pipeline.reporting.pictures import pictures_of
@@ -183,20 +185,22 @@ def _named(side: str, word: str) -> str:
     return f"{side}: {word}" if side else word
 
 
+def _each(sides: Sides, word: str, of: Callable[[Evidence], Any]) -> dict[str, Any]:
+    """Return something of each side under its name."""
+    return {_named(side, word): of(one) for side, one in sides.items()}
+
+
+def _has_numbers(series: dict[str, Any]) -> bool:
+    return any(np.isfinite(np.asarray(values)).any() for values in series.values())
+
+
 def _draws(sides: Sides) -> list[str]:
     mixed = {side: one for side, one in sides.items() if one.samples}
     if not mixed:
         return []
     modes = ["none", "hard", "soft"]
-    counts = {
-        _named(side, "samples"): [int(of_mode(one.samples, mode).sum()) for mode in modes]
-        for side, one in mixed.items()
-    }
-    uses: dict[str, Any] = {}
-    for side, one in mixed.items():
-        train = one.samples["split"] == "train"
-        names = [*one.samples["source_a"][train].tolist(), *one.samples["source_b"][train].tolist()]
-        uses[_named(side, "images")] = np.unique([name for name in names if name is not None], return_counts=True)[1]
+    counts = _each(mixed, "samples", lambda one: [int(of_mode(one.samples, mode).sum()) for mode in modes])
+    uses = _each(mixed, "images", lambda one: uses_of_images(one.samples))
     areas = {
         _named(side, mode): one.samples["area_b"][of_mode(one.samples, mode)]
         for side, one in mixed.items()
@@ -211,82 +215,52 @@ def _draws(sides: Sides) -> list[str]:
 
 
 def _classes(sides: Sides) -> list[str]:
-    series = {}
-    for side, one in sides.items():
-        before, after = class_shares(one)
-        if not np.isnan(before).all():
-            series[_named(side, "before")] = before
-        if not np.isnan(after).all():
-            series[_named(side, "after")] = after
+    shares = {
+        _named(side, word): of_classes
+        for side, one in sides.items()
+        for word, of_classes in zip(("before", "after"), class_shares(one), strict=True)
+        if not np.isnan(of_classes).all()
+    }
     first = next(iter(sides.values()))
-    same = all(one.classes == first.classes for one in sides.values())
-    if not series or not same:
+    if not shares or any(one.classes != first.classes for one in sides.values()):
         return []
     start = 1 if first.has_background and len(first.classes) >= _LARGE_SET else 0
-    shown = {name: values[start:] for name, values in series.items()}
+    shown = {name: values[start:] for name, values in shares.items()}
     return [charts.bars("classes", "Share of the pixels", first.classes[start:], shown, label="share")]
 
 
 def _objects(sides: Sides) -> list[str]:
-    cells = {_named(side, "images"): [i.measures.object_cells for i in one.images] for side, one in sides.items()}
+    cells = _each(sides, "images", lambda one: [i.measures.object_cells for i in one.images])
+    title, bounds = "Median object of an image", _BOUNDS["object_size"]
     drawn = []
-    if any(np.isfinite(values).any() for values in map(np.asarray, cells.values())):
-        drawn.append(
-            charts.histogram(
-                "objects",
-                "Median object of an image",
-                cells,
-                label="mean superpixel areas",
-                bounds=_BOUNDS["object_size"],
-                log=True,
-            )
-        )
-    cuts = {}
-    for side, one in sides.items():
-        hard = of_mode(one.samples, "hard")
-        if hard.any():
-            cuts[_named(side, "hard mixes")] = one.samples["cut"][hard] / np.maximum(one.samples["objects"][hard], 1)
-    if cuts:
-        drawn.append(
-            charts.histogram("cut", "Objects divided by a hard mix", cuts, label="share of its parents' objects")
-        )
+    if _has_numbers(cells):
+        drawn.append(charts.histogram("objects", title, cells, label="mean superpixel areas", bounds=bounds, log=True))
+    mixed = {side: one for side, one in sides.items() if of_mode(one.samples, "hard").any()}
+    if mixed:
+        cuts = _each(mixed, "hard mixes", lambda one: cut_share(one.samples)[of_mode(one.samples, "hard")])
+        title, label = "Objects divided by a hard mix", "share of its parents' objects"
+        drawn.append(charts.histogram("cut", title, cuts, label=label))
     return drawn
 
 
 def _recalls(sides: Sides) -> list[str]:
-    series = {
-        _named(side, "images"): (
-            [i.measures.grid_recall for i in one.images],
-            [i.measures.recall for i in one.images],
-        )
-        for side, one in sides.items()
-        if one.images
-    }
     drawn = []
-    if series:
-        drawn.append(
-            charts.scatter("recall", "Contours followed", series, labels=("squares", "superpixels"), diagonal=True)
-        )
-    seams = {
-        _named(side, "hard mixes"): seam_gain(one.samples)[of_mode(one.samples, "hard")]
-        for side, one in sides.items()
-        if one.samples
-    }
-    if any(len(values) for values in seams.values()):
-        drawn.append(
-            charts.histogram(
-                "seam",
-                "Seam on contours of B, above chance",
-                seams,
-                label="share of its length",
-                bounds=_BOUNDS["seam"],
-            )
-        )
+    seen = {side: one for side, one in sides.items() if one.images}
+    if seen:
+        squares = _each(seen, "images", lambda one: [i.measures.grid_recall for i in one.images])
+        ours = _each(seen, "images", lambda one: [i.measures.recall for i in one.images])
+        points, axes = {name: (squares[name], ours[name]) for name in ours}, ("squares", "superpixels")
+        drawn.append(charts.scatter("recall", "Contours followed", points, labels=axes, diagonal=True))
+    mixed = {side: one for side, one in sides.items() if one.samples}
+    seams = _each(mixed, "hard mixes", lambda one: seam_gain(one.samples)[of_mode(one.samples, "hard")])
+    if any(map(len, seams.values())):
+        title, bounds = "Seam on contours of B, above chance", _BOUNDS["seam"]
+        drawn.append(charts.histogram("seam", title, seams, label="share of its length", bounds=bounds))
     return drawn
 
 
 def _aucs(sides: Sides) -> list[str]:
-    series = {_named(side, "images"): list(image_aucs(one).values()) for side, one in sides.items()}
+    series = _each(sides, "images", lambda one: list(image_aucs(one).values()))
     if not any(series.values()):
         return []
     return [charts.histogram("auc", "AUC of the maps", series, label="AUC", bounds=_BOUNDS["saliency_auc"])]
@@ -294,15 +268,15 @@ def _aucs(sides: Sides) -> list[str]:
 
 def _pairs(sides: Sides) -> list[str]:
     drawn = []
-    distances = {_named(side, "mixes"): one.samples["appearance"] for side, one in sides.items() if one.samples}
-    if any(np.isfinite(values).any() for values in distances.values()):
+    mixed = {side: one for side, one in sides.items() if one.samples}
+    distances = _each(mixed, "mixes", lambda one: one.samples["appearance"])
+    if _has_numbers(distances):
         drawn.append(charts.histogram("distance", "Looks of parents", distances, label="distance, 1 is black to white"))
     points = {}
     for side, one in sides.items():
         if one.images:
             looks = np.stack([i.measures.look for i in one.images])
-            half = looks.shape[1] // 2
-            mean, spread = looks[:, :half].mean(axis=1), looks[:, half:].mean(axis=1)
+            mean, spread = (half.mean(axis=1) for half in np.split(looks, 2, axis=1))
             second = domains_of(one).is_second
             for word, chosen in (("larger kind", ~second), ("smaller kind", second)):
                 if chosen.any():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.output_folder import REPORT
-from hsmix_gen.pipeline.execution.progress import Reporter
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.reporting.evidence import Evidence, gather
 from hsmix_gen.pipeline.reporting.findings import (
@@ -19,8 +19,10 @@ from hsmix_gen.pipeline.reporting.findings import (
     domains_of,
     find,
     image_aucs,
+    known_numbers,
     of_mode,
     torn_groups,
+    uses_of_images,
     verdict,
 )
 from hsmix_gen.pipeline.reporting.thresholds import Light
@@ -66,31 +68,31 @@ def report_output(
     """
     from hsmix_gen.pipeline.reporting.page import page_text
 
-    evidence = gather(root, reporter, cache=cache)
-    second = None if other is None else gather(other, reporter)
-    findings = find(evidence)
-    compared = [] if second is None else differences(evidence, findings, second, find(second))
-    folder = target or (root if second is None else Path())
-    html, described = folder / REPORT[0], folder / REPORT[1]
-    content = describe(evidence, findings)
+    evidence, second = gather(root, reporter, cache=cache), None if other is None else gather(other, reporter)
+    findings, others = find(evidence), [] if second is None else find(second)
+    worst, content = verdict([*findings, *others]), describe(evidence, findings)
+    compared: list[dict[str, Any]] = []
     if second is not None:
+        compared = differences(evidence, findings, second, others)
         content = {
             "version": REPORT_VERSION,
             "kind": "comparison",
-            "verdict": verdict([*findings, *find(second)]),
+            "verdict": worst,
             "differences": compared,
-            "reports": [content, describe(second, find(second))],
+            "reports": [content, describe(second, others)],
         }
+    folder = target or (root if second is None else Path())
+    html, described = folder / REPORT[0], folder / REPORT[1]
     atomic_files.write_whole(html, page_text(evidence, findings, second, compared).encode())
     atomic_files.write_json(described, content)
-    worst = verdict(findings if second is None else [*findings, *find(second)])
     return Reported(html, described, worst, tuple(findings), tuple(row["text"] for row in compared))
 
 
-def key_lines(root: Path, reporter: Reporter, *, count: int = _KEY_LINES) -> list[str]:
+def key_lines(root: Path) -> list[str]:
     """Return the most important lines of the report of a dataset, from a few of its images; nothing is written."""
-    findings = find(gather(root, reporter, most_images=QUICK_IMAGES, most_hashed=QUICK_IMAGES))
-    return [finding.line() for finding in findings[:count]]
+    quiet = Reporter(SilentDisplay())
+    findings = find(gather(root, quiet, most_images=QUICK_IMAGES, most_hashed=QUICK_IMAGES))
+    return [finding.line() for finding in findings[:_KEY_LINES]]
 
 
 def describe(evidence: Evidence, findings: list[Finding]) -> dict[str, Any]:
@@ -146,8 +148,7 @@ def differences(
 
 def summary(values: Any) -> dict[str, float | int | None]:
     """Return count, median and the middle nine tenths of numbers; NaN is left out."""
-    known = np.asarray(values, np.float64)
-    known = known[~np.isnan(known)]
+    known = known_numbers(values)
     if not len(known):
         return {"count": 0, "low": None, "median": None, "high": None}
     low, median, high = (float(value) for value in np.percentile(known, (5, 50, 95)))
@@ -165,15 +166,13 @@ def _draws(evidence: Evidence) -> dict[str, Any]:
         return {}
     samples = evidence.samples
     train = samples["split"] == "train"
-    uses = Counter(samples["source_a"][train].tolist())
-    uses.update(name for name in samples["source_b"][train].tolist() if name is not None)
     hard, soft = of_mode(samples, "hard"), of_mode(samples, "soft")
     return {
         "modes": dict(sorted(Counter(samples["mode"][train].tolist()).items())),
         "area_of_b_in_hard": summary(samples["area_b"][hard]),
         "lambda_mean_in_soft": summary(samples["lambda_mean"][soft]),
         "lambda_spread_in_soft": summary(samples["lambda_std"][soft]),
-        "uses_of_an_image": summary(list(uses.values())),
+        "uses_of_an_image": summary(uses_of_images(samples)),
         "flags": dict(sorted(Counter(flag for flags in samples["flags"][train] for flag in flags).items())),
     }
 

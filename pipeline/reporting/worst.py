@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.reporting.evidence import Columns
-from hsmix_gen.pipeline.reporting.findings import seam_gain
+from hsmix_gen.pipeline.reporting.findings import cut_share, seam_gain
 from hsmix_gen.schemas.records import Mode
 
 WORST = 24
@@ -26,10 +26,6 @@ class Worst:
     values: tuple[float, ...]
 
 
-def _cut_share(samples: Columns) -> npt.NDArray[np.float64]:
-    return -samples["cut"] / np.maximum(samples["objects"], 1)
-
-
 def _class_change(samples: Columns) -> npt.NDArray[np.float64]:
     """Return how far the foreground of a sample is from that of its first parent, as minus the greater ratio."""
     found = np.full(len(samples["key"]), np.nan)
@@ -41,7 +37,7 @@ def _class_change(samples: Columns) -> npt.NDArray[np.float64]:
 
 
 _MEASURES: dict[str, tuple[str, Callable[[Columns], npt.NDArray[np.float64]]]] = {
-    "cut": ("most objects cut", _cut_share),
+    "cut": ("most objects cut", lambda samples: -cut_share(samples)),
     "fragments": ("most new fragments", lambda samples: samples["fragments_before"] - samples["fragments"]),
     "seam": ("seam least on contours", seam_gain),
     "appearance": ("parents furthest apart in looks", lambda samples: -samples["appearance"]),
@@ -69,20 +65,13 @@ def worst_samples(samples: Columns, count: int = WORST, mode: Mode | None = None
     return found
 
 
-def measures() -> list[str]:
-    """Return the names of the measures that samples can be worst by."""
-    return list(_MEASURES)
-
-
-def drawn_samples(samples: Columns, count: int = DRAWN) -> list[int]:
-    """Return the places of so many samples, evenly spread over modes and keys: as many of each mode as there are."""
-    if not samples:
-        return []
-    modes = sorted(set(samples["mode"].tolist()))
+def drawn_samples(samples: Columns) -> list[int]:
+    """Return the places of `DRAWN` samples, evenly spread over modes and keys: as many of each mode as there are."""
+    modes = sorted(set(samples["mode"].tolist())) if samples else []
     found: list[int] = []
     for mode in modes:
         places = np.flatnonzero(samples["mode"] == mode)
-        share = min(len(places), -(-count // len(modes)))
+        share = min(len(places), -(-DRAWN // len(modes)))
         found += [int(places[i * len(places) // share]) for i in range(share)]
     return sorted(found)
 
