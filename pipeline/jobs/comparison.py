@@ -29,10 +29,7 @@ from hsmix_gen.stages.saliency.backend import backend_of
 def compared_outputs(home: Output, variants: Mapping[str, RunConfig]) -> dict[str, tuple[Output, RunConfig]]:
     """Return the output of each variant by its name, with its configuration, which names the cache of all.
 
-    Raises
-    ------
-    OutputError
-        If the folder is a dataset itself.
+    Raises OutputError if the folder is a dataset itself.
     """
     home.check_folds(None)
     if home.bindings.read():
@@ -57,18 +54,9 @@ def run_compared(
 ) -> list[Finished]:
     """Make a dataset for each variant, in a folder of its name; all are checked before the first is made.
 
-    Parameters
-    ----------
-    source : Path
-    home : Output
-        The folder that holds them; their cache lies in it unless the configuration names another.
-    variants : mapping of str to RunConfig
-        They differ in mixing and superpixels only.
-    reporter : Reporter
-    fresh : bool
-        Remove what an earlier comparison left, once all new datasets are planned.
-    extend : bool
-        Add copies and sources to finished datasets.
+    `home` is the folder that holds them; their cache lies in it unless the configuration names another. The variants
+    differ in mixing and superpixels only. With `fresh` what an earlier comparison left is removed, once all new
+    datasets are planned; with `extend` copies and sources are added to finished datasets.
     """
     if fresh:
         home = home.renewed()
@@ -81,7 +69,16 @@ def run_compared(
     }
     # A runner that may use a GPU serves those that need none too.
     first = max(variants.values(), key=lambda config: backend_of(config.saliency).has_network)
-    scan = SharedScan()
+    taken: list[tuple[Known | None, Inventory]] = []
+
+    def scan(source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None) -> Inventory:
+        """Read the source once for all outputs that know the same of it; variants do not differ in how it is read."""
+        for before, inventory in taken:
+            if before == known:
+                return inventory
+        taken.append((known, take_inventory(source, config, runner, reporter, known)))
+        return taken[-1][1]
+
     with contextlib.ExitStack() as stack:
         if fresh:
             Lease(home.state, str(home.root), reporter.note).check_free()
@@ -103,20 +100,3 @@ def run_compared(
             reporter.note(f"{name}: {job.output.root}")
             finished.append(job.extend() if extend else job.run())
         return finished
-
-
-class SharedScan:
-    """Reads a source once for all outputs that know the same of it; variants do not differ in how it is read."""
-
-    def __init__(self) -> None:
-        self._taken: list[tuple[Known | None, Inventory]] = []
-
-    def __call__(
-        self, source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None
-    ) -> Inventory:
-        """Return what the source holds; see `take_inventory`."""
-        for before, inventory in self._taken:
-            if before == known:
-                return inventory
-        self._taken.append((known, take_inventory(source, config, runner, reporter, known)))
-        return self._taken[-1][1]

@@ -1,5 +1,6 @@
 """Room for a run: what is still to be written, from plans alone, against what file systems have free."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,28 +74,18 @@ class SpaceCheck:
 
 
 def cache_need(layers: Sequence[Layers], *, blank: float = 0.0, native: float = 1.0) -> Need:
-    """Return what is missing in a cache.
+    """Return what is missing in a cache whose folds have these layers; what folds share is counted once.
 
-    Parameters
-    ----------
-    layers : sequence of Layers
-        One for each fold; what folds share is counted once.
-    blank : float
-        Share of the images that is background, see `blank_share`.
-    native : float
-        Share of the rows of native size that holds pixels, see `native_share`.
+    `blank` is the share of the images that is background, see `blank_share`, and `native` the share of the rows of
+    native size that holds pixels, see `native_share`.
     """
     n_bytes, n_files = 0.0, 0
-    counted: set[str] = set()
-    for fold in layers:
-        for layer in fold.names.values():
-            if layer in counted:
-                continue
-            counted.add(layer)
-            specs = fold.arrays(layer)
-            blocks, rows = missing_in(fold, layer)
-            n_bytes += rows * (sum(_row_bytes(spec, blank, native) for spec in specs) + _ROW_BYTES)
-            n_files += blocks * (len(specs) + 1)
+    of_layer = {layer: fold for fold in layers for layer in fold.names.values()}
+    for layer, fold in of_layer.items():
+        specs = fold.arrays(layer)
+        blocks, rows = missing_in(fold, layer)
+        n_bytes += rows * (sum(_row_bytes(spec, blank, native) for spec in specs) + _ROW_BYTES)
+        n_files += blocks * (len(specs) + 1)
     return Need(layers[0].root, int(n_bytes), n_files)
 
 
@@ -118,16 +109,7 @@ def missing_in(layers: Layers, layer: str) -> tuple[int, int]:
 
 
 def output_need(planned: OutputPlan, facts: DatasetFacts, config: RunConfig, *, blank: float = 0.0) -> Need:
-    """Return what is missing in the output of one fold, or of a dataset without folds.
-
-    Parameters
-    ----------
-    planned : OutputPlan
-    facts : DatasetFacts
-    config : RunConfig
-    blank : float
-        Share of the images that is background.
-    """
+    """Return what is missing in the output of a fold, or of a dataset without folds; `blank` is as for `cache_need`."""
     output, formats = planned.output, config.output.formats
     if planned.is_bound and output.is_complete:
         return Need(output.root, 0, 0)
@@ -139,7 +121,7 @@ def output_need(planned: OutputPlan, facts: DatasetFacts, config: RunConfig, *, 
     members = member_names(facts.channels, facts.dtype, config.output.soft_encoding)
     one = len(formats) * _members_bytes(facts, config, blank) + _SAMPLE_BYTES
     files = shards + sum(format_of(form).n_files(shards, samples, members) for form in formats) + _DESCRIPTION_FILES
-    panel = min(_ENLARGED * facts.size[0] * facts.size[1], PANEL_SIDE**2)
+    panel = min(_ENLARGED * math.prod(facts.size), PANEL_SIDE**2)
     described = _DESCRIPTION_BYTES + round(_PREVIEW_PANELS * 3 * _PNG * panel)
     return Need(output.root, int(worth * one) + shards * _SHARD_BYTES + described, files)
 
@@ -149,41 +131,23 @@ def _native_scale(records: Sequence[SourceRecord], facts: DatasetFacts, config: 
     own = [r.height * r.width for r in records if r.refusal is None and r.split != "train"]
     if config.image.eval_size == "same" or not own:
         return 1.0
-    return sum(own) / len(own) / (facts.size[0] * facts.size[1])
+    return sum(own) / len(own) / math.prod(facts.size)
 
 
 def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Path], Room] | None = None) -> SpaceCheck:
     """Refuse a run that its file systems cannot hold; object stores are taken to have no end.
 
-    Parameters
-    ----------
-    needs : sequence of Need
-        Those on one file system are added up.
-    config : RunConfig
-        Decides which ways out are named.
-    room_of : callable, optional
-        Returns the room of a folder that exists.
-
-    Returns
-    -------
-    SpaceCheck
-
-    Raises
-    ------
-    OutputError
-        With what is needed, what is there, and the ways out.
+    Needs on one file system are added up; the configuration decides which ways out are named. `room_of` returns the
+    room of a folder that exists. Raises OutputError with what is needed, what is there, and the ways out.
     """
     local = [need for need in needs if not is_remote(need.folder)]
-    rooms: dict[int, Room] = {}
-    homes: dict[int, list[Need]] = {}
+    homes: dict[int, tuple[Room, list[Need]]] = {}
     for need in local:
         room = (room_of or room_left)(atomic_files.existing(need.folder))
-        rooms[room.device] = room
-        homes.setdefault(room.device, []).append(need)
-    for device, together in homes.items():
-        _check_room(together, rooms[device], config)
-    needed = sum(_allocated(need) for need in local)
-    return SpaceCheck(needed, min((room.bytes for room in rooms.values()), default=None))
+        homes.setdefault(room.device, (room, []))[1].append(need)
+    for room, together in homes.values():
+        _check_room(together, room, config)
+    return SpaceCheck(sum(map(_allocated, local)), min((room.bytes for room, _ in homes.values()), default=None))
 
 
 def room_left(folder: Path) -> Room:
@@ -195,7 +159,6 @@ def room_left(folder: Path) -> Room:
 
 
 def _check_room(needs: Sequence[Need], room: Room, config: RunConfig) -> None:
-    greatest = max(needs, key=lambda need: need.bytes)
     n_bytes, n_files = sum(map(_allocated, needs)), sum(need.files for need in needs)
     lacking = []
     if n_bytes > room.bytes:
@@ -203,7 +166,8 @@ def _check_room(needs: Sequence[Need], room: Room, config: RunConfig) -> None:
     if room.files is not None and n_files > room.files:
         lacking.append(f"{n_files} more files, has room for {room.files}")
     if lacking:
-        where = " and ".join(dict.fromkeys(str(need.folder) for need in needs if need.bytes) or [str(greatest.folder)])
+        # Where nothing takes bytes, files are lacking: then the first is named.
+        where = " and ".join(dict.fromkeys(str(need.folder) for need in needs if need.bytes) or [str(needs[0].folder)])
         raise OutputError(
             f"{where} needs {' and '.join(lacking)}; {', '.join(_ways_out(len(needs) > 1, config))}, "
             "or go on regardless with -o run.check_space=false"
@@ -229,7 +193,7 @@ def _allocated(need: Need) -> int:
 
 def _members_bytes(facts: DatasetFacts, config: RunConfig, blank: float) -> int:
     """Return the bytes of image, mask and soft label of one sample."""
-    pixels = facts.size[0] * facts.size[1]
+    pixels = math.prod(facts.size)
     raw = pixels * facts.channels * np.dtype(facts.dtype).itemsize
     image = raw * (_PNG * _filled(blank) if image_is_png(facts.channels, facts.dtype) else 1)
     soft = pixels * facts.n_classes * (2 if config.output.soft_encoding == "npy" else _SOFT)

@@ -57,15 +57,6 @@ class Estimate:
         return max(self.seconds.get("network", 0.0), (rest + self.seconds.get("network", 0.0)) / self.workers)
 
 
-@dataclasses.dataclass(frozen=True)
-class Scale:
-    """How many times more a run has than its probe: images, samples, and folds."""
-
-    images: float
-    samples: float
-    folds: int
-
-
 def estimates_text(
     source: Path, parts: Mapping[str, tuple[Output, RunConfig]], reporter: Reporter, *, fresh: bool
 ) -> str:
@@ -95,22 +86,10 @@ def estimate_text(source: Path, output: Output, config: RunConfig, reporter: Rep
 
 
 def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool) -> Estimate:
-    """Measure the whole job on a few training images and scale it to the plan.
+    """Measure the whole job on a few training images and scale it to the plan; the output is only read.
 
-    Parameters
-    ----------
-    source : Path
-    output : Output
-        Is only read.
-    config : RunConfig
-    reporter : Reporter
-    fresh : bool
-        Whether the run would remove first what an earlier one left.
-
-    Raises
-    ------
-    HsmixError
-        What the run would refuse.
+    `fresh` says whether the run would remove first what an earlier one left. Raises HsmixError for what the run would
+    refuse.
     """
     inventory, plans = _checked(source, output, config, reporter, fresh=fresh)
     runner = SerialRunner(has_gpu=False)
@@ -129,7 +108,7 @@ def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]
     n_samples = sum(plan.n_samples for plan in plans)
-    scale = Scale(len(usable) / n_probe, n_samples / result.samples, len(plans))
+    scale = {"images": len(usable) / n_probe, "samples": n_samples / result.samples, "folds": len(plans)}
     return Estimate(
         images=len(usable),
         refused=len(inventory.records) - len(usable) + len(inventory.unpaired),
@@ -158,7 +137,7 @@ def _checked(
     preflight = Preflight(config, SerialRunner(has_gpu=False), reporter)
     _, inventory, wanted, planned = WholeJob(source, cache, output, config, runner, reporter, preflight).planned()
     check_sources(wanted.layers[0].root, wanted.records, config)
-    preflight.plan(wanted.layers, planned, inventory=inventory, space=config.run.check_space)
+    preflight.plan(wanted.layers, planned, inventory=inventory)
     return inventory, [part.plan for part in planned]
 
 
@@ -179,16 +158,19 @@ def _probe_config(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
 
 
-def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:
+def _scaled(
+    seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the seconds of a run, which has so many times more images, samples and folds than its probe."""
     network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
     # A network, and what follows from it, is made for each fold.
     has_network = "network" in prepared.saliency
-    networks = scale.folds if has_network else 1
+    networks = scale["folds"] if has_network else 1
     scaled = {
-        "images": seconds["images"] * scale.images,
-        "superpixels": seconds["superpixels"] * scale.images,
-        "saliency": seconds["saliency"] * scale.images * networks,
-        "mix": seconds["mix"] * scale.samples,
+        "images": seconds["images"] * scale["images"],
+        "superpixels": seconds["superpixels"] * scale["images"],
+        "saliency": seconds["saliency"] * scale["images"] * networks,
+        "mix": seconds["mix"] * scale["samples"],
     }
     if has_network:
         steps = min(USUAL_ASKS * ASK_EVERY, config.saliency.fit_steps)

@@ -1,7 +1,7 @@
 """What was understood of a source, for people and programs; no work is done."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
     usable = [record for record in inventory.records if record.refusal is None]
     sizes = Counter((record.height, record.width) for record in usable)
     problems = [*inventory.unpaired, *refusals_of(inventory.records)]
-    shares = [scan.object_share for scan in inventory.scans if scan.problem is None and scan.object_share is not None]
+    scans = [scan for scan in inventory.scans if scan.problem is None]
+    shares = [scan.object_share for scan in scans if scan.object_share is not None]
+    spacings = [record.spacing for record in usable if record.spacing is not None]
+    folds = Counter(record.fold for record in usable if record.fold is not None)
     return {
         "source": str(source),
         "layout": inventory.discovery.layout,
@@ -50,18 +53,18 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "usable": len(usable),
         "sizes": {
             "different": len(sizes),
-            "height": _range([height for height, _ in sizes]),
-            "width": _range([width for _, width in sizes]),
+            "height": _extent(height for height, _ in sizes),
+            "width": _extent(width for _, width in sizes),
             "most_common": [[*size, count] for size, count in sizes.most_common(3)],
         },
         "volumes": facts.volumes,
-        "spacing": _spacings(usable),
+        "spacing": [_extent(along) for along in zip(*spacings, strict=False)],
         "axes": axes_of(inventory.scans, [place.item for place in inventory.places]),
         "channels": facts.channels,
         "dtype": facts.dtype,
         "stored_size": list(facts.size),
         "intensity": asdict(facts.intensity),
-        "values": _values(inventory),
+        "values": _extent(number for scan in scans if not scan.picture for number in scan.range),
         "label_mode": "multilabel" if facts.multilabel else "exclusive",
         "mask_values": {str(value): class_id for value, class_id in facts.mask_values},
         "coloured": any(place.item.mask.format in COLOURED_FORMATS for place in inventory.places),
@@ -69,7 +72,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "small_objects": object_report(shares, config.superpixels.regions),
         "groups": len({record.group for record in usable}),
         "splits": {split: sum(record.split == split for record in usable) for split in SPLITS},
-        "folds": _folds(usable),
+        "folds": [folds[fold] for fold in sorted(folds)],
         "unfit_exports": unfit(facts, str(source), EXPORTS.names),
         "alike": [
             {"a": inventory.records[i].id, "b": inventory.records[j].id, "bits": bits} for i, j, bits in inventory.twins
@@ -89,6 +92,7 @@ def inspection_text(found: dict[str, Any]) -> str:
     sizes = found["sizes"]
     common = ", ".join(f"{count} of {width} x {height}" for height, width, count in sizes["most_common"])
     axes = ", ".join(f"{axis} of {counted(count, 'volume')}" for axis, count in found["axes"].items())
+    spacing = " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}..{high:.3g}" for low, high in found["spacing"])
     lines = [
         f"{found['source']}: layout {found['layout']}, {counted(found['pairs'], 'pair')}, "
         f"{counted(found['images'], 'image')}, {found['usable']} usable",
@@ -97,7 +101,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         f"  images   {counted(found['channels'], 'channel')}, stored as {found['dtype']} of "
         f"{found['stored_size'][1]} x {found['stored_size'][0]}{_intensity_text(found)}",
         *([f"  slices   {axes}"] if axes else []),
-        *([f"  spacing  {_spacing_text(found['spacing'])} mm (row, column, plane)"] if found["spacing"] else []),
+        *([f"  spacing  {spacing} mm (row, column, plane)"] if spacing else []),
         f"  masks    {_mask_text(found)}",
         *(
             f"           class {c['id']} {c['name']}: {counted(c['pixels'], 'pixel')} ({c['share']:.1%}) "
@@ -106,7 +110,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         ),
         f"  groups   {found['groups']}",
         "  splits   " + ", ".join(f"{name} {count}" for name, count in found["splits"].items()),
-        *(["  folds    " + ", ".join(f"{count}" for count in found["folds"])] if found["folds"] else []),
+        *([f"  folds    {', '.join(map(str, found['folds']))}"] if found["folds"] else []),
         f"  objects  {_object_text(found['small_objects'])}",
         *(f"  export   {reason}" for reason in found["unfit_exports"].values()),
         *(f"  warning  {warning}" for warning in found["warnings"]),
@@ -184,10 +188,6 @@ def _intensity_text(found: dict[str, Any]) -> str:
     return f" by {how['kind']}{ends}{numbers}"
 
 
-def _spacing_text(spacing: list[list[float]]) -> str:
-    return " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}..{high:.3g}" for low, high in spacing)
-
-
 def _mask_text(found: dict[str, Any]) -> str:
     """Return the classes of mask values; of multi-label the channels are listed by their number from 0."""
     values = {int(value): class_id for value, class_id in found["mask_values"].items()}
@@ -203,9 +203,7 @@ def _mask_text(found: dict[str, Any]) -> str:
 
 
 def _channels_text(bits: int) -> str:
-    if bits < 0:
-        return "ignore"
-    return "+".join(str(channel) for channel in range(bits.bit_length()) if bits >> channel & 1) or "none"
+    return "ignore" if bits < 0 else "+".join(map(str, _members(bits, multilabel=True))) or "none"
 
 
 def _object_text(report: dict[str, Any]) -> str:
@@ -232,15 +230,9 @@ def _classes(inventory: Inventory) -> list[dict[str, Any]]:
     total = max(1, sum(scan.height * scan.width for scan in good))
     names = {**dict(enumerate(facts.classes)), IGNORE: "ignore"}
     return [
-        {
-            "id": class_id,
-            "name": name,
-            "pixels": pixels[class_id],
-            "share": pixels[class_id] / total,
-            "masks": masks[class_id],
-        }
-        for class_id, name in names.items()
-        if class_id != IGNORE or pixels[class_id]
+        {"id": i, "name": name, "pixels": pixels[i], "share": pixels[i] / total, "masks": masks[i]}
+        for i, name in names.items()
+        if i != IGNORE or pixels[i]
     ]
 
 
@@ -253,27 +245,11 @@ def _members(class_id: int, *, multilabel: bool) -> tuple[int, ...]:
     return tuple(channel for channel in range(class_id.bit_length()) if class_id >> channel & 1)
 
 
-def _values(inventory: Inventory) -> list[float]:
-    """Return least and greatest number of all arrays; nothing for pictures, whose numbers mean nothing."""
-    ranges = [scan.range for scan in inventory.scans if scan.problem is None and not scan.picture]
-    return [min(low for low, _ in ranges), max(high for _, high in ranges)] if ranges else []
-
-
-def _spacings(usable: Sequence[SourceRecord]) -> list[list[float]]:
-    """Return least and greatest spacing in millimetres between rows, columns and planes."""
-    known = [record.spacing for record in usable if record.spacing is not None]
-    return [[min(values), max(values)] for values in zip(*known, strict=False)]
-
-
-def _folds(usable: Sequence[SourceRecord]) -> list[int]:
-    """Return the number of images of each fold."""
-    counts = Counter(record.fold for record in usable if record.fold is not None)
-    return [counts[fold] for fold in sorted(counts)]
-
-
-def _range(values: list[int]) -> list[int]:
-    return [min(values), max(values)] if values else []
+def _extent(values: Iterable[Any]) -> list[Any]:
+    """Return the least and the greatest of some numbers; nothing where there are none."""
+    ordered = sorted(values)
+    return [ordered[0], ordered[-1]] if ordered else []
 
 
 def _span(bounds: list[int]) -> str:
-    return " to ".join(str(bound) for bound in bounds)
+    return " to ".join(map(str, bounds))

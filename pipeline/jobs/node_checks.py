@@ -59,41 +59,22 @@ def check_nodes(
     note: Callable[[str], None],
     layout: str = "",
 ) -> int:
-    """Refuse machines that do not share folders and files with the driver, or have other versions.
+    """Refuse machines that do not share folders and files with the driver, or have other versions; count them.
 
-    Parameters
-    ----------
-    ask : callable
-    folders : sequence of Path
-        Into which machines write.
-    files : sequence of str
-        Some of those that machines read.
-    config : RunConfig
-        Decides which versions matter.
-    note : callable
-        Called with differences that do not matter.
-    layout : str
-        Of the source: it decides which decoders matter; empty where it is not known yet.
-
-    Returns
-    -------
-    int
-        Number of machines.
-
-    Raises
-    ------
-    OutputError, SourceError
-        Naming the machine, the path and the way out.
+    Machines write into the folders; the files are some of those that they read. The configuration decides which
+    versions matter, and `layout`, that of the source, which decoders; it is empty where it is not known yet. `note` is
+    called with differences that do not matter. Raises OutputError or SourceError naming the machine, the path and the
+    way out.
     """
-    sizes = file_sizes(files)
+    sizes, names = file_sizes(files), relevant_versions(config, layout)
     with _canaries(folders) as canaries:
-        answers = ask(look_around, canaries, list(sizes), relevant_versions(config, layout))
+        answers = ask(look_around, canaries, list(sizes), names)
         for node, answer in answers:
             if isinstance(answer, Failure):
                 raise OutputError(f"node {node} {cannot_work(answer.reason)}")
             _check_folders(node, answer, canaries)
             _check_files(node, answer.sizes, sizes)
-    _check_versions(answers, relevant_versions(config, layout), note)
+    _check_versions(answers, names, note)
     return len(answers)
 
 
@@ -175,7 +156,7 @@ def ends_of(source: Path) -> list[str]:
         return []
     if source.is_file():
         return [str(source)]
-    ends = [_first_file(source, last=False, depth=0), _first_file(source, last=True, depth=0)]
+    ends = (_first_file(source, last=last) for last in (False, True))
     return list(dict.fromkeys(end for end in ends if end is not None))
 
 
@@ -307,7 +288,7 @@ def _unshared(folder: Path, reason: str) -> str:
     )
 
 
-def _first_file(folder: Path, *, last: bool, depth: int) -> str | None:
+def _first_file(folder: Path, *, last: bool, depth: int = 0) -> str | None:
     """Return the first or last file below a folder in the order of names; hidden ones are left out."""
     try:
         with os.scandir(folder) as found:

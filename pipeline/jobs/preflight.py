@@ -19,7 +19,6 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.jobs.disk_space import (
     Room,
-    SpaceCheck,
     blank_share,
     cache_need,
     check_space,
@@ -49,10 +48,7 @@ PROBE_BYTES = 2**20
 def check_writable(folder: Path) -> None:
     """Make a folder, and refuse one that cannot take a file of 1 MiB; it is removed.
 
-    Raises
-    ------
-    OutputError
-        Naming the folder, what the system says and the way out.
+    Raises OutputError naming the folder, what the system says and the way out.
     """
     probe = folder / f"{atomic_files.TEMPORARY}probe-{secrets.token_hex(6)}"
     try:
@@ -71,12 +67,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_access(folders: Sequence[Path]) -> None:
-    """Refuse local folders that this user may not write, without a try.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Refuse local folders that this user may not write, without a try; raises OutputError."""
     for folder in folders:
         if is_remote(folder):
             continue
@@ -89,16 +80,8 @@ def check_access(folders: Sequence[Path]) -> None:
 class Preflight:
     """The checks of one run: `places` as soon as machines can be asked, `plan` as soon as counts are known.
 
-    Parameters
-    ----------
-    config : RunConfig
-    runner : Runner
-    reporter : Reporter
-        Reports in one line what was checked.
-    ask : callable, optional
-        Asks every machine, see `on_each_node`.
-    room_of : callable, optional
-        Returns the room of a folder.
+    The reporter states in one line what was checked. `ask` asks every machine, see `on_each_node`; `room_of` returns
+    the room of a folder.
     """
 
     def __init__(
@@ -120,18 +103,8 @@ class Preflight:
     def places(self, source: Path | None, folders: Sequence[Path], *, finished: Path | None = None) -> None:
         """Keep the folders in use, and refuse machines that see others or run other versions.
 
-        Parameters
-        ----------
-        source : Path or None
-            What is read, if anything is.
-        folders : sequence of Path
-            The state of the output, the cache that is filled.
-        finished : Path, optional
-            A cache that is only read.
-
-        Raises
-        ------
-        OutputError, SourceError
+        `source` is what is read, if anything is; `folders` are the state of the output and the cache that is filled,
+        `finished` is a cache that is only read. Raises OutputError or SourceError.
         """
         self._folders = list(folders)
         if self._config.run.backend == "ray" and self._config.run.address is not None:
@@ -147,34 +120,23 @@ class Preflight:
         plans: Sequence[OutputPlan],
         *,
         inventory: Inventory | None = None,
-        space: bool = True,
     ) -> None:
         """Refuse a plan that file systems, machines or GPUs cannot hold; what is finished needs nothing more.
 
-        Parameters
-        ----------
-        layers : sequence of Layers
-            One for each fold.
-        plans : sequence of OutputPlan
-            One for each fold; empty if no output is written.
-        inventory : Inventory or None
-            What the source holds, if it is read.
-        space : bool
-            Whether too little room is refused.
-
-        Raises
-        ------
-        OutputError, SourceError, ModelError
+        Layers and plans are those of each fold; there are no plans if no output is written, and no inventory if no
+        source is read. Raises OutputError, SourceError or ModelError.
         """
         if inventory is not None and self._n_nodes:
             self._look_around(files_of(inventory.places), inventory.discovery.layout)
         checked = []
-        if space:
+        if self._config.run.check_space:
             blank = blank_share(inventory.scans) if inventory is not None else 0.0
             native = native_share(inventory.records, layers[0]) if inventory is not None else 0.0
             needs = [cache_need(layers, blank=blank, native=native)]
             needs += [output_need(planned, layers[0].facts, self._config, blank=blank) for planned in plans]
-            checked.append(_room_text(check_space(needs, self._config, self._room_of)))
+            room = check_space(needs, self._config, self._room_of)
+            free = "" if room.free is None else f", {size_text(room.free)} free"
+            checked.append(f"{size_text(room.needed)} needed{free}")
         self._try_network(layers)
         if self._n_nodes:
             checked.append("1 node shares" if self._n_nodes == 1 else f"{self._n_nodes} nodes share")
@@ -208,8 +170,3 @@ class Preflight:
             warning = judge(memory, self._config) if memory is not None else None
             if warning:
                 self._reporter.warn(warning)
-
-
-def _room_text(found: SpaceCheck) -> str:
-    free = "" if found.free is None else f", {size_text(found.free)} free"
-    return f"{size_text(found.needed)} needed{free}"

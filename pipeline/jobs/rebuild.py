@@ -34,10 +34,7 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """Return what a ``croissant.json`` of ours says.
 
-    Raises
-    ------
-    OutputError
-        If it is missing, damaged, of another program, or of a dataset that was extended.
+    Raises OutputError if it is missing, damaged, of another program, or of a dataset that was extended.
     """
     try:
         raw = atomic_files.read_json(path)
@@ -73,25 +70,10 @@ def read_recipe(path: Path) -> Recipe:
 def rebuild(recipe: Recipe, source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
     """Make a dataset again and compare the checksums of all of its files.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    source : Path
-        The sources, wherever they lie now.
-    output : Output
-        A new or empty folder, or that of a rebuild that was stopped.
-    config : RunConfig
-        That of the recipe; where the work is done may be another.
-    reporter : Reporter
-
-    Raises
-    ------
-    ConfigError
-        If options would give other bytes.
-    SourceError
-        If a source has changed, is missing or new; nothing is written then.
-    OutputError
-        If a file differs.
+    `source` is where the sources lie now, `output` a new or empty folder, or that of a rebuild that was stopped. The
+    configuration is that of the recipe; where the work is done may be another. Raises ConfigError if options would give
+    other bytes, SourceError if a source has changed, is missing or new (nothing is written then), and OutputError if a
+    file differs.
     """
     known, now = recipe.config.of_bytes(), config.of_bytes()
     other = [name for name in now if now[name] != known[name]]
@@ -99,8 +81,8 @@ def rebuild(recipe: Recipe, source: Path, output: Output, config: RunConfig, rep
         raise ConfigError(f"{other[0]} is {known[other[0]]} of what is made again, got {now[other[0]]}; leave it out")
     check_sources(recipe, source, config, reporter)
     finished = run_all(source, output, config, reporter)
-    root = next(part.root for part, _ in finished.outcomes if recipe.fold in (None, _fold_of(part)))
-    _compare(recipe, root)
+    roots = (part.root for part, _ in finished.outcomes)
+    _compare(recipe, next(root for root in roots if recipe.fold in (None, read_dataset(root)["fold"])))
     return finished
 
 
@@ -109,11 +91,10 @@ def check_sources(recipe: Recipe, source: Path, config: RunConfig, reporter: Rep
     inventory = take_inventory(source, config, SerialRunner(has_gpu=False), reporter)
     found = {record.id: record for record in inventory.records if record.refusal is None}
     wrong = [
-        *(_change(recipe.sources[name], record) for name, record in found.items() if name in recipe.sources),
+        *(text for name, record in found.items() for text in _changes(recipe.sources.get(name), record)),
         *(f"{name} is missing" for name in sorted(recipe.sources.keys() - found.keys())),
         *(f"{name} is new" for name in sorted(found.keys() - recipe.sources.keys())),
     ]
-    wrong = [text for text in wrong if text]
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise SourceError(
@@ -122,20 +103,13 @@ def check_sources(recipe: Recipe, source: Path, config: RunConfig, reporter: Rep
         )
 
 
-def _change(stated: tuple[str, str], record: SourceRecord) -> str:
-    """Return which file of a source has changed, or nothing."""
-    for kind, was, now, path in (
-        ("image", stated[0], record.image_sha256, record.image),
-        ("mask", stated[1], record.mask_sha256, record.mask),
-    ):
-        if was != now:
-            return f"the {kind} of {record.id} ({path}) has changed"
-    return ""
-
-
-def _fold_of(output: Output) -> int | None:
-    fold: int | None = read_dataset(output.root)["fold"]
-    return fold
+def _changes(stated: tuple[str, str] | None, record: SourceRecord) -> list[str]:
+    """Return which file of a source has changed, the image first, if one has; a new source has not."""
+    now = (record.image_sha256, record.mask_sha256)
+    if stated is None or stated == now:
+        return []
+    kind, path = ("image", record.image) if stated[0] != now[0] else ("mask", record.mask)
+    return [f"the {kind} of {record.id} ({path}) has changed"]
 
 
 def _compare(recipe: Recipe, root: Path) -> None:

@@ -69,11 +69,8 @@ def running(
 def make_runner(config: RunConfig, *, sees_gpu: Callable[[], bool] | None = None) -> Runner:
     """Return the runner of a configuration.
 
-    Parameters
-    ----------
-    config : RunConfig
-    sees_gpu : callable, optional
-        Whether torch sees a GPU in this process, which may hide those of the machine; asked only if Grad-CAM is wanted.
+    `sees_gpu` says whether torch sees a GPU in this process, which may hide those of the machine; it is asked only if
+    Grad-CAM is wanted.
     """
     sees_gpu, execution = sees_gpu or _torch_sees_gpu, config.run
     if execution.backend == "serial":
@@ -107,16 +104,8 @@ def run_all(
 ) -> Finished:
     """Do the whole job; what is finished is kept.
 
-    Parameters
-    ----------
-    source : Path
-    output : Output
-    config : RunConfig
-    reporter : Reporter
-    fresh : bool
-        Remove what an earlier run left in the output, once the new dataset is planned.
-    extend : bool
-        Add copies and sources to a finished dataset; its shards stay as they are.
+    With `fresh` what an earlier run left in the output is removed, once the new dataset is planned; with `extend`
+    copies and sources are added to a finished dataset, whose shards stay as they are.
     """
     config = without_unread_maps(config)
     if fresh or (not extend and beyond_trial(output, config, reporter)):
@@ -149,11 +138,7 @@ def _whole_job(source: Path, output: Output, config: RunConfig, reporter: Report
 def check_source(source: Path, output: Output) -> None:
     """Refuse a source that is not there, or lies in what is removed, before an output is begun.
 
-    What lies in a store is fetched later; of it only the place is checked.
-
-    Raises
-    ------
-    HsmixError
+    What lies in a store is fetched later; of it only the place is checked. Raises HsmixError.
     """
     if output.anew:
         output.check_outside(source)
@@ -230,7 +215,7 @@ class WholeJob:
         """Read the sources, check and plan the outputs, and fill the cache."""
         known, inventory, wanted, plans = self.planned(retry)
         _clear_renewed(self.output, plans)
-        self.preflight.plan(wanted.layers, plans, inventory=inventory, space=self.config.run.check_space)
+        self.preflight.plan(wanted.layers, plans, inventory=inventory)
         for planned in plans:
             planned.output.bindings.begin(planned.identity)
         try:
@@ -285,7 +270,7 @@ def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter
         preflight.places(source, [cache])
         inventory = take_inventory(source, config, runner, reporter)
         layers = name_layers(cache, inventory.records, inventory, config, gpu=runner.has_gpu)
-        preflight.plan(layers, [], inventory=inventory, space=config.run.check_space)
+        preflight.plan(layers, [], inventory=inventory)
         check_network(layers[0], config.saliency, runner, reporter)
         wanted = FeatureGeneration(layers, inventory.records)
         return prepare(inventory, wanted, config, runner, reporter, is_half=True)
@@ -312,7 +297,7 @@ def run_generate(
         with running(config, reporter) as runner:
             preflight = Preflight(config, runner, reporter)
             preflight.places(None, [output.state], finished=cache)
-            preflight.plan([fold.layers for fold in prepared], plans, space=config.run.check_space)
+            preflight.plan([fold.layers for fold in prepared], plans)
             return _generated(prepared, output, plans, config, runner, reporter)
 
 
@@ -390,10 +375,7 @@ def _generated(
 def check_errors(config: RunConfig, result: Outcome) -> None:
     """Refuse a complete run that left out more than the user tolerates.
 
-    Raises
-    ------
-    OutputError
-        If more than ``run.max_errors`` sources and samples were refused.
+    Raises OutputError if more than ``run.max_errors`` sources and samples were refused.
     """
     limit = config.run.max_errors
     refused = result.refused + result.refused_samples

@@ -20,7 +20,6 @@ from hsmix_gen.pipeline.sources.inventory import ImageOrigin, Inventory
 from hsmix_gen.schemas.errors import OutputError, SourceError
 from hsmix_gen.schemas.records import Part, SourceItem, picture
 from tests.pipeline.jobs.plans import (
-    CONFIG,
     FACTS,
     GB,
     configured,
@@ -149,10 +148,11 @@ def test_machines_write_nothing_into_a_cache_that_is_only_read(tmp_path: Path) -
 
 def test_without_a_cluster_nobody_is_asked(tmp_path: Path) -> None:
     display = Notes()
-    preflight = Preflight(CONFIG, SerialRunner(has_gpu=False), Reporter(display), ask=None)
+    config = configured(run={"check_space": False})
+    preflight = Preflight(config, SerialRunner(has_gpu=False), Reporter(display), ask=None)
 
     preflight.places(tmp_path, [tmp_path / "out"])
-    preflight.plan([layers_in(tmp_path / "cache")], [], space=False)
+    preflight.plan([layers_in(tmp_path / "cache")], [])
 
     assert display.notes == []
     assert on_each_node(SerialRunner(has_gpu=False), look_around, [], [], ()) == []
@@ -170,8 +170,11 @@ def test_a_serial_run_asks_no_cluster(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_too_small_ends_the_plan_unless_it_is_set_to_go_on(tmp_path: Path) -> None:
-    preflight = Preflight(CONFIG, SerialRunner(has_gpu=False), Reporter(Notes()), room_of=lambda _: Room(1, 1000, None))
+    def plan(*, check: bool) -> None:
+        config, runner = configured(run={"check_space": check}), SerialRunner(has_gpu=False)
+        small = Preflight(config, runner, Reporter(Notes()), room_of=lambda _: Room(1, 1000, None))
+        small.plan([layers_in(tmp_path)], [])
 
-    preflight.plan([layers_in(tmp_path)], [], space=False)
+    plan(check=False)
     with pytest.raises(OutputError, match=r"has 1\.0 kB free"):
-        preflight.plan([layers_in(tmp_path)], [])
+        plan(check=True)
