@@ -5,9 +5,9 @@ from typing import Any
 import yaml
 
 from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of
+from hsmix_gen.pipeline.dataset.formats.snippets import TORCH_LOOP
 from hsmix_gen.pipeline.dataset.soft_encoding import soft_encoding_of, soft_member
 from hsmix_gen.pipeline.execution.human_units import counted
-from hsmix_gen.pipeline.mixing.card_snippets import trainer_templates
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.families import AUGMENTATIONS, METHODS
 from hsmix_gen.schemas.records import MODES
@@ -29,6 +29,39 @@ def soft_label(data):
 
 """
 
+MONAI_LOOP = """\
+from monai.losses import DiceLoss
+
+dice = DiceLoss({activation}=True, soft_label=True)    # without soft_label the minimum lies elsewhere; no to_onehot_y
+for images, soft in loader:
+    logits = model(images)                                       # (B, C, H, W)
+    loss = dice(logits, soft) + torch.nn.functional.{loss}(logits, soft)
+    loss.backward()
+"""
+
+LIGHTNING_LOOP = """\
+import lightning
+import segmentation_models_pytorch as smp
+
+class Segmentation(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.model = smp.Unet("resnet18", encoder_weights=None, in_channels={channels}, classes={n_classes})
+        self.dice = smp.losses.DiceLoss("multilabel", from_logits=False)    # "multiclass" takes class ids only
+
+    def training_step(self, batch, number):
+        images, soft = batch
+        logits = self.model(images)                              # (B, C, H, W)
+        return torch.nn.functional.{loss}(logits, soft) + self.dice({probabilities}, soft)
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+# Or default_root_dir=..., for logs and checkpoints outside of the dataset.
+trainer = lightning.Trainer(max_epochs=1, logger=False, enable_checkpointing=False)
+trainer.fit(Segmentation(), loader)
+"""
+
 
 def snippets(dataset: dict[str, Any]) -> dict[str, str]:
     """Return the loader snippet of each format in a dataset, ready to run in its folder with a ``model``."""
@@ -36,18 +69,21 @@ def snippets(dataset: dict[str, Any]) -> dict[str, str]:
 
 
 def trainer_snippets(dataset: dict[str, Any]) -> dict[str, str]:
-    """Return a snippet for each trainer; that of Lightning makes its model itself."""
-    return _filled(trainer_templates(dataset["formats"]), dataset)
+    """Return a snippet for each trainer, over the format that suits it; that of Lightning makes its model itself."""
+    forms = dataset["formats"]
+    stream = format_of(best_format(forms)).stream
+    plain = format_of(best_format(forms, "plain_rank")).plain
+    found = {"torch": f"{plain}{TORCH_LOOP}", "lightning": f"{stream}\n{LIGHTNING_LOOP}"}
+    if not any(format_of(form).is_for_monai for form in forms):
+        found["monai"] = f"{stream}\n{MONAI_LOOP}"
+    return _filled(found, dataset)
 
 
 def _filled(templates: dict[str, str], dataset: dict[str, Any]) -> dict[str, str]:
     values = {**_image_words(dataset), **_soft_words(dataset)}
-    found = {}
-    for title, template in templates.items():
-        text = template
-        for name, value in values.items():
-            text = text.replace("{" + name + "}", value)
-        found[title] = text
+    found = dict(templates)
+    for name, value in values.items():
+        found = {title: text.replace("{" + name + "}", value) for title, text in found.items()}
     return found
 
 
@@ -91,10 +127,9 @@ def _soft_words(dataset: dict[str, Any]) -> dict[str, str]:
             "npz": 'np.load(io.BytesIO(entry["soft.npz"]))["soft"]',
             "npy": 'np.load(io.BytesIO(entry["soft.npy"]))',
         }.get(encoding, f'soft_label(entry["{member}"])'),
-        "column_soft": {
-            "npz": 'np.load(io.BytesIO(row["soft"]))',
-            "npy": 'np.load(io.BytesIO(row["soft"]))',
-        }.get(encoding, 'soft_label(row["soft"])'),
+        "column_soft": (
+            'np.load(io.BytesIO(row["soft"]))' if encoding in ("npz", "npy") else 'soft_label(row["soft"])'
+        ),
         "file_soft": {
             "npz": 'LoadImaged("soft", reader=NumpyReader(npz_keys="soft"))',
             "npy": 'LoadImaged("soft", reader=NumpyReader())',
@@ -270,10 +305,11 @@ def _reader_text(dataset: dict[str, Any]) -> str:
     sizes = f"{least}" if least == most else f"{least} to {most}"
     readers = dataset["readers"]
     ranks, workers, samples = readers["ranks"], readers["workers_per_rank"], readers["least_samples_per_worker"]
+    order = f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split."
     if ranks * workers == 1:
-        return f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split."
+        return order
     return (
-        f"- Training shards hold {sizes} samples, in an order that was shuffled once over the whole split.\n"
+        f"{order}\n"
         f"  Each of {ranks} ranks with {workers} workers reads {readers['shards_per_worker']} of them; with WebDataset "
         f"`dataset.with_epoch({samples})`\n"
         f"  (samples of one worker) ends the epoch of all ranks after as many batches."
@@ -287,15 +323,8 @@ def _citation(run: dict[str, Any]) -> str:
 
 
 def _size_category(count: int) -> str:
-    for limit, name in (
-        (1_000, "n<1K"),
-        (10_000, "1K<n<10K"),
-        (100_000, "10K<n<100K"),
-        (1_000_000, "100K<n<1M"),
-    ):
-        if count < limit:
-            return name
-    return "1M<n<10M"
+    names = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+    return next((name for limit, name in names.items() if count < limit), "1M<n<10M")
 
 
 _PITFALLS = """## Pitfalls

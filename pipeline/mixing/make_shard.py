@@ -27,7 +27,6 @@ from hsmix_gen.stages.measures.sample_measures import measure_sample
 from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
 from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.method import Parent, needs
-from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
 
 Sources = Mapping[int, SourceRecord] | Sequence[SourceRecord]
@@ -134,12 +133,9 @@ def table_columns(made: Made, facts: DatasetFacts, output: OutputConfig) -> Colu
     mixed, encoding = made.sample.mixed, output.soft_encoding
     columns = {"soft": partial(encode_column, mixed.soft, encoding, made.members[soft_member(encoding)])}
     if output.parquet_preview:
-        columns["preview"] = partial(_preview, mixed, first=0 if facts.multilabel else 1)
+        first = 0 if facts.multilabel else 1
+        columns["preview"] = lambda: encode_photograph(overlay(mixed.image, mixed.soft, first=first, side=PREVIEW_SIDE))
     return columns
-
-
-def _preview(mixed: Mixed, *, first: int) -> bytes:
-    return encode_photograph(overlay(mixed.image, mixed.soft, first=first, side=PREVIEW_SIDE))
 
 
 def mix_one(
@@ -240,7 +236,7 @@ def _manifest_row(
         index=plan.index,
         bytes=0,
         sha256="",
-        spacing_a=_native_spacing(a) if layers.native and plan.split != "train" else _spacing(a, layers.facts),
+        spacing_a=_spacing(a, layers.facts, is_native=layers.native > 0 and plan.split != "train"),
         spacing_b=_spacing(b, layers.facts) if b else None,
         method=plan.method,
         selection=sample.selection,
@@ -248,11 +244,7 @@ def _manifest_row(
     )
 
 
-def _native_spacing(source: SourceRecord) -> tuple[float, ...] | None:
-    return None if source.spacing is None else source.spacing[:2]
-
-
-def _spacing(source: SourceRecord, facts: DatasetFacts) -> tuple[float, ...] | None:
-    if source.spacing is None:
-        return None
+def _spacing(source: SourceRecord, facts: DatasetFacts, *, is_native: bool = False) -> tuple[float, ...] | None:
+    if source.spacing is None or is_native:
+        return source.spacing and source.spacing[:2]
     return stored_spacing(source.spacing, (source.height, source.width), facts.size, facts.fit)

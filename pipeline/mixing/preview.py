@@ -59,9 +59,9 @@ class PanelRow:
     side: int
 
 
-def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan, *, n_rows: int = ROWS) -> bytes:
+def draw_preview(prepared: Prepared, config: RunConfig, plan: Plan) -> bytes:
     """Return the contact sheet of some training samples, hard and soft in turn, as the bytes of a PNG file."""
-    return draw_samples(prepared, config, [Shown(sample) for sample in choose(prepared, plan, n_rows)])
+    return draw_samples(prepared, config, [Shown(sample) for sample in choose(prepared, plan, ROWS)])
 
 
 def draw_samples(prepared: Prepared, config: RunConfig, shown: Sequence[Shown]) -> bytes:
@@ -137,14 +137,14 @@ class Painter:
         needed = needs_of_all(self.config.mix)
         has_regions = plan.row_b is None or needs(plan.mode, self.config.mix, plan.method).superpixels
         large_b = enlarged(as_rgb(b.image, contrast), PANEL_SIDE)
+        channels = _shown_channels(sample.mixed.image)
         pictures = [
-            _outlined(a.image, a.mask, contrast, PANEL_SIDE),
-            _outlined(b.image, b.mask, contrast, PANEL_SIDE),
+            *(_outlined(parent.image, parent.mask, contrast, PANEL_SIDE) for parent in (a, b)),
             panels.with_boundaries(large_b, enlarged(b.labels, PANEL_SIDE), chosen=chosen)
             if has_regions
             else panels.with_share(large_b, enlarged(sample.weight_b, PANEL_SIDE)),
             *([panels.heat_map(as_rgb(b.image, contrast), b.saliency)] if needed.saliency else []),
-            *_mixes(sample.mixed.image, contrast),
+            *(as_rgb(one, contrast if len(channels) == 1 else contrast_of([one])) for one in channels),
             CLASS_COLOURS[sample.mixed.mask],
             panels.soft_colours(sample.mixed.soft, first=first),
         ]
@@ -188,11 +188,6 @@ def short_id(name: str) -> str:
 
 def _outlined(image: Image, mask: AnyMask, contrast: Contrast | None, side: int) -> Picture:
     return panels.with_contour(enlarged(as_rgb(image, contrast), side), enlarged(collapse(mask), side))
-
-
-def _mixes(image: Image, contrast: Contrast | None) -> list[Picture]:
-    channels = _shown_channels(image)
-    return [as_rgb(one, contrast if len(channels) == 1 else contrast_of([one])) for one in channels]
 
 
 def _shown_channels(image: Image) -> list[Image]:

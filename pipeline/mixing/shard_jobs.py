@@ -45,7 +45,10 @@ class ShardJob(Job):
         """Return the record of the shard with its refusals; a shard without samples has no files."""
         record = result or ShardRecord(self.name, self.task.split, (), ())
         out = self._with_twins(left_out)
-        return replace(record, refusals=tuple(self._refusal(i, reason) for i, reason in sorted(out.items())))
+        samples, sources = self.task.samples, self.task.sources
+        refused = ((samples[i], reason) for i, reason in sorted(out.items()))
+        refusals = (Refusal(one.key, sources[one.row_a].image, "mix", reason) for one, reason in refused)
+        return replace(record, refusals=tuple(refusals))
 
     def _with_twins(self, left_out: Mapping[int, str]) -> dict[int, str]:
         """Return what is left out; of a hard and soft pair both are, as trainers read them together."""
@@ -54,10 +57,6 @@ class ShardJob(Job):
         keys = self.parts
         twins = {i ^ 1: f"its twin {keys[i]} is refused" for i in left_out}
         return {**twins, **left_out}
-
-    def _refusal(self, place: int, reason: str) -> Refusal:
-        sample = self.task.samples[place]
-        return Refusal(sample.key, self.task.sources[sample.row_a].image, "mix", reason)
 
 
 def try_sample(task: ShardTask, sample: SamplePlan) -> None:
