@@ -20,8 +20,6 @@ from hsmix_gen.schemas.records import IGNORE, SamplePlan
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.randomness import generator_for
 
-NONE = "none"
-
 
 @dataclass(frozen=True)
 class Augmented:
@@ -59,9 +57,7 @@ class Augmentation(ABC):
 
 def augmentation_of(mix: MixConfig) -> Augmentation | None:
     """Return the augmentation that a configuration names, or None."""
-    if mix.augment == NONE:
-        return None
-    return _named(mix.augment)
+    return None if mix.augment == "none" else _named(mix.augment)
 
 
 def _named(name: str) -> Augmentation:
@@ -73,12 +69,7 @@ def _named(name: str) -> Augmentation:
 def check_augmentation(mix: MixConfig, channels: int, dtype: str) -> None:
     """Refuse images that the augmentation of a configuration cannot take, before any work.
 
-    Raises
-    ------
-    ConfigError
-        With those that can.
-    ExtraError
-        If its libraries are not installed.
+    Raises ConfigError with those that can, or ExtraError if its libraries are not installed.
     """
     augmentation = augmentation_of(mix)
     if augmentation is None:
@@ -102,11 +93,7 @@ def augmented(mixed: Mixed, plan: SamplePlan, mix: MixConfig) -> Augmented:
 def moved(mixed: Mixed, origin: npt.NDArray[np.int64]) -> Mixed:
     """Return a sample whose pixels come from other places.
 
-    Parameters
-    ----------
-    mixed : Mixed
-    origin : (H, W) int64
-        Number of the pixel, in reading order, that stands at each place; -1 for none.
+    `origin`, (H, W) int64, is the number of the pixel, in reading order, that stands at each place; -1 for none.
     """
     is_outside = origin < 0
     source = np.where(is_outside, 0, origin).ravel()

@@ -35,27 +35,15 @@ def _bias(strength: float, seed: int) -> Any:
     return field.set_random_state(seed=seed)
 
 
-def _blur(strength: float, _: int) -> Any:
-    return _monai().GaussianSmooth(sigma=strength)
-
-
 def _noise(strength: float, seed: int) -> Any:
     return _monai().RandGaussianNoise(prob=1.0, std=strength, sample_std=False).set_random_state(seed=seed)
 
 
-def _contrast(strength: float, _: int) -> Any:
-    return _monai().AdjustContrast(gamma=strength)
-
-
-def _gibbs(strength: float, _: int) -> Any:
-    return _monai().GibbsNoise(alpha=strength)
-
-
 _OPERATIONS: dict[str, Operation] = {
     "bias": (_bias, 0.1, 0.3),
-    "contrast": (_contrast, 0.7, 1.5),
-    "blur": (_blur, 0.5, 1.5),
-    "gibbs": (_gibbs, 0.3, 0.7),
+    "contrast": (lambda gamma, _: _monai().AdjustContrast(gamma=gamma), 0.7, 1.5),
+    "blur": (lambda sigma, _: _monai().GaussianSmooth(sigma=sigma), 0.5, 1.5),
+    "gibbs": (lambda alpha, _: _monai().GibbsNoise(alpha=alpha), 0.3, 0.7),
     "noise": (_noise, 0.01, 0.08),
 }
 """What makes each, in the order of their physics, with the least and the greatest strength.

@@ -17,20 +17,11 @@ from hsmix_gen.stages.randomness import integer
 from hsmix_gen.stages.saliency.torch_context import torch_threads
 
 LIBRARIES = ("torch", "torchvision")
-STRENGTHS: dict[str, tuple[float, float]] = {
-    "brightness": (0, 0.9),
-    "color": (0, 0.9),
-    "contrast": (0, 0.9),
-    "sharpness": (0, 0.9),
-    "posterize": (8, 4),
-    "solarize": (255, 0),
-    "autocontrast": (0, 0),
-    "equalize": (0, 0),
-}
-"""Least and greatest strength of the operations on the image alone, as RandAugment and AugMix draw them."""
-LEVELS = 31
-"""Strengths of an operation, evenly spaced from none to the greatest."""
+LAST_LEVEL = 30
+"""Strengths of an operation are evenly spaced, from level 0, none, to this, the greatest."""
 
+Space = dict[str, tuple[float, float]]
+"""Operations with their least and their greatest strength."""
 _Change = Callable[[torch.Tensor, float], torch.Tensor]
 
 PHOTOMETRIC: dict[str, _Change] = {
@@ -50,8 +41,34 @@ _STRENGTHLESS = ("identity", "autocontrast", "equalize")
 GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 
 
-def draw_signed(name: str, strength: float, rng: np.random.Generator) -> float:
-    """Return a strength, negative with a chance of one half where that means something."""
+def of_image(share: float, bits: int) -> Space:
+    """Return the operations on the image alone with their strengths.
+
+    These are shares of colour and contrast, bits that are kept, and the grey above which pixels are inverted.
+    """
+    of_colour = dict.fromkeys(("brightness", "color", "contrast", "sharpness"), (0.0, share))
+    return {**of_colour, "posterize": (8, bits), "solarize": (255, 0), "autocontrast": (0, 0), "equalize": (0, 0)}
+
+
+def of_all(share: float, bits: int, *, shear: float, shift: float, turn: float) -> Space:
+    """Return all operations with their strengths; a shift is in pixels or a share of the side, a turn in degrees."""
+    shears, shifts = dict.fromkeys(("shear_x", "shear_y"), (0.0, shear)), (0.0, shift)
+    moves = {**shears, "translate_x": shifts, "translate_y": shifts, "rotate": (0.0, turn)}
+    return {"identity": (0.0, 0.0), **moves, **of_image(share, bits)}
+
+
+def draw_name(space: Space, rng: np.random.Generator) -> str:
+    """Draw an operation, all with the same chance."""
+    return tuple(space)[integer(rng, 0, len(space) - 1)]
+
+
+def draw_strength(space: Space, name: str, level: float, rng: np.random.Generator, side: int = 1) -> float:
+    """Return the strength of an operation at a level in [0, 1], with a drawn sign where that means something.
+
+    Strengths of the space are shares of a `side` in pixels, if one is given.
+    """
+    low, high = space[name]
+    strength = side * (low + (high - low) * level)
     return -strength if name in SIGNED and integer(rng, 0, 1) else strength
 
 

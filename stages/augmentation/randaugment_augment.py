@@ -2,38 +2,20 @@
 
 import numpy as np
 
+from hsmix_gen.stages.augmentation import operations
 from hsmix_gen.stages.augmentation.augment import Augmentation, Augmented
-from hsmix_gen.stages.augmentation.operations import (
-    LEVELS,
-    LIBRARIES,
-    STRENGTHS,
-    apply_operation,
-    draw_signed,
-    words_of,
-)
 from hsmix_gen.stages.mixing.mixing import Mixed
-from hsmix_gen.stages.randomness import integer
 
 _OPERATIONS, _LEVEL = 2, 9
-_SHIFT = 150 / 331
-"""Greatest shift as a share of the side."""
-_SPACE: dict[str, tuple[float, float]] = {
-    "identity": (0, 0),
-    "shear_x": (0, 0.3),
-    "shear_y": (0, 0.3),
-    "translate_x": (0, _SHIFT),
-    "translate_y": (0, _SHIFT),
-    "rotate": (0, 30),
-    **STRENGTHS,
-}
-"""Least and greatest strength of each operation; of shifts as shares of the side."""
+_SPACE = operations.of_all(share=0.9, bits=4, shear=0.3, shift=150 / 331, turn=30)
+"""Shifts are shares of the side."""
 
 
 class RandAugment(Augmentation):
     """RandAugment."""
 
     paper = "Cubuk et al., RandAugment: Practical Automated Data Augmentation, NeurIPS 2020, arXiv:1909.13719"
-    libraries = LIBRARIES
+    libraries = operations.LIBRARIES
     of_pictures = True
 
     def apply(self, mixed: Mixed, rng: np.random.Generator) -> Augmented:
@@ -41,12 +23,11 @@ class RandAugment(Augmentation):
         height, width = mixed.mask.shape
         applied = []
         for _ in range(_OPERATIONS):
-            name = tuple(_SPACE)[integer(rng, 0, len(_SPACE) - 1)]
-            low, high = _SPACE[name]
+            name = operations.draw_name(_SPACE, rng)
             side = {"translate_x": width, "translate_y": height}.get(name, 1)
-            strength = draw_signed(name, side * (low + (high - low) * _LEVEL / (LEVELS - 1)), rng)
-            mixed = apply_operation(mixed, name, strength)
-            applied.append(words_of(name, strength))
+            strength = operations.draw_strength(_SPACE, name, _LEVEL / operations.LAST_LEVEL, rng, side)
+            mixed = operations.apply_operation(mixed, name, strength)
+            applied.append(operations.words_of(name, strength))
         return Augmented(mixed, "; ".join(applied))
 
 
