@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.cli.demo import SIDE, draw_lesion
-from hsmix_gen.pipeline.cli.method_texts import method_text
+from hsmix_gen.pipeline.cli.listings import method_text
 from hsmix_gen.pipeline.mixing.panels import as_rgb, soft_colours, with_contour, with_share
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS

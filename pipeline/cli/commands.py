@@ -416,7 +416,7 @@ def presets(name: str | None) -> None:
 
     Example: hsmix-gen presets isic2017
     """
-    from hsmix_gen.pipeline.cli.preset_texts import preset_text, presets_text
+    from hsmix_gen.pipeline.cli.listings import preset_text, presets_text
 
     click.echo(presets_text() if name is None else mended(lambda: preset_text(name)))
 
@@ -430,7 +430,7 @@ def methods(name: str | None) -> None:
 
     Example: hsmix-gen methods carvemix
     """
-    from hsmix_gen.pipeline.cli.method_texts import method_text, methods_text
+    from hsmix_gen.pipeline.cli.listings import method_text, methods_text
 
     click.echo(methods_text() if name is None else mended(lambda: method_text(name)))
 

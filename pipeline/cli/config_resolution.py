@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,39 +36,36 @@ def resolve(
 ) -> RunConfig:  # fmt: skip
     """Return the checked configuration.
 
-    Parameters
-    ----------
-    file : Path or None
-        A YAML file of sections, or of options by their names; or the ``run.json`` of a dataset, whose values go under
-        everything else.
-    overrides : iterable of str
-        Texts ``section.key=value``; values are YAML.
-    options : mapping
-        Options of the command line by name (``copies``) or key (``mix.copies``); None values count as not given.
-    base : mapping
-        Values by key under everything else, in place of the defaults.
-    without : collection of str
-        Keys of which no value is taken.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key, the rule, the value and the nearest right one.
+    The file is YAML of sections, or of options by their names; or the ``run.json`` of a dataset, whose values go under
+    everything else. Overrides are texts ``section.key=value`` whose values are YAML. Options have the names of the
+    command line (``copies``) or keys (``mix.copies``), and None counts as not given. `base` holds values by key under
+    everything else, in place of the defaults; of the keys in `without` no value is taken. Raises ConfigError naming
+    the key, the rule, the value and the nearest right one.
     """
     under, given = (
         {key: value for key, value in values.items() if key not in without}
         for values in _read_values(file, overrides, options or {})
     )
     base = {**(base or {}), **under}
-    given |= {key: _absolute(given[key]) for key in _PATHS if isinstance(given.get(key), str)}
+    paths = {key: given[key] for key in _PATHS if isinstance(given.get(key), str) and not is_address(given[key])}
+    given |= {key: str(Path(path).resolve()) for key, path in paths.items()}
     named: Flat = {}
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
-    _refuse_undone(given)
+    # The dataset would be named after what did not make it.
+    if undone := _undone(given):
+        key, value = undone
+        raise ConfigError(
+            f"control {given['control']} sets {key} to {value}, got {given[key]}; leave out one of the two"
+        )
     flat = {**base, **_with_chances(named | given, given, base)}
     found = checked({key: _plain(key, value) for key, value in flat.items()})
     if given.get("control") is not None:
-        _refuse_without_effect(found)
+        if method := _without_effect(found):
+            raise ConfigError(
+                f"control {found.control} changes nothing in method {method}; leave out --control, or choose "
+                "--method hsmix"
+            )
     elif any(key.startswith(_DECIDING) for key in named | given) and (_undone(flat) or _without_effect(found)):
         # What a control of a cache or a run.json did, other options have changed.
         found = checked({key: _plain(key, value) for key, value in (flat | {"control": None}).items()})
@@ -90,10 +87,7 @@ def resolve_compared(
 ) -> dict[str, RunConfig]:
     """Return a configuration for each name of a comparison; the options of one method go to the others unread.
 
-    Raises
-    ------
-    ConfigError
-        As of `resolve`, and if a name is neither method nor control, or stands twice.
+    Raises ConfigError as of `resolve`, and if a name is neither method nor control, or stands twice.
     """
     chosen = _compared(text)
     under, given = _read_values(file, overrides, options)
@@ -144,10 +138,7 @@ def option_keys() -> dict[str, str]:
 def parse_mask_values(text: str) -> dict[int, int]:
     """Return the map of a text such as ``0=0,255=1`` or, with ranges, ``0-127=0,128-255=1``.
 
-    Raises
-    ------
-    ConfigError
-        If it has another form, a range is empty or longer than 65 536 values, or a value stands twice.
+    Raises ConfigError if it has another form, a range is empty or longer than 65 536 values, or a value stands twice.
     """
     found: dict[int, int] = {}
     for part in text.split(","):
@@ -187,25 +178,12 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _absolute(text: str) -> str:
-    return text if is_address(text) else str(Path(text).resolve())
-
-
 def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if name is None:
         return {}
     if not isinstance(name, str) or name not in known:
         raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{nearest(str(name), known)}")
     return dict(known[name].values)
-
-
-def _refuse_undone(given: Flat) -> None:
-    """Refuse values beside a control that undo it: the dataset would be named after what did not make it."""
-    if undone := _undone(given):
-        key, value = undone
-        raise ConfigError(
-            f"control {given['control']} sets {key} to {value}, got {given[key]}; leave out one of the two"
-        )
 
 
 def _undone(values: Flat) -> tuple[str, Any] | None:
@@ -223,31 +201,16 @@ def _undone(values: Flat) -> tuple[str, Any] | None:
     return None
 
 
-def _refuse_without_effect(config: RunConfig) -> None:
-    """Refuse a control of what no chosen method reads."""
-    if method := _without_effect(config):
-        raise ConfigError(
-            f"control {config.control} changes nothing in method {method}; leave out --control, or choose "
-            "--method hsmix"
-        )
-
-
-def _without_effect(config: RunConfig) -> str:
-    """Return a method in which the control changes nothing, if there is one."""
+def _without_effect(config: RunConfig) -> str | None:
+    """Return a method that does not read what the control changes, if there is one."""
     mix = config.mix
-    if config.control == "random-lambda":
-        without = [name for name in mix.methods if not METHODS.module(name).METHOD.follows_weight]
-    elif config.control == "square-grid":
-        without = [name for name in mix.methods if not any(_reads_superpixels(name, mix))]
-    else:
-        without = []
-    return without[0] if without else ""
-
-
-def _reads_superpixels(name: str, mix: MixConfig) -> Iterator[bool]:
-    """Yield for each mode of a method whether it reads superpixels."""
-    method = METHODS.module(name).METHOD
-    return (method.needs(mode, mix).superpixels for mode in method.modes)
+    reads: dict[str | None, Callable[[Any], bool]] = {
+        "random-lambda": lambda method: method.follows_weight,
+        "square-grid": lambda method: any(method.needs(mode, mix).superpixels for mode in method.modes),
+    }
+    if config.control not in reads:
+        return None
+    return next((name for name in mix.methods if not reads[config.control](METHODS.module(name).METHOD)), None)
 
 
 def _with_chances(chosen: Flat, given: Flat, base: Mapping[str, Any]) -> Flat:

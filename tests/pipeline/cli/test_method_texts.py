@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.cli.method_texts import method_text, methods_text
+from hsmix_gen.pipeline.cli.listings import method_text, methods_text
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS
 from tests.fixture_types import Cli

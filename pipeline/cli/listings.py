@@ -1,9 +1,32 @@
-"""The mixing methods in words: what each does, its formula, its paper, its modes and what it reads of the cache."""
+"""What users choose by name, in words: dataset presets with their sources, and mixing methods."""
+
+from typing import Any
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
+from hsmix_gen.schemas.presets import PRESETS
 from hsmix_gen.stages.mixing.method import Method, method_named
+
+
+def presets_text() -> str:
+    """Return a line for each preset."""
+    width = max(len(name) for name in PRESETS)
+    return "\n".join(f"{name:<{width}}  {preset.summary}" for name, preset in PRESETS.items())
+
+
+def preset_text(name: str) -> str:
+    """Return the values of a preset, each with its source; raises ConfigError if there is no such preset."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
+    preset = PRESETS[name]
+    lines = [f"{name}: {preset.summary}"]
+    lines += [f"  {key} = {_value(value)}  ({preset.sources[key]})" for key, value in preset.values.items()]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    return " ".join(str(entry) for entry in value) if isinstance(value, tuple) else str(value)
 
 
 def methods_text() -> str:
@@ -12,13 +35,7 @@ def methods_text() -> str:
 
 
 def method_text(name: str) -> str:
-    """Return what there is to know of a method.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such method.
-    """
+    """Return what there is to know of a method; raises ConfigError if there is no such method."""
     if name not in METHODS.names:
         known = METHODS.names
         raise ConfigError(f"method must be one of {', '.join(known)}, got {name}{nearest(name, known)}")
