@@ -3,7 +3,6 @@
 Only processes that do these units import this module, as it brings torch; the driver has `gradcam_stage`.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.schemas.config import SaliencyConfig
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.schemas.records import BlockRecord
+from hsmix_gen.stages.measures.sample_measures import rounded
 from hsmix_gen.stages.planning.pairing import probe_rows
 from hsmix_gen.stages.saliency.fit_batches import Samples
 from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, fit_network
@@ -169,7 +169,7 @@ def _fitted(task: NetworkTask) -> tuple[dict[str, Any], nn.Module, Ranking, dict
     networks.save_fitted(network_path(task.layers), fitted)
     made = {
         "network": "fitted U-Net",
-        "validation_dice": _number(fitted.validation_dice),
+        "validation_dice": rounded(fitted.validation_dice),
         "steps": len(fitted.losses),
     }
     return made, fitted.network, measured[-1][0], {"fit": took - layer_took, "layer": layer_took}
@@ -206,7 +206,7 @@ def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> Ranking
     device = networks.best_device()
     options = cam_options(config, side, multilabel=layers.facts.multilabel)
     measured = rank_layers(network, candidates, images, masks, options=options, device=device)
-    return [(layer.name, _number(auc)) for layer, auc in measured]
+    return [(layer.name, rounded(auc)) for layer, auc in measured]
 
 
 def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[LayerInfo]:
@@ -231,7 +231,3 @@ def _read(cache: FeatureCache, layers: Layers, rows: Sequence[int]) -> tuple[npt
 def input_side(config: SaliencyConfig) -> int | None:
     """Return the longest side of the network's input; None is the size of the images."""
     return config.side or (FitConfig().side if config.model is None else None)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)

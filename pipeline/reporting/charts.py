@@ -35,21 +35,12 @@ def histogram(
 ) -> str:
     """Return a histogram of one or more series as shares, with lines at the bounds of a rule.
 
-    Parameters
-    ----------
-    name : str
-        Unique in the page: ids inside of the picture begin with it.
-    title : str
-    series : mapping
-        Numbers by the name of their series; NaN is left out.
-    label : str
-        What the numbers are.
-    bounds : sequence of float or None
-        Of amber and red.
-    log : bool
-        Whether the axis of numbers is logarithmic.
+    The name is unique in the page: ids inside of the picture begin with it. The series are numbers by the name of
+    their series, without NaN; the label is what they are. The bounds are those of amber and red. With `log` the axis
+    of numbers is logarithmic.
     """
-    known = {key: _known(values) for key, values in series.items()}
+    arrays = {key: np.asarray(values, np.float64) for key, values in series.items()}
+    known = {key: array[np.isfinite(array)] for key, array in arrays.items()}
     every = np.concatenate([*known.values(), np.empty(0)])
     figure, axes = _axes(title, label, "share")
     if len(every):
@@ -92,7 +83,8 @@ def bars(name: str, title: str, labels: Sequence[str], series: Mapping[str, _Num
     for number, (colour, (key, values)) in enumerate(zip(COLOURS, series.items(), strict=False)):
         offset = (number - (len(series) - 1) / 2) * width
         axes.bar(place + offset, np.nan_to_num(np.asarray(values, np.float64)), width * 0.95, color=colour, label=key)
-    axes.set_xticks(place, [_short(text) for text in labels], rotation=0 if len(labels) < 6 else 40, ha="center")
+    shown = [text if len(text) <= 14 else f"{text[:13]}…" for text in labels]
+    axes.set_xticks(place, shown, rotation=0 if len(labels) < 6 else 40, ha="center")
     if len(series) > 1:
         _legend(axes)
     return _svg(figure, name)
@@ -151,12 +143,3 @@ def _svg(figure: Figure, name: str) -> str:
     for number, colour in enumerate(COLOURS, 1):
         text = text.replace(colour, f"var(--series-{number})")
     return text.replace(_INK, "currentColor")
-
-
-def _known(values: _Numbers) -> npt.NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
-    return array[np.isfinite(array)]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 14 else f"{text[:13]}…"

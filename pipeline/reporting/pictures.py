@@ -28,7 +28,7 @@ def pictures_of(root: Path, described: dict[str, Any], samples: Columns, numbers
     """
     formats = described["formats"]
     form = best_format(formats)
-    found = {}
+    found: dict[int, str] = {}
     for split in described["splits"]:
         keys, places = _placed(samples, split)
         files = [root / file["path"] for file in formats[form] if file["split"] == split]

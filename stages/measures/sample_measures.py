@@ -46,12 +46,12 @@ def measure_sample(sample: Sample, a: Parent, b: Parent | None, *, n_classes: in
         pixels_b=class_pixels(b.mask, n_classes),
         pixels=mixed_pixels(sample, a.mask, b.mask, n_classes),
         **vars(pieces),
-        appearance=_rounded(look_distance(a.image, b.image)),
-        contour=_rounded(agreement),
-        contour_chance=_rounded(chance),
-        auc_a=_rounded(map_auc(a.saliency, a.mask)) if has_maps else None,
-        auc_b=_rounded(map_auc(b.saliency, b.mask)) if has_maps else None,
-        lambda_std=_rounded(_spread(weight, _STEP) / 255),
+        appearance=rounded(look_distance(a.image, b.image)),
+        contour=rounded(agreement),
+        contour_chance=rounded(chance),
+        auc_a=rounded(map_auc(a.saliency, a.mask)) if has_maps else None,
+        auc_b=rounded(map_auc(b.saliency, b.mask)) if has_maps else None,
+        lambda_std=rounded(_spread(weight, _STEP) / 255),
     )
 
 
@@ -112,5 +112,6 @@ def _spread(values: npt.NDArray[np.uint8], step: int) -> float:
     return math.sqrt(max(0.0, squares / n - mean * mean))
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """Return a measure as it is stored, None where it is not defined."""
     return None if math.isnan(value) else round(value, _DIGITS)

@@ -123,7 +123,7 @@ def mix(
     n_classes : int
         Number of channels of the soft label: classes, background included, or K.
     """
-    return _labelled(blend(image_a, image_b, weight_b), mask_a, mask_b, weight_b, n_classes)
+    return Mixed(blend(image_a, image_b, weight_b), *mixed_labels(mask_a, mask_b, weight_b, n_classes=n_classes))
 
 
 def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -139,15 +139,4 @@ def byte_sum(plane: npt.NDArray[np.uint8]) -> int:
 
 def unmixed(image: arrays.Image, mask: arrays.AnyMask, *, n_classes: int) -> Mixed:
     """Return a picture that has one parent only; see `mix` for the arguments."""
-    return _labelled(image, mask, mask, np.zeros(mask.shape[:2], dtype=np.uint8), n_classes)
-
-
-def _labelled(
-    image: arrays.Image,
-    mask_a: arrays.AnyMask,
-    mask_b: arrays.AnyMask,
-    weight_b: npt.NDArray[np.uint8],
-    n_classes: int,
-) -> Mixed:
-    """Return a finished image with the labels of its parents."""
-    return Mixed(image, *mixed_labels(mask_a, mask_b, weight_b, n_classes=n_classes))
+    return Mixed(image, *mixed_labels(mask, mask, np.zeros(mask.shape[:2], dtype=np.uint8), n_classes=n_classes))

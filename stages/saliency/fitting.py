@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -16,7 +15,7 @@ from hsmix_gen.stages.randomness import derive_key
 from hsmix_gen.stages.saliency.adamw import AdamW
 from hsmix_gen.stages.saliency.fit_batches import ReducedSamples, Samples, draw_batches
 from hsmix_gen.stages.saliency.network_io import logits_of, predicted_classes, resize_bilinear, to_input
-from hsmix_gen.stages.saliency.quality import dice
+from hsmix_gen.stages.saliency.quality import dice, mean_of_defined
 from hsmix_gen.stages.saliency.torch_context import deterministic_algorithms, seeded_init, torch_threads
 from hsmix_gen.stages.saliency.unet import SmallUNet
 
@@ -153,40 +152,24 @@ def measure_dice(
     n_classes: int,
     side: int | None = None,
     batch: int = 8,
-    output_key: str | None = None,
     device: torch.device | str = "cpu",
     threads: int = 1,
 ) -> float:
-    """Measure the mean Dice of the foreground over images, at the size of their masks.
+    """Measure the mean Dice of the foreground over images, at the size of their masks, by `quality.dice`.
 
-    Parameters
-    ----------
-    network : Module
-        See `GradCamSaliency`; moved to `device`.
-    samples : Samples
-        Images and true masks.
-    n_classes : int
-        Classes in the masks.
-    side, output_key, device, threads
-        See `CamOptions`.
-    batch : int
-        Images read and predicted at once.
-
-    Returns
-    -------
-    float
-        Mean of `quality.dice` in [0, 1]; NaN if no image shows or is predicted to show foreground.
+    The samples are images and true masks of `n_classes`, of which a `batch` is read and predicted at once. The network,
+    see `GradCamSaliency`, is moved to `device`; `side` and `threads` are those of `CamOptions`. The mean is in [0, 1];
+    NaN if no image shows or is predicted to show foreground.
     """
     network = network.to(device).eval()
     scores: list[float] = []
     with torch.no_grad(), torch_threads(threads):
         for start in range(0, samples.count, batch):
             images, masks = samples.load(range(start, min(start + batch, samples.count)))
-            logits = logits_of(network(to_input(images, side=side).to(device)), key=output_key)
+            logits = logits_of(network(to_input(images, side=side).to(device)))
             predictions = predicted_classes(resize_bilinear(logits.cpu(), (masks.shape[1], masks.shape[2])))
             scores += [dice(one, mask, n_classes) for one, mask in zip(predictions.numpy(), masks, strict=True)]
-    defined = [score for score in scores if not math.isnan(score)]
-    return float(np.mean(defined)) if defined else math.nan
+    return mean_of_defined(scores)
 
 
 def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

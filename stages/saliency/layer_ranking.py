@@ -14,7 +14,7 @@ from torch import nn
 
 from hsmix_gen.stages.saliency.gradcam import CamOptions, LayerCams
 from hsmix_gen.stages.saliency.network_layers import LayerInfo
-from hsmix_gen.stages.saliency.quality import saliency_auc
+from hsmix_gen.stages.saliency.quality import mean_of_defined, saliency_auc
 from hsmix_gen.stages.saliency.torch_context import torch_threads
 
 
@@ -64,16 +64,6 @@ def rank_layers(
             for name, maps in raw.items():
                 found = cams.finished(maps, images).cpu().numpy()
                 aucs[name] += [saliency_auc(one, mask) for one, mask in zip(found, masks[rows], strict=True)]
-    measured = [(layer, _mean(aucs[layer.name])) for layer in candidates]
+    measured = [(layer, mean_of_defined(aucs[layer.name])) for layer in candidates]
     measured.reverse()
-    return sorted(measured, key=_rank, reverse=True)
-
-
-def _rank(measured: tuple[LayerInfo, float]) -> float:
-    return -math.inf if math.isnan(measured[1]) else measured[1]
-
-
-def _mean(aucs: Sequence[float]) -> float:
-    """Return the mean over the images for which there is a value."""
-    defined = [auc for auc in aucs if not math.isnan(auc)]
-    return float(np.mean(defined)) if defined else math.nan
+    return sorted(measured, key=lambda one: -math.inf if math.isnan(one[1]) else one[1], reverse=True)

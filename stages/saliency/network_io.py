@@ -15,36 +15,25 @@ from torch.nn import functional
 from hsmix_gen.schemas.errors import ModelError
 
 # A U-Net of four halvings needs sides of 2 * 16: instance norm refuses a bottleneck of one pixel.
-_LEAST_SIDE = 32
+_LEAST_SIDE, _MULTIPLE = 32, 16
 # What counts as 1 in each type of image.
 _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 1}
 # Entries that torchvision and transformers use for the logits, tried when no name is given.
 _USUAL_KEYS = ("logits", "out")
 
 
-def input_size(height: int, width: int, *, side: int | None, multiple: int = 16) -> tuple[int, int]:
-    """Return the (height, width) at which images of one size enter a network.
+def input_size(height: int, width: int, *, side: int | None) -> tuple[int, int]:
+    """Return the (height, width) in pixels at which images of one size enter a network.
 
-    Parameters
-    ----------
-    height, width : int
-        Size of the images in pixels.
-    side : int or None
-        Longest side wanted; images are never enlarged beyond rounding. None keeps the size as it is.
-    multiple : int
-        Both sides are rounded to a multiple of it, and to 32 at least, unless `side` is None.
-
-    Returns
-    -------
-    tuple of int
-        Height and width in pixels.
+    `side` is the longest side wanted; images are never enlarged beyond rounding: both sides are rounded to a multiple
+    of 16, and to 32 at least. None keeps the size as it is.
     """
     if side is None:
         return height, width
     if side < 1:
         raise ValueError(f"side must be 1 or more, got {side}")
     scale = min(1.0, side / max(height, width))
-    rounded = (max(_LEAST_SIDE, multiple * round(length * scale / multiple)) for length in (height, width))
+    rounded = (max(_LEAST_SIDE, _MULTIPLE * round(length * scale / _MULTIPLE)) for length in (height, width))
     return next(rounded), next(rounded)
 
 
@@ -132,18 +121,9 @@ def foreground_scores(logits: torch.Tensor, *, multilabel: bool = False) -> torc
     A softmax does not see what is added to all logits of a pixel, so that one of them alone means nothing;
     its difference from the background's does. With two classes it is what a head of one channel puts out.
 
-    Parameters
-    ----------
-    logits : (..., K, h, w) float32
-        Of one channel (binary) or K >= 2.
-    multilabel : bool
-        Whether every channel is a region of its own, which a sigmoid reads.
-
-    Returns
-    -------
-    (..., F, h, w) float32
-        The logits themselves of one channel, F = 1, and in multi-label, F = K; otherwise those of the classes
-        above 0 minus that of class 0, F = K - 1.
+    The (..., K, h, w) float32 logits have one channel (binary) or more; in `multilabel` every channel is a region of
+    its own, which a sigmoid reads. Returns (..., F, h, w) float32: the logits themselves of one channel, F = 1, and in
+    multi-label, F = K; otherwise those of the classes above 0 minus that of class 0, F = K - 1.
     """
     if multilabel or logits.shape[-3] == 1:
         return logits

@@ -7,6 +7,7 @@ class, is NaN.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +116,12 @@ def _ids(first: npt.NDArray[np.generic], mask: npt.NDArray[np.integer]) -> npt.N
     if first.shape != ids.shape:
         raise ValueError(f"array and mask must have one shape, got {first.shape} and {ids.shape}")
     return ids
+
+
+def mean_of_defined(values: Sequence[float]) -> float:
+    """Return the mean of the values that are defined, NaN if none is."""
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def _ratio(part: float | np.integer, whole: float | np.integer) -> float:
