@@ -13,7 +13,10 @@ from hsmix_gen.schemas.families import nearest
 def checked(flat: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of some values by ``section.key``; all others have their defaults.
 
-    Raises ConfigError with the first value that is not valid.
+    Raises
+    ------
+    ConfigError
+        With the first value that is not valid.
     """
     try:
         return RunConfig.model_validate(nested(flat))

@@ -70,7 +70,10 @@ Partners = Literal["auto", "any", "other-group", "similar", "guided"]
 def _names_now(text: Any) -> Any:
     """Return methods as they are called now, each once, without blanks: ``hsmix,cutmix``.
 
-    Raises ValueError naming the first that is not known or stands twice.
+    Raises
+    ------
+    ValueError
+        Naming the first that is not known or stands twice.
     """
     if not isinstance(text, str):
         return text

@@ -25,10 +25,19 @@ class ExtraError(HsmixError):
 
 
 def load(module: str, purpose: str) -> Any:
-    """Return a module, by its full name, that an extra brings, or that imports what an extra brings.
+    """Return a module that an extra brings, or that imports what an extra brings.
 
-    The purpose is who needs it, such as a file, an address or an option: the subject of the message. Raises ExtraError
-    naming the extra.
+    Parameters
+    ----------
+    module : str
+        Full name.
+    purpose : str
+        Who needs it, such as a file, an address or an option: the subject of the message.
+
+    Raises
+    ------
+    ExtraError
+        Naming the extra.
     """
     try:
         return import_module(module)

@@ -17,10 +17,16 @@ from typing import Any
 class Family:
     """The modules of one folder by the names that users give them.
 
-    The title is what a member is, for messages: ``mixing method``. The package is the full name of the folder; it is
-    searched, not imported, so that this module stays below all of its members. Names of modules that are members end
-    with the suffix, which members go without; others in the folder help them. With `hyphens` underscores of a module
-    are hyphens of its name.
+    Parameters
+    ----------
+    title : str
+        What a member is, for messages: ``mixing method``.
+    package : str
+        Full name of the folder; it is searched, not imported, so that this module stays below all of its members.
+    suffix : str
+        End of the names of modules that are members, left out of the names of members; others in the folder help them.
+    hyphens : bool
+        Whether underscores of a module are hyphens of its name.
     """
 
     def __init__(self, title: str, package: str, suffix: str = "", *, hyphens: bool = True) -> None:
@@ -49,7 +55,10 @@ class Family:
     def module(self, name: str) -> Any:
         """Return the module of a member, imported when it is first asked for.
 
-        Raises ValueError if the family has no such member; the text lists those that it has.
+        Raises
+        ------
+        ValueError
+            If the family has no such member; the text lists those that it has.
         """
         return import_module(self._path(name))
 

@@ -431,7 +431,10 @@ def _names(kind: Hashable) -> tuple[str, ...]:
 def record_of(kind: type[_Record], value: Any) -> _Record:
     """Return a record, or a list of them, of plain values, as tables and JSON hold them: lists become tuples.
 
-    Raises ValueError naming the first field that is missing or of another type.
+    Raises
+    ------
+    ValueError
+        Naming the first field that is missing or of another type.
     """
     # Imported here, so that stages run with torch and numpy alone, as on a bare machine with a GPU.
     from pydantic import ValidationError

@@ -48,10 +48,19 @@ _PICTURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string
 def shard_schema(*, image_is_png: bool, names_methods: bool = False, has_previews: bool = False) -> pa.Schema:
     """Return the schema of a Parquet shard, with the metadata by which HF ``datasets`` decodes pictures.
 
-    The columns are key, image, mask, soft (npy bytes of the (C, H, W) float16 soft label), then those of provenance.
-    Images that are no PNG files are npy bytes (H, W, C) in a binary column. Where samples may be mixed otherwise than
-    by hsmix with the Bernoulli draw, which null stands for, columns name how. A small coloured picture of the sample,
-    if there is one, comes last.
+    Parameters
+    ----------
+    image_is_png : bool
+        Whether images are PNG files; else they are npy bytes (H, W, C) in a binary column.
+    names_methods : bool
+        Whether samples may be mixed otherwise than by hsmix with the Bernoulli draw, which null stands for.
+    has_previews : bool
+        Whether each row has a small coloured picture of its sample, which comes last.
+
+    Returns
+    -------
+    pyarrow.Schema
+        key, image, mask, soft (npy bytes of the (C, H, W) float16 soft label), then the provenance columns.
     """
     key, *provenance = (column for column in MANIFEST_SCHEMA if column.name not in (*OUTSIDE, *UNSAID))
     columns = [

@@ -36,11 +36,24 @@ def resolve(
 ) -> RunConfig:  # fmt: skip
     """Return the checked configuration.
 
-    The file is YAML of sections, or of options by their names; or the ``run.json`` of a dataset, whose values go under
-    everything else. Overrides are texts ``section.key=value`` whose values are YAML. Options have the names of the
-    command line (``copies``) or keys (``mix.copies``), and None counts as not given. `base` holds values by key under
-    everything else, in place of the defaults; of the keys in `without` no value is taken. Raises ConfigError naming
-    the key, the rule, the value and the nearest right one.
+    Parameters
+    ----------
+    file : Path or None
+        A YAML file of sections, or of options by their names; or the ``run.json`` of a dataset, whose values go under
+        everything else.
+    overrides : iterable of str
+        Texts ``section.key=value``; values are YAML.
+    options : mapping
+        Options of the command line by name (``copies``) or key (``mix.copies``); None values count as not given.
+    base : mapping
+        Values by key under everything else, in place of the defaults.
+    without : collection of str
+        Keys of which no value is taken.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, the rule, the value and the nearest right one.
     """
     under, given = (
         {key: value for key, value in values.items() if key not in without}
@@ -87,7 +100,10 @@ def resolve_compared(
 ) -> dict[str, RunConfig]:
     """Return a configuration for each name of a comparison; the options of one method go to the others unread.
 
-    Raises ConfigError as of `resolve`, and if a name is neither method nor control, or stands twice.
+    Raises
+    ------
+    ConfigError
+        As of `resolve`, and if a name is neither method nor control, or stands twice.
     """
     chosen = _compared(text)
     under, given = _read_values(file, overrides, options)
@@ -138,7 +154,10 @@ def option_keys() -> dict[str, str]:
 def parse_mask_values(text: str) -> dict[int, int]:
     """Return the map of a text such as ``0=0,255=1`` or, with ranges, ``0-127=0,128-255=1``.
 
-    Raises ConfigError if it has another form, a range is empty or longer than 65 536 values, or a value stands twice.
+    Raises
+    ------
+    ConfigError
+        If it has another form, a range is empty or longer than 65 536 values, or a value stands twice.
     """
     found: dict[int, int] = {}
     for part in text.split(","):

@@ -18,7 +18,13 @@ _HEAD = """# Configuration of hsmix-gen: hsmix-gen run SOURCE OUTPUT --config TH
 
 
 def write_starter(file: Path) -> None:
-    """Write the configuration into a new file; raises ConfigError if the file is there."""
+    """Write the configuration into a new file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is there.
+    """
     if file.exists():
         raise ConfigError(f"{file} is there already; name another file, or remove it")
     atomic_files.write_whole(file, starter_text().encode())

@@ -52,7 +52,10 @@ class Region:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> ArrayStack:  # noqa: ARG001 - part of the interface
     """Return the mask that the regions of an annotation file make: 1 inside of any, 0 outside.
 
-    Raises SourceError if the file cannot be read as annotations; the text begins with its path.
+    Raises
+    ------
+    SourceError
+        If the file cannot be read as annotations; the text begins with its path.
     """
     path = Path(content.paths[0])
     regions = read_regions(path)
@@ -67,7 +70,10 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> ArrayStack:  
 def read_regions(path: Path) -> tuple[Region, ...]:
     """Return all regions of an Aperio annotation file (``Annotations/Annotation/Regions/Region/Vertices/Vertex``).
 
-    Raises SourceError if the file is missing, too large, damaged, of another kind, or declares entities.
+    Raises
+    ------
+    SourceError
+        If the file is missing, too large, damaged, of another kind, or declares entities.
     """
     root = _parsed(path)
     if root.tag != "Annotations":

@@ -74,7 +74,10 @@ class OpenArray:
 def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
     """Return the arrays of a file in the order of their names, from headers only.
 
-    Raises SourceError if it is damaged or of another kind; the text begins with the path.
+    Raises
+    ------
+    SourceError
+        If it is damaged or of another kind; the text begins with the path.
     """
     with refusing(path):
         refuse_pointer(str(path))
@@ -97,8 +100,13 @@ def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
 def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
     """Find one array of a file; use it within ``refusing``.
 
-    `name` is the member of an npz or the path of a dataset, empty for the only array there is; an npy has no names.
-    `option` names the array on the command line, for the message where it is missing.
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Member of an npz, path of a dataset; empty: the only array there is. An npy has no names.
+    option : str
+        Option that names the array, for the message where it is missing.
     """
     kind = _kind_of(path)
     if kind == "npy":

@@ -37,7 +37,10 @@ _Shape = tuple[int, ...]
 def open_image(content: Content, how: ReadOptions) -> Stack:
     """Return an image or a volume, (Z, H, W, C); floats as float32, other types as they are.
 
-    Raises SourceError if the file is damaged, too large, has no such array, or values that are not finite.
+    Raises
+    ------
+    SourceError
+        If the file is damaged, too large, has no such array, or values that are not finite.
     """
     path = Path(content.paths[0])
     with refusing(path):
@@ -49,8 +52,10 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     """Return a mask, (Z, H, W), in the smallest unsigned integers that hold its values.
 
-    Raises SourceError if the file is damaged, too large, has no such array, one channel per class, or values that are
-    no labels.
+    Raises
+    ------
+    SourceError
+        If the file is damaged, too large, has no such array, one channel per class, or values that are no labels.
     """
     path = Path(content.paths[0])
     take = _read_labels if how.threshold is None else None
@@ -84,8 +89,12 @@ def pair_axes(image: _Shape, mask: _Shape) -> tuple[str, str]:
     """Return the axes of an image and its mask; the mask decides: (H, W) is a picture, (Z, H, W) a volume.
 
     Volumes have slices first, or last where only the first two sides are equal. The image may have channels, at most
-    16, before or behind the axes of the mask, or behind the slices; the mask may have a channel of length 1. Raises
-    SourceError if the shapes do not belong together, or the mask has one channel per class; the text names no file.
+    16, before or behind the axes of the mask, or behind the slices; the mask may have a channel of length 1.
+
+    Raises
+    ------
+    SourceError
+        If the shapes do not belong together, or the mask has one channel per class; the text names no file.
     """
     for axes in _possible_mask_axes(mask):
         sides = tuple(size for size, axis in zip(mask, axes, strict=True) if axis != "c")

@@ -64,7 +64,10 @@ class CocoIndex:
 def read_index(path: str) -> CocoIndex:
     """Return the index of an annotation file; it is kept for the process until the file changes.
 
-    Raises SourceError if the file cannot be read or is no COCO file; the text begins with its path.
+    Raises
+    ------
+    SourceError
+        If the file cannot be read or is no COCO file; the text begins with its path.
     """
     with refusing(path):
         refuse_pointer(path)

@@ -32,10 +32,14 @@ def open_image(content: Content, how: ReadOptions) -> Stack:  # noqa: ARG001 - p
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noqa: ARG001 - no larger than its image
     """Open the mask of one image.
 
-    Objects are painted in the order of their area, the largest first, so that smaller objects stay on top; of equal
-    ones the later in the file stays on top. In multi-label masks every object counts: pixels are sums of 2**k over the
-    categories k that cover them. Crowds (``iscrowd``) are painted like objects. Raises SourceError if the picture
-    differs in size from what the file says, or an outline is damaged.
+    Objects are painted in the order of their area, the largest first, so that smaller objects stay on top; of
+    equal ones the later in the file stays on top. In multi-label masks every object counts: pixels are sums of
+    2**k over the categories k that cover them. Crowds (``iscrowd``) are painted like objects.
+
+    Raises
+    ------
+    SourceError
+        If the picture differs in size from what the file says, or an outline is damaged.
     """
     (path,) = content.paths
     image_id, labels, listed = content.key.rsplit(";", 2)

@@ -56,8 +56,12 @@ class _Numbering:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     """Open a segmentation on the planes of its image; planes without a frame are background.
 
-    Fractions count from half of the greatest value on. Raises SourceError if it is damaged, lies beside the voxels of
-    the image, or segments overlap without ``bits``.
+    Fractions count from half of the greatest value on.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged, lies beside the voxels of the image, or segments overlap without ``bits``.
     """
     path = Path(content.paths[0])
     with reading(path):

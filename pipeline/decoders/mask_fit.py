@@ -21,8 +21,16 @@ _CLOSE_ASPECT = 0.02
 class FittedMask(Stack):
     """A mask whose planes were changed; it lies nowhere in space.
 
-    `change` makes the planes that are given, of `size` (height, width), of those of `mask`, which are as stored. `what`
-    names the change, so that the content has another digest.
+    Parameters
+    ----------
+    mask : Stack
+        As it is stored.
+    size : (int, int)
+        Height and width after the change.
+    change : callable
+        From a stored plane to the plane that is given.
+    what : str
+        Names the change, so that the content has another digest.
     """
 
     def __init__(self, mask: Stack, size: tuple[int, int], change: Callable[[Plane], Plane], what: str) -> None:

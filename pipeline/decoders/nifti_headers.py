@@ -71,8 +71,16 @@ class NiftiHeader:
 def read_header(path: str, how: ReadOptions) -> NiftiHeader:
     """Return what the header of a NIfTI-1 or NIfTI-2 file states; no voxel is read.
 
-    `path` is a ``.nii``, a ``.nii.gz``, or either file of a pair of ``.hdr`` and ``.img``. Raises SourceError if it is
-    no NIfTI file, damaged, too large, of numbers that are no intensities, or without a valid frame.
+    Parameters
+    ----------
+    path : str
+        ``.nii``, ``.nii.gz``, or either file of a pair of ``.hdr`` and ``.img``.
+    how : ReadOptions
+
+    Raises
+    ------
+    SourceError
+        If it is no NIfTI file, damaged, too large, of numbers that are no intensities, or without a valid frame.
     """
     with refusing(path):
         given = Path(path)

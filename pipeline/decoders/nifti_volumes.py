@@ -43,7 +43,14 @@ class _Turned:
 
 
 class NiftiImage(Stack):
-    """Volumes of one case, one for each channel, of one shape and frame; voxels are read with the first plane."""
+    """Volumes of one case, one for each channel; voxels are read with the first plane.
+
+    Parameters
+    ----------
+    files : tuple of _Turned
+        All of one shape and frame.
+    mask_of_body : _Turned or None
+    """
 
     def __init__(self, files: tuple[_Turned, ...], mask_of_body: _Turned | None = None) -> None:
         self.files, self._mask_of_body = files, mask_of_body
@@ -89,9 +96,18 @@ class NiftiImage(Stack):
 def open_image(content: Content, how: ReadOptions) -> Stack:
     """Return the volumes of a case, one file for each channel or one with a fourth axis.
 
-    Headers are read at once, voxels with the first plane: what is damaged further in is refused then. The `body` of the
-    content, if any, is 1 (above 0.5) inside the body. Raises SourceError if a file cannot be used, or differs from the
-    first in size or frame.
+    Headers are read at once, voxels with the first plane: what is damaged further in is refused then.
+
+    Parameters
+    ----------
+    content : Content
+        Its `body`, if any, is 1 (above 0.5) inside the body.
+    how : ReadOptions
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be used, or differs from the first in size or frame.
     """
     headers = [read_header(path, how) for path in content.paths]
     if len(headers) > 1:
@@ -111,7 +127,10 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     """Return the mask of an image, turned as the image is.
 
-    Raises SourceError if the file cannot be used, has a fourth axis, or labels that are no whole numbers.
+    Raises
+    ------
+    SourceError
+        If the file cannot be used, has a fourth axis, or labels that are no whole numbers.
     """
     (path,) = content.paths
     header = read_header(path, how)

@@ -62,7 +62,10 @@ class TarIndex:
 def read_tar_index(path: str) -> TarIndex:
     """Return the index of a tar file; it is kept for the process until the file changes.
 
-    Raises SourceError if the file is no plain tar file; the text begins with its path.
+    Raises
+    ------
+    SourceError
+        If the file is no plain tar file; the text begins with its path.
     """
     with refusing(path):
         return _tar_index(path, *_state(path))
@@ -71,7 +74,10 @@ def read_tar_index(path: str) -> TarIndex:
 def open_image(content: Content, how: ReadOptions) -> Stack:
     """Open a packed image: a picture file, or an (H, W, C) or (H, W) array.
 
-    Raises SourceError if it cannot be decoded; the text begins with the path of the file it is packed in.
+    Raises
+    ------
+    SourceError
+        If it cannot be decoded; the text begins with the path of the file it is packed in.
     """
     with refusing(content.uri):
         data = _packed(content, how)
@@ -85,7 +91,10 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noqa: ARG001 - part of the interface
     """Open a packed mask: a picture file, an (H, W) or (H, W, 1) array of whole numbers, or either with colours.
 
-    Raises SourceError if it cannot be decoded; the text begins with the path of the file it is packed in.
+    Raises
+    ------
+    SourceError
+        If it cannot be decoded; the text begins with the path of the file it is packed in.
     """
     with refusing(content.uri):
         data, is_coloured = _packed(content, how), content.format == COLOURED

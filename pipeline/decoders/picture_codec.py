@@ -86,7 +86,12 @@ def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tup
 def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
     """Return an image file as (H, W, C) uint8 or uint16, turned upright by its orientation; C as in its header.
 
-    Palettes, inks and CIELAB become RGB, alpha is dropped. Raises SourceError if it is damaged or holds floats.
+    Palettes, inks and CIELAB become RGB, alpha is dropped.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged or holds floats.
     """
     with refusing("", reasons=_UNKNOWN):
         if tiff_codec.is_tiff(data):
@@ -102,8 +107,11 @@ def decode_image(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray
 def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
     """Return a mask file as (H, W) values as they are stored; palettes give their indices, lossy files their levels.
 
-    Raises SourceError if it is damaged, has colours that differ between channels, labels in its alpha channel, or is
-    lossy and not of a few levels.
+    Raises
+    ------
+    SourceError
+        If it is damaged, has colours that differ between channels, labels in its alpha channel, or is lossy and not
+        of a few levels.
     """
     with refusing("", reasons=_UNKNOWN):
         if _is_lossy(data):
@@ -115,7 +123,10 @@ def decode_mask(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[
 def decode_brightness(data: bytes, opened: Pillow.Image | None = None) -> npt.NDArray[Any]:
     """Return a mask file as (H, W) brightness, to be cut at a threshold: lossy files as they are, palettes as greys.
 
-    Raises SourceError if it is damaged, or has colours that differ between channels.
+    Raises
+    ------
+    SourceError
+        If it is damaged, or has colours that differ between channels.
     """
     with refusing("", reasons=_UNKNOWN):
         if _is_lossy(data):
@@ -148,7 +159,10 @@ def palette_of(data: bytes) -> tuple[int, ...]:
 def decode_colours(data: bytes) -> npt.NDArray[np.int32]:
     """Return a coloured mask file as (H, W) numbers: red * 65536 + green * 256 + blue.
 
-    Raises SourceError if it is damaged, lossy, or has more than 8 bits a channel.
+    Raises
+    ------
+    SourceError
+        If it is damaged, lossy, or has more than 8 bits a channel.
     """
     if _is_lossy(data):
         raise SourceError("is a lossy file, in which colours are blurred; export the coloured mask as PNG")

@@ -56,7 +56,10 @@ class PictureStack(Stack):
 def open_image(content: Content, how: ReadOptions) -> Stack:
     """Open an image file.
 
-    Raises SourceError if it cannot be read; the text begins with its path.
+    Raises
+    ------
+    SourceError
+        If it cannot be read; the text begins with its path.
     """
     (path,) = content.paths
     return PictureStack(_file(path), path, how)
@@ -65,7 +68,10 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noqa: ARG001
     """Open the mask of a picture: one file, one for each object (``union``) or class (``classes``), or colours.
 
-    Raises SourceError if a file cannot be read, or files differ in size; the text begins with the path.
+    Raises
+    ------
+    SourceError
+        If a file cannot be read, or files differ in size; the text begins with the path.
     """
     if content.format in ("union", "classes"):
         return _joined(content, how)

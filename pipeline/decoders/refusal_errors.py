@@ -46,7 +46,11 @@ def _said(error: Exception) -> str:
 def first_bytes(path: Path, count: int) -> bytes:
     """Return how a file begins; refuse what is empty, or no file, as a pipe would be waited for without end.
 
-    Raises SourceError, whose text lacks the file, or OSError.
+    Raises
+    ------
+    SourceError
+        The text lacks the file.
+    OSError
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise SourceError("cannot be read (it is no file); remove it")

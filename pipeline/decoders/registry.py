@@ -46,7 +46,10 @@ class Decoder(Protocol):
 def open_image(content: Content, how: ReadOptions) -> Stack:
     """Open an image.
 
-    Raises SourceError if it cannot be decoded; the text names the file.
+    Raises
+    ------
+    SourceError
+        If it cannot be decoded; the text names the file.
     """
     return _decoder(content).open_image(content, how)
 
@@ -54,7 +57,10 @@ def open_image(content: Content, how: ReadOptions) -> Stack:
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     """Open the mask of an image.
 
-    Raises SourceError if it cannot be decoded or does not fit the image.
+    Raises
+    ------
+    SourceError
+        If it cannot be decoded or does not fit the image.
     """
     if how.threshold is not None and content.format in _DRAWN:
         raise SourceError(f"{content.uri} holds no grey values that --threshold could cut; leave it away")

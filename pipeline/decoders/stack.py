@@ -129,9 +129,18 @@ def labels_of(values: npt.NDArray[Any], name: str, how: ReadOptions) -> npt.NDAr
 
 
 def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return mask values of any shape as integers; floats that are whole (labels saved as float32) are taken.
+    """Return mask values as integers; floats that are whole (labels saved as float32) are taken.
 
-    Raises SourceError, which begins with `name`, if a value is no whole number, not finite, or below 0.
+    Parameters
+    ----------
+    values : array of any shape
+    name : str
+        File to name in an error.
+
+    Raises
+    ------
+    SourceError
+        If a value is no whole number, not finite, or below 0.
     """
     if values.dtype == np.bool_:
         return values.astype(np.uint8)

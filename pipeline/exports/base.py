@@ -51,7 +51,18 @@ class Shape:
 
 
 class Dataset:
-    """A finished dataset with its manifest; raises OutputError if the folder holds none."""
+    """A finished dataset with its manifest.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds none.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root

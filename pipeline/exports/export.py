@@ -36,7 +36,17 @@ Once, in this folder; the commands below use it:
 
 @dataclass
 class Exported:
-    """What an export holds."""
+    """What an export holds.
+
+    Attributes
+    ----------
+    samples : Counter
+        By split.
+    left_out : list of Refusal
+        What the reader of the format could not use.
+    notes : list of str
+        What the user should know.
+    """
 
     dest: Path
     kind: str
@@ -70,9 +80,26 @@ def export_output(
 ) -> Exported:
     """Write a finished dataset in another layout; the folder is there when it is whole.
 
-    `root` is the finished output, `dest` a new or empty folder, `kind` the name of an export, one of `EXPORTS`; `free`
-    returns the bytes that are free where a folder lies. Raises OutputError if the output is not finished or damaged,
-    `dest` holds something or lies in the output, or the layout cannot hold the dataset.
+    Parameters
+    ----------
+    root : Path
+        The finished output.
+    dest : Path
+        A new or empty folder.
+    kind : str
+        Name of an export, one of `EXPORTS`.
+    reporter : Reporter
+        Shows how far it is.
+    options : Options or None
+        What the user chose.
+    free : callable
+        Returns the bytes that are free where a folder lies.
+
+    Raises
+    ------
+    OutputError
+        If the output is not finished or damaged, `dest` holds something or lies in the output, or the layout cannot
+        hold the dataset.
     """
     export: Export = EXPORTS.module(kind).EXPORT
     folders = _outputs(root, kind, export)

@@ -177,7 +177,10 @@ class _Splits:
     def folds(self) -> list[dict[str, list[str]]]:
         """Return the splits in the order of the folds, those that have both sides.
 
-        Raises OutputError if an image or group is a parent on both sides.
+        Raises
+        ------
+        OutputError
+            If an image or group is a parent on both sides.
         """
         found = []
         for fold in sorted({fold for fold, _ in self._keys}):

@@ -22,7 +22,15 @@ Spacing = tuple[float, float, float | None]
 
 
 class LabelFiles:
-    """Writes labels; ignored pixels get their value last, as it has to be the greatest of all labels."""
+    """Writes labels; ignored pixels get their value last, as it has to be the greatest of all labels.
+
+    Attributes
+    ----------
+    is_png : bool
+        Whether files are PNG, and not NIfTI; images and labels have one ending.
+    with_ignore : dict
+        Files with ignored pixels and their spacing, rows first.
+    """
 
     def __init__(self, *, is_png: bool) -> None:
         self.is_png = is_png

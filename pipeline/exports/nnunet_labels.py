@@ -21,7 +21,13 @@ _RESERVED = ("background", "ignore")
 
 
 class ClassLabels:
-    """Labels that exclude each other: the class ids themselves."""
+    """Labels that exclude each other: the class ids themselves.
+
+    Attributes
+    ----------
+    count : int
+        Labels, background included; the value of ignore.
+    """
 
     def __init__(self, classes: list[str]) -> None:
         self.count = len(classes)

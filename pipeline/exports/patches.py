@@ -26,7 +26,13 @@ class Edit:
 
 @dataclass(frozen=True)
 class Codebase:
-    """A repository at the commit that was tried."""
+    """A repository at the commit that was tried.
+
+    Attributes
+    ----------
+    patches : dict
+        Edits by the name of the patch; each patch is applied alone.
+    """
 
     repository: str
     commit: str

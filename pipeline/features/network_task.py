@@ -50,7 +50,10 @@ def record_path(layers: Layers) -> Path:
 def read_record(layers: Layers) -> dict[str, Any]:
     """Return what is recorded of the network.
 
-    Raises FileNotFoundError or ValueError if there is no record, or it is damaged.
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no record, or it is damaged.
     """
     return unsealed(record_path(layers).read_bytes())
 

@@ -143,7 +143,12 @@ def all_match(records: Iterable[FileRecord], root: Path) -> list[bool]:
 def sizes_below(folder: Path, *, deep: bool = True) -> dict[str, int]:
     """Return the sizes of the files in a folder by their paths in it; in a store listings give them, many at once.
 
-    A folder that is not there holds nothing. `deep`: files of the folders inside count.
+    Parameters
+    ----------
+    folder : Path
+        One that is not there holds nothing.
+    deep : bool
+        Whether files of the folders inside count.
     """
     if is_remote(folder):
         found = folder.ask(lambda system: system.find(folder.key, detail=True, maxdepth=None if deep else 1))

@@ -15,8 +15,15 @@ R = TypeVar("R", BlockRecord, ShardRecord)
 class CommitRecords(Generic[R]):
     """A folder of records, a JSON file each; the driver alone writes into it.
 
-    `root` is the folder of the dataset or cache, in which the files lie. `kind` is that of the records; `error` is
-    raised where files do not match.
+    Parameters
+    ----------
+    folder : Path
+    root : Path
+        Folder of the dataset or cache, in which the files lie.
+    kind : type
+        Of the records.
+    error : type
+        Raised where files do not match.
     """
 
     def __init__(self, folder: Path, root: Path, kind: type[R], error: type[HsmixError]) -> None:
@@ -58,7 +65,10 @@ class CommitRecords(Generic[R]):
     def commit(self, record: R) -> None:
         """Write the record that makes a unit count, after checking its files.
 
-        Raises HsmixError if a file does not match.
+        Raises
+        ------
+        HsmixError
+            If a file does not match.
         """
         for file in record.files:
             if not atomic_files.matches(file, self._root):

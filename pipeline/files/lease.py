@@ -46,9 +46,21 @@ class Holder:
 class Lease:
     """Keeps other drivers off a folder while it is entered.
 
-    It lies in `folder`, for example ``OUTPUT/.hsmix``; `subject` is what is held, for messages. `note` is called when a
-    lease of another driver has to be watched. Two beats are `heartbeat_s` seconds apart. Entering raises OutputError if
-    another driver is at work there.
+    Parameters
+    ----------
+    folder : Path
+        Where the lease lies, for example ``OUTPUT/.hsmix``.
+    subject : str
+        What is held, for messages.
+    note : callable
+        Called when a lease of another driver has to be watched.
+    heartbeat_s : float
+        Seconds between two beats.
+
+    Raises
+    ------
+    OutputError
+        On entering, if another driver is at work there.
     """
 
     def __init__(
@@ -63,7 +75,13 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name="hsmix-lease", daemon=True)
 
     def check_free(self) -> None:
-        """Raise an OutputError where another driver is at work in the folder."""
+        """Refuse a folder where another driver is at work.
+
+        Raises
+        ------
+        OutputError
+            If one is.
+        """
         held = _read(self._path)
         if held is not None and not self._is_stale(held):
             raise OutputError(
@@ -104,7 +122,10 @@ class Lease:
     def check(self) -> None:
         """Refuse to go on if another driver has taken the lease over.
 
-        Raises OutputError if it has: this driver was taken for dead, for example while its machine slept.
+        Raises
+        ------
+        OutputError
+            If it has: this driver was taken for dead, for example while its machine slept.
         """
         if self._lost or not self._is_mine(_read(self._path)):
             raise OutputError(

@@ -58,7 +58,10 @@ def mirrored(folder: StorePath) -> Path:
 def here(path: Path) -> Path:
     """Return a local path of a file: itself, or the newest version of what lies in a store.
 
-    Raises FileNotFoundError if the store has none.
+    Raises
+    ------
+    FileNotFoundError
+        If the store has none.
     """
     if not is_remote(path):
         return path
@@ -171,7 +174,10 @@ def _described(address: StorePath, entry: dict[str, Any]) -> Wanted:
 def fetch(wanted: Sequence[Wanted], note: Callable[[str], None]) -> None:
     """Download what is not here yet.
 
-    Raises SourceError if there is no room for it.
+    Raises
+    ------
+    SourceError
+        If there is no room for it.
     """
     missing = [one for one in wanted if not one.is_here()]
     if not missing:

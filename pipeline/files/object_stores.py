@@ -81,7 +81,10 @@ def requests_at_once() -> int:
 def filesystem(protocol: str, *, asynchronous: bool = False) -> Any:
     """Return the file system of fsspec for a protocol; credentials come from the environment, as its users know it.
 
-    Raises ExtraError if its package is not installed.
+    Raises
+    ------
+    ExtraError
+        If its package is not installed.
     """
     load(PACKAGES[protocol], f"{protocol}://")
     import fsspec
@@ -100,8 +103,21 @@ def patiently(call: Callable[[], _Result], address: str, *, how: Patience | None
     """Return what a request returns, made again where its answer was torn on the way.
 
     Refused connections, overload and errors of the server were waited for already by the library, request by request.
-    Made several times, `call` has the same effect as once; `address` is where it goes, for messages. Raises StoreError
-    if the store refuses, or patience is at its end; FileNotFoundError and its like where the answer is clear.
+
+    Parameters
+    ----------
+    call : callable
+        The request; made several times, it has the same effect as once.
+    address : str
+        Where it goes, for messages.
+    how : Patience or None
+
+    Raises
+    ------
+    StoreError
+        If the store refuses, or patience is at its end.
+    FileNotFoundError
+        And its like, where the answer is clear.
     """
     how = how or patience()
     started = time.monotonic()

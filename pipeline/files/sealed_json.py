@@ -15,8 +15,14 @@ SEAL = "sealed"
 def write_sealed(path: Path, value: Any, *, as_dict: Callable[[Any], dict[str, Any]] | None = None) -> None:
     """Write a value that is a JSON object, whole or absent, with its checksum.
 
-    It stands in one line, as breaking lines takes Python's slow encoder. `as_dict` makes an object of a record, and of
-    those inside.
+    It stands in one line, as breaking lines takes Python's slow encoder.
+
+    Parameters
+    ----------
+    path : Path
+    value : dict, or a record
+    as_dict : callable, optional
+        Makes an object of a record, and of those inside.
     """
     text = json.dumps(value, default=as_dict, sort_keys=True, allow_nan=False)
     seal = sha256_of(text.encode())
@@ -26,7 +32,10 @@ def write_sealed(path: Path, value: Any, *, as_dict: Callable[[Any], dict[str, A
 def unsealed(data: bytes) -> dict[str, Any]:
     """Return the object in a file without its seal.
 
-    Raises ValueError if it is no JSON object, or does not match its seal.
+    Raises
+    ------
+    ValueError
+        If it is no JSON object, or does not match its seal.
     """
     value = json.loads(data)
     if not isinstance(value, dict):

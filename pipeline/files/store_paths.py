@@ -24,7 +24,10 @@ _Result = TypeVar("_Result")
 def location(text: str | Path) -> Path:
     """Return where a text points: an address is a `StorePath`, anything else a path as it stands.
 
-    Raises ConfigError if an address is of no known store, names no bucket, or carries a password.
+    Raises
+    ------
+    ConfigError
+        If an address is of no known store, names no bucket, or carries a password.
     """
     if not isinstance(text, str) or not is_address(text):
         return Path(text) if isinstance(text, str) else text

@@ -33,7 +33,10 @@ def write_sources(path: Path, sources: Sequence[SourceRecord]) -> None:
 def read_sources(path: Path) -> list[SourceRecord]:
     """Return the rows of ``sources.parquet``.
 
-    Raises OutputError if the file is damaged.
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
     """
     try:
         # Files of earlier versions have fewer columns.
@@ -65,7 +68,10 @@ def manifest_bytes(batches: Sequence[pa.Table]) -> bytes:
 def read_manifest(path: Path) -> list[ManifestRow]:
     """Return the rows of ``manifest.parquet``.
 
-    Raises OutputError if the file is damaged.
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
     """
     with _refusing_damage(path):
         return record_of(list[ManifestRow], read_table(path).to_pylist())
@@ -75,7 +81,12 @@ def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of ``manifest.parquet`` as arrays: far less than rows of as many samples take.
 
     Numbers that may be missing are float64 with NaN, lists and texts that may be missing objects with None; columns
-    that an older version did not write are all missing. Raises OutputError if the file is damaged.
+    that an older version did not write are all missing.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged.
     """
     found = {}
     with _refusing_damage(path):
@@ -94,7 +105,10 @@ def manifest_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
 def count_manifest(path: Path) -> int:
     """Return how many rows ``manifest.parquet`` has, which its last bytes state.
 
-    Raises OutputError if the file is damaged there.
+    Raises
+    ------
+    OutputError
+        If the file is damaged there.
     """
     with _refusing_damage(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
         return int(file.metadata.num_rows)

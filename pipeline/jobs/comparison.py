@@ -29,7 +29,10 @@ from hsmix_gen.stages.saliency.backend import backend_of
 def compared_outputs(home: Output, variants: Mapping[str, RunConfig]) -> dict[str, tuple[Output, RunConfig]]:
     """Return the output of each variant by its name, with its configuration, which names the cache of all.
 
-    Raises OutputError if the folder is a dataset itself.
+    Raises
+    ------
+    OutputError
+        If the folder is a dataset itself.
     """
     home.check_folds(None)
     if home.bindings.read():
@@ -54,9 +57,18 @@ def run_compared(
 ) -> list[Finished]:
     """Make a dataset for each variant, in a folder of its name; all are checked before the first is made.
 
-    `home` is the folder that holds them; their cache lies in it unless the configuration names another. The variants
-    differ in mixing and superpixels only. With `fresh` what an earlier comparison left is removed, once all new
-    datasets are planned; with `extend` copies and sources are added to finished datasets.
+    Parameters
+    ----------
+    source : Path
+    home : Output
+        The folder that holds them; their cache lies in it unless the configuration names another.
+    variants : mapping of str to RunConfig
+        They differ in mixing and superpixels only.
+    reporter : Reporter
+    fresh : bool
+        Remove what an earlier comparison left, once all new datasets are planned.
+    extend : bool
+        Add copies and sources to finished datasets.
     """
     if fresh:
         home = home.renewed()

@@ -74,10 +74,16 @@ class SpaceCheck:
 
 
 def cache_need(layers: Sequence[Layers], *, blank: float = 0.0, native: float = 1.0) -> Need:
-    """Return what is missing in a cache whose folds have these layers; what folds share is counted once.
+    """Return what is missing in a cache.
 
-    `blank` is the share of the images that is background, see `blank_share`, and `native` the share of the rows of
-    native size that holds pixels, see `native_share`.
+    Parameters
+    ----------
+    layers : sequence of Layers
+        One for each fold; what folds share is counted once.
+    blank : float
+        Share of the images that is background, see `blank_share`.
+    native : float
+        Share of the rows of native size that holds pixels, see `native_share`.
     """
     n_bytes, n_files = 0.0, 0
     of_layer = {layer: fold for fold in layers for layer in fold.names.values()}
@@ -109,7 +115,16 @@ def missing_in(layers: Layers, layer: str) -> tuple[int, int]:
 
 
 def output_need(planned: OutputPlan, facts: DatasetFacts, config: RunConfig, *, blank: float = 0.0) -> Need:
-    """Return what is missing in the output of a fold, or of a dataset without folds; `blank` is as for `cache_need`."""
+    """Return what is missing in the output of one fold, or of a dataset without folds.
+
+    Parameters
+    ----------
+    planned : OutputPlan
+    facts : DatasetFacts
+    config : RunConfig
+    blank : float
+        Share of the images that is background.
+    """
     output, formats = planned.output, config.output.formats
     if planned.is_bound and output.is_complete:
         return Need(output.root, 0, 0)
@@ -137,8 +152,23 @@ def _native_scale(records: Sequence[SourceRecord], facts: DatasetFacts, config: 
 def check_space(needs: Sequence[Need], config: RunConfig, room_of: Callable[[Path], Room] | None = None) -> SpaceCheck:
     """Refuse a run that its file systems cannot hold; object stores are taken to have no end.
 
-    Needs on one file system are added up; the configuration decides which ways out are named. `room_of` returns the
-    room of a folder that exists. Raises OutputError with what is needed, what is there, and the ways out.
+    Parameters
+    ----------
+    needs : sequence of Need
+        Those on one file system are added up.
+    config : RunConfig
+        Decides which ways out are named.
+    room_of : callable, optional
+        Returns the room of a folder that exists.
+
+    Returns
+    -------
+    SpaceCheck
+
+    Raises
+    ------
+    OutputError
+        With what is needed, what is there, and the ways out.
     """
     local = [need for need in needs if not is_remote(need.folder)]
     homes: dict[int, tuple[Room, list[Need]]] = {}

@@ -86,10 +86,22 @@ def estimate_text(source: Path, output: Output, config: RunConfig, reporter: Rep
 
 
 def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool) -> Estimate:
-    """Measure the whole job on a few training images and scale it to the plan; the output is only read.
+    """Measure the whole job on a few training images and scale it to the plan.
 
-    `fresh` says whether the run would remove first what an earlier one left. Raises HsmixError for what the run would
-    refuse.
+    Parameters
+    ----------
+    source : Path
+    output : Output
+        Is only read.
+    config : RunConfig
+    reporter : Reporter
+    fresh : bool
+        Whether the run would remove first what an earlier one left.
+
+    Raises
+    ------
+    HsmixError
+        What the run would refuse.
     """
     inventory, plans = _checked(source, output, config, reporter, fresh=fresh)
     runner = SerialRunner(has_gpu=False)

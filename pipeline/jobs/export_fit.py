@@ -9,7 +9,16 @@ from hsmix_gen.schemas.records import DatasetFacts
 
 
 def unfit(facts: DatasetFacts, name: str, kinds: Iterable[str]) -> dict[str, str]:
-    """Return why exports of some kinds cannot hold a dataset, by kind; `name` is that of the dataset, for messages."""
+    """Return why exports cannot hold a dataset, by their names; those that can are left out.
+
+    Parameters
+    ----------
+    facts : DatasetFacts
+    name : str
+        Of the dataset, for messages.
+    kinds : iterable of str
+        Names of exports.
+    """
     shape = Shape(name, facts.channels, facts.dtype, facts.intensity.kind, facts.n_classes, multilabel=facts.multilabel)
     found = {}
     for kind in kinds:
@@ -22,7 +31,13 @@ def unfit(facts: DatasetFacts, name: str, kinds: Iterable[str]) -> dict[str, str
 
 
 def check_exports(facts: DatasetFacts, name: str, kinds: Iterable[str]) -> None:
-    """Refuse a run for exports that could not hold its dataset; raises OutputError with all reasons."""
+    """Refuse a run for exports that could not hold its dataset.
+
+    Raises
+    ------
+    OutputError
+        With all reasons.
+    """
     reasons = unfit(facts, name, kinds)
     if reasons:
         raise OutputError("; ".join(reasons.values()))

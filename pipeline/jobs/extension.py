@@ -27,9 +27,17 @@ def link_features(
 ) -> FeatureGeneration:
     """Return where the features of a source lie, after those of all generations before it.
 
-    The cache holds the features of the first generation; those of later ones lie in folders inside of it. `folds` is
-    what the output of each fold is bound to, the inventory what the source holds now; `gpu` says whether Grad-CAM is
-    computed on a GPU.
+    Parameters
+    ----------
+    cache : Path
+        Features of the first generation; those of later ones lie in folders inside of it.
+    folds : sequence of sequence of RunIdentity
+        What the output of each fold is bound to.
+    inventory : Inventory
+        What the source holds now.
+    config : RunConfig
+    gpu : bool
+        Whether Grad-CAM is computed on a GPU.
     """
     n_generations = min(len(bounds) for bounds in folds)
     generations = [
@@ -79,7 +87,11 @@ def _features_of(records: Sequence[SourceRecord]) -> list[tuple[str, str, str, b
 def known_of(folds: Sequence[Sequence[RunIdentity]], retry: Retry) -> Known | None:
     """Return what is known of the sources of an output; nothing of a new one.
 
-    `folds` is what each fold is bound to, or what an output without folds is bound to.
+    Parameters
+    ----------
+    folds : sequence of sequence of RunIdentity
+        What each fold is bound to, or what an output without folds is bound to.
+    retry : str
     """
     if not all(folds):
         return None

@@ -59,12 +59,31 @@ def check_nodes(
     note: Callable[[str], None],
     layout: str = "",
 ) -> int:
-    """Refuse machines that do not share folders and files with the driver, or have other versions; count them.
+    """Refuse machines that do not share folders and files with the driver, or have other versions.
 
-    Machines write into the folders; the files are some of those that they read. The configuration decides which
-    versions matter, and `layout`, that of the source, which decoders; it is empty where it is not known yet. `note` is
-    called with differences that do not matter. Raises OutputError or SourceError naming the machine, the path and the
-    way out.
+    Parameters
+    ----------
+    ask : callable
+    folders : sequence of Path
+        Into which machines write.
+    files : sequence of str
+        Some of those that machines read.
+    config : RunConfig
+        Decides which versions matter.
+    note : callable
+        Called with differences that do not matter.
+    layout : str
+        Of the source: it decides which decoders matter; empty where it is not known yet.
+
+    Returns
+    -------
+    int
+        Number of machines.
+
+    Raises
+    ------
+    OutputError, SourceError
+        Naming the machine, the path and the way out.
     """
     sizes, names = file_sizes(files), relevant_versions(config, layout)
     with _canaries(folders) as canaries:

@@ -48,7 +48,10 @@ PROBE_BYTES = 2**20
 def check_writable(folder: Path) -> None:
     """Make a folder, and refuse one that cannot take a file of 1 MiB; it is removed.
 
-    Raises OutputError naming the folder, what the system says and the way out.
+    Raises
+    ------
+    OutputError
+        Naming the folder, what the system says and the way out.
     """
     probe = folder / f"{atomic_files.TEMPORARY}probe-{secrets.token_hex(6)}"
     try:
@@ -67,7 +70,12 @@ def check_writable(folder: Path) -> None:
 
 
 def check_access(folders: Sequence[Path]) -> None:
-    """Refuse local folders that this user may not write, without a try; raises OutputError."""
+    """Refuse local folders that this user may not write, without a try.
+
+    Raises
+    ------
+    OutputError
+    """
     for folder in folders:
         if is_remote(folder):
             continue
@@ -80,8 +88,16 @@ def check_access(folders: Sequence[Path]) -> None:
 class Preflight:
     """The checks of one run: `places` as soon as machines can be asked, `plan` as soon as counts are known.
 
-    The reporter states in one line what was checked. `ask` asks every machine, see `on_each_node`; `room_of` returns
-    the room of a folder.
+    Parameters
+    ----------
+    config : RunConfig
+    runner : Runner
+    reporter : Reporter
+        Reports in one line what was checked.
+    ask : callable, optional
+        Asks every machine, see `on_each_node`.
+    room_of : callable, optional
+        Returns the room of a folder.
     """
 
     def __init__(
@@ -103,8 +119,18 @@ class Preflight:
     def places(self, source: Path | None, folders: Sequence[Path], *, finished: Path | None = None) -> None:
         """Keep the folders in use, and refuse machines that see others or run other versions.
 
-        `source` is what is read, if anything is; `folders` are the state of the output and the cache that is filled,
-        `finished` is a cache that is only read. Raises OutputError or SourceError.
+        Parameters
+        ----------
+        source : Path or None
+            What is read, if anything is.
+        folders : sequence of Path
+            The state of the output, the cache that is filled.
+        finished : Path, optional
+            A cache that is only read.
+
+        Raises
+        ------
+        OutputError, SourceError
         """
         self._folders = list(folders)
         if self._config.run.backend == "ray" and self._config.run.address is not None:
@@ -123,8 +149,18 @@ class Preflight:
     ) -> None:
         """Refuse a plan that file systems, machines or GPUs cannot hold; what is finished needs nothing more.
 
-        Layers and plans are those of each fold; there are no plans if no output is written, and no inventory if no
-        source is read. Raises OutputError, SourceError or ModelError.
+        Parameters
+        ----------
+        layers : sequence of Layers
+            One for each fold.
+        plans : sequence of OutputPlan
+            One for each fold; empty if no output is written.
+        inventory : Inventory or None
+            What the source holds, if it is read.
+
+        Raises
+        ------
+        OutputError, SourceError, ModelError
         """
         if inventory is not None and self._n_nodes:
             self._look_around(files_of(inventory.places), inventory.discovery.layout)

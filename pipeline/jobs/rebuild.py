@@ -34,7 +34,10 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """Return what a ``croissant.json`` of ours says.
 
-    Raises OutputError if it is missing, damaged, of another program, or of a dataset that was extended.
+    Raises
+    ------
+    OutputError
+        If it is missing, damaged, of another program, or of a dataset that was extended.
     """
     try:
         raw = atomic_files.read_json(path)
@@ -70,10 +73,25 @@ def read_recipe(path: Path) -> Recipe:
 def rebuild(recipe: Recipe, source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Finished:
     """Make a dataset again and compare the checksums of all of its files.
 
-    `source` is where the sources lie now, `output` a new or empty folder, or that of a rebuild that was stopped. The
-    configuration is that of the recipe; where the work is done may be another. Raises ConfigError if options would give
-    other bytes, SourceError if a source has changed, is missing or new (nothing is written then), and OutputError if a
-    file differs.
+    Parameters
+    ----------
+    recipe : Recipe
+    source : Path
+        The sources, wherever they lie now.
+    output : Output
+        A new or empty folder, or that of a rebuild that was stopped.
+    config : RunConfig
+        That of the recipe; where the work is done may be another.
+    reporter : Reporter
+
+    Raises
+    ------
+    ConfigError
+        If options would give other bytes.
+    SourceError
+        If a source has changed, is missing or new; nothing is written then.
+    OutputError
+        If a file differs.
     """
     known, now = recipe.config.of_bytes(), config.of_bytes()
     other = [name for name in now if now[name] != known[name]]

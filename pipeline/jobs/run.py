@@ -69,8 +69,11 @@ def running(
 def make_runner(config: RunConfig, *, sees_gpu: Callable[[], bool] | None = None) -> Runner:
     """Return the runner of a configuration.
 
-    `sees_gpu` says whether torch sees a GPU in this process, which may hide those of the machine; it is asked only if
-    Grad-CAM is wanted.
+    Parameters
+    ----------
+    config : RunConfig
+    sees_gpu : callable, optional
+        Whether torch sees a GPU in this process, which may hide those of the machine; asked only if Grad-CAM is wanted.
     """
     sees_gpu, execution = sees_gpu or _torch_sees_gpu, config.run
     if execution.backend == "serial":
@@ -104,8 +107,16 @@ def run_all(
 ) -> Finished:
     """Do the whole job; what is finished is kept.
 
-    With `fresh` what an earlier run left in the output is removed, once the new dataset is planned; with `extend`
-    copies and sources are added to a finished dataset, whose shards stay as they are.
+    Parameters
+    ----------
+    source : Path
+    output : Output
+    config : RunConfig
+    reporter : Reporter
+    fresh : bool
+        Remove what an earlier run left in the output, once the new dataset is planned.
+    extend : bool
+        Add copies and sources to a finished dataset; its shards stay as they are.
     """
     config = without_unread_maps(config)
     if fresh or (not extend and beyond_trial(output, config, reporter)):
@@ -138,7 +149,11 @@ def _whole_job(source: Path, output: Output, config: RunConfig, reporter: Report
 def check_source(source: Path, output: Output) -> None:
     """Refuse a source that is not there, or lies in what is removed, before an output is begun.
 
-    What lies in a store is fetched later; of it only the place is checked. Raises HsmixError.
+    What lies in a store is fetched later; of it only the place is checked.
+
+    Raises
+    ------
+    HsmixError
     """
     if output.anew:
         output.check_outside(source)
@@ -375,7 +390,10 @@ def _generated(
 def check_errors(config: RunConfig, result: Outcome) -> None:
     """Refuse a complete run that left out more than the user tolerates.
 
-    Raises OutputError if more than ``run.max_errors`` sources and samples were refused.
+    Raises
+    ------
+    OutputError
+        If more than ``run.max_errors`` sources and samples were refused.
     """
     limit = config.run.max_errors
     refused = result.refused + result.refused_samples

@@ -137,7 +137,13 @@ class HsmixFresh(Sharded):
         self._epoch.fill_(epoch)
 
     def read(self, number: int, epoch: int) -> Sample:
-        """Return a sample of any epoch, not transformed; raises CacheError if a row of the cache is damaged."""
+        """Return a sample of any epoch, not transformed.
+
+        Raises
+        ------
+        CacheError
+            If a row of the cache is damaged.
+        """
         plan = self._plan.sample(epoch, number)
         sample, row, _ = mix_one(self._cache(), self._layers, plan, self._records, self._mix)
         mixed = augmented(sample.mixed, plan, self._mix).mixed
@@ -153,7 +159,12 @@ class HsmixFresh(Sharded):
         """Do nothing: rows are kept by their bytes."""
 
     def check_ranks(self, world_size: int) -> None:
-        """Refuse more ranks than there are samples, as CacheError."""
+        """Refuse more ranks than there are samples.
+
+        Raises
+        ------
+        CacheError
+        """
         if len(self) < world_size:
             raise CacheError(f"{len(self)} samples cannot be divided over {world_size} ranks; take fewer of them")
 

@@ -129,7 +129,13 @@ class HsmixDataset(Sharded):
         super().__init__([len(shard) for shard in keys], transform, parts, raw=raw)
 
     def read(self, shard: int, index: int) -> Sample:
-        """Return a sample of a shard, not transformed; raises OutputError if it is damaged or lacks a part."""
+        """Return a sample of a shard, not transformed.
+
+        Raises
+        ------
+        OutputError
+            If it is damaged or lacks a part.
+        """
         key, members = self._keys[shard][index], self._reader.read(shard, index)
         sample = {}
         for part in self._parts:
@@ -149,7 +155,12 @@ class HsmixDataset(Sharded):
         return self.read
 
     def check_ranks(self, world_size: int) -> None:
-        """Refuse more ranks than there are shards, as OutputError."""
+        """Refuse more ranks than there are shards.
+
+        Raises
+        ------
+        OutputError
+        """
         if len(self.counts) < world_size:
             raise OutputError(
                 f"{len(self.counts)} shards cannot be divided over {world_size} ranks; "
@@ -244,7 +255,10 @@ class HsmixStream(IterableDataset[Any]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a position: the next sample is the first that was not taken. Begin the loader after this.
 
-        Raises OutputError if it is a position in another order.
+        Raises
+        ------
+        OutputError
+            If it is a position in another order.
         """
         for name, value in self._order().items():
             _check_same(name, state[name], value)

@@ -41,9 +41,13 @@ def contrast_of(images: Sequence[Image]) -> Contrast | None:
 
 
 def as_rgb(image: Image, contrast: Contrast | None = None) -> Picture:
-    """Return an (H, W, C) image as (H, W, 3) uint8: the first channel unless it is RGB, stretched unless it is uint8.
+    """Return an image as (H, W, 3) uint8: the first channel unless it is RGB, stretched unless it is uint8.
 
-    The contrast is what is shown black and white; None leaves uint8 as it is and takes the extremes of others.
+    Parameters
+    ----------
+    image : (H, W, C)
+    contrast : (float, float) or None
+        What is shown black and white; None leaves uint8 as it is and takes the extremes of others.
     """
     if image.shape[-1] != 3:
         image = image[..., :1]
@@ -116,10 +120,16 @@ def soft_colours(soft: npt.NDArray[np.floating], *, first: int) -> Picture:
 
 
 def overlay(image: Image, soft: SoftLabel, *, first: int, side: int) -> Picture:
-    """Return a small picture of an (H, W, C) image under the colours of its classes, by their shares.
+    """Return a small picture of an image under the colours of its classes, by their shares.
 
-    `soft` is (K, H, W) float16, `first` its first channel that is no background; `side` is the longer side in pixels,
-    at most.
+    Parameters
+    ----------
+    image : (H, W, C)
+    soft : (K, H, W) float16
+    first : int
+        The first channel that is no background.
+    side : int
+        The longer side in pixels, at most.
     """
     planes = image if image.shape[-1] == 3 else image[..., :1]
     small: Any = _shrunk(planes, side)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.array_containers import ENDINGS, ArrayForm, list_arrays
 from hsmix_gen.pipeline.decoders.arrays import array_key, axes_of, is_picture, pair_axes
-from hsmix_gen.pipeline.execution.human_units import first_of
+from hsmix_gen.pipeline.execution.human_units import counted, first_of
 from hsmix_gen.pipeline.readers.paths.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.readers.paths.folder_walk import Walked, visible, walk
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
@@ -191,7 +191,7 @@ def _as_found(base: Path, findings: _Findings, *, of_pictures: bool) -> Found:
     contents = [item.image.key for item in items.values()]
     n_volumes = sum("z" in axes_of(key) and not is_picture(key) for key in contents)
     if n_volumes:
-        start = f"{n_volumes} array(s) of several planes are volumes, each of one patient"
+        start = f"{counted(n_volumes, 'array')} of several planes taken as volumes, each of one patient"
         notes.append(f"{start}; for stacks of independent pictures there is --stacks pictures")
     return Found(tuple(items.values()), tuple(findings.refusals), tuple(notes))
 

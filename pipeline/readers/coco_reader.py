@@ -51,7 +51,10 @@ class CocoReader:
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the images that the annotation files list, those without annotations too.
 
-        Raises SourceError if there is no annotation file, one is damaged, or their categories cannot be classes.
+        Raises
+        ------
+        SourceError
+            If there is no annotation file, one is damaged, or their categories cannot be classes.
         """
         load("pycocotools", f"{source} (layout {self.name})")
         paths = [source] if source.is_file() else _annotation_files(source) or sorted(source.glob("*.json"))

@@ -67,7 +67,10 @@ def with_colours(found: Found, source: Path, config: SourceConfig) -> Found:
 def read_colours(given: str, source: Path) -> Labelling:
     """Return the classes of a colour table: a file, also relative to the source, or ``#RRGGBB=NAME,...``.
 
-    Raises SourceError if it cannot be read, or names a colour or class twice.
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or names a colour or class twice.
     """
     if "=" in given and given.lstrip().startswith("#"):
         return _labelling("the colour table", list(_inline_rows(given)), first_is_background=True)
@@ -82,8 +85,12 @@ def read_colours(given: str, source: Path) -> Labelling:
 def read_table(path: Path) -> Labelling:
     """Return the classes of a file with lines ``name,r,g,b``, ``name:r,g,b::`` or ``r g b name``.
 
-    They are those of class_dict.csv, labelmap.txt and CamVid's label_colors.txt. Raises SourceError if it cannot be
-    read, or names a colour or class twice.
+    They are those of class_dict.csv, labelmap.txt and CamVid's label_colors.txt.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or names a colour or class twice.
     """
     try:
         with path.open("rb") as file:

@@ -29,7 +29,10 @@ class Description:
 def read_description(folder: Path) -> Description:
     """Return what ``dataset.json`` of a folder states, nothing if there is none.
 
-    Raises SourceError if the file is there and cannot be understood.
+    Raises
+    ------
+    SourceError
+        If the file is there and cannot be understood.
     """
     path = folder / FILE
     if not path.is_file():

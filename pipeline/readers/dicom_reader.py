@@ -197,8 +197,14 @@ def _understand(masks: list[_Mask], config: SourceConfig) -> tuple[list[str], La
 def number_classes(labels: Sequence[dict[int, str]], *, bits: bool) -> tuple[list[str], Labelling]:
     """Return how the segments of each file are numbered, as keys of contents, and the classes of all.
 
-    `labels` holds, for each file, the label by number of segment. Numbers are kept where each means one label in all
-    files; else, and for `bits`, of which a pixel may have several, labels are numbered from 1.
+    Numbers are kept where each means one label in all files; else, and for bits, labels are numbered from 1.
+
+    Parameters
+    ----------
+    labels : sequence of dict
+        Label by number of segment, for each file.
+    bits : bool
+        Whether a pixel may have several classes.
     """
     meanings: dict[int, set[str]] = defaultdict(set)
     for numbers in labels:

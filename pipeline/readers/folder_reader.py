@@ -101,7 +101,10 @@ class FolderReader:
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the pairs under `source`.
 
-        Raises SourceError if a colour table cannot be read.
+        Raises
+        ------
+        SourceError
+            If a colour table cannot be read.
         """
         walked = walk(source)
         pictures = [path for path in walked.files if _is_picture(path)]
@@ -172,7 +175,10 @@ def _listed_ones(candidates: list[Candidate], lists: VocLists) -> tuple[list[Can
 def _check_not_swapped(source: Path, candidates: Sequence[Candidate], masks: _Masks) -> None:
     """Refuse folders of images and masks whose names are the wrong way round.
 
-    Raises SourceError if files named as images have few colours, and those named as masks many.
+    Raises
+    ------
+    SourceError
+        If files named as images have few colours, and those named as masks many.
     """
     pairs = [one for one in candidates if one.images and one.masks][:_PAIRS_LOOKED_AT]
     if masks.form != "picture" or not pairs:

@@ -77,8 +77,13 @@ class GlasReader:
 def read_patients(table: Path) -> dict[str, str]:
     """Return the patient of each image, by the image's name in lower case, from a Grade.csv.
 
-    Lines may end as on any system, a bare CR too, and cells may begin with blanks. Images with two patients are left
-    out. Raises ValueError if it cannot be read or has no columns of that kind; the text says why.
+    Lines may end as on any system, a bare CR too, and cells may begin with blanks. Images with two patients are
+    left out.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read or has no columns of that kind; the text says why.
     """
     try:
         if table.stat().st_size > _MAX_GRADES_BYTES:

@@ -57,7 +57,10 @@ class ListReader:
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the pairs that a list names.
 
-        Raises SourceError if the list or a colour table cannot be read, or the list has no columns image and mask.
+        Raises
+        ------
+        SourceError
+            If the list or a colour table cannot be read, or the list has no columns image and mask.
         """
         if source.suffix.lower() not in ENDINGS or not source.is_file():
             raise SourceError(f"{source} is no list, expected a file with ending {', '.join(sorted(ENDINGS))}")

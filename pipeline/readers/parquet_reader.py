@@ -66,8 +66,10 @@ class ParquetReader:
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the rows of all tables.
 
-        Raises SourceError if there is no table, or one is damaged or lacks an image or mask column, or a colour table
-        cannot be read.
+        Raises
+        ------
+        SourceError
+            If there is no table, or one is damaged or lacks an image or mask column, or a colour table cannot be read.
         """
         files = _files(source)
         if not files:

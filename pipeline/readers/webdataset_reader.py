@@ -52,7 +52,10 @@ class WebdatasetReader:
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the samples of all shards.
 
-        Raises SourceError if there is no shard, or one is compressed or no tar file, or a colour table cannot be read.
+        Raises
+        ------
+        SourceError
+            If there is no shard, or one is compressed or no tar file, or a colour table cannot be read.
         """
         shards = _shards(source)
         if not shards:
@@ -79,7 +82,10 @@ class WebdatasetReader:
 class _Shard:
     """One tar file: the members of each sample by key.
 
-    Raises SourceError if it is no plain tar file.
+    Raises
+    ------
+    SourceError
+        If it is no plain tar file.
     """
 
     def __init__(self, path: Path, config: SourceConfig) -> None:

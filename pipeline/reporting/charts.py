@@ -35,9 +35,19 @@ def histogram(
 ) -> str:
     """Return a histogram of one or more series as shares, with lines at the bounds of a rule.
 
-    The name is unique in the page: ids inside of the picture begin with it. The series are numbers by the name of
-    their series, without NaN; the label is what they are. The bounds are those of amber and red. With `log` the axis
-    of numbers is logarithmic.
+    Parameters
+    ----------
+    name : str
+        Unique in the page: ids inside of the picture begin with it.
+    title : str
+    series : mapping
+        Numbers by the name of their series; NaN is left out.
+    label : str
+        What the numbers are.
+    bounds : sequence of float or None
+        Of amber and red.
+    log : bool
+        Whether the axis of numbers is logarithmic.
     """
     arrays = {key: np.asarray(values, np.float64) for key, values in series.items()}
     known = {key: array[np.isfinite(array)] for key, array in arrays.items()}

@@ -28,8 +28,12 @@ class Understanding(NamedTuple):
 def understand(scans: Iterable[ScanResult], config: RunConfig, labelling: Labelling) -> Understanding:
     """Return what all images will have in common, from the scans that have no problem.
 
-    Raises SourceError if no image can be used, the mask values follow no convention or two, or no mask has any
-    foreground; ConfigError if the configured classes or mask values do not fit.
+    Raises
+    ------
+    SourceError
+        If no image can be used, the mask values follow no convention or two, or no mask has any foreground.
+    ConfigError
+        If the configured classes or mask values do not fit.
     """
     scans = list(scans)
     good = [result for result in scans if result.problem is None]
@@ -71,9 +75,18 @@ def with_problems(
 ) -> list[ScanResult]:
     """Return the scans, those that do not fit the others turned into problems.
 
-    `masks` has the name of the mask of each scan. `shades` are values that only edges, outlines and specks may hold.
-    Mask values are sums of 2**k over classes (`bits`), or colours, red * 65536 + green * 256 + blue (`coloured`), or
-    neither.
+    Parameters
+    ----------
+    scans : sequence of ScanResult
+    facts : DatasetFacts
+    masks : sequence of str
+        Name of the mask of each scan.
+    shades : frozenset of int
+        Values that only edges, outlines and specks may hold.
+    bits : bool
+        Whether mask values are sums of 2**k over classes.
+    coloured : bool
+        Whether mask values are colours, red * 65536 + green * 256 + blue.
     """
     good = [result for result in scans if result.problem is None]
     pictures = _are_pictures(good) if good else True

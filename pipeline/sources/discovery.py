@@ -38,7 +38,12 @@ class Discovery:
 
 
 def check_there(source: Path) -> None:
-    """Raise a SourceError for a source that does not exist."""
+    """Refuse a source that does not exist.
+
+    Raises
+    ------
+    SourceError
+    """
     if not source.exists():
         raise SourceError(f"{source} does not exist; give a folder of images and masks, or a list of them")
 
@@ -46,9 +51,19 @@ def check_there(source: Path) -> None:
 def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None = None) -> Discovery:
     """Find all pairs of a source and assign groups and splits.
 
-    `known` has the split of the groups that a dataset has already, under the names that stand in it. Raises SourceError
-    if the source does not exist, is of no known layout or holds no pair; ConfigError if an option is set that the
-    layout does not have.
+    Parameters
+    ----------
+    source : Path
+    config : RunConfig
+    known : mapping
+        Split of the groups that a dataset has already, under the names that stand in it.
+
+    Raises
+    ------
+    SourceError
+        If the source does not exist, is of no known layout or holds no pair.
+    ConfigError
+        If an option is set that the layout does not have.
     """
     check_there(source)
     refuse_pointer(str(source))

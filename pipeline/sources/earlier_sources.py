@@ -53,8 +53,14 @@ class Known:
     def kept(self, records: Sequence[SourceRecord], items: Sequence[SourceItem]) -> list[SourceRecord | None]:
         """Return what becomes of records as they were found, in order; None: it is left out.
 
-        A source that was refused stays as it was unless it is read again, and so do the slices of a volume that was
-        refused as a whole. `items` has the picture or volume of each record.
+        A source that was refused stays as it was unless it is read again, and so do the slices of a volume
+        that was refused as a whole.
+
+        Parameters
+        ----------
+        records : sequence of SourceRecord
+        items : sequence of SourceItem
+            The picture or volume of each record.
         """
         before = {record.id: record for record in self.records}
         kept: list[SourceRecord | None] = []

@@ -41,10 +41,24 @@ def assign_groups(
 ) -> Grouping:
     """Return the items with their groups: by `pattern`, else as the layout has them, else as their names show.
 
-    The pattern is an expression on the id, or ``none``: each item is its own group. Paths are relative to `source`;
-    names of files show groups where `may_guess` allows it. Items stay in the groups that a dataset has, those `known`,
-    whatever new names show. `private`: names are left out of the notes. Raises ConfigError if the expression is none,
-    or does not match an id.
+    Parameters
+    ----------
+    items : sequence of SourceItem
+    source : Path
+        What their paths are relative to.
+    pattern : str or None
+        An expression on the id, or ``none``: each item is its own group.
+    may_guess : bool
+        Whether names of files may show groups.
+    known : collection of str
+        Groups that a dataset has: its items stay in them, whatever new names show.
+    private : bool
+        Whether names are left out of the notes.
+
+    Raises
+    ------
+    ConfigError
+        If the expression is none, or does not match an id.
     """
     if pattern is not None:
         matched = tuple(_by_pattern(item, pattern) for item in items)

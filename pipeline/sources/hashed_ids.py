@@ -20,7 +20,10 @@ _KEY_BYTES = 64
 def read_key(config: SourceConfig) -> bytes:
     """Return the secret that keys the hashes, empty without a file.
 
-    Raises ConfigError if the file cannot be read or is empty.
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is empty.
     """
     if config.id_key is None:
         return b""
@@ -65,9 +68,12 @@ def hidden_refusals(refusals: Iterable[Refusal], key: bytes) -> list[Refusal]:
 
 
 def write_map(path: Path, items: Sequence[SourceItem], refusals: Sequence[Refusal], key: bytes) -> None:
-    """Write the map from hashes to names of all that was found as CSV, whole or absent, readable by its owner only.
+    """Write the map, whole or absent, readable by its owner only.
 
-    Its columns are hash, id, group and path. Raises ConfigError if it cannot be written.
+    Raises
+    ------
+    ConfigError
+        If it cannot be written.
     """
     rows = [(hash_of(item.id, "source", key), item.id, item.group or "", item.image.uri) for item in items]
     rows += [(hash_of(refusal.id, "source", key), refusal.id, "", refusal.path) for refusal in refusals]

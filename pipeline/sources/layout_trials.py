@@ -26,7 +26,11 @@ _LAYOUTS = {
 def notes_on_left(source: Path, left: Mapping[str, int]) -> list[str]:
     """Return a note on each kind of file that was left alone, with a layout only where it reads a pair.
 
-    `left` is the number of files by ending.
+    Parameters
+    ----------
+    source : Path
+    left : mapping
+        Number of files by ending.
     """
     tried: dict[str, int] = {}
     return [

@@ -56,9 +56,13 @@ def colour_classes(scans: Sequence[ScanResult], config: SourceConfig) -> tuple[L
     """Return the classes of colours, and a note, where masks with palettes have to be read by colour; else None.
 
     That is where the order of colours differs from file to file, or black is no index 0 and index 0 is not used. Black
-    is the background; greys follow the conventions of grey masks; other colours are numbered in their order. Raises
-    SourceError if indices do not mean the same in all files and colours do not say what is meant, or index 0 is not
-    black and another is.
+    is the background; greys follow the conventions of grey masks; other colours are numbered in their order.
+
+    Raises
+    ------
+    SourceError
+        If indices do not mean the same in all files and colours do not say what is meant, or index 0 is not black and
+        another is.
     """
     good = [scan for scan in scans if scan.problem is None]
     palettes = [dict(scan.mask_form.palette) for scan in good]

@@ -13,7 +13,12 @@ _SAME_SIZE = range(2, 5)
 def axes_of(scans: Sequence[ScanResult], items: Sequence[SourceItem]) -> dict[str, int]:
     """Return how many volumes are cut across each axis, the most frequent first.
 
-    `scans` are those of all slices, `items` the volume of each slice.
+    Parameters
+    ----------
+    scans : sequence of ScanResult
+        Of all slices.
+    items : sequence of SourceItem
+        The volume of each slice.
     """
     axes = {item.id: scan.axis for scan, item in zip(scans, items, strict=True) if scan.problem is None and scan.axis}
     return dict(Counter(axes.values()).most_common())

@@ -55,9 +55,12 @@ def make_records(
 
 
 def without_leakage(records: list[SourceRecord], used: frozenset[str] = frozenset()) -> list[SourceRecord]:
-    """Return the records, those refused whose bytes stand in another split too; the test side, or one used, is kept.
+    """Return the records, those refused whose bytes stand in another split too.
 
-    Raises SourceError if a group is torn between splits.
+    Raises
+    ------
+    SourceError
+        If a group is torn between splits.
     """
     _check_groups(records)
     order = {"train": 0, "val": 1, "test": 2}
@@ -90,10 +93,14 @@ def with_folds(
 ) -> list[SourceRecord]:
     """Return the records dealt into folds, whole groups at a time; test images have none.
 
-    Images of equal content come into one fold, whatever their groups, so that no copy is validated on. Folds are
-    balanced by the classes that images hold. Where folds are `known` by group they are kept, and other groups come to
-    those that hold fewest images. Raises SourceError if there are fewer groups than folds, or an image equals images of
-    two folds.
+    Images of equal content come into one fold, whatever their groups, so that no copy is validated on.
+    Folds are balanced by the classes that images hold. Where folds are `known` by group they are kept, and other
+    groups come to those that hold fewest images.
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups than folds, or an image equals images of two folds.
     """
     pooled = [i for i, record in enumerate(records) if record.split != "test" and record.refusal is None]
     groups = merged_groups([records[i].group for i in pooled], [records[i].content for i in pooled])
@@ -167,7 +174,10 @@ def content_digest(records: Iterable[SourceRecord]) -> str:
 def check_same(root: Path, records: Sequence[SourceRecord]) -> None:
     """Refuse a cache whose sources have other ids or contents.
 
-    Raises CacheError, with the difference and the ways out.
+    Raises
+    ------
+    CacheError
+        With the difference and the ways out.
     """
     known = bound_sources(root)
     difference = "" if known is None else describe_difference(known, records)
@@ -178,7 +188,10 @@ def check_same(root: Path, records: Sequence[SourceRecord]) -> None:
 def bound_sources(root: Path) -> list[SourceRecord] | None:
     """Return the sources that the last run bound a cache to; None of a new one.
 
-    Raises CacheError if their table is damaged, with the ways out.
+    Raises
+    ------
+    CacheError
+        If their table is damaged, with the ways out.
     """
     try:
         return read_sources(root / SOURCES_FILE)

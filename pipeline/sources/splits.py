@@ -83,7 +83,10 @@ def assign_splits(
 def few_shot(items: Sequence[SourceItem], count: int, *, seed: int) -> tuple[list[SourceItem], str]:
     """Return the items with some groups of the training split only, and a note on which.
 
-    Raises SourceError if the training split has fewer groups.
+    Raises
+    ------
+    SourceError
+        If the training split has fewer groups.
     """
     training = [item for item in items if item.split == "train"]
     drawn = draw_groups([item.group or item.id for item in training], count, seed=seed)
@@ -176,8 +179,16 @@ def _unread_lists(items: Sequence[SourceItem], source: Path) -> list[str]:
 def read_lists(origin: Path, is_known: Callable[[str], bool]) -> dict[str, Split]:
     """Return the split of each id that a folder of lists, or a file of two columns, names.
 
-    `is_known` states whether the source has an id: a path such as ``images/a.png`` is the id that it ends with. Raises
-    ConfigError or SourceError if they cannot be read, or name an id in two splits.
+    Parameters
+    ----------
+    origin : Path
+    is_known : callable
+        Whether the source has an id: a path such as ``images/a.png`` is the id that it ends with.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If they cannot be read, or name an id in two splits.
     """
     by_id: dict[str, Split] = {}
     for split, names in _find_lists(origin).items():

@@ -14,8 +14,14 @@ def stage(source: Path, config: RunConfig, note: Callable[[str], None]) -> tuple
     """Return a source as a local path, and the configuration with its folder of data as one.
 
     Of an address all files are fetched that are new or have changed since: those in the folder; those that a list
-    names; of a JSON table those beside it. Raises SourceError if nothing lies there, or there is no room for it;
-    StoreError if the store refuses.
+    names; of a JSON table those beside it.
+
+    Raises
+    ------
+    SourceError
+        If nothing lies there, or there is no room for it.
+    StoreError
+        If the store refuses.
     """
     root = location(config.source.root) if config.source.root else None
     if is_remote(root):

@@ -45,7 +45,10 @@ class ListedFiles:
     def of(cls, root: Path, dataset: dict[str, Any]) -> "ListedFiles":
         """Return what ``dataset.json`` lists.
 
-        Raises OutputError if a field that checks read is missing or of another kind.
+        Raises
+        ------
+        OutputError
+            If a field that checks read is missing or of another kind.
         """
         try:
             for name in ("members", "size", "soft", "label_mode"):
@@ -81,9 +84,20 @@ class ListedFiles:
 
 
 def check_names(root: Path, files: ListedFiles, n_rows: int, report: Report) -> frozenset[str]:
-    """Check that all files are there with their sizes and no others beside them; return the paths of those that are.
+    """Check that all files are there with their sizes and no others beside them; none is opened.
 
-    None is opened. `n_rows` is the rows of the manifest.
+    Parameters
+    ----------
+    root : Path
+    files : ListedFiles
+    n_rows : int
+        Rows of the manifest.
+    report : Report
+
+    Returns
+    -------
+    frozenset of str
+        Paths of the files that are.
     """
     present: set[str] = set()
     report.checked["manifest rows"] = n_rows
@@ -143,7 +157,13 @@ def check_shard_records(root: Path, files: ListedFiles, report: Report) -> None:
 
 
 def check_checksums(root: Path, files: ListedFiles, present: frozenset[str], report: Report) -> frozenset[str]:
-    """Check the sha256 of all files that are there with their sizes; return the paths of those that match."""
+    """Check the sha256 of all files that are there with their sizes.
+
+    Returns
+    -------
+    frozenset of str
+        Paths of the files that match.
+    """
     listed = [file for records in files.shards.values() for file in records]
     # An index is listed and described; one reading covers both, unless they differ.
     known = dict.fromkeys((*listed, *files.indexes, *(_described(root) or ())))

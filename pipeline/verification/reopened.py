@@ -27,7 +27,10 @@ class Reopened:
     def plan_of(self, row: ManifestRow) -> SamplePlan:
         """Return the plan of the sample of a manifest row.
 
-        Raises OutputError if the row names a mode, a method, a split or a source that there is not.
+        Raises
+        ------
+        OutputError
+            If the row names a mode, a method, a split or a source that there is not.
         """
         by_id = {record.id: i for i, record in enumerate(self.prepared.records)}
         wrong = [f"source {name}" for name in (row.source_a, row.source_b) if name is not None and name not in by_id]
@@ -45,7 +48,10 @@ class Reopened:
     def make_again(self, row: ManifestRow) -> Made:
         """Make the sample of a manifest row again, from its provenance alone.
 
-        Raises OutputError if the row names a mode, a method, a split or a source that there is not.
+        Raises
+        ------
+        OutputError
+            If the row names a mode, a method, a split or a source that there is not.
         """
         plan, records = self.plan_of(row), self.prepared.records
         # A part of a cache may be divided into other splits and folds than all of it.
@@ -63,9 +69,21 @@ class Reopened:
 
 
 def reopen(root: Path, cache: Path | None = None) -> Reopened:
-    """Open a finished dataset with its cache, which lies in the folder `cache` if it was moved since.
+    """Open a finished dataset with its cache.
 
-    Raises OutputError if the dataset is not finished; CacheError if the cache is missing or holds other features now.
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset.
+    cache : Path or None
+        Folder of the cache, if it was moved since.
+
+    Raises
+    ------
+    OutputError
+        If the dataset is not finished.
+    CacheError
+        If the cache is missing or holds other features now.
     """
     run = read_run(root)
     named = run["cache"]  # an address or a path of its own, or relative to the dataset
@@ -100,7 +118,10 @@ def _folds_like(made: FeatureSet, run: dict[str, Any]) -> list[Prepared]:
 def config_of(root: Path) -> RunConfig:
     """Return the configuration that a finished dataset, or each fold of one, was made with.
 
-    Raises OutputError if it is not finished.
+    Raises
+    ------
+    OutputError
+        If it is not finished.
     """
     folds = [] if (root / MANIFEST).is_file() else fold_outputs(root)
     return RunConfig.model_validate(read_run(folds[0] if folds else root)["config"])
@@ -109,7 +130,10 @@ def config_of(root: Path) -> RunConfig:
 def replay_sample(root: Path, key: str, *, target: Path, cache: Path | None) -> list[Path]:
     """Make one sample again and write its members into a folder; return their paths.
 
-    Raises OutputError if the dataset has no such sample.
+    Raises
+    ------
+    OutputError
+        If the dataset has no such sample.
     """
     opened = reopen(root, cache)
     rows = {row.key: row for row in read_manifest(root / MANIFEST)}

@@ -43,7 +43,11 @@ class SampleChecks:
     def check(self, files: ListedFiles, sound: Collection[str]) -> None:
         """Check all samples in sound files, and that each format holds every sample once.
 
-        `sound` has the paths of the files that match their records; others are not opened.
+        Parameters
+        ----------
+        files : ListedFiles
+        sound : collection of str
+            Paths of the files that match their records; others are not opened.
         """
         for form, listed in files.shards.items():
             self._seen = set()

@@ -69,7 +69,12 @@ def _named(name: str) -> Augmentation:
 def check_augmentation(mix: MixConfig, channels: int, dtype: str) -> None:
     """Refuse images that the augmentation of a configuration cannot take, before any work.
 
-    Raises ConfigError with those that can, or ExtraError if its libraries are not installed.
+    Raises
+    ------
+    ConfigError
+        With those that can.
+    ExtraError
+        If its libraries are not installed.
     """
     augmentation = augmentation_of(mix)
     if augmentation is None:
@@ -93,7 +98,11 @@ def augmented(mixed: Mixed, plan: SamplePlan, mix: MixConfig) -> Augmented:
 def moved(mixed: Mixed, origin: npt.NDArray[np.int64]) -> Mixed:
     """Return a sample whose pixels come from other places.
 
-    `origin`, (H, W) int64, is the number of the pixel, in reading order, that stands at each place; -1 for none.
+    Parameters
+    ----------
+    mixed : Mixed
+    origin : (H, W) int64
+        Number of the pixel, in reading order, that stands at each place; -1 for none.
     """
     is_outside = origin < 0
     source = np.where(is_outside, 0, origin).ravel()

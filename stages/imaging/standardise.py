@@ -19,8 +19,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float64)
 def set_channels(image: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
     """Return an (H, W, `channels`) image.
 
-    One that has as many is returned as it is, whatever they mean. Grey, grey + alpha, RGB and RGBA pictures become grey
-    or RGB; alpha is dropped. Raises ValueError if neither holds.
+    One that has as many is returned as it is, whatever they mean. Grey, grey + alpha, RGB and RGBA pictures become
+    grey or RGB; alpha is dropped.
+
+    Raises
+    ------
+    ValueError
+        If neither holds.
     """
     if image.shape[-1] == channels:
         return image
@@ -38,8 +43,12 @@ def set_channels(image: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
 def set_dtype(image: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """Return a uint8 or uint16 image in another depth; 255, 65535 and the float 1 are the same white.
 
-    Floats have units of their own, which `stages.imaging.intensity` knows: a float32 image is returned as it is. Raises
-    ValueError if the image is of another type: int16 and so on have no white.
+    Floats have units of their own, which `stages.imaging.intensity` knows: a float32 image is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If the image is of another type: int16 and so on have no white.
     """
     if image.dtype not in arrays.IMAGE_DTYPES:
         raise ValueError(f"an image must be uint8, uint16 or float32 to change its depth, got {image.dtype}")
@@ -89,8 +98,13 @@ def stored_spacing(
 ) -> tuple[float, float]:
     """Return millimetres between rows and columns of what `fit_image` stores.
 
-    `spacing` is that between rows, columns and whatever follows, before; sizes are height and width in pixels, before
-    and after.
+    Parameters
+    ----------
+    spacing : tuple of float
+        Between rows, columns and whatever follows, before.
+    original_size, size : (int, int)
+        Height and width in pixels, before and after.
+    fit : str
     """
     if fit == "crop":
         return spacing[0], spacing[1]

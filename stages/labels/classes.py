@@ -40,10 +40,22 @@ def is_open(config: SourceConfig, labelling: Labelling) -> bool:
 
 
 def understand_classes(masks: Sequence[MaskValues], config: SourceConfig, labelling: Labelling) -> Classes:
-    """Return the classes: as the user says, else as the layout states, else as most masks suggest.
+    """Return the classes: as configured, else as the layout states, else as most masks suggest.
 
-    Raises SourceError if the values follow no convention; ConfigError if the configuration contradicts itself or the
-    values.
+    Parameters
+    ----------
+    masks : sequence of MaskValues
+    config : SourceConfig
+        What the user says of labels.
+    labelling : Labelling
+        What the layout states.
+
+    Raises
+    ------
+    SourceError
+        If the values follow no convention.
+    ConfigError
+        If the configuration contradicts itself or the values.
     """
     regions = _regions(config, labelling)
     if regions is not None:

@@ -147,9 +147,16 @@ def understand_values(masks: Sequence[MaskValues], *, numbered: bool | None = No
     spread over 0 to 255 or 65535 (0/255, 0/128/255, 0/85/170/255 and so on). A class needs an area of its own
     somewhere: what is but an edge between two greys was made by resampling.
 
-    `numbered` states whether values may be numbers of objects: None where nobody has said so, and what looks like it is
-    a question. Raises SourceError if no convention explains the masks, or two do; the text names both readings and
-    their options.
+    Parameters
+    ----------
+    masks : sequence of MaskValues
+    numbered : bool or None
+        Whether values may be numbers of objects: None where nobody has said so, and what looks like it is a question.
+
+    Raises
+    ------
+    SourceError
+        If no convention explains the masks, or two do; the text names both readings and their options.
     """
     if not masks:
         raise SourceError("no mask could be read, so that classes are unknown; see refused.csv")

@@ -21,7 +21,14 @@ _NEARLY_ALL = 0.95
 
 
 def mask_form(mask: npt.NDArray[np.integer], values: Sequence[int]) -> MaskForm:
-    """Return the form of the areas of an (H, W) mask; `values` are all that it holds, in rising order."""
+    """Return the form of the areas of a mask.
+
+    Parameters
+    ----------
+    mask : (H, W) of any integer type
+    values : sequence of int
+        All values that it holds, in rising order.
+    """
     return MaskForm(
         sides=boundary_sides(mask, np.array(values, mask.dtype)),
         outline=_outline_pixels(mask == IGNORE) if _holds_ids_and_ignore(values) else 0,

@@ -14,9 +14,12 @@ _MOST_PIXELS = 2_000_000
 
 
 def median_object_share(foreground: npt.NDArray[np.bool_]) -> float | None:
-    """Return the median area of connected objects, (H, W) bool, as a share of the image, or None without any.
+    """Return the median area of connected objects as a share of the image, or None without any.
 
-    Large masks are thinned to every n-th pixel first.
+    Parameters
+    ----------
+    foreground : (H, W) bool
+        Large ones are thinned to every n-th pixel first.
     """
     step = int(np.ceil(np.sqrt(foreground.size / _MOST_PIXELS)))
     thin = foreground[::step, ::step]

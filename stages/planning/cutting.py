@@ -24,8 +24,12 @@ def shard_count(n_samples: int, mix: MixConfig, *, shards: int | None, sample_by
     """Return how many shards `n_samples` training samples are cut into: `shards`, or a number from their size.
 
     With several `readers` it is a multiple of their number: the least one that the size asks for, unless one up to
-    twice as large, or a smaller one that the size allows too, makes all shards exactly equal. Raises SourceError if
-    there are fewer groups of samples than readers.
+    twice as large, or a smaller one that the size allows too, makes all shards exactly equal.
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups of samples than readers.
     """
     if shards is not None:
         return shards
@@ -43,8 +47,20 @@ def shard_count(n_samples: int, mix: MixConfig, *, shards: int | None, sample_by
 def more_shards(n_samples: int, mix: MixConfig, *, per_shard: float, readers: int = 1) -> int:
     """Return how many shards hold the training samples that an extension adds: about as large as those before.
 
-    `per_shard` is the samples of each shard that is there. With several `readers` it is a multiple of their number.
-    Raises SourceError if there are fewer groups of samples than readers.
+    With several `readers` it is a multiple of their number.
+
+    Parameters
+    ----------
+    n_samples : int
+    mix : MixConfig
+    per_shard : float
+        Samples of each shard that is there.
+    readers : int
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups of samples than readers.
     """
     if not n_samples:
         return 0

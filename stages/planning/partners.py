@@ -23,11 +23,24 @@ def partners_by_copy(
     other_group: bool,
     looks: Looks | Maps | None = None,
 ) -> Callable[[int], _Ints]:
-    """Return what gives the partners of all rows, (N,) int64 and in their order, for the number of a copy.
+    """Return what gives the partners of all rows, in their order, for the number of a copy.
 
-    Exact copies of an image are the same image, so they are never partners. With `other_group` partners have to be of
-    another group; with the looks or maps of all sources only images of one kind are to be partners, or those whose
-    saliency overlaps least. Raises SourceError if there is nothing to mix an image with.
+    Exact copies of an image are the same image, so they are never partners.
+
+    Parameters
+    ----------
+    rows : (N,) int64
+    sources : sequence of SourceRecord
+    seed : int
+    other_group : bool
+        Whether partners have to be of another group.
+    looks : Looks, Maps or None
+        Of all sources, where only images of one kind are to be partners, or those whose saliency overlaps least.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing to mix an image with.
     """
     if len(rows) < 2:
         raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; {_why_few(sources)}")
@@ -94,13 +107,26 @@ def partners(rows: _Ints, copy: int, *, seed: int) -> _Ints:
 
 
 def partners_of_other_groups(rows: _Ints, groups: Sequence[str], ids: Sequence[str], copy: int, *, seed: int) -> _Ints:
-    """Return a partner of another group for each of (N,) int64 rows, whose groups and ids are given.
+    """Return a partner of another group for each row.
 
-    If no group holds more than half of the rows, the rows stand in a circle with each group in one piece, and copy c
-    takes the neighbour at a distance of its own, at least the largest group away to either side. So each row is a
-    partner once in a copy, and none comes again to an image before all distances were used; then another circle is
-    drawn. If one group holds more than half, each row draws any row of the other groups. Raises SourceError if there is
-    one group only.
+    If no group holds more than half of the rows, the rows stand in a circle with each group in one piece, and
+    copy c takes the neighbour at a distance of its own, at least the largest group away to either side. So each row
+    is a partner once in a copy, and none comes again to an image before all distances were used; then another
+    circle is drawn. If one group holds more than half, each row draws any row of the other groups.
+
+    Parameters
+    ----------
+    rows : (N,) int64
+    groups, ids : sequence of str
+        Of each of the N rows.
+    copy : int
+        Which copy the partners are for.
+    seed : int
+
+    Raises
+    ------
+    SourceError
+        If there is one group only.
     """
     n = len(rows)
     _, group_of, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)

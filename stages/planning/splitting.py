@@ -16,7 +16,10 @@ DEFAULT_RATIO = (0.8, 0.1, 0.1)
 def parse_ratio(text: str) -> tuple[float, float, float] | None:
     """Return TRAIN/VAL/TEST of a text such as ``0.8/0.1/0.1`` or ``80/10/10`` as shares of 1, or None.
 
-    Raises ConfigError if it is three numbers that cannot be shares.
+    Raises
+    ------
+    ConfigError
+        If it is three numbers that cannot be shares.
     """
     parts = text.replace(":", "/").split("/")
     try:
@@ -30,11 +33,23 @@ def parse_ratio(text: str) -> tuple[float, float, float] | None:
 
 
 def split_groups(groups: Sequence[str], ratio: tuple[float, float, float], *, seed: int) -> dict[str, Split]:
-    """Return the split of each group, whole groups dealt so that the shares of images come near `ratio`.
+    """Assign whole groups to splits so that the shares of images come near `ratio`.
 
-    `groups` has the group of each image, `ratio` the shares of train, val and test, which sum to 1. Groups are taken in
-    an order drawn from the seed and the group's own name, so that it does not depend on the order of the input; each
-    goes to the split that lacks most.
+    Groups are taken in an order drawn from the seed and the group's own name, so that it does not depend on the
+    order of the input; each goes to the split that lacks most.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Group of each image.
+    ratio : tuple of float
+        Shares of train, val and test; they sum to 1.
+    seed : int
+
+    Returns
+    -------
+    dict
+        Split of each group.
     """
     names, sizes = np.unique(np.asarray(groups, dtype=str), return_counts=True)
     order = sorted(range(len(names)), key=lambda i: generator_for(seed, "split", str(names[i])).random())
@@ -52,8 +67,12 @@ def split_groups(groups: Sequence[str], ratio: tuple[float, float, float], *, se
 def draw_groups(groups: Sequence[str], count: int, *, seed: int) -> set[str]:
     """Draw some of the groups; those of a smaller count are among those of a larger one.
 
-    The draw depends on the seed and the names alone, not on their order. Raises SourceError if there are fewer groups
-    than that.
+    The draw depends on the seed and the names alone, not on their order.
+
+    Raises
+    ------
+    SourceError
+        If there are fewer groups than that.
     """
     names = sorted(set(groups))
     if count > len(names):
@@ -103,7 +122,14 @@ def deal_folds(groups: Sequence[str], strata: Sequence[int], k: int, *, seed: in
 def deal_further(groups: Sequence[str], known: Mapping[str, int], k: int) -> list[int]:
     """Return the fold of each image where folds were dealt before: groups keep theirs, others fill the emptiest.
 
-    `groups` has the group of each image, `known` the fold of the groups that have one; there are `k` folds.
+    Parameters
+    ----------
+    groups : sequence of str
+        Group of each image.
+    known : mapping
+        Fold of the groups that have one.
+    k : int
+        Number of folds.
     """
     sizes = Counter(groups)
     folds = {group: known[group] for group in sizes if group in known}

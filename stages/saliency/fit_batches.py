@@ -65,10 +65,25 @@ class ReducedSamples:
 def draw_batches(
     samples: ReducedSamples, count: int, *, batch: int, steps: int, seed: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield (B, C, h, w) float32 images and (B, h, w) int64 masks for a number of optimiser steps.
+    """Draw batches for a number of optimiser steps.
 
-    Each of `count` samples is drawn once before any is drawn again; a `batch` of more than there are repeats some. The
-    order is a function of the seed of the run alone.
+    Parameters
+    ----------
+    samples : ReducedSamples
+        Where the batches come from.
+    count : int
+        Number of samples; each is drawn once before any is drawn again.
+    batch : int
+        Samples in a batch; more than there are repeats some.
+    steps : int
+        Number of batches.
+    seed : int
+        Seed of the run; the order is a function of it alone.
+
+    Yields
+    ------
+    (B, C, h, w) float32, (B, h, w) int64
+        Images and masks.
     """
     order = _endless_order(count, seed=seed)
     for _ in range(steps):

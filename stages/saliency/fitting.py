@@ -157,9 +157,23 @@ def measure_dice(
 ) -> float:
     """Measure the mean Dice of the foreground over images, at the size of their masks, by `quality.dice`.
 
-    The samples are images and true masks of `n_classes`, of which a `batch` is read and predicted at once. The network,
-    see `GradCamSaliency`, is moved to `device`; `side` and `threads` are those of `CamOptions`. The mean is in [0, 1];
-    NaN if no image shows or is predicted to show foreground.
+    Parameters
+    ----------
+    network : Module
+        See `GradCamSaliency`; moved to `device`.
+    samples : Samples
+        Images and true masks.
+    n_classes : int
+        Classes in the masks.
+    side, device, threads
+        See `CamOptions`.
+    batch : int
+        Images read and predicted at once.
+
+    Returns
+    -------
+    float
+        Mean over images in [0, 1]; NaN if no image shows or is predicted to show foreground.
     """
     network = network.to(device).eval()
     scores: list[float] = []

@@ -25,8 +25,13 @@ _USUAL_KEYS = ("logits", "out")
 def input_size(height: int, width: int, *, side: int | None) -> tuple[int, int]:
     """Return the (height, width) in pixels at which images of one size enter a network.
 
-    `side` is the longest side wanted; images are never enlarged beyond rounding: both sides are rounded to a multiple
-    of 16, and to 32 at least. None keeps the size as it is.
+    Parameters
+    ----------
+    height, width : int
+        Size of the images in pixels.
+    side : int or None
+        Longest side wanted; images are never enlarged beyond rounding: both sides are rounded to a multiple of 16, and
+        to 32 at least. None keeps the size as it is.
     """
     if side is None:
         return height, width
@@ -121,9 +126,18 @@ def foreground_scores(logits: torch.Tensor, *, multilabel: bool = False) -> torc
     A softmax does not see what is added to all logits of a pixel, so that one of them alone means nothing;
     its difference from the background's does. With two classes it is what a head of one channel puts out.
 
-    The (..., K, h, w) float32 logits have one channel (binary) or more; in `multilabel` every channel is a region of
-    its own, which a sigmoid reads. Returns (..., F, h, w) float32: the logits themselves of one channel, F = 1, and in
-    multi-label, F = K; otherwise those of the classes above 0 minus that of class 0, F = K - 1.
+    Parameters
+    ----------
+    logits : (..., K, h, w) float32
+        Of one channel (binary) or K >= 2.
+    multilabel : bool
+        Whether every channel is a region of its own, which a sigmoid reads.
+
+    Returns
+    -------
+    (..., F, h, w) float32
+        The logits themselves of one channel, F = 1, and in multi-label, F = K; otherwise those of the classes
+        above 0 minus that of class 0, F = K - 1.
     """
     if multilabel or logits.shape[-3] == 1:
         return logits

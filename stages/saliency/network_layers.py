@@ -75,10 +75,21 @@ def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: s
 
 
 def require_layer(network: nn.Module, name: str, *, candidates: Sequence[str] = ()) -> nn.Module:
-    """Return the network layer of a dotted name, as in ``network.named_modules()``, of any network but TorchScript.
+    """Return the network layer of a dotted name.
 
-    Raises ModelError if there is no such layer; it names the nearest ones and the candidates, by default the network's
-    children.
+    Parameters
+    ----------
+    network : Module
+        Any network but TorchScript.
+    name : str
+        As in ``network.named_modules()``.
+    candidates : sequence of str
+        Names to propose if there is no such layer; by default the network's children.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer; it names the nearest ones and the candidates.
     """
     refuse_torchscript(network)
     modules: dict[str, nn.Module] = dict(network.named_modules())

@@ -20,9 +20,22 @@ def square_grid(shape: tuple[int, int], *, n_regions: int) -> npt.NDArray[np.uin
     Rows differ by at most one cell, so that the count is exact also for numbers without good factors;
     it falls short by a few only where cells have fewer than about three pixels.
 
-    The shape is (H, W) in pixels; where there are fewer pixels than `n_regions`, each pixel is a cell. Returns (H, W)
-    uint16, labels 0 to R - 1 in reading order, each in use. Raises ValueError if `n_regions` is below 1 or there are
-    more than 65 535 cells.
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width in pixels.
+    n_regions : int
+        Cells, at least 1; where there are fewer pixels than that, each pixel is a cell.
+
+    Returns
+    -------
+    (H, W) uint16
+        Labels 0 to R - 1 in reading order, each in use.
+
+    Raises
+    ------
+    ValueError
+        If `n_regions` is below 1 or there are more than 65 535 cells.
     """
     check_counts([n_regions])
     height, width = shape

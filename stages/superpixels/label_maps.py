@@ -35,8 +35,24 @@ def region_totals(
 def stratified_counts(minimum: int, maximum: int, variants: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Draw numbers of regions that cover a range: variant g is uniform on the g-th of equal parts of it.
 
-    Minimum and maximum are both included. One number is drawn for each variant, so that they never fall; if the range
-    holds fewer numbers, some parts share one. Raises ValueError if the range is empty or `variants` is below 1.
+    Parameters
+    ----------
+    minimum, maximum : int
+        Range of the numbers, both included.
+    variants : int
+        Numbers to draw, at least 1; if the range holds fewer numbers, some parts share one.
+    rng : numpy.random.Generator
+        Chance; one number is drawn for each variant.
+
+    Returns
+    -------
+    tuple of int
+        Never falling, `variants` long.
+
+    Raises
+    ------
+    ValueError
+        If the range is empty or `variants` is below 1.
     """
     if minimum > maximum:
         raise ValueError(f"minimum must not exceed maximum, got {minimum} and {maximum}; swap them")
@@ -57,7 +73,10 @@ def check_counts(counts: Sequence[int]) -> None:
 def renumbered(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
     """Return labels, 0 or more, as 0 to R - 1 without gaps, their order kept.
 
-    Raises ValueError if there are more than 65 535 regions.
+    Raises
+    ------
+    ValueError
+        If there are more than 65 535 regions.
     """
     used = np.bincount(labels.ravel()) > 0
     if used.sum() > MAX_REGIONS:
@@ -67,9 +86,22 @@ def renumbered(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
 
 
 def looked_up(table: npt.NDArray[_Byte], numbers: npt.NDArray[np.integer]) -> npt.NDArray[_Byte]:
-    """Return what an (R,) table has at each of (H, W) uint16 or int32 numbers, 0 to R - 1.
+    """Return what a table has at each number.
 
-    Raises ValueError if the table has no such number.
+    Parameters
+    ----------
+    table : (R,) uint8 or bool
+    numbers : (H, W) uint16 or int32
+        0 to R - 1.
+
+    Returns
+    -------
+    (H, W), dtype of the table
+
+    Raises
+    ------
+    ValueError
+        If the table has no such number.
     """
     if not has("gather"):
         for number in (numbers.min(), numbers.max()):

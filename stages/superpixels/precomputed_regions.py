@@ -19,12 +19,27 @@ def segment(
     brought: Sequence[npt.NDArray[np.integer]],
     **_: object,
 ) -> list[npt.NDArray[np.uint16]]:
-    """Return maps that were brought as superpixels, (H, W) uint16 for each of them.
+    """Return maps that were brought as superpixels, one for each of them.
 
-    A brought map is of the size of the (H, W, C) image and holds any numbers, 0 too, of the regions of one granularity.
-    `counts` does not matter, like all other settings: the maps are as many and as fine as they are. Labels are 0 to
-    R - 1, each in use and in one piece: what is numbered alike in several places becomes several regions, since a
-    superpixel moves as a whole. Raises SourceError if a map has another size, one region only, or more than 65 535.
+    Parameters
+    ----------
+    image : (H, W, C)
+        Its size is that of the maps.
+    counts : sequence of int
+        Does not matter, like all other settings: the maps are as many and as fine as they are.
+    brought : sequence of (H, W) integer
+        Any numbers, 0 too, of the regions of each granularity.
+
+    Returns
+    -------
+    list of (H, W) uint16
+        Labels 0 to R - 1, each in use and in one piece: what is numbered alike in several places becomes several
+        regions, since a superpixel moves as a whole.
+
+    Raises
+    ------
+    SourceError
+        If a map has another size, one region only, or more than 65 535.
     """
     return [_pieces(labels, image.shape[:2]) for labels in brought]
 

@@ -35,7 +35,10 @@ def is_jpeg2000(data: bytes) -> bool:
 def coded_form(data: bytes) -> CodedForm:
     """Return what the main header of a codestream says.
 
-    Raises SourceError if there is none.
+    Raises
+    ------
+    SourceError
+        If there is none.
     """
     start = data.find(_CODESTREAM, 0, _SEARCHED_BYTES)
     style = data.find(_CODING_STYLE, start, start + _SEARCHED_BYTES)
@@ -50,7 +53,10 @@ def coded_form(data: bytes) -> CodedForm:
 def decode_wide(data: bytes) -> npt.NDArray[Any]:
     """Return the (H, W, 1 or 3) uint16 pixels of a file of more than 8 bits; alpha is dropped.
 
-    Raises SourceError if numbers have a sign, or components are no grey or RGB.
+    Raises
+    ------
+    SourceError
+        If numbers have a sign, or components are no grey or RGB.
     """
     form = coded_form(data)
     if form.signed or form.components not in (1, 3, 4):

@@ -32,7 +32,10 @@ def pointer_kind(data: bytes) -> Pointer | None:
 def refuse_pointer(path: str) -> None:
     """Refuse a file that is a pointer; what cannot be read is left to whoever reads it.
 
-    Raises SourceError, naming the file and what fetches it.
+    Raises
+    ------
+    SourceError
+        Naming the file and what fetches it.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - called for every file of a source

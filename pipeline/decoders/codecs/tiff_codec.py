@@ -144,7 +144,10 @@ def _single_picture(tiff: tifffile.TiffFile, *, any_type: bool) -> tifffile.Tiff
 def _channels(tiff: tifffile.TiffFile, samples: int) -> int:
     """Return how many channels an image has: 3 for colours of any kind, else all samples but alpha.
 
-    Raises SourceError if colours are stored in a way that is not read, or the number of samples does not fit them.
+    Raises
+    ------
+    SourceError
+        If colours are stored in a way that is not read, or the number of samples does not fit them.
     """
     page = tiff.pages.first
     kind = _KINDS(page.photometric)

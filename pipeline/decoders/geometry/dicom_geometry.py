@@ -42,8 +42,16 @@ class PlanePosition:
 def order_planes(places: Sequence[PlanePosition], spacing: tuple[float, float] | None) -> list[int]:
     """Return the order of planes along their common normal; by number if any position is absent.
 
-    `spacing` is millimetres between rows and between columns. Raises SourceError if directions differ, places are taken
-    twice, or gaps are uneven; the text lacks the file.
+    Parameters
+    ----------
+    places : sequence of PlanePosition
+    spacing : (float, float) or None
+        Millimetres between rows and between columns.
+
+    Raises
+    ------
+    SourceError
+        If directions differ, places are taken twice, or gaps are uneven; the text lacks the file.
     """
     if not all(place.is_known for place in places):
         return sorted(range(len(places)), key=lambda index: places[index].number)
@@ -84,9 +92,15 @@ def frame_of(places: Sequence[PlanePosition], spacing: tuple[float, float] | Non
 
 
 def turn_planes(volume: npt.NDArray[Any], frame: Affine, turn: Turn) -> tuple[npt.NDArray[Any], Affine]:
-    """Return a view of a (Z, H, W, C) volume, turned by flips and transposes alone, and its affine.
+    """Return a view of a volume, turned by flips and transposes alone, and its affine.
 
-    `frame` is the (4, 4) float64 affine from (column, row, plane) to millimetres in RAS.
+    Parameters
+    ----------
+    volume : (Z, H, W, C)
+    frame : (4, 4) float64
+        Affine from (column, row, plane) to millimetres in RAS.
+    turn : (3, 2) float64
+        As of `volume_frames`.
     """
     depth, height, width, _ = volume.shape
     # nibabel's axes are (column, row, plane), further ones stay.

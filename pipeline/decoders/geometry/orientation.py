@@ -31,7 +31,10 @@ _TOLERANCE = 0.05
 def check_affine(affine: Affine, name: str) -> None:
     """Refuse an affine that places no voxels, or whose axes are not at right angles.
 
-    Raises SourceError, whose text begins with `name`, the file.
+    Raises
+    ------
+    SourceError
+        With `name`, the file.
     """
     if not np.isfinite(affine).all():
         raise SourceError(f"{name} has NaN or infinite numbers in its affine; set a valid sform or qform")
@@ -53,9 +56,16 @@ def display_turn(affine: Affine, shape: tuple[int, ...], axis: str) -> Turn:
     """Return the turn that brings stored axes nearest to the display frame of a slicing axis.
 
     Columns go to the patient's left; rows to the back in axial slices, downwards in the others. Columns of sagittal
-    slices go to the back. `shape` is voxels along the stored axes. `axis` is ``axial``, ``coronal``, ``sagittal``, or
-    ``auto``: across the only axis with one voxel, else the axis whose voxels are at least twice as thick as along both
-    others, else axial.
+    slices go to the back.
+
+    Parameters
+    ----------
+    affine : (4, 4) float64
+    shape : (int, int, int)
+        Voxels along the stored axes.
+    axis : str
+        ``axial``, ``coronal``, ``sagittal``, or ``auto``: across the only axis with one voxel, else the axis whose
+        voxels are at least twice as thick as along both others, else axial.
     """
     stored = _orientations().io_orientation(affine)
     if axis == "auto":

@@ -64,7 +64,10 @@ def case_folders(root: Path) -> list[CaseFolders]:
 def files_by_stem(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]:
     """Return the files right in a folder by their names without ending, hidden ones (``._a.nii.gz``) left out.
 
-    Raises OSError if the folder cannot be read.
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
@@ -77,7 +80,10 @@ def files_by_stem(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]
 def cases_in(folders: CaseFolders, name_case: NameCase, endings: Sequence[str]) -> list[Case]:
     """Return the cases of a pair of folders, sorted by name; a label alone is a case as well.
 
-    Raises OSError if a folder cannot be read.
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
     """
     cases: dict[str, Case] = {}
 

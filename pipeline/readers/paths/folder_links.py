@@ -1,9 +1,10 @@
 """Links to folders: which of them are followed, so that every folder is read once and none for ever."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from hsmix_gen.pipeline.execution.human_units import first_of
+from hsmix_gen.pipeline.execution.human_units import counted, first_of
 
 MOST_LINKS = 1000
 """Links that are followed in one source; a tree of more of them is not what a person laid out."""
@@ -13,8 +14,15 @@ _SHOWN = 3
 class FolderLinks:
     """Decides on the links to folders of one walk, and keeps what became of each.
 
-    The walk begins at `source`. A link is followed once: not where it leads to the source or above it, to what is read
-    at its own place, or to what another link led to already. At most `most` are followed.
+    A link is followed once: not where it leads to the source or above it, to what is read at its own place, or to
+    what another link led to already.
+
+    Parameters
+    ----------
+    source : Path
+        Where the walk begins.
+    most : int
+        So many links are followed.
     """
 
     def __init__(self, source: Path, most: int = MOST_LINKS) -> None:
@@ -43,8 +51,9 @@ class FolderLinks:
     def notes(self) -> tuple[str, ...]:
         """Return what the user should know of the links."""
         followed = [f"{name} to {real}" for real, name in self._targets.items()]
-        groups = ((followed, "links to folders were followed"), (self._left, "links were left alone"))
-        return tuple(f"{len(group)} {what}: {first_of(group, _SHOWN, more=', ...')}" for group, what in groups if group)
+        notes = [f"followed {counted(len(followed), 'link')} to folders: {_shown(followed)}"] if followed else []
+        notes += [f"left alone {counted(len(self._left), 'link')}: {_shown(self._left)}"] if self._left else []
+        return tuple(notes)
 
     def _reason(self, real: str) -> str:
         if _holds(real, self._real):
@@ -59,6 +68,10 @@ class FolderLinks:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._source).as_posix()
+
+
+def _shown(links: Sequence[str]) -> str:
+    return first_of(links, _SHOWN, more=", ...")
 
 
 def _holds(folder: str, path: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hsmix_gen.pipeline.execution.human_units import first_of
+from hsmix_gen.pipeline.execution.human_units import counted, first_of
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.readers.paths.folder_links import FolderLinks
 from hsmix_gen.pipeline.readers.paths.ids import safe_id
@@ -37,7 +37,12 @@ class Walked:
 def walk(source: Path, endings: Collection[str] = ()) -> Walked:
     """Return the files below `source`, hidden ones left out; links to folders are followed once, see `FolderLinks`.
 
-    `endings` are lower-case ends of names that are wanted, such as ``.png`` or ``.nii.gz``; empty: all.
+    Parameters
+    ----------
+    source : Path
+        A folder.
+    endings : collection of str
+        Lower-case ends of names that are wanted, such as ``.png`` or ``.nii.gz``; empty: all.
     """
     found: list[str] = []
     refusals: list[Refusal] = []
@@ -57,7 +62,7 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
     nameless = [name for name in found if not _is_text(name)]
     refusals += [_nameless(source, name) for name in nameless]
     shown = first_of(sorted(written), _MAX_SHOWN, more=", ...")
-    notes = [f"{len(written)} folder(s) that hsmix-gen wrote were left alone: {shown}"] if written else []
+    notes = [f"left alone {counted(len(written), 'folder')} that hsmix-gen wrote: {shown}"] if written else []
     return Walked(tuple(sorted(set(found) - set(nameless))), tuple(refusals), (*notes, *links.notes()))
 
 
@@ -69,9 +74,17 @@ def visible(
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield folders with the names of folders, which may be cut down, and files in them, as `os.walk` does.
 
-    Hidden names are left out, and so are folders below `source` that hsmix-gen wrote. `refuse` is called with folders
-    that cannot be read, `leave` with the relative path of what hsmix-gen wrote. `links` decides on links to folders,
-    and keeps what became of them.
+    Hidden names are left out, and so are folders below `source` that hsmix-gen wrote.
+
+    Parameters
+    ----------
+    source : Path
+    refuse : callable, optional
+        Called with folders that cannot be read.
+    leave : callable, optional
+        Called with the relative path of what hsmix-gen wrote.
+    links : FolderLinks, optional
+        Decides on links to folders, and keeps what became of them.
     """
     links = links or FolderLinks(source)
     for folder, folders, names in os.walk(source, onerror=refuse, followlinks=True):

@@ -98,7 +98,12 @@ _TOOLS = (
 def label_tool_hints(source: Path, files: Sequence[str]) -> tuple[str, ...]:
     """Return a line for each labelling tool whose files lie in a source: how many, the first, and the way out.
 
-    `files` is what the folder holds, as relative paths.
+    Parameters
+    ----------
+    source : Path
+        A folder.
+    files : sequence of str
+        What it holds, as relative paths.
     """
     by_ending: dict[str, list[str]] = defaultdict(list)
     for path in files:

@@ -29,7 +29,11 @@ OTHER_FORMS = {
 class LoneFiles:
     """Files without partner of one source; `hint` names what is near each of the first.
 
-    `files` are all files of the source, as relative paths.
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+    files : iterable of str
+        All files of the source, as relative paths.
     """
 
     def __init__(self, candidates: Sequence[Candidate], files: Iterable[str]) -> None:

@@ -75,10 +75,14 @@ class Guess:
 def guess_groups(names: Sequence[str]) -> Guess | None:
     """Return the group of each name, None where it shows none; None if names show no groups at all.
 
-    Names are relative paths without their ending. A group is believed in where several are alike: names with the number
-    of a person in them, several folders with several images each that are numbered like cases, or several stems each of
-    which has several running numbers. A stem that all names have is no group: ``image_001`` to ``image_100`` are a
-    hundred images.
+    A group is believed in where several are alike: names with the number of a person in them, several folders with
+    several images each that are numbered like cases, or several stems each of which has several running numbers.
+    A stem that all names have is no group: ``image_001`` to ``image_100`` are a hundred images.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Relative paths without their ending.
     """
     stems = [PurePosixPath(name).name for name in names]
     persons = [_person(stem) for stem in stems]

@@ -61,10 +61,21 @@ def _contrast(
 ) -> npt.NDArray[np.int64]:
     """Return how much each pixel exceeds the mean of the others in its window, cut towards zero.
 
-    The window spans ``half_width - 1`` pixels up and left, `half_width` down and right, within the image; `half_width`
-    is at most `reach`. The (H, W) grey values are not constant, so that a window never holds its pixel alone. The
-    integral, (H + 1 + 2 reach, W + 1 + 2 reach) int64, is the sum of all pixels above and left, padded by its own edge
-    on each side. Returns (H, W) int64, -255 to 255.
+    The window spans ``half_width - 1`` pixels up and left, `half_width` down and right, within the image.
+
+    Parameters
+    ----------
+    grey : (H, W) int64
+        Not constant, so that a window never holds its pixel alone.
+    integral : (H + 1 + 2 reach, W + 1 + 2 reach) int64
+        Sum of all pixels above and left, padded by its own edge on each side.
+    half_width, reach : int
+        Pixels; ``half_width <= reach``.
+
+    Returns
+    -------
+    (H, W) int64
+        -255 to 255.
     """
     height, width = grey.shape
     first, last = reach - half_width + 1, reach + half_width + 1
