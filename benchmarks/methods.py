@@ -15,6 +15,7 @@ from hsmix_gen.pipeline.dataset.sample_members import encode_members
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import Mode, SamplePlan
+from hsmix_gen.stages.mixing.geometry import in_planes
 from hsmix_gen.stages.mixing.method import Parent, method_named
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
 from hsmix_gen.stages.saliency.backend import Subject
@@ -96,7 +97,8 @@ def _parent(number: int) -> Parent:
     subject = Subject("a", (SIDE, SIDE), lambda: image, lambda: np.zeros((SIDE, SIDE), np.float32))
     assert BACKEND.map_of is not None
     saliency = np.rint(BACKEND.map_of(subject) * 255).astype(np.uint8)
-    return Parent(image, mask // 255, labels, saliency)
+    laid_out = map(in_planes, (image, mask // 255, labels, saliency))  # as the cache gives them
+    return Parent(*laid_out)
 
 
 def _encoded(sample: Sample) -> Any:
