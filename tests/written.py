@@ -1,11 +1,14 @@
-"""Files as tests write, read and damage them."""
+"""Files as tests write, read and damage them; what of an output is compared."""
 
+import hashlib
+import importlib.util
 import io
 import os
 import tarfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -64,6 +67,44 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def module_of(path: Path) -> ModuleType:
+    """Return a module, loaded from its file under its own name."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def truncate(path: Path) -> None:
     """Keep the first half of a file."""
     os.truncate(path, path.stat().st_size // 2)
+
+
+def shard_digests(output: Path) -> dict[str, str]:
+    """Return the sha256 of each file that is the same for equal runs: all shards, and the manifest if it is there."""
+    places = [
+        *((output / form).rglob("*") for form in ("webdataset", "parquet", "folder")),
+        [output / "manifest.parquet"],
+    ]
+    files = [path for place in places for path in place if path.is_file()]
+    return {str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+
+def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return checksum and time of change of every file under a folder."""
+    return {
+        str(path.relative_to(folder)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what an interrupted write left under a temporary name, of ours or of Zarr."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if "tmp-" in path.name or path.name.endswith(".partial")
+    )
