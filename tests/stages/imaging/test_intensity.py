@@ -121,19 +121,12 @@ def test_a_body_decides_what_is_background() -> None:
     assert scaled[0, :, 0].tolist() == [0, 2**-20, 1]
 
 
-def test_planes_may_come_one_by_one() -> None:
-    planes = volume()
-
-    for intensity in (PERCENTILE, ZSCORE):
-        assert measure(iter(planes), intensity) == measure(planes, intensity)
-
-
-def test_a_plane_of_background_alone_counts_for_nothing() -> None:
+@pytest.mark.parametrize("intensity", [PERCENTILE, ZSCORE])
+def test_planes_may_come_one_by_one_and_those_of_background_alone_count_for_nothing(intensity: Intensity) -> None:
     planes = volume()
     empty = np.zeros_like(planes[:1])
-
-    for intensity in (PERCENTILE, ZSCORE):
-        assert measure(np.concatenate([empty, planes, empty]), intensity) == measure(planes, intensity)
+    for given in (iter(planes), np.concatenate([empty, planes, empty])):
+        assert measure(given, intensity) == measure(planes, intensity)
 
 
 @pytest.mark.parametrize("kind", ["percentile", "zscore"])
@@ -186,17 +179,22 @@ def test_the_body_is_what_is_stored_as_not_0(intensity: Intensity, dtype: str) -
             np.testing.assert_array_equal(stored[..., channel] != 0, (plane != 0).any(axis=-1))
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [("uint8", [0, 128, 255]), ("uint16", [0, 32768, 65535])])
-def test_whole_numbers_hold_0_to_1_over_their_range(dtype: str, expected: list[int]) -> None:
-    found = to_stored(one_line(-0.1, 0.5, 1.0001), dtype, CT)
-
+@pytest.mark.parametrize(
+    ("dtype", "intensity", "values", "expected"),
+    [
+        ("uint8", CT, (-0.1, 0.5, 1.0001), [0, 128, 255]),
+        ("uint16", CT, (-0.1, 0.5, 1.0001), [0, 32768, 65535]),
+        # With a background the foreground begins at 1.
+        ("uint8", PERCENTILE, (0, 2**-20, 0.5, 1), [0, 1, 128, 255]),
+        ("uint16", PERCENTILE, (0, 2**-20, 0.5, 1), [0, 1, 32768, 65535]),
+    ],
+)
+def test_whole_numbers_hold_0_to_1_over_their_range(
+    dtype: str, intensity: Intensity, values: tuple[float, ...], expected: list[int]
+) -> None:
+    found = to_stored(one_line(*values), dtype, intensity)
     assert found.dtype == dtype
     assert found[0, :, 0].tolist() == expected
-
-
-@pytest.mark.parametrize(("dtype", "expected"), [("uint8", [0, 1, 128, 255]), ("uint16", [0, 1, 32768, 65535])])
-def test_with_a_background_the_foreground_begins_at_1(dtype: str, expected: list[int]) -> None:
-    assert to_stored(one_line(0, 2**-20, 0.5, 1), dtype, PERCENTILE)[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -182,18 +182,6 @@ def test_a_resized_mask_is_the_exact_majority_of_areas(
     assert resized.tolist() == majority(ids, target)
 
 
-def test_three_pixels_become_two_by_area() -> None:
-    """The left target pixel is covered to two thirds by the first and to one third by the second."""
-    assert resize_mask(mask([0, 1, 0], [0, 1, 0], [0, 1, 0]), (3, 2)).tolist() == [[0, 0]] * 3
-
-
-@pytest.mark.parametrize("factor", [2, 3, 7])
-def test_a_whole_factor_is_the_exact_majority_of_areas(factor: int) -> None:
-    ids = np.random.default_rng(factor).choice(np.array([0, 1, 2], np.uint8), (4 * factor, 5 * factor))
-
-    assert resize_mask(ids, (4, 5)).tolist() == majority(ids, (4, 5))
-
-
 @pytest.mark.parametrize("channels", [2, 4, 5])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_modalities_are_left_as_they_are(channels: int, dtype: npt.DTypeLike) -> None:

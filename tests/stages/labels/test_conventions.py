@@ -40,15 +40,12 @@ def refused(*drawn: Mask) -> str:
         ([{0, 128}, {0, 255}, {0}], {0: 0, 128: 1, 255: 2}),
         ([{0}, {0, 255}, {255}], {0: 0, 255: 1}),
         ([{0}], {0: 0}),
+        ([set(range(255))], {i: i for i in range(255)}),
         ([{0, 127, 255}, {0, 128, 255}], {0: 0, 127: 1, 128: 1, 255: 2}),
     ],
 )
 def test_a_convention_is_recognised(held: list[set[int]], expected: dict[int, int]) -> None:
     assert understand_values(masks(*held)).values == expected
-
-
-def test_255_classes_are_recognised() -> None:
-    assert understand_values(masks(set(range(255)))).values == {i: i for i in range(255)}
 
 
 @pytest.mark.parametrize("odd", [{0, 77, 255}, {13}, {0, 200}])

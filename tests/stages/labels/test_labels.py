@@ -70,21 +70,6 @@ def test_the_mask_is_the_class_of_the_heavier_parent(a: list[int], b: list[int],
     assert mask[0].tolist() == [q if w > 127 else p for p, q, w in zip(a, b, weight, strict=True)]
 
 
-def test_a_class_of_both_parents_keeps_all_of_its_weight() -> None:
-    share = class_shares(filled(1), filled(1), WEIGHTS, n_classes=2)
-    soft = soft_label(share)
-
-    assert (soft[1] == 1).all()
-    assert (soft[0] == 0).all()
-
-
-def test_a_class_that_no_parent_shows_is_nowhere() -> None:
-    share = class_shares(filled(1), filled(3), WEIGHTS, n_classes=5)
-    soft = soft_label(share)
-
-    assert not soft[[0, 2, 4]].any()
-
-
 @pytest.mark.parametrize(
     ("a", "b", "weight", "expected"),
     [
@@ -102,12 +87,6 @@ def test_an_ignored_pixel_is_zero_in_all_channels_and_255_in_the_mask() -> None:
 
     assert not soft.any()
     assert hard_mask(share).tolist() == [[255, 255, 255]]
-
-
-def test_hard_mixing_ignores_only_where_the_chosen_parent_is_ignored() -> None:
-    share = class_shares(u8([255, 255, 1]), u8([1, 1, 255]), u8([0, 255, 0]), n_classes=2)
-
-    assert hard_mask(share).tolist() == [[255, 1, 1]]
 
 
 def test_a_tie_goes_to_the_lower_class() -> None:
@@ -196,21 +175,10 @@ def test_masks_of_two_forms_or_of_other_channels_are_refused() -> None:
 
 
 def test_a_multilabel_mask_collapses_to_its_last_region() -> None:
-    mask = channels([0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 1], [255, 255, 255])
-
+    """Class ids stay the array that they are, of one mask and of a batch."""
+    mask, ids = channels([0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 1], [255, 255, 255]), u8([0, 2, 255])
     assert collapse(mask).tolist() == [[0, 1, 2, 3, 3, 255]]
     assert collapse(mask).dtype == np.uint8
-
-
-def test_collapsing_class_ids_gives_the_same_array() -> None:
-    mask = u8([0, 2, 255])
-
-    assert collapse(mask) is mask
-
-
-def test_a_batch_collapses_as_its_masks_do() -> None:
-    masks = np.stack([regions_of([0, 3, 255]), regions_of([2, 1, 0])])
-    ids = masks[..., 0]
-
-    assert collapse_batch(masks).tolist() == [[[0, 3, 255]], [[2, 1, 0]]]
-    assert collapse_batch(ids) is ids
+    assert collapse_batch(np.stack([mask, mask])).tolist() == [[[0, 1, 2, 3, 3, 255]]] * 2
+    assert collapse(ids) is ids
+    assert collapse_batch(batch := ids[None]) is batch

@@ -18,6 +18,7 @@ from hsmix_gen.stages.mixing.method import Needs, Parent, needs
 from hsmix_gen.stages.mixing.methods import cutmix, mixup
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
 from hsmix_gen.stages.randomness import generator_for
+from tests.stages.mixing.methods.tiny_pairs import multilabel
 
 Rows = list[list[int]]
 
@@ -238,38 +239,28 @@ def test_a_partner_without_saliency_is_blended_half_and_half(aggregate: str) -> 
     assert (sample.weight_b == 128).all()
 
 
-def test_a_first_image_without_saliency_is_weighed_by_area_under_the_published_sum() -> None:
-    uneven = [[0, 1, 1, 1]]
-    flat_a = black([[0, 0, 0, 0]], [[0, 0, 0, 0]])
+@pytest.mark.parametrize(("level_b", "flags"), [(9, ()), (0, ("flat_saliency_b",))])
+def test_a_first_image_without_saliency_is_weighed_by_area_under_the_published_sum(
+    level_b: int, flags: tuple[str, ...]
+) -> None:
+    a, b = black([[0, 0, 0, 0]], [[0, 0, 0, 0]]), white([[0, 1, 1, 1]], [[level_b] * 4])
 
-    sample = made("soft", flat_a, white(uneven, [[9, 9, 9, 9]]), select=1.0)
+    sample = made("soft", a, b, select=1.0)
 
-    assert sample.flags == ("flat_saliency_a",)
+    assert sample.flags == ("flat_saliency_a", *flags)
     assert sample.weight_b.tolist() == [[0, 255, 255, 255]]
 
 
-def test_a_first_image_without_saliency_is_blended_half_and_half_under_the_mean() -> None:
-    sample = made("soft", black(TWO, [[0, 0], [0, 0]]), white(TWO, MARKED), aggregate="mean")
+@pytest.mark.parametrize(
+    ("saliency_b", "flags"),
+    [(MARKED, ("flat_saliency_a",)), ([[0, 0], [0, 0]], ("even_saliency", "flat_saliency_a", "flat_saliency_b"))],
+)
+def test_a_first_image_without_saliency_is_blended_half_and_half_under_the_mean(
+    saliency_b: Rows, flags: tuple[str, ...]
+) -> None:
+    sample = made("soft", black(TWO, [[0, 0], [0, 0]]), white(TWO, saliency_b), aggregate="mean")
 
-    assert sample.flags == ("flat_saliency_a",)
-    assert (sample.weight_b == 128).all()
-
-
-def test_two_images_without_saliency_are_weighed_by_area_under_the_published_sum() -> None:
-    nothing = [[0, 0, 0, 0]]
-
-    sample = made("soft", black([[0, 0, 0, 0]], nothing), white([[0, 1, 1, 1]], nothing), select=1.0)
-
-    assert sample.flags == ("flat_saliency_a", "flat_saliency_b")
-    assert sample.weight_b.tolist() == [[0, 255, 255, 255]]
-
-
-def test_two_images_without_saliency_are_blended_half_and_half_under_the_mean() -> None:
-    nothing = [[0, 0], [0, 0]]
-
-    sample = made("soft", black(TWO, nothing), white(TWO, nothing), aggregate="mean")
-
-    assert sample.flags == ("even_saliency", "flat_saliency_a", "flat_saliency_b")
+    assert sample.flags == flags
     assert (sample.weight_b == 128).all()
 
 
@@ -398,13 +389,6 @@ def test_features_are_needed_where_they_are_used(mode: Mode, mix: dict[str, Any]
     assert needs(mode, MixConfig.model_validate(mix)) == expected
 
 
-def multilabel(one: Parent, n_channels: int) -> Parent:
-    """Return a parent with its class ids as nested channels, outer first."""
-    channels = np.stack([one.mask > k for k in range(n_channels)], axis=2).astype(np.uint8)
-    channels[one.mask == 255] = 255
-    return Parent(one.image, channels, one.labels, one.saliency)
-
-
 @pytest.mark.parametrize(
     ("mode", "mix"),
     [
@@ -423,7 +407,7 @@ def test_nested_regions_are_mixed_as_their_class_ids_are(
 ) -> None:
     """Ids 0 to 3 and channels of "1 or more", "2 or more", "3" are one mask; the channels' shares add up the ids'."""
     by_id = made(mode, a, b, seed=seed, n_classes=4, **mix)
-    by_region = made(mode, multilabel(a, 3), multilabel(b, 3), seed=seed, n_classes=3, **mix)
+    by_region = made(mode, multilabel(a), multilabel(b), seed=seed, n_classes=3, **mix)
 
     np.testing.assert_array_equal(by_region.mixed.image, by_id.mixed.image)
     np.testing.assert_array_equal(by_region.mixed.mask, by_id.mixed.mask)
@@ -437,7 +421,7 @@ def test_nested_regions_are_mixed_as_their_class_ids_are(
 @pytest.mark.parametrize(("mode", "labels_b"), [("soft", ONE), ("hard", ONE), ("soft", TWO), ("none", TWO)])
 def test_special_cases_of_multilabel_parents_have_weights_of_the_plane(mode: Mode, labels_b: Rows) -> None:
     """One superpixel, and no saliency; a plane of (H, W, K) would be broadcast wrongly or fail."""
-    a, b = multilabel(black(TWO, MARKED), 3), multilabel(white(labels_b, [[0, 0], [0, 0]]), 3)
+    a, b = multilabel(black(TWO, MARKED)), multilabel(white(labels_b, [[0, 0], [0, 0]]))
 
     sample = made(mode, a, None if mode == "none" else b, n_classes=3)
 

@@ -1,8 +1,9 @@
 """The small U-Net: it learns, it does so equally each time, and its best layer is found."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from hsmix_gen.stages.saliency.gradcam import CamOptions
 from hsmix_gen.stages.saliency.layer_ranking import rank_layers
 from hsmix_gen.stages.saliency.network_io import to_input
 from hsmix_gen.stages.saliency.network_layers import LayerInfo, candidate_layers
+from hsmix_gen.stages.saliency.torch_context import torch_threads
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
@@ -59,22 +61,21 @@ class Source:
         return Samples(self.load, len(self.images))
 
 
-def fit(config: FitConfig = QUICK, *, seed: int = 0, count: int = 6, threads: int = 1) -> Fitted:
-    training = Source(*discs(count)).samples
-    return fit_network(training, None, n_channels=3, n_classes=3, config=config, seed=seed, threads=threads)
+def fit_to(training: Arrays, validation: Arrays | None = None, **changes: Any) -> Fitted:
+    """Fit a small network for three channels and classes, unless stated otherwise."""
+    standard: dict[str, Any] = {"n_channels": 3, "n_classes": 3, "config": QUICK, "seed": 0}
+    checked = None if validation is None else Source(*validation).samples
+    return fit_network(Source(*training).samples, checked, **(standard | changes))
+
+
+def fit(config: FitConfig = QUICK, *, seed: int = 0, count: int = 6) -> Fitted:
+    return fit_to(discs(count), config=config, seed=seed, threads=1)
 
 
 @pytest.fixture(scope="module")
 def fitted() -> Fitted:
     config = FitConfig(side=48, steps=40, batch=4, features=(8, 8, 8, 16, 16, 8), learning_rate=1e-2)
-    return fit_network(
-        Source(*discs(24)).samples,
-        Source(*discs(8, seed=1)).samples,
-        n_channels=3,
-        n_classes=3,
-        config=config,
-        seed=0,
-    )
+    return fit_to(discs(24), discs(8, seed=1), config=config)
 
 
 def test_fitting_learns_the_task(fitted: Fitted) -> None:
@@ -146,34 +147,23 @@ def test_equal_seeds_give_equal_weights() -> None:
 def test_the_weights_do_not_depend_on_the_callers_torch() -> None:
     """Neither its number of threads nor its generator enters."""
     expected = weights_digest(fit().network)
-    before = torch.get_num_threads()
-    torch.set_num_threads(before + 2)
-    torch.rand(3)
 
-    digest = weights_digest(fit().network)
+    with torch_threads(torch.get_num_threads() + 2):
+        torch.rand(3)
 
-    torch.set_num_threads(before)
-    assert digest == expected
+        assert weights_digest(fit().network) == expected
 
 
-@pytest.fixture
-def _unusual_torch() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_unusual_torch")
 def test_fitting_leaves_torch_as_it_was() -> None:
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
+    with torch_threads(3):
+        torch.manual_seed(5)
+        state = torch.get_rng_state()
 
-    fit()
+        fit()
 
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.get_num_threads() == 3
-    assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.equal(torch.get_rng_state(), state)
+        assert torch.get_num_threads() == 3
+        assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_fitted_network_is_ready_for_use() -> None:
@@ -217,16 +207,7 @@ class Asked:
 
 
 def asked_fit(is_enough: Asked) -> Fitted:
-    return fit_network(
-        Source(*discs(6)).samples,
-        None,
-        n_channels=3,
-        n_classes=3,
-        config=replace(QUICK, steps=5),
-        seed=0,
-        is_enough=is_enough,
-        ask_every=2,
-    )
+    return fit_to(discs(6), config=replace(QUICK, steps=5), is_enough=is_enough, ask_every=2)
 
 
 @pytest.mark.parametrize(("times", "steps"), [(1, 2), (2, 4)])
@@ -378,14 +359,7 @@ def test_modalities_are_learnt_and_their_best_layer_found(channels: int, dtype: 
     config = FitConfig(side=48, steps=30, batch=4, features=(8, 8, 8, 16, 16, 8), learning_rate=1e-2)
     images, masks = modalities(8, channels=channels, dtype=dtype, seed=1)
 
-    fitted = fit_network(
-        Source(*modalities(16, channels=channels, dtype=dtype)).samples,
-        Source(images, masks).samples,
-        n_channels=channels,
-        n_classes=3,
-        config=config,
-        seed=0,
-    )
+    fitted = fit_to(modalities(16, channels=channels, dtype=dtype), (images, masks), n_channels=channels, config=config)
     candidates = candidate_layers(fitted.network, to_input(images[:1]))
     ranking = rank_layers(fitted.network, candidates, images, masks, options=CamOptions())
 
@@ -400,17 +374,7 @@ def nested(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def test_multilabel_masks_are_fitted_and_ranked_as_their_innermost_regions() -> None:
     images, masks = discs(4)
-    by_id, by_region = (
-        fit_network(
-            Source(images, given).samples,
-            Source(images, given).samples,
-            n_channels=3,
-            n_classes=3,
-            config=QUICK,
-            seed=0,
-        )
-        for given in (masks, nested(masks))
-    )
+    by_id, by_region = (fit_to((images, given), (images, given)) for given in (masks, nested(masks)))
     layers = [LayerInfo("upcat_1", "UpCat", 8, 48, 48)]
 
     assert weights_digest(by_region.network) == weights_digest(by_id.network)

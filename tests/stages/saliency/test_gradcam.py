@@ -1,6 +1,6 @@
 """Grad-CAM through the library, against a plain autograd oracle and against what goes wrong in practice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,11 +105,6 @@ def oracle(
     return np.stack(maps)
 
 
-def predicted_pixels(logits: torch.Tensor) -> torch.Tensor:
-    """One-hot prediction of the foreground classes, (N, F, h, w)."""
-    return functional.one_hot(logits.argmax(1), logits.shape[1]).permute(0, 3, 1, 2)[:, 1:]
-
-
 def correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
@@ -122,17 +117,6 @@ def maps_of(
 
 def hooks_in(network: nn.Module) -> int:
     return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in network.modules())
-
-
-@pytest.mark.parametrize("layer", ["upcat_1", "upcat_3", "down_2"])
-def test_maps_agree_with_plain_autograd(layer: str, images: Images) -> None:
-    network = tiny_unet()
-
-    maps = maps_of(network, images, layer=layer)
-
-    expected = oracle(network, layer, images, predicted_pixels)
-    assert all(correlation(one, other) > 0.999 for one, other in zip(maps, expected, strict=True))
-    np.testing.assert_allclose(maps, expected, atol=2e-3)
 
 
 def test_the_target_all_sums_over_every_pixel(images: Images) -> None:
@@ -157,15 +141,6 @@ def test_a_batch_gives_what_its_images_give_one_by_one(method: CamMethod, images
     single = maps_of(tiny_unet(), images, method=method, batch=1)
 
     np.testing.assert_allclose(batched, single, atol=1e-5)
-
-
-def test_methods_differ(images: Images) -> None:
-    maps = [
-        maps_of(tiny_unet(), images, layer="upcat_2", method=method)
-        for method in ("gradcam", "gradcam++", "layercam", "hirescam")
-    ]
-
-    assert all(correlation(maps[i], maps[j]) < 0.999 for i in range(4) for j in range(i))
 
 
 @pytest.mark.parametrize("side", [None, 32])
@@ -203,14 +178,6 @@ def test_dictionaries_and_lists_give_the_maps_of_the_plain_logits(
     np.testing.assert_array_equal(maps, maps_of(tiny_unet(), images[:2]))
 
 
-def test_logits_of_another_size_need_no_other_masks(images: Images, masks: Masks) -> None:
-    result = GradCamSaliency(
-        Wrapped(lambda logits: logits[:, :, ::4, ::4]), "unet.upcat_1", CamOptions(target="truth")
-    ).maps(images[3:], masks[3:])
-
-    assert result.shape == (2, 64, 64)
-
-
 def test_one_channel_is_explained_like_the_two_of_a_softmax(images: Images) -> None:
     """Logits (0, z) and a single z are one network to a softmax and a sigmoid."""
     single = Wrapped(lambda logits: logits[:, 1:2] - logits[:, :1])
@@ -221,15 +188,6 @@ def test_one_channel_is_explained_like_the_two_of_a_softmax(images: Images) -> N
         maps_of(double, images, layer="unet.upcat_1"),
         atol=1e-4,
     )
-
-
-def test_maps_do_not_see_what_all_logits_share(images: Images) -> None:
-    """A softmax does not either: a term common to all logits changes no prediction and explains none."""
-    shifted = Wrapped(lambda logits: logits + 5 * logits.sum(1, keepdim=True))
-
-    maps = maps_of(shifted, images, layer="unet.upcat_1")
-
-    np.testing.assert_allclose(maps, maps_of(tiny_unet(), images), atol=1e-3)
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -413,15 +371,6 @@ def test_a_network_without_parameters_is_refused() -> None:
         GradCamSaliency(nn.Sequential(nn.ReLU(), nn.ReLU()), "0", CamOptions())
 
 
-@pytest.fixture
-def _three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_three_threads")
 def test_the_number_of_threads_is_put_back(images: Images) -> None:
     during: list[int] = []
 
@@ -429,10 +378,11 @@ def test_the_number_of_threads_is_put_back(images: Images) -> None:
         during.append(torch.get_num_threads())
         return logits
 
-    maps_of(Wrapped(note), images[:1], layer="unet.upcat_1", threads=1)
+    with torch_threads(3):
+        maps_of(Wrapped(note), images[:1], layer="unet.upcat_1", threads=1)
 
-    assert during == [1]
-    assert torch.get_num_threads() == 3
+        assert during == [1]
+        assert torch.get_num_threads() == 3
 
 
 @pytest.mark.parametrize("field", ["batch", "threads"])
@@ -457,6 +407,16 @@ def regions_of(masks: Masks) -> Masks:
     channels = np.stack([masks >= 1, masks == 2], axis=3).astype(np.uint8)
     channels[masks == 255] = 255
     return channels
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_logits_of_another_size_need_no_other_masks(images: Images, masks: Masks, *, multilabel: bool) -> None:
+    network = Wrapped(lambda logits: logits[:, int(multilabel) :, ::4, ::4])
+    given = regions_of(masks) if multilabel else masks
+
+    maps = maps_of(network, images[3:], given[3:], layer="unet.upcat_1", target="truth", multilabel=multilabel)
+
+    assert maps.shape == (2, 64, 64)
 
 
 def sigmoid_oracle(
@@ -507,15 +467,6 @@ def test_multilabel_images_without_region_fall_back_to_all_pixels() -> None:
         options = CamOptions(target=target, multilabel=True)
         maps = GradCamSaliency(network, "layer", options).maps(images, masks)
         assert maps.max(axis=(1, 2)).tolist() == [1, 1]
-
-
-def test_multilabel_logits_of_another_size_need_no_other_masks(images: Images, masks: Masks) -> None:
-    network = Wrapped(lambda logits: logits[:, 1:, ::4, ::4])
-    options = CamOptions(target="truth", multilabel=True)
-
-    result = GradCamSaliency(network, "unet.upcat_1", options).maps(images[3:], regions_of(masks[3:]))
-
-    assert result.shape == (2, 64, 64)
 
 
 def test_a_multilabel_network_of_other_channels_than_the_masks_is_refused(images: Images, masks: Masks) -> None:

@@ -160,18 +160,6 @@ def test_scores_do_not_see_what_all_logits_share() -> None:
     assert torch.equal(foreground_scores(LOGITS + shift), foreground_scores(LOGITS))
 
 
-def test_four_channels_of_any_type_enter_a_network() -> None:
-    """Modalities of MRI: z-scores as they are, words divided by their white."""
-    z_scores = np.array([-2.5, 0, 3, 10], np.float32)
-    words = np.array([0, 13107, 26214, 65535], np.uint16)
-
-    for pixel, expected in ((z_scores, [-2.5, 0, 3, 10]), (words, [0, 0.2, 0.4, 1])):
-        tensor = to_input(np.broadcast_to(pixel, (2, 5, 6, 4)).copy())
-        assert tensor.shape == (2, 4, 5, 6)
-        assert tensor.dtype == torch.float32
-        assert tensor[1, :, 4, 5].tolist() == pytest.approx(expected)
-
-
 def test_multilabel_scores_are_the_logits_of_all_channels() -> None:
     """There is no background to be compared with: the first channel is a region like the others."""
     assert torch.equal(foreground_scores(LOGITS, multilabel=True), LOGITS)

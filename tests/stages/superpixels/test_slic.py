@@ -78,6 +78,7 @@ def assert_equal_labels(image: Image, n_regions: int, compactness: float, sigma:
             (ours,) = slic_regions.segment(
                 image, [n_regions], compactness=compactness, sigma=sigma, mask=mask, compiled=compiled
             )
+        assert ours.dtype == np.uint16
         assert np.array_equal(ours, by_scikit_image(image, n_regions, compactness, sigma, mask)), compiled
 
 
