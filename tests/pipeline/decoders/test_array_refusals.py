@@ -235,6 +235,7 @@ def test_a_filter_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     [
         (np.array([0.0, 0.4, 1.0]), "has the label 0.4, expected whole numbers; .*, or cut it with --threshold 0.5$"),
         (np.array([0.0, 1.4, 2.0]), "has the label 1.4, expected whole numbers; save it without interpolation$"),
+        (np.array([0.0, np.nan]), "has NaN or infinite labels"),
         (np.array([0, -1, 1]), "has the label -1, .* give pixels of no class the value 255$"),
         (np.array([0.0, 1e12]), "expected at most .*; number the classes from 0$"),
     ],

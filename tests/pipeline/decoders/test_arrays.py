@@ -179,16 +179,6 @@ def test_labels_get_the_smallest_type_that_holds_them(tmp_path: Path, greatest: 
     assert opened.plane(0).tolist() == [[0, 1, greatest], [2, 0, 0]]
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [(0.5, "has the label 0.5"), (-1.0, "has the label -1"), (np.nan, "has NaN or infinite labels")],
-)
-def test_labels_that_are_no_whole_numbers_are_refused_by_name(tmp_path: Path, value: float, reason: str) -> None:
-    path = npz(tmp_path, label=np.full((2, 3), value, np.float32))
-
-    assert refusal(lambda: mask(path, "label"), path).startswith(reason)
-
-
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_member_without_compression_is_read_in_either_order_of_axes(tmp_path: Path, order: Literal["C", "F"]) -> None:
     values = np.asarray(np.arange(30 * 50, dtype=np.int16).reshape(30, 50), order=order)

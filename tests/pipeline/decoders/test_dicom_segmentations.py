@@ -1,5 +1,6 @@
 """DICOM segmentations laid onto images: by place in space, whatever the order, orientation and extent of frames."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +92,17 @@ def test_masks_are_cut_as_their_image(tmp_path: Path, axis: str, turned: npt.NDA
     assert np.array_equal(values_of(image, mask, ReadOptions(axis=axis)), turned)
 
 
-def test_fractions_count_from_one_half(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fractions", "options"), [((0.49, 0.51, 1.0), {}), ((0.4, 0.6, 1.0), {"max_fractional_value": 10})]
+)
+def test_fractions_count_from_one_half_of_the_greatest_that_the_header_states(
+    tmp_path: Path, fractions: tuple[float, ...], options: dict[str, int]
+) -> None:
     image = write_image(tmp_path / "image")
-    fractions = np.zeros(SHAPE, np.float32)
-    fractions[2, 4, 5:8] = 0.49, 0.51, 1.0
-    mask = write_mask(tmp_path / "seg.dcm", image, fractions, "FRACTIONAL", labels=("liver",))
-    assert values_of(image, mask)[2, 4, 4:9].tolist() == [0, 0, 1, 1, 0]
+    stored = np.zeros(SHAPE, np.float32)
+    stored[2, 4, 5:8] = fractions
+    mask = write_mask(tmp_path / "seg.dcm", image, stored, "FRACTIONAL", labels=("liver",), **options)
 
-
-def test_the_greatest_fraction_is_that_of_the_header(tmp_path: Path) -> None:
-    image = write_image(tmp_path / "image")
-    fractions = np.zeros(SHAPE, np.float32)
-    fractions[2, 4, 5:8] = 0.4, 0.6, 1.0
-    mask = write_mask(tmp_path / "seg.dcm", image, fractions, "FRACTIONAL", labels=("liver",), max_fractional_value=10)
     assert values_of(image, mask)[2, 4, 4:9].tolist() == [0, 0, 1, 1, 0]
 
 
@@ -215,23 +214,28 @@ def test_masks_that_lie_beside_their_image_are_refused(
     assert str(caught.value).startswith(str(tmp_path / "seg.dcm"))
 
 
-def test_masks_with_other_pixels_are_refused(tmp_path: Path) -> None:
-    def change(dataset: Dataset) -> None:
-        dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [1, 1.5]
+def double_the_pixels(dataset: Dataset) -> None:
+    dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [1, 1.5]
 
+
+def drop_a_segment(dataset: Dataset) -> None:
+    del dataset.SegmentSequence[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (double_the_pixels, "has pixels of another size or direction than its image"),
+        (drop_a_segment, "has segment 2, which its header does not describe"),
+    ],
+)
+def test_masks_that_do_not_fit_or_are_not_described_are_refused(
+    tmp_path: Path, change: Callable[[Dataset], None], words: str
+) -> None:
     image = write_image(tmp_path / "image")
     mask = write_mask(tmp_path / "seg.dcm", image, two_segments(), change=change)
-    with pytest.raises(SourceError, match="has pixels of another size or direction than its image"):
-        values_of(image, mask)
 
-
-def test_segments_that_no_header_describes_are_refused(tmp_path: Path) -> None:
-    def change(dataset: Dataset) -> None:
-        del dataset.SegmentSequence[1]
-
-    image = write_image(tmp_path / "image")
-    mask = write_mask(tmp_path / "seg.dcm", image, two_segments(), change=change)
-    with pytest.raises(SourceError, match="has segment 2, which its header does not describe"):
+    with pytest.raises(SourceError, match=words):
         values_of(image, mask)
 
 

@@ -132,11 +132,6 @@ def test_a_mask_of_other_than_whole_numbers_is_refused(tmp_path: Path, values: A
     assert str(caught.value).startswith(path)
 
 
-def test_a_coloured_mask_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"m\.png mask is coloured; .*--colours"):
-        mask_plane(tmp_path, "picture", write(tmp_path / "m.png", COLOUR))
-
-
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "m.png", GREY)
 
@@ -240,15 +235,6 @@ def test_masks_of_one_image_must_have_one_size(tmp_path: Path, form: str) -> Non
 
     with pytest.raises(SourceError, match=r"2\.png is 2 x 3, the masks beside it 3 x 2; export all masks"):
         mask_plane(tmp_path, form, first, second)
-
-
-def test_colours_are_packed_into_numbers(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.png", np.array([[[255, 0, 0], [0, 0, 0], [1, 2, 3]]], np.uint8))
-
-    packed = mask_plane(tmp_path, "colours", path, size=(1, 3))
-
-    assert packed.dtype == np.int32
-    assert packed.tolist() == [[0xFF0000, 0, 0x010203]]
 
 
 def test_the_digest_of_several_files_states_content_and_order(tmp_path: Path) -> None:

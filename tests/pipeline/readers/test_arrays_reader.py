@@ -193,12 +193,6 @@ def test_given_suffixes_stand_instead_of_the_usual_ones(tmp_path: Path) -> None:
     assert ids(find(tmp_path, image_suffix="_ct", mask_suffix="_organs")) == ["a", "b_mask"]
 
 
-def test_where_a_suffix_is_given_the_usual_ones_are_part_of_the_name() -> None:
-    naming = read_naming("a_mask.npy", ".npy", SourceConfig(mask_suffix="_organs"))
-
-    assert (naming.pair, naming.side) == ("a_mask", "")
-
-
 def test_npz_files_of_one_array_pair_too(tmp_path: Path) -> None:
     write(tmp_path / "images/a.npz", arr_0=PICTURE)
     write(tmp_path / "masks/a.npz", arr_0=PICTURE)

@@ -290,10 +290,3 @@ def test_values_that_the_user_states_are_the_numbers_of_the_files(tmp_path: Path
     found = find(tmp_path, mask_values={0: 0, 4: 1})
     assert found.labelling == Labelling()
     assert [item.mask.key for item in found.items] == [""]
-
-
-def test_links_to_folders_do_not_loop(tmp_path: Path) -> None:
-    write_series(tmp_path / "a", "1.2.1")
-    write_segmentation(tmp_path / "s.dcm", of="1.2.1")
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    assert pairs(find(tmp_path)) == {"a": (3, "s.dcm")}

@@ -242,15 +242,6 @@ def test_endings_that_say_nothing_make_no_masks(tmp_path: Path, modes: tuple[str
     assert (found.items, found.notes) == ((), ())
 
 
-def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "loop").symlink_to(tmp_path)
-
-    found = find(tmp_path, "images/a.png", "masks/a.png")
-
-    assert list(pairs(tmp_path, found)) == ["a"]
-
-
 def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
     find(tmp_path / "elsewhere", "x.png")
     (tmp_path / "source" / "images").mkdir(parents=True)

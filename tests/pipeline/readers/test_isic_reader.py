@@ -131,14 +131,6 @@ def test_a_mask_of_another_split_is_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
-    lay(tmp_path, *release("2017", "Training", "ISIC_0000001"))
-    (tmp_path / "ISIC-2017_Test_Data").symlink_to(tmp_path)
-
-    assert IsicReader().recognises(tmp_path)
-    assert (len(find(tmp_path).items), find(tmp_path).refusals) == (1, ())
-
-
 def test_the_whole_list_of_2017_makes_2000_pairs(tmp_path: Path, shared_data: Path) -> None:
     names = (shared_data / "layouts/listings/isic2017_Training_Part1_GroundTruth.txt").read_text().split()
     stems = [name.removesuffix("_segmentation.png") for name in names]

@@ -1,7 +1,6 @@
 """Coloured masks in tar members and Parquet rows: an option or a table beside the files says which colour is what."""
 
 import io
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.webdataset_reader import WebdatasetReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
+from tests.written import tar
 
 GIVEN = "#000000=background,#FF0000=polyp,#0000FF=tool"
 COLOURED = np.array([[(0, 0, 0), (255, 0, 0), (0, 0, 255)], [(255, 0, 0), (0, 0, 0), (0, 0, 0)]], np.uint8)
@@ -33,14 +33,8 @@ Find = Callable[..., Found]
 
 
 def in_tar(folder: Path, mask: bytes) -> Path:
-    path = folder / "shard.tar"
     ending = "npy" if mask.startswith(b"\x93NUMPY") else "png"
-    with tarfile.open(path, "w") as archive:
-        for name, data in (("a.image.png", IMAGE), (f"a.mask.{ending}", mask)):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
+    return tar(folder / "shard.tar", {"a.image.png": IMAGE, f"a.mask.{ending}": mask})
 
 
 def in_table(folder: Path, mask: bytes) -> Path:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -136,14 +137,12 @@ _NOISE: dict[str, Callable[[Array, Array, bool], tuple[Array, Array]]] = {
 }  # fmt: skip
 
 
-def save_png(mask: Array, path: Path) -> None:
-    """Write a mask as grey PNG of 8 bits."""
-    Pillow.fromarray(mask.astype(np.uint8)).save(path)
+def save_png(mask: Array, path: Path, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> None:
+    """Write a mask as grey picture: PNG, or GIF, whose palette holds the values of this file only."""
+    Pillow.fromarray(mask.astype(dtype)).save(path)
 
 
-def save_wide_png(mask: Array, path: Path) -> None:
-    """Write a mask as grey PNG of 16 bits."""
-    Pillow.fromarray(mask.astype(np.uint16)).save(path)
+save_wide_png = partial(save_png, dtype=np.uint16)
 
 
 def save_rgb(mask: Array, path: Path) -> None:
@@ -182,11 +181,6 @@ def save_palette(colours: Sequence[int], *, shuffled: bool) -> Save:
         picture.save(path)
 
     return save
-
-
-def save_gif(mask: Array, path: Path) -> None:
-    """Write a grey mask as GIF: the palette holds the values of this file only."""
-    Pillow.fromarray(mask.astype(np.uint8)).save(path)
 
 
 def in_folders(save: Save, ending: str = "png") -> Callable[[Path, Drawn], Path]:
@@ -243,39 +237,21 @@ def by_class(folder: Path, drawn: Drawn) -> Path:
     return folder
 
 
-def as_npz(dtype: str) -> Callable[[Path, Drawn], Path]:
-    """Return what writes NAME.npz with image and label, of a type."""
+def as_arrays(ending: str, dtype: str) -> Callable[[Path, Drawn], Path]:
+    """Return what writes images and masks of a type: both into NAME.npz or NAME.h5, or apart as npy."""
 
     def write(folder: Path, drawn: Drawn) -> Path:
         for number, (name, mask) in enumerate(drawn.masks.items()):
-            np.savez(folder / f"{name}.npz", image=image_of(number)[..., 0], label=mask.astype(dtype))
-        return folder
-
-    return write
-
-
-def as_npy(dtype: str) -> Callable[[Path, Drawn], Path]:
-    """Return what writes images/NAME.npy and masks/NAME.npy."""
-
-    def write(folder: Path, drawn: Drawn) -> Path:
-        for kind in ("images", "masks"):
-            (folder / kind).mkdir()
-        for number, (name, mask) in enumerate(drawn.masks.items()):
-            np.save(folder / "images" / f"{name}.npy", image_of(number)[..., 0])
-            np.save(folder / "masks" / f"{name}.npy", mask.astype(dtype))
-        return folder
-
-    return write
-
-
-def as_h5(dtype: str) -> Callable[[Path, Drawn], Path]:
-    """Return what writes NAME.h5 with image and mask."""
-
-    def write(folder: Path, drawn: Drawn) -> Path:
-        for number, (name, mask) in enumerate(drawn.masks.items()):
-            with h5py.File(folder / f"{name}.h5", "w") as file:
-                file["image"] = image_of(number)[..., 0]
-                file["mask"] = mask.astype(dtype)
+            image, labels = image_of(number)[..., 0], mask.astype(dtype)
+            if ending == "npz":
+                np.savez(folder / f"{name}.npz", image=image, label=labels)
+            elif ending == "h5":
+                with h5py.File(folder / f"{name}.h5", "w") as file:
+                    file["image"], file["mask"] = image, labels
+            else:
+                for kind, array in (("images", image), ("masks", labels)):
+                    (folder / kind).mkdir(exist_ok=True)
+                    np.save(folder / kind / f"{name}.npy", array)
         return folder
 
     return write
@@ -385,12 +361,12 @@ def corpus() -> Iterator[Corpus]:
     for convention, noise, quality in product(("bw", "greys3", "greys4"), ("none", "empty", "lacking"), (60, 90)):
         write = in_folders(save_jpeg(quality), "jpg")
         yield Corpus(f"jpeg{quality}-{convention}-{noise}", _lazy(convention, noise, 0.05), write)
-    arrays: dict[str, Callable[[str], Callable[[Path, Drawn], Path]]] = {"npz": as_npz, "npy": as_npy, "h5": as_h5}
-    for (layout, of_type), dtype, noise in product(arrays.items(), ("uint8", "int64", "float64"), NOISES):
-        yield Corpus(f"{layout}-{dtype}-{noise}", _lazy("ids3", noise), of_type(dtype))
-    for layout, of_type in arrays.items():
-        yield Corpus(f"{layout}-bool", _lazy("ids2", "none"), of_type("bool"))
-        yield Corpus(f"{layout}-instances", _drawn_instances, of_type("uint16"))
+    arrays = ("npz", "npy", "h5")
+    for ending, dtype, noise in product(arrays, ("uint8", "int64", "float64"), NOISES):
+        yield Corpus(f"{ending}-{dtype}-{noise}", _lazy("ids3", noise), as_arrays(ending, dtype))
+    for ending in arrays:
+        yield Corpus(f"{ending}-bool", _lazy("ids2", "none"), as_arrays(ending, "bool"))
+        yield Corpus(f"{ending}-instances", _drawn_instances, as_arrays(ending, "uint16"))
     for noise in NOISES:
         yield Corpus(f"classes-{noise}", _lazy("greys3", noise), by_class)
         yield Corpus(f"synapse-{noise}", _lazy("ids5", noise), as_synapse)
@@ -406,7 +382,7 @@ def corpus() -> Iterator[Corpus]:
         write = in_folders(save_palette(colours, shuffled=shuffled), ending)
         yield Corpus(f"palette-{ending}-{shuffled}-{noise}", _lazy("ids3", noise), write)
     for convention, noise in product(("bw", "greys3"), ("none", "empty", "lacking")):
-        yield Corpus(f"gif-{convention}-{noise}", _lazy(convention, noise), in_folders(save_gif, "gif"))
+        yield Corpus(f"gif-{convention}-{noise}", _lazy(convention, noise), in_folders(save_png, "gif"))
 
 
 def _lazy(convention: str, noise: str, tolerance: float = 0.0) -> Callable[[], Drawn]:

@@ -102,18 +102,12 @@ def halved(folder: Path, which: str, share: float) -> SourceItem:
     return one
 
 
+@pytest.mark.parametrize(("which", "stated"), [("mask", "a_mask.png"), ("image", "a.png is damaged")])
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_half_a_mask_is_a_problem(tmp_path: Path, share: float) -> None:
-    (result,) = scan_one(halved(tmp_path, "mask", share))
+def test_half_a_file_is_a_problem(tmp_path: Path, which: str, stated: str, share: float) -> None:
+    (result,) = scan_one(halved(tmp_path, which, share))
 
-    assert "a_mask.png" in (result.problem or "")
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7])
-def test_half_an_image_is_a_problem(tmp_path: Path, share: float) -> None:
-    (result,) = scan_one(halved(tmp_path, "image", share))
-
-    assert "a.png is damaged" in (result.problem or "")
+    assert stated in (result.problem or "")
 
 
 def test_the_size_of_a_turned_image_is_that_which_is_seen(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """What no single image shows: volumes of different axes in one set, masks that were not turned with their images."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import nibabel as nib
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from PIL import Image
 from hsmix_gen.pipeline.sources.scan_notes import axes_of, scan_notes
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import ScanResult, SourceItem, picture
+from tests.command_line import inspected, run_cli
 
 PIXELS = np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3).astype(np.uint8)
 MASK = np.zeros((48, 48), np.uint8)
@@ -66,9 +65,7 @@ def photographs(folder: Path) -> Path:
     return folder
 
 
-def test_turned_photographs_are_a_warning_that_an_option_ends(
-    tmp_path: Path, inspected: Callable[..., dict[str, Any]]
-) -> None:
+def test_turned_photographs_are_a_warning_that_an_option_ends(tmp_path: Path) -> None:
     source = photographs(tmp_path)
 
     warnings = inspected(source, "--split", "1/0/0")["warnings"]
@@ -80,7 +77,7 @@ def test_turned_photographs_are_a_warning_that_an_option_ends(
     assert inspected(source, "--split", "1/0/0", "--turn-masks")["warnings"] == []
 
 
-def test_masks_turned_by_their_own_word_are_a_warning(tmp_path: Path, inspected: Callable[..., dict[str, Any]]) -> None:
+def test_masks_turned_by_their_own_word_are_a_warning(tmp_path: Path) -> None:
     """A mask of an image without the tag was turned against it in silence."""
     exif = Image.Exif()
     exif[274] = 6
@@ -110,9 +107,7 @@ def volumes(folder: Path, thick: tuple[int, int]) -> Path:
     return folder
 
 
-def test_inspect_shows_the_axes_of_volumes(
-    tmp_path: Path, inspected: Callable[..., dict[str, Any]], run_cli: Callable[..., click.testing.Result]
-) -> None:
+def test_inspect_shows_the_axes_of_volumes(tmp_path: Path) -> None:
     source = volumes(tmp_path, (1, 2))
 
     found = inspected(source, "--split", "1/0/0")

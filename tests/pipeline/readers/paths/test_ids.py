@@ -47,14 +47,6 @@ def test_ids_do_not_depend_on_where_the_source_lies(tmp_path: Path) -> None:
     assert [item.id for item in here.items] == [item.id for item in there.items]
 
 
-def test_one_stem_in_two_folders_is_two_images(tmp_path: Path) -> None:
-    found = find(tmp_path, "images/p/a.png", "images/q/a.png", "masks/p/a.png", "masks/q/a.png")
-
-    assert pairs(tmp_path, found) == {
-        "p-a": ("images/p/a.png", "masks/p/a.png"), "q-a": ("images/q/a.png", "masks/q/a.png"),
-    }  # fmt: skip
-
-
 def test_unique_stems_in_many_folders_are_the_ids(tmp_path: Path) -> None:
     found = find(tmp_path, "images/p/a.png", "images/q/b.png", "masks/p/a.png", "masks/q/b.png")
 

@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.readers.registry import reader_for
 from hsmix_gen.pipeline.sources.discovery import discover
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
+from tests.command_line import run_cli
 from tests.pipeline.readers.layouts import lay
 
 CASES: dict[str, tuple[str, str, str]] = {
@@ -153,12 +154,11 @@ def test_pairs_of_pointers_are_refused_by_that(tmp_path: Path, kind: str, inspec
 
 
 @pytest.fixture
-def inspect_fails(run_cli: Any) -> Any:
+def inspect_fails() -> Any:
     """Return what `inspect` says of a source that it refuses."""
 
     def fails(source: Path) -> str:
-        result = run_cli("inspect", source, "--progress", "none")
-        assert result.exit_code == 1
+        result = run_cli("inspect", source, "--progress", "none", status=1)
         return str(result.stderr)
 
     return fails
