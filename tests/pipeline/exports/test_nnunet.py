@@ -1,7 +1,6 @@
 """The export for nnU-Net, by the rules of its integrity check, its label manager and its splits."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,8 @@ import pytest
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.exports.base import Options
-from hsmix_gen.pipeline.exports.export import Exported
 from hsmix_gen.schemas.errors import OutputError
-
-Draw = Callable[..., Any]
-MakeOutput = Callable[..., Path]
-Export = Callable[..., Exported]
+from tests.pipeline.exports.handmade import draw, export, make_output
 
 
 def read_png(path: Path) -> np.ndarray[Any, Any]:
@@ -34,9 +29,7 @@ def described(dest: Path) -> dict[str, Any]:
     return found
 
 
-def test_pictures_and_labels_are_those_of_the_samples(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_pictures_and_labels_are_those_of_the_samples(tmp_path: Path) -> None:
     """RGB is one lossless file, the label another of the same ending; test cases have folders of their own."""
     samples = [draw(key) for key in ("train-a", "val-b", "test-c")]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "nnunet")
@@ -48,9 +41,7 @@ def test_pictures_and_labels_are_those_of_the_samples(
     assert sorted(path.name for path in (root / "imagesTr").iterdir()) == ["train-a_0000.png", "val-b_0000.png"]
 
 
-def test_dataset_json_states_channels_labels_and_cases(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_dataset_json_states_channels_labels_and_cases(tmp_path: Path) -> None:
     """Validation cases count as training cases: splits distinguish them. A class cannot take a name of nnU-Net."""
     root = make_output(
         tmp_path / "out", [draw("train-a"), draw("val-b"), draw("test-c")], classes=["skin", "ignore", "lesion"]
@@ -65,9 +56,7 @@ def test_dataset_json_states_channels_labels_and_cases(
     }
 
 
-def test_ignored_pixels_get_the_highest_label(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_ignored_pixels_get_the_highest_label(tmp_path: Path) -> None:
     """255 would tear the labels apart; nnU-Net wants them consecutive and ignore last."""
     put = draw("train-a", ignore=True)
     export(make_output(tmp_path / "out", [put, draw("val-b")]), tmp_path / "dest", "nnunet")
@@ -78,9 +67,7 @@ def test_ignored_pixels_get_the_highest_label(
     assert described(tmp_path / "dest")["labels"]["ignore"] == 3
 
 
-def test_floats_become_nifti_of_one_slice_for_each_channel(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_floats_become_nifti_of_one_slice_for_each_channel(tmp_path: Path) -> None:
     """Readers turn (x, y, z) round to (z, y, x): 1 x 6 x 9, with the spacing of rows and columns."""
     put = draw("train-a", channels=2, dtype="float32", ignore=True, spacing_a=(0.5, 0.75), transform_a=6)
     export(
@@ -100,9 +87,7 @@ def test_floats_become_nifti_of_one_slice_for_each_channel(
     assert (folder / "labelsTr" / "train-a.nii.gz").read_bytes()[4:8] == bytes(4)
 
 
-def test_spacing_of_a_quarter_turn_is_turned(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_spacing_of_a_quarter_turn_is_turned(tmp_path: Path) -> None:
     """`spacing_a` is that of the parent before its turn."""
     samples = [
         draw("train-a", channels=2, dtype="float32", spacing_a=(0.5, 0.75), transform_a=3),
@@ -121,7 +106,7 @@ def channels_of(*held: list[list[int]]) -> np.ndarray[Any, Any]:
     return np.array(held, dtype=np.float16)
 
 
-def regions_output(make_output: MakeOutput, draw: Draw, root: Path, soft: np.ndarray[Any, Any], **stated: Any) -> Path:
+def regions_output(root: Path, soft: np.ndarray[Any, Any], **stated: Any) -> Path:
     """Write an output of tiny samples with one multi-label soft label."""
     last = np.arange(1, len(soft) + 1)[:, None, None] * (soft >= 0.5)
     samples = []
@@ -132,13 +117,10 @@ def regions_output(make_output: MakeOutput, draw: Draw, root: Path, soft: np.nda
     return make_output(root, samples, label_mode="multilabel", **stated)
 
 
-def test_nested_regions_are_the_labels_inside_them(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_nested_regions_are_the_labels_inside_them(tmp_path: Path) -> None:
     """WT holds TC holds ET: as nnU-Net's own example of BraTS has it. ET is a number: a list would be lost there."""
     soft = channels_of([[0, 1, 1, 1]], [[0, 0, 1, 1]], [[0, 0, 0, 1]])
-    root = regions_output(make_output, draw, tmp_path / "out", soft, classes=["WT", "TC", "ET"])
-    export(root, tmp_path / "dest", "nnunet")
+    export(regions_output(tmp_path / "out", soft, classes=["WT", "TC", "ET"]), tmp_path / "dest", "nnunet")
 
     found = described(tmp_path / "dest")
     assert list(found["labels"].items()) == [("background", 0), ("WT", [1, 2, 3]), ("TC", [2, 3]), ("ET", 3)]
@@ -147,13 +129,10 @@ def test_nested_regions_are_the_labels_inside_them(
     assert label.tolist() == [[0, 1, 2, 3]]
 
 
-def test_regions_that_overlap_freely_lose_nothing(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_regions_that_overlap_freely_lose_nothing(tmp_path: Path) -> None:
     """The last channel alone is another label than the last channel inside the first."""
     soft = channels_of([[0, 1, 0, 0, 1]], [[0, 0, 1, 1, 1]])
-    root = regions_output(make_output, draw, tmp_path / "out", soft, classes=["nerve", "vessel"])
-    export(root, tmp_path / "dest", "nnunet")
+    export(regions_output(tmp_path / "out", soft, classes=["nerve", "vessel"]), tmp_path / "dest", "nnunet")
 
     found = described(tmp_path / "dest")
     label = read_png(tmp_path / "dest" / "Dataset501_twin" / "labelsTr" / "train-a.png")
@@ -164,30 +143,26 @@ def test_regions_that_overlap_freely_lose_nothing(
     assert found["regions_class_order"] == [label[0, 1], label[0, 2]]
 
 
-def test_the_commonest_set_stands_for_a_region(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_the_commonest_set_stands_for_a_region(tmp_path: Path) -> None:
     """One stray pixel of the inner region outside of the outer one must not tear predictions apart."""
     soft = channels_of([[0, 1, 1, 1, 0]], [[0, 0, 1, 1, 1]])
-    export(regions_output(make_output, draw, tmp_path / "out", soft), tmp_path / "dest", "nnunet")
+    export(regions_output(tmp_path / "out", soft), tmp_path / "dest", "nnunet")
 
     assert described(tmp_path / "dest")["labels"] == {"background": 0, "background_class": [1, 2], "class_1": [2, 3]}
     assert described(tmp_path / "dest")["regions_class_order"] == [1, 2]
 
 
-def test_half_a_channel_holds_a_pixel(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_half_a_channel_holds_a_pixel(tmp_path: Path) -> None:
     """128 of 255 parts is in, 127 is out, as in mask.png."""
     soft = (np.array([[[127, 128]], [[0, 128]]]) / 255).astype(np.float16)
-    root = regions_output(make_output, draw, tmp_path / "out", soft)
-    export(root, tmp_path / "dest", "nnunet")
+    export(regions_output(tmp_path / "out", soft), tmp_path / "dest", "nnunet")
 
     label = read_png(tmp_path / "dest" / "Dataset501_twin" / "labelsTr" / "val-b.png")
     assert label.tolist() == [[0, 2]]
 
 
-def test_one_channel_is_a_plain_label(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
-    root = regions_output(make_output, draw, tmp_path / "out", channels_of([[0, 1]]), classes=["lesion"])
-    export(root, tmp_path / "dest", "nnunet")
+def test_one_channel_is_a_plain_label(tmp_path: Path) -> None:
+    export(regions_output(tmp_path / "out", channels_of([[0, 1]]), classes=["lesion"]), tmp_path / "dest", "nnunet")
 
     found = described(tmp_path / "dest")
     assert found["labels"] == {"background": 0, "lesion": 1}
@@ -198,9 +173,7 @@ def splits(dest: Path) -> Any:
     return json.loads((dest / "Dataset501_twin" / "splits_final.json").read_text())
 
 
-def test_validation_cases_are_the_only_split(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_validation_cases_are_the_only_split(tmp_path: Path) -> None:
     """Test cases are in none."""
     keys = ("train-b", "train-a", "val-c", "test-d")
     export(make_output(tmp_path / "out", [draw(key) for key in keys]), tmp_path / "dest", "nnunet")
@@ -208,9 +181,7 @@ def test_validation_cases_are_the_only_split(
     assert splits(tmp_path / "dest") == [{"train": ["train-a", "train-b"], "val": ["val-c"]}]
 
 
-def test_folds_become_splits_of_one_dataset(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_folds_become_splits_of_one_dataset(tmp_path: Path) -> None:
     """Keys state the fold, as the same image has one in each; test cases are there once."""
     for fold in (0, 1):
         make_output(tmp_path / "out" / f"fold-{fold}", [draw(key) for key in ("train-a", f"val-{fold}", "test-c")])
@@ -230,9 +201,7 @@ def test_folds_become_splits_of_one_dataset(
 
 
 @pytest.mark.parametrize("parent", [{"source_b": "val-b-a"}, {"group_b": "val-b-p"}])
-def test_a_mixed_sample_with_a_parent_in_validation_is_refused(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, parent: dict[str, str]
-) -> None:
+def test_a_mixed_sample_with_a_parent_in_validation_is_refused(tmp_path: Path, parent: dict[str, Any]) -> None:
     """Such an output is not one of ours; the export must not pass it on."""
     root = make_output(tmp_path / "out", [draw("train-a", **parent), draw("val-b")])
 
@@ -240,9 +209,7 @@ def test_a_mixed_sample_with_a_parent_in_validation_is_refused(
         export(root, tmp_path / "dest", "nnunet")
 
 
-def test_missing_validation_cases_are_reported(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_missing_validation_cases_are_reported(tmp_path: Path) -> None:
     """A random split of nnU-Net would leak; the fold `all` draws none."""
     found = export(make_output(tmp_path / "out", [draw("train-a"), draw("train-b")]), tmp_path / "dest", "nnunet")
 
@@ -251,9 +218,7 @@ def test_missing_validation_cases_are_reported(
     assert "nnUNetv2_train 501 2d all" in (tmp_path / "dest" / "README.txt").read_text()
 
 
-def test_splits_lie_where_nnunet_looks_for_them(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_splits_lie_where_nnunet_looks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others that lie there are left alone, which is said; without its variable nothing is written but the export."""
     root = make_output(tmp_path / "out", [draw("train-a"), draw("val-b")])
     there = tmp_path / "preprocessed" / "Dataset501_twin" / "splits_final.json"
@@ -272,7 +237,7 @@ def test_splits_lie_where_nnunet_looks_for_them(
     assert there.read_text() == "[]"
 
 
-def test_number_and_name_can_be_chosen(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_number_and_name_can_be_chosen(tmp_path: Path) -> None:
     """nnU-Net takes three digits and letters, digits and underscores."""
     root = make_output(tmp_path / "out", [draw("train-a"), draw("val-b")])
     export(root, tmp_path / "dest", "nnunet", Options("skin lesions/2017", dataset_id=7))

@@ -1,7 +1,6 @@
 """Exports for research code, read back by datasets written to the contracts of TransUNet, UNeXt and MedSAM."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.exports.base import Options
-from hsmix_gen.pipeline.exports.export import Exported, export_output
+from hsmix_gen.pipeline.exports.export import export_output
 from hsmix_gen.schemas.errors import OutputError
+from tests.pipeline.exports.handmade import draw, export, make_output
 
 Array = np.ndarray[Any, Any]
-Draw = Callable[..., Any]
-MakeOutput = Callable[..., Path]
-Export = Callable[..., Exported]
 
 
 class SynapseRows:
@@ -78,7 +75,7 @@ def synapse(dest: Path, split: str) -> SynapseRows:
     return SynapseRows(dest / folder, dest / "lists" / "lists_Synapse", split)
 
 
-def test_synapse_slices_are_the_samples(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_synapse_slices_are_the_samples(tmp_path: Path) -> None:
     """Image in 0 to 1, class ids beside it, every training sample once."""
     samples = {key: draw(key, channels=1) for key in ("train-a", "train-b", "test-c")}
     export(make_output(tmp_path / "out", list(samples.values())), tmp_path / "dest", "synapse")
@@ -92,9 +89,7 @@ def test_synapse_slices_are_the_samples(make_output: MakeOutput, draw: Draw, exp
         assert (label == samples[name].mask).all()
 
 
-def test_synapse_slices_carry_the_soft_label(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_synapse_slices_carry_the_soft_label(tmp_path: Path) -> None:
     """Another entry of the npz: loaders that do not know it read on as before."""
     put = draw("train-a", channels=1)
     export(make_output(tmp_path / "out", [put]), tmp_path / "dest", "synapse")
@@ -104,9 +99,7 @@ def test_synapse_slices_carry_the_soft_label(
         assert (data["soft_label"] == put.soft.transpose(1, 2, 0)).all()
 
 
-def test_synapse_stacks_the_slices_of_a_volume_in_order(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_synapse_stacks_the_slices_of_a_volume_in_order(tmp_path: Path) -> None:
     """Planes decide, not keys; plane 0 has the name of the volume alone; a picture is a volume by itself."""
     slices = [draw(f"test-{name}", channels=1, group_a="case/7") for name in "abc"]
     alone = draw("test-d", channels=1, group_a="other")
@@ -126,9 +119,7 @@ def test_synapse_stacks_the_slices_of_a_volume_in_order(
     assert listed == "case_7.npy.h5\ntest-d.npy.h5\n"
 
 
-def test_synapse_without_records_of_sources_has_volumes_of_one_slice(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_synapse_without_records_of_sources_has_volumes_of_one_slice(tmp_path: Path) -> None:
     """An output that was moved without its state says nothing of planes; a guess would mix them up."""
     samples = [draw(key, channels=1, group_a="p") for key in ("train-a", "val-b", "val-c", "test-d")]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "synapse")
@@ -137,9 +128,7 @@ def test_synapse_without_records_of_sources_has_volumes_of_one_slice(
     assert synapse(tmp_path / "dest", "test_vol").names == ["test-d"]
 
 
-def test_synapse_volumes_of_one_group_have_two_names(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_synapse_volumes_of_one_group_have_two_names(tmp_path: Path) -> None:
     """Two scans of one patient must not be written to one file."""
     samples = [draw(f"test-{name}", channels=1, group_a="p") for name in "abcd"]
     planes = {"test-a": ("v", 0), "test-b": ("v", 1), "test-c": ("w", 0), "test-d": ("w", 1)}
@@ -151,7 +140,7 @@ def test_synapse_volumes_of_one_group_have_two_names(
     assert [rows[i][1].shape for i in range(2)] == [(2, 6, 9), (2, 6, 9)]
 
 
-def test_synapse_takes_one_channel_only(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_synapse_takes_one_channel_only(tmp_path: Path) -> None:
     root = make_output(tmp_path / "out", [draw("train-a")])
 
     with pytest.raises(OutputError, match=r"synapse holds images of 1 channel, .* has 3; make it with --channels 1"):
@@ -163,9 +152,7 @@ def test_synapse_takes_one_channel_only(make_output: MakeOutput, draw: Draw, exp
     ("dtype", "kind", "expected"),
     [("uint16", "none", lambda image: image / 65535), ("float32", "window", lambda image: image)],
 )
-def test_synapse_scales_every_type_to_one(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, dtype: str, kind: str, expected: Any
-) -> None:
+def test_synapse_scales_every_type_to_one(tmp_path: Path, dtype: str, kind: str, expected: Any) -> None:
     put = draw("train-a", channels=1, dtype=dtype)
     export(make_output(tmp_path / "out", [put], intensity={"kind": kind}), tmp_path / "dest", "synapse")
 
@@ -173,7 +160,7 @@ def test_synapse_scales_every_type_to_one(
     assert np.allclose(image, expected(put.image[..., 0]), atol=1e-6)
 
 
-def test_synapse_spreads_a_z_score(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_synapse_spreads_a_z_score(tmp_path: Path) -> None:
     """-4, 0 and 4 deviations become 0, 0.5 and 1; what lies beyond is cut."""
     put = draw("train-a", channels=1, dtype="float32")
     put.image[0, :4, 0] = [-4, 0, 4, 9]
@@ -183,9 +170,7 @@ def test_synapse_spreads_a_z_score(make_output: MakeOutput, draw: Draw, export: 
     assert image[0, :4].tolist() == [0, 0.5, 1, 1]
 
 
-def test_numbers_without_a_white_are_refused(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_numbers_without_a_white_are_refused(tmp_path: Path) -> None:
     """Nobody knows what 0 to 1 should be of numbers as they were."""
     put = draw("train-a", channels=1, dtype="float32")
     root = make_output(tmp_path / "out", [put], intensity={"kind": "none"})
@@ -196,9 +181,7 @@ def test_numbers_without_a_white_are_refused(
 
 
 @pytest.mark.parametrize("kind", ["synapse", "medsam"])
-def test_ignored_pixels_become_background_and_are_reported(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, kind: str
-) -> None:
+def test_ignored_pixels_become_background_and_are_reported(tmp_path: Path, kind: str) -> None:
     """Losses of these trainers know no ignore: 255 would be a class out of range."""
     put = draw("train-a", channels=1, ignore=True)
     root = make_output(tmp_path / "out", [put, draw("train-b", channels=1)])
@@ -212,7 +195,7 @@ def test_ignored_pixels_become_background_and_are_reported(
         assert 255 not in np.load(tmp_path / "dest" / "train" / "gts" / "train-a.npy")
 
 
-def test_perclass_masks_are_the_soft_label(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_perclass_masks_are_the_soft_label(tmp_path: Path) -> None:
     """In 255ths, without the background, pixel for pixel; images as they are."""
     samples = [draw(key) for key in ("train-a", "train-b")]
     export(make_output(tmp_path / "out", [*samples, draw("val-c")]), tmp_path / "dest", "perclass")
@@ -227,9 +210,7 @@ def test_perclass_masks_are_the_soft_label(make_output: MakeOutput, draw: Draw, 
     assert [path.name for path in (tmp_path / "dest" / "val" / "images").iterdir()] == ["val-c.png"]
 
 
-def test_perclass_has_every_channel_of_multi_label(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_perclass_has_every_channel_of_multi_label(tmp_path: Path) -> None:
     put = draw("train-a", channels=1)
     root = make_output(tmp_path / "out", [put], label_mode="multilabel", classes=["WT", "TC", "ET"])
     export(root, tmp_path / "dest", "perclass")
@@ -239,26 +220,21 @@ def test_perclass_has_every_channel_of_multi_label(
     assert "0 = WT, 1 = TC, 2 = ET" in (tmp_path / "dest" / "README.txt").read_text()
 
 
-def test_perclass_takes_8_bit_pictures_only(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_perclass_takes_8_bit_pictures_only(tmp_path: Path) -> None:
     root = make_output(tmp_path / "out", [draw("train-a", channels=1, dtype="float32")])
 
     with pytest.raises(OutputError, match=r"perclass holds 8-bit grey or RGB pictures.*--dtype uint8"):
         export(root, tmp_path / "dest", "perclass")
 
 
-def test_medsam_stretches_image_and_mask_alike(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_medsam_stretches_image_and_mask_alike(tmp_path: Path) -> None:
     """Blocks of one class and one colour stay on each other, and no class appears that was not there."""
     put = draw("train-a", channels=1)
     put.mask[:] = 0
     put.mask[:2, 6:] = 2
     put.image[:] = 0
     put.image[:2, 6:] = 255
-    root = make_output(tmp_path / "out", [put])
-    export(root, tmp_path / "dest", "medsam", Options(side=72))
+    export(make_output(tmp_path / "out", [put]), tmp_path / "dest", "medsam", Options(side=72))
 
     image, one, box = NpyRows(tmp_path / "dest" / "train")[0]
     assert image.shape == (3, 72, 72)
@@ -268,9 +244,7 @@ def test_medsam_stretches_image_and_mask_alike(
     assert (one == (image[0] >= 0.5)).mean() > 0.99
 
 
-def test_medsam_makes_1024_pixels_by_itself(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_medsam_makes_1024_pixels_by_itself(tmp_path: Path) -> None:
     """What MedSAM's encoder takes; its loader does not resize."""
     export(make_output(tmp_path / "out", [draw("train-a")]), tmp_path / "dest", "medsam")
 
@@ -279,9 +253,7 @@ def test_medsam_makes_1024_pixels_by_itself(
     assert image.dtype == np.float32
 
 
-def test_medsam_leaves_out_what_its_loader_cannot_use(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_medsam_leaves_out_what_its_loader_cannot_use(tmp_path: Path) -> None:
     """No foreground, or nothing else: there is no label to draw. They are counted and named."""
     empty, full = draw("train-b"), draw("train-c")
     empty.mask[:] = 0
@@ -297,9 +269,7 @@ def test_medsam_leaves_out_what_its_loader_cannot_use(
     assert len(NpyRows(tmp_path / "dest" / "train").pairs) == 1
 
 
-def test_medsam_keeps_every_slice_that_is_evaluated_on(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_medsam_keeps_every_slice_that_is_evaluated_on(tmp_path: Path) -> None:
     """Its loader reads training alone."""
     puts = [draw(key) for key in ("train-a", "val-b", "test-c")]
     for put in puts[1:]:
@@ -311,18 +281,14 @@ def test_medsam_keeps_every_slice_that_is_evaluated_on(
 
 
 @pytest.mark.parametrize("side", [0, 10_000])
-def test_medsam_refuses_senseless_sizes(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, side: int
-) -> None:
+def test_medsam_refuses_senseless_sizes(tmp_path: Path, side: int) -> None:
     root = make_output(tmp_path / "out", [draw("train-a")])
 
     with pytest.raises(OutputError, match=f"--image-size must be 64 to 4096 pixels, got {side}"):
         export(root, tmp_path / "dest", "medsam", Options(side=side))
 
 
-def test_perclass_in_one_tree_is_told_apart_by_lists(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_perclass_in_one_tree_is_told_apart_by_lists(tmp_path: Path) -> None:
     root = make_output(tmp_path / "out", [draw(key) for key in ("train-a", "val-b", "test-c")])
     export(root, tmp_path / "dest", "perclass", Options(one_tree=True))
 
@@ -332,9 +298,7 @@ def test_perclass_in_one_tree_is_told_apart_by_lists(
 
 
 @pytest.mark.parametrize(("n_classes", "white"), [(2, 255), (3, 1)])
-def test_imglabel_masks_of_two_classes_are_black_and_white(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, n_classes: int, white: int
-) -> None:
+def test_imglabel_masks_of_two_classes_are_black_and_white(tmp_path: Path, n_classes: int, white: int) -> None:
     """Loaders that cut at 127 see nothing of 0 and 1; of more classes the ids are kept."""
     puts = {key: draw(key, n_classes=n_classes) for key in ("train-a", "val-b", "test-c")}
     export(make_output(tmp_path / "out", list(puts.values())), tmp_path / "dest", "imglabel")
@@ -345,7 +309,7 @@ def test_imglabel_masks_of_two_classes_are_black_and_white(
         assert (np.asarray(Pillow.open(tmp_path / "dest" / folder / "img" / f"{key}.png")) == puts[key].image).all()
 
 
-def test_medsam_may_box_each_area(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_medsam_may_box_each_area(tmp_path: Path) -> None:
     """Two areas of one class and one of another are three numbers, and training lies where MedSAM looks first."""
     put = draw("train-a", channels=1)
     put.mask[:] = 0
@@ -357,9 +321,7 @@ def test_medsam_may_box_each_area(make_output: MakeOutput, draw: Draw, export: E
     assert areas[5, 5] != areas[70, 70]
 
 
-def test_an_export_that_the_disk_cannot_hold_is_refused_before_it_begins(
-    make_output: MakeOutput, draw: Draw, tmp_path: Path
-) -> None:
+def test_an_export_that_the_disk_cannot_hold_is_refused_before_it_begins(tmp_path: Path) -> None:
     """12.6 MB for each image of 1024 pixels."""
     root = make_output(tmp_path / "out", [draw("train-a"), draw("train-b")])
 
@@ -368,15 +330,12 @@ def test_an_export_that_the_disk_cannot_hold_is_refused_before_it_begins(
     assert not (tmp_path / "dest").exists()
 
 
-def test_fiftyone_lists_samples_with_their_measures(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_fiftyone_lists_samples_with_their_measures(tmp_path: Path) -> None:
     """What is not known has no field, numbers that are none as little: its JSON has no place for them."""
     hard = draw(
         "train-a", ignore=True, mode="hard", flags=("guarded",), fragments=3, auc_a=float("nan"), augment="flip"
     )
-    root = make_output(tmp_path / "out", [hard, draw("val-b", mode="none")])
-    export(root, tmp_path / "dest", "fiftyone")
+    export(make_output(tmp_path / "out", [hard, draw("val-b", mode="none")]), tmp_path / "dest", "fiftyone")
 
     dest = tmp_path / "dest"
     samples = json.loads((dest / "samples.json").read_text())["samples"]
@@ -391,9 +350,7 @@ def test_fiftyone_lists_samples_with_their_measures(
     assert targets == {"1": "class_1", "2": "class_2", "255": "ignore"}
 
 
-def test_fiftyone_names_every_channel_of_multi_label(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_fiftyone_names_every_channel_of_multi_label(tmp_path: Path) -> None:
     """The mask counts its classes from 1, without a background among them."""
     put = draw("train-a", channels=1)
     export(
@@ -406,7 +363,7 @@ def test_fiftyone_names_every_channel_of_multi_label(
     assert info["default_mask_targets"] == {"1": "WT", "2": "TC", "3": "ET", "255": "ignore"}
 
 
-def test_files_for_monai_align(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_files_for_monai_align(tmp_path: Path) -> None:
     """Image, label and soft label have one order of axes, in one kind of file, so that no reader turns some of them."""
     put = draw("train-a")
     export(make_output(tmp_path / "out", [put]), tmp_path / "dest", "monai")

@@ -1,9 +1,7 @@
 """Soft labels under the augmentation of TransUNet, Swin-Unet and HiFormer, and the losses that go with them."""
 
-import importlib.util
 import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,33 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from hsmix_gen.pipeline.exports.export import Exported
 from hsmix_gen.pipeline.exports.patches import write_companion
+from tests.pipeline.exports.handmade import draw, export, make_output
+from tests.written import module_of
 
 Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")
-def exported(
-    make_output: Callable[..., Path],
-    draw: Callable[..., Any],
-    export: Callable[..., Exported],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, Any]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """An export to synapse, and the only sample of it."""
     folder = tmp_path_factory.mktemp("soft")
     put = draw("train-a", channels=1)
     return export(make_output(folder / "out", [put]), folder / "synapse", "synapse").dest, put
-
-
-def module_of(path: Path) -> ModuleType:
-    """Return a module that an export brings."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Modules that keep the splits of an export in UNeXt and UDTransNet, with names in the place of their code."""
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.exports.patches import write_companion
+from tests.written import module_of
 
 Load = Callable[..., ModuleType]
 
@@ -23,12 +23,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
             monkeypatch.setitem(sys.modules, module, ModuleType(module))
             vars(sys.modules[module]).update(held)
         write_companion(tmp_path, name)
-        spec = importlib.util.spec_from_file_location(name, tmp_path / "code" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        found = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(found)
-        return found
+        return module_of(tmp_path / "code" / f"{name}.py")
 
     return make
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
-from hsmix_gen.pipeline.exports.export import Exported
-
-Draw = Callable[..., Any]
-MakeOutput = Callable[..., Path]
-Export = Callable[..., Exported]
+from tests.pipeline.exports.handmade import draw, export, make_output
 
 needs_streaming = pytest.mark.skipif(
     find_spec("streaming") is None, reason="mosaicml-streaming is not installed; it wants an environment of its own"
@@ -86,9 +81,7 @@ PIXELS = [("uint8", 3), ("uint8", 1), ("float32", 2)]
 
 @needs_streaming
 @pytest.mark.parametrize(("dtype", "channels"), PIXELS)
-def test_mosaics_reader_returns_the_samples(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, dtype: str, channels: int
-) -> None:
+def test_mosaics_reader_returns_the_samples(tmp_path: Path, dtype: str, channels: int) -> None:
     """By its own StreamingDataset with the check of sha1."""
     samples = [draw(key, channels=channels, dtype=dtype) for key in KEYS]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "mds")
@@ -97,7 +90,7 @@ def test_mosaics_reader_returns_the_samples(
 
 
 @needs_streaming
-def test_mds_shards_have_sums_and_no_clock(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_mds_shards_have_sums_and_no_clock(tmp_path: Path) -> None:
     """`validate_hash` of the reader needs them; equal outputs give equal bytes."""
     root = make_output(tmp_path / "out", [draw(key) for key in KEYS])
     export(root, tmp_path / "first", "mds")
@@ -111,9 +104,7 @@ def test_mds_shards_have_sums_and_no_clock(make_output: MakeOutput, draw: Draw, 
 
 @needs_litdata
 @pytest.mark.parametrize(("dtype", "channels"), PIXELS)
-def test_litdatas_reader_returns_the_samples(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, dtype: str, channels: int
-) -> None:
+def test_litdatas_reader_returns_the_samples(tmp_path: Path, dtype: str, channels: int) -> None:
     samples = [draw(key, channels=channels, dtype=dtype) for key in KEYS]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "litdata")
 
@@ -121,7 +112,7 @@ def test_litdatas_reader_returns_the_samples(
 
 
 @needs_litdata
-def test_litdata_chunks_have_no_clock(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_litdata_chunks_have_no_clock(tmp_path: Path) -> None:
     """litData writes the time into its index; readers name their caches by it, so it follows from the content."""
     first = make_output(tmp_path / "out", [draw(key) for key in KEYS])
     other = make_output(tmp_path / "other", [draw(key, channels=1) for key in KEYS])
@@ -134,9 +125,7 @@ def test_litdata_chunks_have_no_clock(make_output: MakeOutput, draw: Draw, expor
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [*PIXELS, ("uint16", 1)])
-def test_zarr_holds_the_samples_in_rows(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path, dtype: str, channels: int
-) -> None:
+def test_zarr_holds_the_samples_in_rows(tmp_path: Path, dtype: str, channels: int) -> None:
     """Row i of each array is sample i, in the order of the shards."""
     samples = [draw(key, channels=channels, dtype=dtype) for key in KEYS]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "zarr")
@@ -150,9 +139,7 @@ def test_zarr_holds_the_samples_in_rows(
     assert group.attrs["classes"] == ["background", "class_1", "class_2"]
 
 
-def test_zarr_is_v3_sharded_by_sample_with_consolidated_metadata(
-    make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path
-) -> None:
+def test_zarr_is_v3_sharded_by_sample_with_consolidated_metadata(tmp_path: Path) -> None:
     """One request opens all arrays; a sample is read alone; rows of zeros are there like others."""
     samples = [draw("train-a"), draw("train-b")]
     for put in samples:
@@ -169,7 +156,7 @@ def test_zarr_is_v3_sharded_by_sample_with_consolidated_metadata(
     assert [path.name for path in (store / "mask" / "c" / "0" / "0").iterdir()] == ["0"]
 
 
-def test_zarr_writes_shard_after_shard(make_output: MakeOutput, draw: Draw, export: Export, tmp_path: Path) -> None:
+def test_zarr_writes_shard_after_shard(tmp_path: Path) -> None:
     """257 samples are one full shard and one of a single row; none is lost at the border."""
     samples = [draw(f"train-{number:03d}", channels=1) for number in range(257)]
     export(make_output(tmp_path / "out", samples), tmp_path / "dest", "zarr")
