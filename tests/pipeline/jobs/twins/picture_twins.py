@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
-from tests.pipeline.jobs.twins.twin import HALF, AnyTwin
+from tests.pipeline.jobs.twins.twin import HALF, Twin
 from tests.written import png, tar
 
 Picture = npt.NDArray[np.uint8]
 SIZE = (20, 28)
-
-
-@dataclass(frozen=True)
-class PictureTwin(AnyTwin):
-    """What a run on a source has to give; its pictures have so many channels."""
-
-    channels: int = 3
 
 
 def draw_image(number: int, size: tuple[int, int] = SIZE) -> Picture:
@@ -52,7 +44,7 @@ def save(path: Path, picture: Picture, **options: Any) -> Picture:
         return np.asarray(opened)
 
 
-def write_isic(root: Path) -> PictureTwin:
+def write_isic(root: Path) -> Twin:
     """Three parts of ISIC 2017; the maps of superpixels beside the photographs are no images."""
     images, masks = {}, {}
     for number, part in enumerate(("Training", "Training", "Training", "Validation", "Test_v2"), start=1):
@@ -63,10 +55,10 @@ def write_isic(root: Path) -> PictureTwin:
         save(root / f"ISIC-2017_{part}_Part1_GroundTruth" / f"{name}_segmentation.png", mask)
         masks[name] = mask // 255
     stated = {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 5}
-    return PictureTwin("isic", images, masks, ("background", "lesion"), stated, ())
+    return Twin("isic", images, masks, ("background", "lesion"), stated, ())
 
 
-def write_warwick(root: Path) -> PictureTwin:
+def write_warwick(root: Path) -> Twin:
     """Values are numbers of glands; two training images are of one patient."""
     images, masks = {}, {}
     rows = ["name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)"]
@@ -78,10 +70,10 @@ def write_warwick(root: Path) -> PictureTwin:
         rows.append(f"{name},{patient}, benign, adenomatous")
     (root / "Grade.csv").write_text("\r".join(rows), newline="")
     stated = {"splits": {"train": 3, "val": 0, "test": 2}, "groups": 4}
-    return PictureTwin("glas", images, masks, ("background", "gland"), stated, ())
+    return Twin("glas", images, masks, ("background", "gland"), stated, ())
 
 
-def write_labelcol(root: Path) -> PictureTwin:
+def write_labelcol(root: Path) -> Twin:
     """A folder for each split, in it images and masks."""
     images, masks = {}, {}
     parts = {"Train_Folder": (1, 2, 3), "Val_Folder": (4,), "Test_Folder": (5,)}
@@ -91,7 +83,7 @@ def write_labelcol(root: Path) -> PictureTwin:
             images[name] = save(root / folder / "img" / f"{number}.png", draw_image(number))
             save(root / folder / "labelcol" / f"{number}.png", draw_mask(number, 255))
             masks[name] = draw_mask(number, 1)
-    return PictureTwin(
+    return Twin(
         "glas", images, masks, ("background", "gland"), {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 5}, ()
     )
 
@@ -128,14 +120,14 @@ def write_slides(root: Path, size: tuple[int, int]) -> tuple[dict[str, Picture],
     return images, masks
 
 
-def write_monuseg(root: Path) -> PictureTwin:
+def write_monuseg(root: Path) -> Twin:
     """Slides of the training and test data, of three patients."""
     images, masks = write_slides(root, SIZE)
     stated = {"splits": {"train": 3, "val": 0, "test": 1}, "groups": 3}
-    return PictureTwin("monuseg", images, masks, ("background", "nucleus"), stated, ())
+    return Twin("monuseg", images, masks, ("background", "nucleus"), stated, ())
 
 
-def write_tiled(root: Path) -> PictureTwin:
+def write_tiled(root: Path) -> Twin:
     """36 x 50 pixels in tiles of 20 x 28 that share 4: the last of each line are shifted back to the border."""
     slides = write_slides(root, (36, 50))
     images, masks = (
@@ -149,10 +141,10 @@ def write_tiled(root: Path) -> PictureTwin:
     )
     stated = {"pairs": 4, "images": 16, "splits": {"train": 12, "val": 0, "test": 4}, "groups": 3}
     options = ("--tiles", 20, 28, "--overlap", 4)
-    return PictureTwin("monuseg", images, masks, ("background", "nucleus"), stated, options)
+    return Twin("monuseg", images, masks, ("background", "nucleus"), stated, options)
 
 
-def write_greys(root: Path) -> PictureTwin:
+def write_greys(root: Path) -> Twin:
     """Grey images, class ids as they are, and pixels that nobody labelled."""
     images, masks = {}, {}
     for number in range(6):
@@ -164,7 +156,7 @@ def write_greys(root: Path) -> PictureTwin:
     stated = {"label_mode": "exclusive", "mask_values": {"0": 0, "1": 1, "2": 2, "254": 255}}
     names = ("background", "vessel", "lesion")
     options = (*HALF, "--ignore", 254, "--classes", ",".join(names))
-    return PictureTwin("folder", images, masks, names, stated, options, channels=1)
+    return Twin("folder", images, masks, names, stated, options)
 
 
 def write_class_folders(root: Path, *, overlap: bool) -> tuple[dict[str, Picture], dict[str, Picture]]:
@@ -182,21 +174,21 @@ def write_class_folders(root: Path, *, overlap: bool) -> tuple[dict[str, Picture
     return images, channels
 
 
-def write_classes(root: Path) -> PictureTwin:
+def write_classes(root: Path) -> Twin:
     """A folder for each class; no pixel is of two."""
     images, channels = write_class_folders(root, overlap=False)
     masks = {name: mask[..., 0] + 2 * mask[..., 1] for name, mask in channels.items()}
-    return PictureTwin("folder", images, masks, ("background", "liver", "tumour"), {"label_mode": "exclusive"})
+    return Twin("folder", images, masks, ("background", "liver", "tumour"), {"label_mode": "exclusive"})
 
 
-def write_channels(root: Path) -> PictureTwin:
+def write_channels(root: Path) -> Twin:
     """A folder for each class; liver and tumour share pixels."""
     images, channels = write_class_folders(root, overlap=True)
     options = (*HALF, "--labels", "multilabel")
-    return PictureTwin("folder", images, channels, ("liver", "tumour"), {"label_mode": "multilabel"}, options)
+    return Twin("folder", images, channels, ("liver", "tumour"), {"label_mode": "multilabel"}, options)
 
 
-def write_objects(root: Path) -> PictureTwin:
+def write_objects(root: Path) -> Twin:
     """The Data Science Bowl: a folder an image, in it a file a nucleus."""
     images, masks = {}, {}
     for number in range(6):
@@ -206,10 +198,10 @@ def write_objects(root: Path) -> PictureTwin:
             alone = draw_mask(number, *(255 if k == place else 0 for k in range(3)))
             save(root / name / "masks" / f"{number}{place}c0.png", alone)
         masks[name] = draw_mask(number, 1, 1, 1)
-    return PictureTwin("folder", images, masks, ("background", "foreground"))
+    return Twin("folder", images, masks, ("background", "foreground"))
 
 
-def write_several(root: Path) -> PictureTwin:
+def write_several(root: Path) -> Twin:
     """Breast ultrasound: some images have two masks, distinguished by a number, that overlap."""
     images, masks = {}, {}
     for number in range(6):
@@ -220,13 +212,13 @@ def write_several(root: Path) -> PictureTwin:
         save(root / "benign" / f"{name}_mask.png", first)
         save(root / "benign" / f"{name}_mask_1.png", second)
         masks[name] = np.maximum(first, second) // 255
-    return PictureTwin("folder", images, masks, ("background", "foreground"))
+    return Twin("folder", images, masks, ("background", "foreground"))
 
 
 COLOURS = {"background": (0, 0, 0), "polyp": (200, 30, 60), "tool": (200, 60, 30)}
 
 
-def write_colours(root: Path) -> PictureTwin:
+def write_colours(root: Path) -> Twin:
     """Masks have the colours of a table beside them."""
     lines = [f"{name},{r},{g},{b}\n" for name, (r, g, b) in COLOURS.items()]
     (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(lines))
@@ -236,10 +228,10 @@ def write_colours(root: Path) -> PictureTwin:
         images[name] = save(root / "images" / f"{name}.png", draw_image(number))
         masks[name] = draw_mask(number, 1, 2)
         save(root / "masks" / f"{name}.png", np.array(list(COLOURS.values()), np.uint8)[masks[name]])
-    return PictureTwin("folder", images, masks, tuple(COLOURS))
+    return Twin("folder", images, masks, tuple(COLOURS))
 
 
-def write_jpegs(root: Path) -> PictureTwin:
+def write_jpegs(root: Path) -> Twin:
     """Borders of JPEG masks are grey; what is above the middle is the polyp."""
     images, masks = {}, {}
     for number in range(6):
@@ -251,10 +243,10 @@ def write_jpegs(root: Path) -> PictureTwin:
         assert ((stored > 95) & (stored < 128)).any()
         assert ((stored > 127) & (stored < 160)).any()
         masks[name] = (stored > 127).astype(np.uint8)
-    return PictureTwin("folder", images, masks, ("background", "foreground"))
+    return Twin("folder", images, masks, ("background", "foreground"))
 
 
-def write_coco(root: Path) -> PictureTwin:
+def write_coco(root: Path) -> Twin:
     """A gland as outline, above it a smaller nucleus as runs; ids of categories are neither from 0 nor without gap."""
     images, masks = {}, {}
     categories = [{"id": 7, "name": "nucleus"}, {"id": 3, "name": "gland"}]
@@ -282,10 +274,10 @@ def write_coco(root: Path) -> PictureTwin:
         document = {"images": entries, "annotations": annotations, "categories": categories}
         (root / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(document))
     stated = {"splits": {"train": 4, "val": 2, "test": 0}}
-    return PictureTwin("coco", images, masks, ("background", "gland", "nucleus"), stated, ())
+    return Twin("coco", images, masks, ("background", "gland", "nucleus"), stated, ())
 
 
-def write_list(root: Path) -> PictureTwin:
+def write_list(root: Path) -> Twin:
     """Paths are relative to the list; groups and splits are those of its columns."""
     images, masks = {}, {}
     with (root / "pairs.csv").open("w", newline="") as file:
@@ -298,13 +290,13 @@ def write_list(root: Path) -> PictureTwin:
             masks[name] = draw_mask(number, 1)
             table.writerow([split, f"other/{number}.gif", f"far/off/{number}.png", name, f"p{max(number, 1)}"])
     stated = {"splits": {"train": 3, "val": 1, "test": 1}, "groups": 4}
-    return PictureTwin("list", images, masks, ("background", "foreground"), stated, ())
+    return Twin("list", images, masks, ("background", "foreground"), stated, ())
 
 
 CLASSES = ("background", "class_1", "class_2")
 
 
-def write_parquet(root: Path) -> PictureTwin:
+def write_parquet(root: Path) -> Twin:
     """Tables of Hugging Face: cells of bytes and path, a file a split."""
     images, masks = {}, {}
     cell = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -319,20 +311,20 @@ def write_parquet(root: Path) -> PictureTwin:
         columns = [pa.array(values, cell) for values in cells.values()]
         pq.write_table(pa.table(columns, names=list(cells)), root / "data" / f"{split}-00000-of-00001.parquet")
     stated = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return PictureTwin("parquet", images, masks, CLASSES, stated, ())
+    return Twin("parquet", images, masks, CLASSES, stated, ())
 
 
-def write_stacks(root: Path) -> PictureTwin:
+def write_stacks(root: Path) -> Twin:
     """All pictures in two arrays."""
     images = {f"all-{number:04d}": draw_image(number) for number in range(6)}
     masks = {f"all-{number:04d}": draw_mask(number, 1, 2) for number in range(6)}
     for folder, pictures in (("images", images), ("masks", masks)):
         (root / folder).mkdir()
         np.save(root / folder / "all.npy", np.stack(list(pictures.values())))
-    return PictureTwin("arrays", images, masks, CLASSES, {"groups": 6}, ("--stacks", "pictures"))
+    return Twin("arrays", images, masks, CLASSES, {"groups": 6}, ("--stacks", "pictures"))
 
 
-def write_webdataset(root: Path) -> PictureTwin:
+def write_webdataset(root: Path) -> Twin:
     """A tar file for each split; a class of the whole image beside its mask is no mask."""
     images, masks = {}, {}
     for split, numbers in {"train": (0, 1, 2), "val": (3,), "test": (4,)}.items():
@@ -343,10 +335,10 @@ def write_webdataset(root: Path) -> PictureTwin:
             members |= {f"{name}.png": png(images[name]), f"{name}.cls": b"1", f"{name}.seg.png": png(masks[name])}
         tar(root / f"{split}-000000.tar", members)
     stated = {"splits": {"train": 3, "val": 1, "test": 1}}
-    return PictureTwin("webdataset", images, masks, CLASSES, stated, ())
+    return Twin("webdataset", images, masks, CLASSES, stated, ())
 
 
-WRITERS: dict[str, Callable[[Path], PictureTwin]] = {
+WRITERS: dict[str, Callable[[Path], Twin]] = {
     "isic": write_isic,
     "glas-warwick": write_warwick,
     "glas-labelcol": write_labelcol,

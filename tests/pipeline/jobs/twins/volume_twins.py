@@ -17,7 +17,7 @@ from pydicom.pixels.utils import set_pixel_data
 from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from tests.pipeline.jobs.twins.twin import HALF, AnyTwin, Numbers
+from tests.pipeline.jobs.twins.twin import HALF, Numbers, Twin
 
 Planes = dict[str, Numbers]
 SHAPE = (6, 20, 28)
@@ -27,8 +27,8 @@ SPACING = (0.5, 0.75, 3.0)
 
 
 @dataclass(frozen=True)
-class VolumeTwin(AnyTwin):
-    """What a run on a source has to give; it may give millimetres."""
+class VolumeTwin(Twin):
+    """Slices of patients, of which partners are of another one; it may give millimetres."""
 
     spacing: bool = True
 
