@@ -19,8 +19,6 @@ from typing import Any
 
 import pytest
 
-from tests.fixture_types import Maker
-
 HERE = Path(__file__).parent
 ROWS = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
 MARKERS = (
@@ -138,6 +136,19 @@ class Ended:
     stderr: str
     seconds: float
 
+    @property
+    def error_line(self) -> str:
+        """The one line in which a driver that ended with status 1 says why."""
+        assert self.status == 1, (self.status, self.stderr)
+        assert "Traceback" not in self.stderr, self.stderr
+        stated = [text for text in self.stderr.splitlines() if text.startswith("error: ")]
+        assert len(stated) == 1, self.stderr
+        return stated[0]
+
+    def succeeded(self) -> None:
+        """Check that a driver did what it was asked to do."""
+        assert self.status == 0, self.stderr
+
 
 @dataclass(frozen=True)
 class Started:
@@ -211,14 +222,16 @@ class Drivers:
 
 
 @pytest.fixture(scope="session")
-def drivers(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
     """Drivers in fresh processes."""
+    from tests.small_sources import make_source
+
     started = Drivers(tmp_path_factory.mktemp("streams"))
     # The first one imports for all: were it the undisturbed run, its lease would beat, and later ones have fewer steps.
     folder = tmp_path_factory.mktemp("rehearsal")
     source = make_source(folder / "source", train=2, size=(32, 40))
     ended = started.run("run", source, folder / "output", *TINY, "--format", "webdataset", "--format", "parquet")
-    assert ended.status == 0, ended.stderr
+    ended.succeeded()
     yield started
     started.close()
 
@@ -260,6 +273,10 @@ class Job:
         }
         return {name: word for name, word in sorted(stated.items()) if found.get(name) != self.files.get(name)}
 
+    def spoiled(self, output: Path) -> set[str]:
+        """Return what has a final name and differs from the undisturbed run."""
+        return {name for name, word in self.damages(output).items() if word != "missing" and "tmp-" not in name}
+
     def finish(self, output: Path) -> Ended:
         """Call the same command, without harm; check that it makes the output equal to the undisturbed one."""
         ended = self.run(output)
@@ -280,27 +297,24 @@ class Job:
             self._check_finished(output, ended)
 
     def _check_finished(self, output: Path, ended: Ended) -> None:
-        assert ended.status == 0, ended.stderr
+        ended.succeeded()
         assert self.damages(output) == {}
         left = [path.name for path in output.rglob("*") if "tmp-" in path.name or path.name.endswith(".partial")]
         assert left == []
 
 
 @pytest.fixture(scope="session")
-def make_job(
-    make_source: Maker,
-    drivers: Drivers,
-    shard_digests: Callable[[Path], dict[str, str]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Job]:
+def make_job(drivers: Drivers, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Job]:
     """Do an undisturbed run: ``make_job(*options, train=..., size=...)``; its changes of files are noted."""
+    from tests.small_sources import make_source
+    from tests.written import shard_digests
 
     def make(*options: str, size: tuple[int, int] = (32, 40), **source: Any) -> Job:
         folder = tmp_path_factory.mktemp("undisturbed")
         made, output, log = make_source(folder / "source", size=size, **source), folder / "output", folder / "log"
         every = (*TINY, "--size", *map(str, size), "--progress", "plain", *options)
         ended = drivers.run("run", made, output, *every, folder=output, log=log)
-        assert ended.status == 0, ended.stderr
+        ended.succeeded()
         steps = []
         for line in log.read_text().splitlines():
             what, _, path = line.partition("\t")
@@ -319,17 +333,3 @@ def tiny_job(make_job: Callable[..., Job]) -> Job:
         val=1,
         test=0,
     )
-
-
-@pytest.fixture(scope="session")
-def error_line() -> Callable[[Ended], str]:
-    """Return the one line in which a driver that ended with status 1 says why."""
-
-    def line(ended: Ended) -> str:
-        assert ended.status == 1, (ended.status, ended.stderr)
-        assert "Traceback" not in ended.stderr, ended.stderr
-        stated = [text for text in ended.stderr.splitlines() if text.startswith("error: ")]
-        assert len(stated) == 1, ended.stderr
-        return stated[0]
-
-    return line

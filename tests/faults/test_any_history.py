@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +20,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+
+from tests.fixture_types import Noted
 
 DAMAGES = ("flip", "truncate", "empty", "append", "remove")
 EXTEND = ("--extend", "--copies", "2")
@@ -93,9 +94,7 @@ class History(RuleBasedStateMachine):
         choice=st.floats(0, 1, exclude_max=True),
         damage=st.sampled_from(DAMAGES),
         place=st.floats(0, 1, exclude_max=True),
-        kind=st.sampled_from(
-            ["webdataset/*", "parquet/*", "*", ".hsmix/*", ".hsmix/shards/*", ".hsmix/cache/**/*", f"{EXTENSION}*"]
-        ),
+        kind=st.sampled_from(KINDS),
     )
     def damage(self, choice: float, damage: str, place: float, kind: str) -> None:
         """Damage some file that is there."""
@@ -175,12 +174,11 @@ def extended(job: Any, folder: Path) -> Any:
     """Return the job of an extended dataset, made without disturbance."""
     output = Path(shutil.copytree(job.output, folder / "extended"))
     options = (*job.options, *EXTEND)
-    ended = job.drivers.run("run", job.source, output, *options)
-    assert ended.status == 0, ended.stderr
+    job.drivers.run("run", job.source, output, *options).succeeded()
     return replace(job, options=options, output=output, files=job.digests(output))
 
 
-def play(job: Any, record_property: Callable[[str, object], None], folder: Path, *, histories: int, steps: int) -> None:
+def play(job: Any, record_property: Noted, folder: Path, *, histories: int, steps: int) -> None:
     """Try some histories of some steps each."""
 
     class Played(ExtendedHistory):
@@ -202,14 +200,12 @@ def play(job: Any, record_property: Callable[[str, object], None], folder: Path,
 
 
 @pytest.mark.fault("F2", "F10", "F11", "F12", "F13")
-def test_short_histories_end_well(
-    tiny_job: Any, record_property: Callable[[str, object], None], tmp_path: Path
-) -> None:
+def test_short_histories_end_well(tiny_job: Any, record_property: Noted, tmp_path: Path) -> None:
     play(tiny_job, record_property, tmp_path, histories=2, steps=4)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F2", "F10", "F11", "F12", "F13")
-def test_long_histories_end_well(tiny_job: Any, record_property: Callable[[str, object], None], tmp_path: Path) -> None:
+def test_long_histories_end_well(tiny_job: Any, record_property: Noted, tmp_path: Path) -> None:
     play(tiny_job, record_property, tmp_path, histories=25, steps=8)

@@ -5,19 +5,19 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fixture_types import Noted
+from tests.process_tree import WAIT_S, driver
+
 HERE = Path(__file__).parent
 STAGES = ("images", "superpixels", "saliency", "mix")
-WAIT_S = 240
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -26,53 +26,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 def job(make_job: Callable[..., Any]) -> Any:
     """Four blocks of images and a dozen shards, so that there is something to kill everywhere."""
     return make_job("--copies", "3", "--shards", "12", "--seed", "5", train=56, val=3, test=1, size=(64, 96))
-
-
-@dataclass
-class Run:
-    """A run under way and what it wrote to stderr so far."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def stage(self) -> str:
-        """The stage that was begun last."""
-        begun = [match[1] for line in list(self.lines) if (match := re.match(r"(\w+): \d+ to do", line))]
-        return begun[-1] if begun else ""
-
-    def wait(self) -> str:
-        """Wait for its end and return what it wrote."""
-        self.process.wait(timeout=WAIT_S)
-        return "".join(self.lines)
-
-
-@contextmanager
-def running(command: Path, *arguments: object, **environment: str) -> Iterator[Run]:
-    """Start the command; whatever happens, it is gone afterwards."""
-    process = subprocess.Popen(
-        [str(command), *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    run = Run(process)
-
-    def collect() -> None:
-        assert process.stderr is not None
-        run.lines.extend(iter(process.stderr.readline, ""))
-
-    reader = threading.Thread(target=collect, daemon=True)
-    reader.start()
-    try:
-        yield run
-    finally:
-        process.terminate()
-        process.wait(timeout=WAIT_S)
-        reader.join(timeout=WAIT_S)
-        assert process.stderr is not None
-        process.stderr.close()
 
 
 WORKER_STEPS = (
@@ -94,7 +47,7 @@ WORKER_STEPS = (
 
 @pytest.mark.fault("F1")
 def test_worker_killed_at_every_step_costs_nothing_but_time(
-    job: Any, command: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+    job: Any, command: Path, tmp_path: Path, record_property: Noted
 ) -> None:
     """The unit is done again in the same run, whatever its worker left behind."""
     output, marks = tmp_path / "output", tmp_path / "marks"
@@ -103,9 +56,8 @@ def test_worker_killed_at_every_step_costs_nothing_but_time(
     paths = os.pathsep.join(filter(None, [str(HERE / "programs" / "workers"), os.environ.get("PYTHONPATH", "")]))
     environment = {"HSMIX_TEST_KILL_WORKERS": json.dumps(order), "PYTHONPATH": paths}
 
-    with running(
-        command, "run", job.source, output, *job.options, "--backend", "ray", "--workers", 2, **environment
-    ) as run:
+    on_ray = ("--backend", "ray", "--workers", 2)
+    with driver(command, "run", job.source, output, *job.options, *on_ray, environment=environment) as run:
         stated = run.wait()
 
     assert run.process.returncode == 0, stated
@@ -135,11 +87,11 @@ def test_node_lost_in_a_stage_is_replaced_by_another(job: Any, command: Path, tm
     output = tmp_path / "output"
     with cluster_of(2) as (cluster, nodes):
         on_cluster = ("--backend", "ray", "--address", cluster.address, "--workers", 2)
-        with running(command, "run", job.source, output, *job.options, *on_cluster) as run:
+        with driver(command, "run", job.source, output, *job.options, *on_cluster) as run:
             deadline = time.monotonic() + WAIT_S
             while run.stage != stage or not works(nodes[0]):
-                assert run.process.poll() is None, "".join(run.lines)
-                assert time.monotonic() < deadline, "".join(run.lines)
+                assert run.process.poll() is None, run.stated
+                assert time.monotonic() < deadline, run.stated
                 time.sleep(0.005)
             cluster.remove_node(nodes[0], allow_graceful=False)
             cluster.add_node(num_cpus=1)
@@ -160,9 +112,9 @@ def test_node_that_joins_with_another_version_is_kept_out(job: Any, command: Pat
     other = {"PYTHONPATH": paths, "HSMIX_TEST_VERSIONS": json.dumps({"scikit-image": "0.1"})}
     with cluster_of(1) as (cluster, _):
         on_cluster = ("--backend", "ray", "--address", cluster.address)
-        with running(command, "run", job.source, output, *job.options, *on_cluster) as run:
+        with driver(command, "run", job.source, output, *job.options, *on_cluster) as run:
             while run.stage not in {stage, STAGES[STAGES.index(stage) - 1]}:
-                assert run.process.poll() is None, "".join(run.lines)
+                assert run.process.poll() is None, run.stated
                 time.sleep(0.005)
             # What is left to do takes less time than a machine to join.
             run.process.send_signal(signal.SIGSTOP)
@@ -186,9 +138,9 @@ def test_cluster_that_is_gone_ends_the_run_and_it_is_finished_elsewhere(
     output = tmp_path / "output"
     with cluster_of(1) as (cluster, nodes):
         on_cluster = ("--backend", "ray", "--address", cluster.address, "-o", "run.timeout_s=20")
-        with running(command, "run", job.source, output, *job.options, *on_cluster) as run:
+        with driver(command, "run", job.source, output, *job.options, *on_cluster) as run:
             while run.stage != "superpixels":
-                assert run.process.poll() is None, "".join(run.lines)
+                assert run.process.poll() is None, run.stated
                 time.sleep(0.005)
             cluster.remove_node(nodes[0], allow_graceful=False)
             lost = time.monotonic()
@@ -222,9 +174,8 @@ def test_calls_that_fail_between_processes_change_no_byte(
     rule = {"num_failures": 40, "req_failure_prob": percent, "resp_failure_prob": percent, "in_flight_failure_prob": 0}
     environment = {"RAY_testing_rpc_failure": json.dumps(dict.fromkeys(calls, rule))}
 
-    with running(
-        command, "run", job.source, output, *job.options, "--backend", "ray", "--workers", 2, **environment
-    ) as run:
+    on_ray = ("--backend", "ray", "--workers", 2)
+    with driver(command, "run", job.source, output, *job.options, *on_ray, environment=environment) as run:
         stated = run.wait()
 
     if run.process.returncode != 0:

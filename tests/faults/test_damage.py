@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.written import flip, truncate
+from tests.fixture_types import Noted
+from tests.written import flip, snapshot, truncate
 
 Snapshot = dict[str, tuple[str, int]]
 
@@ -79,12 +80,7 @@ def unit_of(name: str) -> str:
 
 
 @pytest.mark.fault("F11")
-def test_spoiled_shards_are_named_and_made_again(
-    tiny_job: Any,
-    copied: Path,
-    snapshot: Callable[[Path], Snapshot],
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_spoiled_shards_are_named_and_made_again(tiny_job: Any, copied: Path, record_property: Noted) -> None:
     """One unit writes a shard in all formats, so its twin in the other format may be written anew as well."""
     record_property("tried", len(SHARDS))
     for name, damage in zip(SHARDS, (flip_last, truncate), strict=True):
@@ -169,7 +165,7 @@ def change(path: Path, key: str) -> None:
     ],
 )
 def test_changed_descriptions_of_arrays_never_change_a_byte(
-    tiny_job: Any, copied: Path, record_property: Callable[[str, object], None], keys: tuple[str, ...]
+    tiny_job: Any, copied: Path, record_property: Noted, keys: tuple[str, ...]
 ) -> None:
     """The description decides how the same chunks are read."""
     record_property("tried", len(ARRAYS))
@@ -201,8 +197,7 @@ QUIETLY = ("--backend", "serial", "--progress", "none")
 def prepared(tiny_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished cache without a dataset."""
     cache = tmp_path_factory.mktemp("prepared") / "cache"
-    ended = tiny_job.drivers.run("prepare", tiny_job.source, "--cache", cache, *FEATURES, *QUIETLY)
-    assert ended.status == 0, ended.stderr
+    tiny_job.drivers.run("prepare", tiny_job.source, "--cache", cache, *FEATURES, *QUIETLY).succeeded()
     return cache
 
 
@@ -213,7 +208,6 @@ def prepared(tiny_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_mixing_alone_never_takes_a_spoiled_chunk_for_features(
     tiny_job: Any,
     prepared: Path,
-    error_line: Callable[[Any], str],
     tmp_path: Path,
     layer: str,
 ) -> None:
@@ -222,14 +216,12 @@ def test_mixing_alone_never_takes_a_spoiled_chunk_for_features(
     (chunk,) = (path for path in cache.glob(f"{layer}/c/**/*") if path.is_file())
     chunk.unlink()
 
-    line = error_line(tiny_job.drivers.run("generate", "--cache", cache, output, *MIX, *QUIETLY))
+    line = tiny_job.drivers.run("generate", "--cache", cache, output, *MIX, *QUIETLY).error_line
 
     assert str(cache) in line
     assert not (output / "manifest.parquet").exists()
-    again = tiny_job.drivers.run("prepare", tiny_job.source, "--cache", cache, *FEATURES, *QUIETLY)
-    assert again.status == 0, again.stderr
-    made = tiny_job.drivers.run("generate", "--cache", cache, output, *MIX, *QUIETLY)
-    assert made.status == 0, made.stderr
+    tiny_job.drivers.run("prepare", tiny_job.source, "--cache", cache, *FEATURES, *QUIETLY).succeeded()
+    tiny_job.drivers.run("generate", "--cache", cache, output, *MIX, *QUIETLY).succeeded()
     assert tiny_job.digests(output)["webdataset/train-000001.tar"] == tiny_job.files["webdataset/train-000001.tar"]
 
 
@@ -249,7 +241,7 @@ def test_doubled_record_does_not_double_samples(tiny_job: Any, copied: Path) -> 
 
 
 @pytest.mark.fault("F12")
-def test_spoiled_record_costs_its_shard_only(tiny_job: Any, copied: Path, snapshot: Callable[[Path], Snapshot]) -> None:
+def test_spoiled_record_costs_its_shard_only(tiny_job: Any, copied: Path) -> None:
     truncate(copied / ".hsmix" / "shards" / "train-000001.json")
     before = snapshot(copied)
 
@@ -282,7 +274,7 @@ def test_spoiled_manifest_is_never_called_sound(tiny_job: Any, copied: Path) -> 
 def test_any_spoiled_file_is_made_again_or_named(
     tiny_job: Any,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    record_property: Noted,
     damage: Callable[[Path], None],
     finished: bool,
 ) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixture_types import Noted
+
 DISK_ERRORS = {name: int(getattr(errno, name)) for name in ("ENOSPC", "EDQUOT", "EIO", "ESTALE")}
 EXAMPLES = (
     ("open", ".hsmix/cache/sources.parquet"),
@@ -38,18 +40,15 @@ def numbers_of(job: Any, wanted: tuple[tuple[str, str], ...]) -> list[int]:
     return [found[kind] for kind in wanted]
 
 
-def check_failing(
-    job: Any, folder: Path, error_line: Callable[[Any], str], numbers: list[int], error: str, when: str
-) -> None:
+def check_failing(job: Any, folder: Path, numbers: list[int], error: str, when: str) -> None:
     """Check that a disk that fails at some step is reported with the file, spoils nothing, and is finished later."""
     outputs = {folder / str(number): number for number in numbers}
     harms = {output: {"folder": output, "errno": DISK_ERRORS[error], when: at} for output, at in outputs.items()}
     for output, ended in job.run_together(harms).items():
-        line = error_line(ended)
+        line = ended.error_line
         assert str(output) in line, (job.steps[outputs[output] - 1], line)
         assert "run the same command again" in line or "choose another folder" in line, line
-        spoiled = {name for name, word in job.damages(output).items() if word != "missing" and "tmp-" not in name}
-        assert spoiled == set(), job.steps[outputs[output] - 1]
+        assert job.spoiled(output) == set(), job.steps[outputs[output] - 1]
     job.finish_together(outputs)
 
 
@@ -69,23 +68,22 @@ FULL, AWAY = pytest.mark.fault("F13", "F14"), pytest.mark.fault("F14", "F21")
 )
 def test_disk_that_fails_is_reported_with_the_file_and_finished_later(
     tiny_job: Any,
-    error_line: Callable[[Any], str],
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    record_property: Noted,
     name: str,
     when: str,
     every: int,
 ) -> None:
     numbers = numbers_of(tiny_job, EXAMPLES)[::every]
     record_property("tried", len(numbers))
-    check_failing(tiny_job, tmp_path, error_line, numbers, name, when)
+    check_failing(tiny_job, tmp_path, numbers, name, when)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F13", "F14")
 def test_disk_that_is_full_from_any_step_on_is_finished_later(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
+    tiny_job: Any, tmp_path: Path, record_property: Noted
 ) -> None:
     """Each change of a file in turn; what only tidies up may fail and need not be reported."""
     record_property("tried", len(tiny_job.steps))
@@ -110,17 +108,14 @@ def test_disk_that_is_full_from_any_step_on_is_finished_later(
 
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize("largest", [pytest.param(1200, marks=pytest.mark.faults), 9000])
-def test_files_that_cannot_grow_are_reported_and_finished_later(
-    tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path, largest: int
-) -> None:
+def test_files_that_cannot_grow_are_reported_and_finished_later(tiny_job: Any, tmp_path: Path, largest: int) -> None:
     """The system stops writes in the middle of a file: a table, a block or a shard."""
     output = tmp_path / "output"
 
-    line = error_line(tiny_job.run(output, file_bytes=largest))
+    line = tiny_job.run(output, file_bytes=largest).error_line
 
     assert str(output) in line
-    spoiled = {name for name, word in tiny_job.damages(output).items() if word != "missing" and "tmp-" not in name}
-    assert spoiled == set()
+    assert tiny_job.spoiled(output) == set()
     tiny_job.finish(output)
 
 
@@ -160,24 +155,21 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     ],
 )
 def test_full_disk_is_reported_and_finished_once_it_has_room(
-    tiny_job: Any, error_line: Callable[[Any], str], small_disk: Callable[[str], Path], full: str, roomy: str
+    tiny_job: Any, small_disk: Callable[[str], Path], full: str, roomy: str
 ) -> None:
     output = small_disk(full) / "output"
 
-    line = error_line(tiny_job.run(output))
+    line = tiny_job.run(output).error_line
 
     assert str(output) in line
     assert any(words in line for words in ("No space left", "free", "has room for"))
-    spoiled = {name for name, word in tiny_job.damages(output).items() if word != "missing" and "tmp-" not in name}
-    assert spoiled == set()
+    assert tiny_job.spoiled(output) == set()
     small_disk(roomy)
     tiny_job.finish(output)
 
 
 @pytest.mark.fault("F14")
-def test_read_only_output_is_reported_before_any_work(
-    tiny_job: Any, error_line: Callable[[Any], str], small_disk: Callable[[str], Path]
-) -> None:
+def test_read_only_output_is_reported_before_any_work(tiny_job: Any, small_disk: Callable[[str], Path]) -> None:
     """A disk that the system has put to read-only after errors, with a half of a dataset on it or none."""
     disk = small_disk("size=16m")
     half = disk / "half"
@@ -186,7 +178,7 @@ def test_read_only_output_is_reported_before_any_work(
     for output in (half, disk / "new"):
         ended = tiny_job.run(output)
 
-        line = error_line(ended)
+        line = ended.error_line
         assert str(output) in line
         assert "Read-only file system" in line
         assert "scan" not in ended.stderr
@@ -196,15 +188,13 @@ def test_read_only_output_is_reported_before_any_work(
 
 @pytest.mark.fault("F14")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_output_without_permission_is_reported_before_any_work(
-    tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path
-) -> None:
+def test_output_without_permission_is_reported_before_any_work(tiny_job: Any, tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
 
     ended = tiny_job.run(tmp_path / "output")
 
     tmp_path.chmod(0o755)
-    assert "Permission denied" in error_line(ended)
+    assert "Permission denied" in ended.error_line
     assert "scan" not in ended.stderr
 
 
@@ -212,7 +202,7 @@ def test_output_without_permission_is_reported_before_any_work(
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F13")
 def test_disk_that_grows_by_and_by_is_finished_at_last(
-    tiny_job: Any, small_disk: Callable[[str], Path], record_property: Callable[[str, object], None]
+    tiny_job: Any, small_disk: Callable[[str], Path], record_property: Noted
 ) -> None:
     """Every run stops a little later than the one before."""
     size_kib, tried = 16, 0

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixture_types import Snapshot
+from tests.fixture_types import Noted
+from tests.written import snapshot
 
 COMMITS = (
     ".hsmix/cache/commits/superpixels-#/#.json",
@@ -51,8 +52,7 @@ def all_killed_at(job: Any, numbers: dict[Path, int], signum: signal.Signals = s
         {output: {"folder": output, "at": number, "signal": int(signum)} for output, number in numbers.items()}
     )
     for output, number in numbers.items():
-        spoiled = {name for name, word in job.damages(output).items() if word != "missing" and "tmp-" not in name}
-        assert spoiled == set(), (number, job.steps[number - 1])
+        assert job.spoiled(output) == set(), (number, job.steps[number - 1])
     return dict(ended)
 
 
@@ -66,9 +66,7 @@ def check_killed_at(job: Any, folder: Path, numbers: Iterable[int]) -> None:
 
 
 @pytest.mark.fault("F2")
-def test_driver_killed_at_a_commit_is_finished(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_driver_killed_at_a_commit_is_finished(tiny_job: Any, tmp_path: Path, record_property: Noted) -> None:
     """Before the new name and after it."""
     numbers = steps_at(tiny_job, COMMITS[::2])
     record_property("tried", len(numbers))
@@ -78,9 +76,7 @@ def test_driver_killed_at_a_commit_is_finished(
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F2")
-def test_driver_killed_at_any_step_is_finished(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_driver_killed_at_any_step_is_finished(tiny_job: Any, tmp_path: Path, record_property: Noted) -> None:
     record_property("tried", len(tiny_job.steps))
     for first in range(1, len(tiny_job.steps) + 1, BATCH):
         check_killed_at(tiny_job, tmp_path, range(first, min(first + BATCH, len(tiny_job.steps) + 1)))
@@ -89,9 +85,7 @@ def test_driver_killed_at_any_step_is_finished(
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F2")
-def test_driver_killed_again_and_again_is_finished(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_driver_killed_again_and_again_is_finished(tiny_job: Any, tmp_path: Path, record_property: Noted) -> None:
     """Each attempt dies some steps further on than it began: whatever is left was left by several dead ones."""
     generator = random.Random(11)  # noqa: S311
     tried = 0
@@ -105,9 +99,7 @@ def test_driver_killed_again_and_again_is_finished(
 
 
 @pytest.mark.fault("F3")
-def test_driver_stopped_at_a_commit_is_finished(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_driver_stopped_at_a_commit_is_finished(tiny_job: Any, tmp_path: Path, record_property: Noted) -> None:
     """Preemption may come at any moment; it is reported, and not as an error."""
     numbers = [1, *steps_at(tiny_job, COMMITS[1:4:2]), len(tiny_job.steps)]
     record_property("tried", len(numbers))
@@ -124,9 +116,7 @@ def test_driver_stopped_at_a_commit_is_finished(
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F3")
-def test_driver_stopped_at_any_step_is_finished(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_driver_stopped_at_any_step_is_finished(tiny_job: Any, tmp_path: Path, record_property: Noted) -> None:
     record_property("tried", len(tiny_job.steps))
     wrong = {}
     for first in range(1, len(tiny_job.steps) + 1, BATCH):
@@ -150,9 +140,7 @@ def longer_job(make_job: Callable[..., Any]) -> Any:
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.fault("F3")
-def test_driver_ended_at_a_random_time_is_finished(
-    longer_job: Any, snapshot: Snapshot, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_driver_ended_at_a_random_time_is_finished(longer_job: Any, tmp_path: Path, record_property: Noted) -> None:
     """SIGKILL and SIGTERM in turn; what was finished before is kept."""
     record_property("tried", ROUNDS)
     whole_s = longer_job.run(tmp_path / "whole").seconds

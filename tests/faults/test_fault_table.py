@@ -56,9 +56,7 @@ def test_printed_table_has_every_row_and_no_failure() -> None:
 @pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["alone", "shared"])
 def test_table_counts_what_was_tried_and_what_came_of_it(pytester: pytest.Pytester, *, shared: bool) -> None:
     """A failure must not hide behind ten tests that passed, nor in another process."""
-    # Processes beside this one do not find the package of the tests.
-    text = (HERE / "conftest.py").read_text(encoding="utf-8")
-    pytester.makeconftest(text.replace("from tests.fixture_types import Maker", "Maker = Any"))
+    pytester.makeconftest((HERE / "conftest.py").read_text(encoding="utf-8"))
     (pytester.path / "rows.toml").write_text(
         '[F1]\nfault = "one"\ntests = []\n[F2]\nfault = "two"\ntests = []\n[F3]\nfault = "three"\n'
         'tests = ["test_some.py::test_elsewhere"]\n[F4]\nfault = "four"\ntests = []\n'

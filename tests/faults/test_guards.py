@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.fixture_types import Snapshot
+from tests.fixture_types import Noted
+from tests.written import shard_digests, snapshot
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +48,13 @@ def begun(killed: Path, tmp_path: Path) -> Path:
 def test_other_version_is_refused_with_both_and_the_ways_out(
     tiny_job: Any,
     begun: Path,
-    error_line: Callable[[Any], str],
-    record_property: Callable[[str, object], None],
+    record_property: Noted,
     names: tuple[str, ...],
 ) -> None:
     """Half of a dataset made by one version and half by another cannot be distinguished later."""
     record_property("tried", len(names))
     for name in names:
-        line = error_line(tiny_job.run(begun, versions={name: "99.1"}))
+        line = tiny_job.run(begun, versions={name: "99.1"}).error_line
 
         assert str(begun) in line
         assert "choose another folder, or start anew with --fresh" in line
@@ -96,8 +96,7 @@ def made(tiny_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Listed:
         for name in names
     ]
     write_list(folder / "list.csv", rows)
-    ended = tiny_job.drivers.run("run", folder / "list.csv", top / "output", *tiny_job.options)
-    assert ended.status == 0, ended.stderr
+    tiny_job.drivers.run("run", folder / "list.csv", top / "output", *tiny_job.options).succeeded()
     return Listed(folder / "list.csv", top / "output")
 
 
@@ -126,9 +125,7 @@ def read_list(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.fault("F18")
-def test_list_in_another_order_is_the_same_source(
-    tiny_job: Any, made: Listed, listed: Listed, shard_digests: Callable[[Path], dict[str, str]]
-) -> None:
+def test_list_in_another_order_is_the_same_source(tiny_job: Any, made: Listed, listed: Listed) -> None:
     """Rows are known by their content; who sorts a table changes nothing."""
     write_list(listed.list, read_list(listed.list)[::-1])
 
@@ -187,17 +184,12 @@ def move_to_another_split(listed: Path) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_changed_list_is_refused_with_the_difference(
-    tiny_job: Any,
-    listed: Listed,
-    error_line: Callable[[Any], str],
-    snapshot: Snapshot,
-    change: Callable[[Path], None],
-    stated: str,
+    tiny_job: Any, listed: Listed, change: Callable[[Path], None], stated: str
 ) -> None:
     change(listed.list)
     before = snapshot(listed.output)
 
-    line = error_line(tiny_job.drivers.run("run", listed.list, listed.output, *tiny_job.options))
+    line = tiny_job.drivers.run("run", listed.list, listed.output, *tiny_job.options).error_line
 
     assert stated.split("(", maxsplit=1)[0] in line
     assert "--fresh" in line
@@ -216,9 +208,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.fault("F20")
-def test_second_driver_is_refused_and_the_first_one_finishes(
-    tiny_job: Any, error_line: Callable[[Any], str], tmp_path: Path
-) -> None:
+def test_second_driver_is_refused_and_the_first_one_finishes(tiny_job: Any, tmp_path: Path) -> None:
     """A scheduler that starts a job twice, or a second terminal."""
     output = tmp_path / "output"
     first = tiny_job.start(output, folder=output, at=120, signal=int(signal.SIGSTOP))
@@ -228,7 +218,7 @@ def test_second_driver_is_refused_and_the_first_one_finishes(
 
     first.send(signal.SIGCONT)
     ended = first.wait()
-    assert f"is being written by process {first.pid}" in error_line(second)
+    assert f"is being written by process {first.pid}" in second.error_line
     assert ended.status == 0, ended.stderr
     assert tiny_job.damages(output) == {}
 
@@ -243,9 +233,7 @@ def test_lease_of_a_killed_driver_is_taken_over(tiny_job: Any, begun: Path) -> N
 
 @pytest.mark.faults
 @pytest.mark.fault("F20")
-def test_drivers_that_start_together_make_one_dataset(
-    tiny_job: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_drivers_that_start_together_make_one_dataset(tiny_job: Any, tmp_path: Path, record_property: Noted) -> None:
     """Whoever comes first works; the others are refused with it, or find the work done."""
     rounds, drivers = 5, 4
     record_property("tried", rounds * drivers)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.command_line import run_command
+
 WORKERS = (1, 2, 3, 7)
 
 
@@ -32,9 +34,7 @@ def test_units_that_end_in_another_order_make_the_same_bytes(job: Any, tmp_path:
 @pytest.mark.timeout(900)
 @pytest.mark.fault("F23")
 @pytest.mark.parametrize("workers", WORKERS)
-def test_any_number_of_workers_makes_the_same_bytes(
-    job: Any, run_command: Callable[..., Any], tmp_path: Path, workers: int
-) -> None:
+def test_any_number_of_workers_makes_the_same_bytes(job: Any, tmp_path: Path, workers: int) -> None:
     """With more workers than processors, blocks or shards as well."""
     output = tmp_path / "output"
 
@@ -47,9 +47,7 @@ def test_any_number_of_workers_makes_the_same_bytes(
 @pytest.mark.faults
 @pytest.mark.timeout(900)
 @pytest.mark.fault("F23")
-def test_runs_that_change_their_backend_make_the_same_bytes(
-    job: Any, run_command: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_runs_that_change_their_backend_make_the_same_bytes(job: Any, tmp_path: Path) -> None:
     """Begun with one worker, gone on with another number of them, finished by none."""
     output = tmp_path / "output"
     stops = [n for n, (what, path) in enumerate(job.steps, 1) if what == "renamed" and "commits/" in path]

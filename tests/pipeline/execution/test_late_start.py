@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.execution.units import Runner, SerialRunner, Unit
 from hsmix_gen.pipeline.jobs.run import run_all, running
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import OutputError, SourceError
+from tests.small_sources import make_source
 
 
 class Log(Display):
@@ -64,9 +65,7 @@ def test_a_runner_that_nothing_asked_for_is_neither_started_nor_closed() -> None
 
 
 @pytest.mark.parametrize(("source", "error"), [("missing", SourceError), ("source", OutputError)])
-def test_wrong_paths_are_refused_before_ray_starts(
-    make_source: Callable[..., Path], tmp_path: Path, source: str, error: type[Exception]
-) -> None:
+def test_wrong_paths_are_refused_before_ray_starts(tmp_path: Path, source: str, error: type[Exception]) -> None:
     """Starting Ray takes seconds to a quarter of a minute; a slip of the finger should not."""
     make_source(tmp_path / "source")
     (tmp_path / "file").write_text("x")

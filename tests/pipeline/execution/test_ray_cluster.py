@@ -12,7 +12,9 @@ from ray.cluster_utils import Cluster
 
 from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 from hsmix_gen.pipeline.execution.units import Unit, Worker
-from tests.fixture_types import Cli, Digests, Maker, Options
+from tests.command_line import TINY, run_cli
+from tests.small_sources import make_source
+from tests.written import shard_digests
 
 pytestmark = pytest.mark.slow
 
@@ -25,16 +27,13 @@ def address() -> Iterator[str]:
     cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
-def test_a_cluster_of_two_nodes_gives_the_bytes_of_the_serial_run(
-    address: str, make_source: Maker, tiny: Options, run_cli: Cli, shard_digests: Digests, tmp_path: Path
-) -> None:
+def test_a_cluster_of_two_nodes_gives_the_bytes_of_the_serial_run(address: str, tmp_path: Path) -> None:
     source = make_source(tmp_path / "source", train=20, val=2, test=2)
     where = {"serial": ("--backend", "serial"), "cluster": ("--backend", "ray", "--address", address)}
 
     digests = {}
     for name, options in where.items():
-        result = run_cli("run", source, tmp_path / name, *tiny, *options)
-        assert result.exit_code == 0, result.stderr
+        run_cli("run", source, tmp_path / name, *TINY, *options)
         digests[name] = shard_digests(tmp_path / name)
 
     assert digests["cluster"] == digests["serial"]

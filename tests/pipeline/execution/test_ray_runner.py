@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,8 +17,9 @@ from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 from hsmix_gen.pipeline.execution.ray_session import sockets_folder
 from hsmix_gen.pipeline.execution.units import Failure, Unit, Worker
 from hsmix_gen.schemas.errors import OutputError, SourceError
-from tests.fixture_types import Maker, Options
+from tests.command_line import TINY, run_command
 from tests.process_tree import descendants
+from tests.small_sources import make_source
 
 TIMEOUT_S = 8.0
 
@@ -106,12 +106,7 @@ def test_another_folder_is_taken_where_the_usual_one_cannot_be_written(monkeypat
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["none", "a file", "unset"])
 def test_a_home_folder_that_cannot_be_written_is_not_needed(
-    make_source: Callable[..., Path],
-    tiny: tuple[str, ...],
-    run_command: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    home: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
     """Containers and jobs have such ones; Ray wants to keep a token there."""
     (tmp_path / "file").touch()
@@ -120,14 +115,14 @@ def test_a_home_folder_that_cannot_be_written_is_not_needed(
         monkeypatch.delenv("HOME")
     source = make_source(tmp_path / "source")
 
-    done = run_command("run", source, tmp_path / "out", *tiny, "--backend", "ray", "--workers", "1", "--copies", "1")
+    done = run_command("run", source, tmp_path / "out", *TINY, "--backend", "ray", "--workers", "1", "--copies", "1")
 
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
 def test_a_run_with_a_long_folder_for_temporary_files_ends_well(
-    make_source: Maker, tiny: Options, run_command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Schedulers of clusters give such ones; the kernel takes 107 bytes for the name of a socket."""
     long = tmp_path / ("job" * 30)
@@ -135,7 +130,7 @@ def test_a_run_with_a_long_folder_for_temporary_files_ends_well(
     monkeypatch.setenv("TMPDIR", str(long))
     before = set(Path("/tmp").glob("hsmix-ray-*"))  # noqa: S108
 
-    ended = run_command("run", make_source(tmp_path / "source"), tmp_path / "out", *tiny, "--backend", "ray")
+    ended = run_command("run", make_source(tmp_path / "source"), tmp_path / "out", *TINY, "--backend", "ray")
 
     assert ended.returncode == 0, ended.stderr
     assert set(Path("/tmp").glob("hsmix-ray-*")) <= before  # noqa: S108

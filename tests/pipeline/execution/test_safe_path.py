@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.command_line import TINY
+from tests.small_sources import make_source
 
 NAMES = ("zarr", "numpy", "torch", "click", "yaml", "skimage", "ray", "random")
 CHILD = """
@@ -20,7 +22,7 @@ for words in (["-c", "import zarr"], ["-m", "json.tool", "--help"]):
 
 
 @pytest.fixture
-def dataset(make_source: Callable[..., Path], tmp_path: Path) -> Path:
+def dataset(tmp_path: Path) -> Path:
     """A source with modules in it; each leaves a mark where it is run."""
     folder = make_source(tmp_path / "dataset")
     for name in (*NAMES, "json"):
@@ -42,14 +44,12 @@ def call(dataset: Path, *words: object, **environment: str) -> subprocess.Comple
 
 
 @pytest.mark.parametrize("backend", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
-def test_neither_driver_nor_workers_run_modules_of_a_dataset(
-    dataset: Path, tmp_path: Path, tiny: tuple[str, ...], backend: str
-) -> None:
+def test_neither_driver_nor_workers_run_modules_of_a_dataset(dataset: Path, tmp_path: Path, backend: str) -> None:
     """`cd DATASET; hsmix-gen run . ../out`: an empty entry of PYTHONPATH stands for the current folder too."""
     done = call(
         dataset,
         *(sys.executable, "-m", "hsmix_gen.pipeline", "run", ".", tmp_path / "out"),
-        *(*tiny, "--copies", "1", "--workers", "1", "--backend", backend),
+        *(*TINY, "--copies", "1", "--workers", "1", "--backend", backend),
         PYTHONPATH=os.pathsep.join(["", os.environ.get("PYTHONPATH", ""), ""]),
     )
 

@@ -5,106 +5,80 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.fixture_types import Cli, Digests, Leftovers, Maker, Options
-from tests.process_tree import descendants
-from tests.written import flip, truncate
+from tests.command_line import TINY, run_cli
+from tests.process_tree import WAIT_S, Driver, descendants, driver
+from tests.small_sources import make_source
+from tests.written import flip, leftovers, shard_digests, snapshot, truncate
 
-TRAIN = 44
-BLOCKS = 3  # of 16 images each
+TRAIN = 44  # three blocks of images
 SHARDS = 12
 STAGES = ("images", "superpixels", "saliency", "mix")
-WAIT_S = 120
 STOP_S = 10
 ENDED_S = 3
 """Seconds in which a run that is stopped has ended, whatever it does."""
 _UNIT = re.compile(r"ray::(?:(?:images|superpixels|saliency) of .+|train-\d+|network)$")
 
-Snapshot = dict[str, tuple[str, int]]
+ON_RAY = ("--backend", "ray", "--workers", 2)
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A source and what an undisturbed run made of it."""
+class Job:
+    """A source, the command with its options, and what an undisturbed run made."""
 
     source: Path
+    options: tuple[object, ...]
     output: Path
-    digests: dict[str, str]
+    files: dict[str, str]
+    command: Path
+
+    def start(self, output: Path, *more: object, cwd: Path | None = None) -> AbstractContextManager[Driver]:
+        """Start the command on another output, in a process of its own."""
+        return driver(self.command, "run", self.source, output, *self.options, *more, cwd=cwd)
+
+    def run(self, output: Path, *more: object) -> str:
+        """Call the command on another output, in this process, and return what it wrote to stderr."""
+        return run_cli("run", self.source, output, *self.options, *more).stderr
+
+    def finish(self, output: Path) -> None:
+        """Call the command, which makes the bytes of the undisturbed run."""
+        self.run(output)
+        assert shard_digests(output) == self.files
 
 
 @pytest.fixture(scope="module")
-def job(tiny: Options) -> tuple[str, ...]:
-    """Options of the job: three blocks a layer and a second of mixing, so that a kill can hit the middle."""
-    return (*tiny, "--copies", "2", "--shards", str(SHARDS), "--seed", "5", "--format", "webdataset")
+def make_job(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Job]:
+    """Do an undisturbed run: ``make_job(*options, train=44)``."""
+
+    def make(*more: object, train: int) -> Job:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        source, output = make_source(folder / "source", train=train, val=3, test=1), folder / "output"
+        options = (*TINY, "--seed", 5, "--format", "webdataset", *more)
+        run_cli("run", source, output, *options)
+        return Job(source, options, output, shard_digests(output), command)
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def reference(
-    make_source: Maker, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path_factory: pytest.TempPathFactory
-) -> Reference:
-    """The undisturbed run."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    source, output = make_source(folder / "source", train=TRAIN, val=3, test=1), folder / "output"
-    result = run_cli("run", source, output, *job)
-    assert result.exit_code == 0, result.stderr
-    return Reference(source, output, shard_digests(output))
-
-
-@dataclass
-class Driver:
-    """A run under way in a process of its own."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-    """What it wrote to stderr so far."""
-
-    def stop(self, number: signal.Signals) -> float:
-        """Send a signal and return after how many seconds the process was gone."""
-        sent = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(timeout=WAIT_S)
-        return time.monotonic() - sent
-
-
-@contextmanager
-def driver(command: Path, *arguments: object, cwd: Path | None = None) -> Iterator[Driver]:
-    """Start the command and collect its stderr; whatever happens, it is gone afterwards."""
-    process = subprocess.Popen(
-        [str(command), *map(str, arguments)], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    started = Driver(process)
-
-    def collect() -> None:
-        assert process.stderr is not None
-        started.lines.extend(iter(process.stderr.readline, ""))
-
-    reader = threading.Thread(target=collect, daemon=True)
-    reader.start()
-    try:
-        yield started
-    finally:
-        process.kill()
-        process.wait()
-        reader.join(timeout=WAIT_S)
-        assert process.stderr is not None
-        process.stderr.close()
+def job(make_job: Callable[..., Job]) -> Job:
+    """Three blocks a layer and a second of mixing, so that a kill can hit the middle."""
+    return make_job("--copies", 2, "--shards", SHARDS, train=TRAIN)
 
 
 def wait_for(condition: Callable[[], bool], run: Driver) -> None:
     """Return as soon as something is the case, while the run is still under way."""
     deadline = time.monotonic() + WAIT_S
     while not condition():
-        assert run.process.poll() is None, "the run ended before it could be disturbed:\n" + "".join(run.lines)
-        assert time.monotonic() < deadline, "nothing to disturb was seen:\n" + "".join(run.lines)
+        assert run.process.poll() is None, "the run ended before it could be disturbed:\n" + run.stated
+        assert time.monotonic() < deadline, "nothing to disturb was seen:\n" + run.stated
         time.sleep(0.002)
 
 
@@ -123,64 +97,46 @@ def records_of(output: Path, stage: str) -> list[Path]:
         pytest.param(signal.SIGUSR1, 138, "terminated", id="SIGUSR1", marks=pytest.mark.slow),
     ],
 )
-def test_stopped_run_says_so_and_is_finished_by_the_same_command(  # noqa: PLR0917
-    reference: Reference,
-    command: Path,
-    run_cli: Cli,
-    job: Options,
-    shard_digests: Digests,
-    tmp_path: Path,
-    number: signal.Signals,
-    status: int,
-    word: str,
+def test_stopped_run_says_so_and_is_finished_by_the_same_command(
+    job: Job, tmp_path: Path, number: signal.Signals, status: int, word: str
 ) -> None:
     """A scheduler that takes the machine back, or Ctrl-C, costs the units under way and nothing else."""
     output = tmp_path / "output"
-    with driver(command, "run", reference.source, output, *job) as run:
+    with job.start(output) as run:
         wait_for(lambda: len(records_of(output, "mix")) > 0, run)
         passed = run.stop(number)
     assert run.process.returncode == status
     assert passed < ENDED_S
     assert run.lines[-1] == f"{word}; run the same command again to finish\n"
     assert list(output.rglob("lease.json")) == []
-    assert "Traceback" not in "".join(run.lines)
+    assert "Traceback" not in run.stated
     assert not (output / "manifest.parquet").exists()
 
-    result = run_cli("run", reference.source, output, *job)
-
-    assert result.exit_code == 0, result.stderr
-    assert shard_digests(output) == reference.digests
+    job.finish(output)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
-def test_stopped_run_on_ray_leaves_no_process(
-    reference: Reference,
-    command: Path,
-    run_cli: Cli,
-    job: Options,
-    shard_digests: Digests,
-    tmp_path: Path,
-    number: signal.Signals,
-    status: int,
-) -> None:
+def test_stopped_run_on_ray_leaves_no_process(job: Job, tmp_path: Path, number: signal.Signals, status: int) -> None:
     """The signal reaches the driver alone; it has to take its workers with it."""
     output = tmp_path / "output"
-    with driver(command, "run", reference.source, output, *job, "--backend", "ray", "--workers", 2) as run:
+    with job.start(output, *ON_RAY) as run:
         wait_for(lambda: len(records_of(output, "mix")) > 0, run)
-        below = [pid for pid, _ in descendants(run.process.pid)]
-        passed = run.stop(number)
-    assert run.process.returncode == status, "".join(run.lines)
+        stop_with_all_below(run, number, status)
+
+    job.finish(output)
+
+
+def stop_with_all_below(run: Driver, number: signal.Signals, status: int) -> None:
+    """Check that a run that is stopped ends in time, with its status, and takes its processes with it."""
+    below = [pid for pid, _ in descendants(run.process.pid)]
+    passed = run.stop(number)
+    assert run.process.returncode == status, run.stated
     assert passed < ENDED_S
     # Neither a trace of ours nor a dump of Ray's.
     assert [line for line in run.lines if "Traceback" in line or "received" in line] == []
     assert below
     assert_gone(below)
-
-    result = run_cli("run", reference.source, output, *job)
-
-    assert result.exit_code == 0, result.stderr
-    assert shard_digests(output) == reference.digests
 
 
 LONG_NATIVE = ("--size", "3000", "3000", "--regions", "50", "60", "--variants", "1")
@@ -201,27 +157,14 @@ LONG_NATIVE = ("--size", "3000", "3000", "--regions", "50", "60", "--variants", 
     ids=["scan", "images", "superpixels", "network", "saliency"],
 )
 def test_stopped_run_does_not_wait_for_native_code(
-    make_source: Maker,
-    command: Path,
-    job: Options,
-    tmp_path: Path,
-    title: str,
-    options: tuple[str, ...],
-    number: signal.Signals,
-    status: int,
+    job: Job, tmp_path: Path, title: str, options: tuple[str, ...], number: signal.Signals, status: int
 ) -> None:
     """A worker acts on no signal before its library returns; preemption gives a run some seconds and no more."""
     source, output = make_source(tmp_path / "source", train=3, val=1, test=1), tmp_path / "output"
-    on_ray = ("--backend", "ray", "--workers", 2)
-    with driver(command, "run", source, output, *job, "--shards", 2, *options, *on_ray) as run:
+    with replace(job, source=source).start(output, "--shards", 2, *options, *ON_RAY) as run:
         wait_for(lambda: any(found.startswith(f"ray::{title}") for _, found in descendants(run.process.pid)), run)
-        below = [pid for pid, _ in descendants(run.process.pid)]
-        passed = run.stop(number)
-    assert run.process.returncode == status, "".join(run.lines)
-    assert passed < ENDED_S
-    assert "Traceback" not in "".join(run.lines)
+        stop_with_all_below(run, number, status)
     assert not (output / "manifest.parquet").exists()
-    assert_gone(below)
 
 
 def assert_gone(pids: list[int]) -> None:
@@ -248,8 +191,7 @@ def kill_workers_in(run: Driver, output: Path, stages: tuple[str, ...]) -> dict[
     killed: dict[str, str] = {}
     deadline = time.monotonic() + WAIT_S
     while run.process.poll() is None and time.monotonic() < deadline:
-        begun = [match[1] for line in list(run.lines) if (match := re.match(r"(\w+): \d+ to do", line))]
-        stage = begun[-1] if begun else ""
+        stage = run.stage
         is_open = stage != "mix" or any((output / "webdataset").glob(".*.tar"))
         if stage in stages and stage not in killed and is_open:
             for pid, title in descendants(run.process.pid):
@@ -260,43 +202,36 @@ def kill_workers_in(run: Driver, output: Path, stages: tuple[str, ...]) -> dict[
     return killed
 
 
-def test_killed_workers_cost_nothing_but_time(
-    reference: Reference, command: Path, job: Options, shard_digests: Digests, leftovers: Leftovers, tmp_path: Path
-) -> None:
+def test_killed_workers_cost_nothing_but_time(job: Job, tmp_path: Path) -> None:
     """The kernel kills for memory: in every stage the unit is tried again elsewhere, in the same run."""
     output = tmp_path / "output"
     # Nobody may import what lies in the current folder, workers that replace others included.
     for name in ("numpy", "ray", "torch", "zarr"):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError({name!r})\n")
-    on_ray = ("--backend", "ray", "--workers", 2)
-    with driver(command, "run", reference.source, output, *job, *on_ray, cwd=tmp_path) as run:
+    with job.start(output, *ON_RAY, cwd=tmp_path) as run:
         killed = kill_workers_in(run, output, STAGES)
-        run.process.wait(timeout=WAIT_S)
+        run.wait()
 
-    assert run.process.returncode == 0, "".join(run.lines)
+    assert run.process.returncode == 0, run.stated
     assert killed.keys() == set(STAGES)
     assert killed["mix"].startswith("ray::train-")
-    assert shard_digests(output) == reference.digests
+    assert shard_digests(output) == job.files
     assert leftovers(output) == []
 
 
 @pytest.mark.slow
-def test_killed_network_and_gradcam_workers_cost_nothing_but_time(
-    reference: Reference, command: Path, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path: Path
-) -> None:
+def test_killed_network_and_gradcam_workers_cost_nothing_but_time(job: Job, tmp_path: Path) -> None:
     """The actor that holds the network comes back with it, and its block is mapped again."""
     network = ("--saliency", "gradcam", "-o", "saliency.fit_steps=4", "-o", "saliency.probe_images=2")
     output, calm = tmp_path / "output", tmp_path / "calm"
-    on_ray = ("--backend", "ray", "--workers", 2)
-    with driver(command, "run", reference.source, output, *job, *network, *on_ray) as run:
+    with job.start(output, *network, *ON_RAY) as run:
         killed = kill_workers_in(run, output, ("superpixels", "saliency"))
-        run.process.wait(timeout=WAIT_S)
-    assert run.process.returncode == 0, "".join(run.lines)
+        run.wait()
+    assert run.process.returncode == 0, run.stated
     assert killed.keys() == {"superpixels", "saliency"}
 
-    result = run_cli("run", reference.source, calm, *job, *network)
+    job.run(calm, *network)
 
-    assert result.exit_code == 0, result.stderr
     assert shard_digests(output) == shard_digests(calm)
 
 
@@ -312,43 +247,19 @@ DAMAGED = (
 
 
 @pytest.fixture(scope="module")
-def small(
-    make_source: Maker, run_cli: Cli, job: Options, shard_digests: Digests, tmp_path_factory: pytest.TempPathFactory
-) -> Reference:
+def small(make_job: Callable[..., Job]) -> Job:
     """A finished run of two blocks and a few shards, of which every test spoils a copy."""
-    folder = tmp_path_factory.mktemp("small")
-    source, output = make_source(folder / "source", train=14, val=3, test=1), folder / "output"
-    result = run_cli("run", source, output, *job, "--shards", 4, "--copies", 1)
-    assert result.exit_code == 0, result.stderr
-    return Reference(source, output, shard_digests(output))
+    return make_job("--copies", 1, "--shards", 4, train=14)
 
 
 @pytest.fixture
-def copied(small: Reference, tmp_path: Path) -> Path:
+def copied(small: Job, tmp_path: Path) -> Path:
     """A copy of the finished output, to be spoiled."""
     return Path(shutil.copytree(small.output, tmp_path / "output"))
 
 
-@pytest.fixture
-def run_again(small: Reference, copied: Path, run_cli: Cli, job: Options) -> Callable[[], str]:
-    """Call the same command on the copy and return what it says on stderr."""
-
-    def run() -> str:
-        result = run_cli("run", small.source, copied, *job, "--shards", 4, "--copies", 1)
-        assert result.exit_code == 0, result.stderr
-        return result.stderr
-
-    return run
-
-
 @pytest.mark.parametrize("damage", DAMAGES, ids=["flipped", "truncated", "deleted"])
-def test_damaged_files_are_found_and_made_again(
-    small: Reference,
-    copied: Path,
-    run_again: Callable[[], str],
-    snapshot: Callable[[Path], Snapshot],
-    damage: Callable[[Path], None],
-) -> None:
+def test_damaged_files_are_found_and_made_again(small: Job, copied: Path, damage: Callable[[Path], None]) -> None:
     """Disks fail and people delete: the same command makes what is damaged again, with equal bytes, and only that."""
     damaged = [path for pattern in DAMAGED for path in copied.glob(pattern)]
     assert len(damaged) == len(DAMAGED)
@@ -356,7 +267,7 @@ def test_damaged_files_are_found_and_made_again(
         damage(path)
     before = snapshot(copied)
 
-    run_again()
+    small.run(copied)
 
     after = snapshot(copied)
     names = {str(path.relative_to(copied)) for path in damaged}
@@ -380,22 +291,17 @@ def unit_of(name: str) -> tuple[str, ...] | None:
     [("manifest.parquet",), ("dataset.json", "run.json", "refused.csv", "README.md", "preview.png")],
     ids=["manifest", "others"],
 )
-def test_lost_descriptions_are_written_again(
-    small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Digests, names: tuple[str, ...]
-) -> None:
+def test_lost_descriptions_are_written_again(small: Job, copied: Path, names: tuple[str, ...]) -> None:
     """Exit status 0 means complete: a file that the contract names cannot be missing then."""
     for name in names:
         (copied / name).unlink()
 
-    run_again()
+    small.finish(copied)
 
     assert [name for name in names if not (copied / name).is_file()] == []
-    assert shard_digests(copied) == small.digests
 
 
-def test_changed_shard_record_does_not_count(
-    small: Reference, copied: Path, run_again: Callable[[], str], shard_digests: Digests
-) -> None:
+def test_changed_shard_record_does_not_count(small: Job, copied: Path) -> None:
     """A record costs its shard where it states another checksum, or anything else that would reach the manifest."""
     for name, key, change in (
         ("train-000003", "files", {"sha256": "0" * 64}),
@@ -407,15 +313,11 @@ def test_changed_shard_record_does_not_count(
         path.write_text(json.dumps(record))
     (copied / "manifest.parquet").unlink()
 
-    run_again()
-
-    assert shard_digests(copied) == small.digests
+    small.finish(copied)
 
 
 @pytest.mark.parametrize("leave_manifest", [False, True], ids=["unfinished", "finished"])
-def test_what_killed_writes_left_is_removed(
-    copied: Path, run_again: Callable[[], str], leftovers: Leftovers, leave_manifest: bool
-) -> None:
+def test_what_killed_writes_left_is_removed(small: Job, copied: Path, leave_manifest: bool) -> None:
     """A process killed in the middle of a write leaves a temporary file anywhere; the next run tidies up."""
     mark = ".hsmix-tmp-0123456789ab-"
     whole = (copied / ".hsmix" / "shards" / "train-000001.json").read_bytes()
@@ -427,18 +329,16 @@ def test_what_killed_writes_left_is_removed(
     if not leave_manifest:
         (copied / "manifest.parquet").unlink()
 
-    run_again()
+    small.run(copied)
 
     assert leftovers(copied) == []
 
 
-def test_complete_run_called_again_changes_no_file_and_says_so(
-    copied: Path, run_again: Callable[[], str], snapshot: Callable[[Path], Snapshot]
-) -> None:
+def test_complete_run_called_again_changes_no_file_and_says_so(small: Job, copied: Path) -> None:
     """A job that a scheduler starts twice must not touch what others may be reading."""
     before = snapshot(copied)
 
-    said = run_again()
+    said = small.run(copied)
 
     for stage in ("images", "superpixels", "saliency", "mix"):
         assert f"{stage}: nothing to do, 18 done before" in said

@@ -26,7 +26,8 @@ from hsmix_gen.pipeline.mixing.make_shard import ShardTask
 from hsmix_gen.pipeline.sources.inventory import take_inventory
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import ManifestRow
-from tests.fixture_types import Digests, Maker
+from tests.small_sources import make_source
+from tests.written import shard_digests
 
 TRAIN, VAL = 19, 2  # two blocks of images
 COPIES = 2
@@ -34,29 +35,25 @@ IMAGE = "case_05"
 SAMPLE = "train-case_05-000"
 STAGES = ("scan", "images", "superpixels", "saliency", "mix")
 TIMEOUT_S = 20.0
-
-Harm = Callable[[], None]
+SERIAL = SerialRunner(has_gpu=False)
+CONFIG = RunConfig.model_validate(
+    {
+        "seed": 5,
+        "image": {"size": (48, 64)},
+        "superpixels": {"regions": (6, 20), "variants": 2},
+        "saliency": {"backend": "fine_grained"},
+        "mix": {"copies": COPIES},
+        "output": {"shards": 4, "formats": ("webdataset",)},
+    }
+)
+"""Options of a job that takes a second."""
+Do = Callable[..., "Made"]
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source of all runs."""
     return make_source(tmp_path_factory.mktemp("poison") / "source", train=TRAIN, val=VAL, test=0)
-
-
-@pytest.fixture(scope="module")
-def config() -> RunConfig:
-    """Options of a job that takes a second."""
-    return RunConfig.model_validate(
-        {
-            "seed": 5,
-            "image": {"size": (48, 64)},
-            "superpixels": {"regions": (6, 20), "variants": 2},
-            "saliency": {"backend": "fine_grained"},
-            "mix": {"copies": COPIES},
-            "output": {"shards": 4, "formats": ("webdataset",)},
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -77,51 +74,22 @@ def touched(unit: Unit) -> tuple[str, set[str]]:
     return "scan", {item.id for item in first}
 
 
-def harmed(call: Callable[..., Any], harm: Harm, attempts: Path) -> Callable[..., Any]:
+def harmed(call: Callable[..., Any], harm: str, attempts: Path) -> Callable[..., Any]:
     """Return a call that does harm instead, and leaves a file for each time."""
 
     # Defined here, so that it travels by value: test modules cannot be imported by other processes.
     def poisoned(*_arguments: Any) -> None:
         (attempts / uuid.uuid4().hex).touch()
-        harm()
+        match harm:
+            case "kill":  # as the kernel does when memory is short
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exit":  # with the status of a killed process
+                os._exit(137)
+            case "hang":
+                time.sleep(1e6)
+        raise RuntimeError("poisoned\nwith more lines")  # as a library may
 
     return poisoned
-
-
-def raising() -> Harm:
-    """Return what raises as a library may."""
-
-    def harm() -> None:
-        raise RuntimeError("poisoned\nwith more lines")
-
-    return harm
-
-
-def killing() -> Harm:
-    """Return what kills its process as the kernel does when memory is short."""
-
-    def harm() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    return harm
-
-
-def exiting() -> Harm:
-    """Return what ends its process with the status of a killed one."""
-
-    def harm() -> None:
-        os._exit(137)
-
-    return harm
-
-
-def hanging() -> Harm:
-    """Return what never ends."""
-
-    def harm() -> None:
-        time.sleep(1e6)
-
-    return harm
 
 
 class Wrapped:
@@ -144,7 +112,7 @@ class Wrapped:
 class PoisonedRunner:
     """Runs units as another does; those of one stage that work on a victim do harm."""
 
-    def __init__(self, runner: Runner, stage: str, victim: str, harm: Harm, attempts: Path) -> None:
+    def __init__(self, runner: Runner, stage: str, victim: str, harm: str, attempts: Path) -> None:
         self.n_workers, self.has_gpu = runner.n_workers, False
         self._runner, self._stage, self._victim = runner, stage, victim
         self._harm, self._attempts = harm, attempts
@@ -184,13 +152,13 @@ class Made:
 
 
 @pytest.fixture
-def do_job(source: Path, config: RunConfig, shard_digests: Digests, tmp_path: Path) -> Callable[..., Made]:
+def do_job(source: Path, tmp_path: Path) -> Do:
     """Do the job with a poisoned image or sample: ``do_job(runner, stage, harm)``."""
 
     def do(
         runner: Runner,
         stage: str = "none",
-        harm: Harm | None = None,
+        harm: str = "raise",
         *,
         victim: str | None = None,
         name: str = "a",
@@ -200,8 +168,8 @@ def do_job(source: Path, config: RunConfig, shard_digests: Digests, tmp_path: Pa
         attempts.mkdir()
         output, cache = Output(tmp_path / name), tmp_path / f"{name}-cache"
         victim = victim or (SAMPLE if stage == "mix" else IMAGE)
-        poisoned = PoisonedRunner(runner, stage, victim, harm or raising(), attempts)
-        changed = config.model_copy(update={"mix": config.mix.model_copy(update=mix or {})})
+        poisoned = PoisonedRunner(runner, stage, victim, harm, attempts)
+        changed = CONFIG.model_copy(update={"mix": CONFIG.mix.model_copy(update=mix or {})})
         reporter = Reporter(SilentDisplay())
         inventory = take_inventory(source, changed, poisoned, reporter)
         layers = name_layers(cache, inventory.records, inventory, changed, gpu=False)
@@ -215,22 +183,14 @@ def do_job(source: Path, config: RunConfig, shard_digests: Digests, tmp_path: Pa
     return do
 
 
-@pytest.fixture
-def serial() -> SerialRunner:
-    """The meaning of the program."""
-    return SerialRunner(has_gpu=False)
-
-
 def without_place(rows: dict[str, ManifestRow]) -> dict[str, ManifestRow]:
     """Return rows that say nothing of where in its shard a sample lies."""
     return {key: replace(row, index=0) for key, row in rows.items()}
 
 
 @pytest.mark.parametrize("stage", STAGES[:-1])
-def test_image_that_raises_is_refused_by_name_and_stage(
-    do_job: Callable[..., Made], serial: SerialRunner, stage: str
-) -> None:
-    made = do_job(serial, stage, raising())
+def test_image_that_raises_is_refused_by_name_and_stage(do_job: Do, stage: str) -> None:
+    made = do_job(SERIAL, stage)
 
     (refusal,) = made.refused
     assert (refusal["id"], refusal["stage"]) == (IMAGE, stage)
@@ -244,9 +204,9 @@ def test_image_that_raises_is_refused_by_name_and_stage(
     assert made.attempts == 2
 
 
-def test_sample_that_raises_is_missing_from_its_shard_only(do_job: Callable[..., Made], serial: SerialRunner) -> None:
+def test_sample_that_raises_is_missing_from_its_shard_only(do_job: Do) -> None:
     """Which samples there are, their order and their bytes stay as planned."""
-    whole, made = do_job(serial, name="whole"), do_job(serial, "mix", raising())
+    whole, made = do_job(SERIAL, name="whole"), do_job(SERIAL, "mix")
 
     lost = whole.rows[SAMPLE]
     (refusal,) = made.refused
@@ -262,13 +222,13 @@ def test_sample_that_raises_is_missing_from_its_shard_only(do_job: Callable[...,
     assert changed == {f"webdataset/{lost.shard}.tar", "webdataset/train-index.json", "manifest.parquet"}
 
 
-def test_twin_of_a_refused_sample_is_refused_with_it(do_job: Callable[..., Made], serial: SerialRunner) -> None:
+def test_twin_of_a_refused_sample_is_refused_with_it(do_job: Do) -> None:
     """Trainers read hard and soft samples of a pair together, two by two."""
     hard, soft = f"{SAMPLE}-hard", f"{SAMPLE}-soft"
     paired = {"policy": "paired"}
 
-    whole = do_job(serial, name="whole", mix=paired)
-    made = do_job(serial, "mix", raising(), victim=soft, mix=paired)
+    whole = do_job(SERIAL, name="whole", mix=paired)
+    made = do_job(SERIAL, "mix", victim=soft, mix=paired)
 
     assert whole.rows.keys() - made.rows.keys() == {hard, soft}
     assert made.outcome.refused_samples == 2
@@ -281,12 +241,12 @@ def test_twin_of_a_refused_sample_is_refused_with_it(do_job: Callable[..., Made]
         assert [key.rpartition("-")[0] for key in keys[::2]] == [key.rpartition("-")[0] for key in keys[1::2]]
 
 
-def test_refusals_are_kept_by_the_next_run(do_job: Callable[..., Made], serial: SerialRunner) -> None:
+def test_refusals_are_kept_by_the_next_run(do_job: Do) -> None:
     """What killed its workers once must not do so at each resume."""
-    first = {stage: do_job(serial, stage, name=stage) for stage in ("superpixels", "mix")}
+    first = {stage: do_job(SERIAL, stage, name=stage) for stage in ("superpixels", "mix")}
 
     for stage, made in first.items():
-        again = do_job(serial, stage, name=stage)
+        again = do_job(SERIAL, stage, name=stage)
         assert again.attempts == 0
         assert (again.refused, again.digests) == (made.refused, made.digests)
         assert again.outcome == made.outcome
@@ -296,23 +256,18 @@ def test_refusals_are_kept_by_the_next_run(do_job: Callable[..., Made], serial: 
 @pytest.mark.parametrize(
     ("stage", "harm"),
     [
-        pytest.param("scan", killing(), id="scan-killed"),
-        pytest.param("images", exiting(), id="images-exit-137"),
-        pytest.param("superpixels", killing(), id="superpixels-killed"),
-        pytest.param("saliency", killing(), id="saliency-killed"),
-        pytest.param("mix", killing(), id="mix-killed"),
+        ("scan", "kill"), ("images", "exit"), ("superpixels", "kill"), ("saliency", "kill"), ("mix", "kill"),
     ],
-)
+)  # fmt: skip
 def test_what_kills_its_workers_is_refused_and_the_rest_equals_the_serial_run(
-    do_job: Callable[..., Made],
+    do_job: Do,
     on_ray: RayRunner,
-    serial: SerialRunner,
     capfd: pytest.CaptureFixture[str],
     stage: str,
-    harm: Harm,
+    harm: str,
 ) -> None:
     """The poisoned one takes down its retries and nothing else; who else was in flight with it does not matter."""
-    made, expected = do_job(on_ray, stage, harm), do_job(serial, stage, raising(), name="serial")
+    made, expected = do_job(on_ray, stage, harm), do_job(SERIAL, stage, name="serial")
 
     (refusal,) = made.refused
     assert (refusal["id"], refusal["stage"]) == (SAMPLE if stage == "mix" else IMAGE, stage)
@@ -328,10 +283,10 @@ def test_what_kills_its_workers_is_refused_and_the_rest_equals_the_serial_run(
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["superpixels", "mix"])
 def test_what_never_ends_is_refused_and_the_rest_equals_the_serial_run(
-    do_job: Callable[..., Made], on_ray: RayRunner, serial: SerialRunner, stage: str
+    do_job: Do, on_ray: RayRunner, stage: str
 ) -> None:
     """The watchdog is of each unit: others that are finished meanwhile do not put it off."""
-    made, expected = do_job(on_ray, stage, hanging()), do_job(serial, stage, raising(), name="serial")
+    made, expected = do_job(on_ray, stage, "hang"), do_job(SERIAL, stage, name="serial")
 
     (refusal,) = made.refused
     assert (refusal["id"], refusal["stage"]) == (SAMPLE if stage == "mix" else IMAGE, stage)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.fixture_types import Cli, Options
+from tests.command_line import TINY
 from tests.pipeline.jobs.growth.growing import OPTIONS, GrowingDataset
 
 
 @pytest.fixture(scope="session")
-def begun(finished: Callable[..., Any], run_cli: Cli, tiny: Options) -> GrowingDataset:
+def begun(finished: Callable[..., Any]) -> GrowingDataset:
     """Six training images in two copies."""
     made = finished(*OPTIONS, "--copies", 2)
-    return GrowingDataset(made.source, made.output, run_cli, (*tiny, *OPTIONS))
+    return GrowingDataset(made.source, made.output, (*TINY, *OPTIONS))

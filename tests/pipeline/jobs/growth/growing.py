@@ -6,7 +6,7 @@ from typing import Any
 import click.testing
 import pyarrow.parquet as pq
 
-from tests.fixture_types import Cli
+from tests.command_line import error_of, run_cli
 
 Row = dict[str, Any]
 OPTIONS = ("--format", "webdataset", "--format", "parquet", "--shards", 3)
@@ -25,27 +25,21 @@ def shards_of(taken: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
 class GrowingDataset:
     """A source, the dataset made of it, and the command with the options that made it."""
 
-    def __init__(self, source: Path, output: Path, run_cli: Cli, options: tuple[object, ...]) -> None:
-        self.source, self.output, self._cli, self._options = source, output, run_cli, options
+    def __init__(self, source: Path, output: Path, options: tuple[object, ...]) -> None:
+        self.source, self.output, self._options = source, output, options
 
-    def run(self, *options: object) -> click.testing.Result:
+    def run(self, *options: object, status: int = 0) -> click.testing.Result:
         """Run with some options more."""
-        return self._cli("run", self.source, self.output, *self._options, *options)
+        return run_cli("run", self.source, self.output, *self._options, *options, status=status)
 
-    def grown(self, *options: object) -> click.testing.Result:
+    def grown(self, *options: object) -> None:
         """Extend, which has to succeed."""
-        result = self.run("--extend", *options)
-        assert result.exit_code == 0, result.stderr
-        return result
+        self.run("--extend", *options)
 
     def refusal(self, *options: object) -> str:
         """Run, which has to be refused in one line."""
-        result = self.run(*options)
-        assert result.exit_code == 1, (result.stdout, result.stderr)
-        (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-        return line
+        return error_of(self.run(*options, status=1))
 
     def assert_sound(self) -> None:
         """Check everything, and make every sample again from its provenance."""
-        result = self._cli("verify", self.output, "--replay", 1000)
-        assert result.exit_code == 0, result.stdout + result.stderr
+        run_cli("verify", self.output, "--replay", 1000)
