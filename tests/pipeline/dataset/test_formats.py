@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ import pytest
 from hsmix_gen.pipeline.dataset.formats.base import Format, best_format, format_of
 from hsmix_gen.schemas.config import OutputConfig
 from hsmix_gen.schemas.families import FORMATS
+from tests.command_line import TINY
+from tests.small_sources import make_source
 
 ZIPPED = '''
 """Zipped: a zip file for each shard."""
@@ -82,14 +83,12 @@ print("card", "import zipfile" in (Path(output) / "README.md").read_text())
 """
 
 
-def test_a_format_is_added_by_one_module(
-    make_source: Callable[..., Path], tiny: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_a_format_is_added_by_one_module(tmp_path: Path) -> None:
     """It is a choice of the configuration, is written, checked, replayed, exported, loaded and on the card."""
     folder = tmp_path / "formats"
     folder.mkdir()
     (folder / "zipped_format.py").write_text(ZIPPED)
-    arguments = [str(folder), str(make_source(tmp_path / "source")), str(tmp_path / "output"), *tiny]
+    arguments = [str(folder), str(make_source(tmp_path / "source")), str(tmp_path / "output"), *TINY]
 
     result = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from hsmix_gen.schemas.records import ManifestRow
 from hsmix_gen.stages.mixing.mixing import Mixed
 
 FORMS = ["webdataset", "parquet"]
+EVERY_FORM = [*FORMS, "folder"]
 
 
 def row(key: str) -> dict[str, Any]:
@@ -63,27 +63,17 @@ def written(root: Path, form: str, n_samples: int = 3, **image: Any) -> Path:
     return finished
 
 
-@pytest.mark.parametrize(
-    ("form", "expected"),
-    [("webdataset", "webdataset/train-000003.tar"), ("parquet", "parquet/train-00003-of-00012.parquet")],
-)
-def test_a_shard_has_the_promised_name(tmp_path: Path, form: str, expected: str) -> None:
-    assert written(tmp_path, form) == tmp_path / expected
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_shard_has_its_final_name_only_when_it_is_finished(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("form", EVERY_FORM)
+def test_a_shard_has_its_final_names_only_when_it_is_finished(tmp_path: Path, form: str) -> None:
     writer = opened(tmp_path, form)
     add(writer, "k", mixed(0))
-
     before = files_under(tmp_path)
-    (finished,) = writer.finish()
-
+    finished = writer.finish()
     assert all(Path(name).name.startswith(atomic_files.TEMPORARY) for name in before)
-    assert files_under(tmp_path) == [finished.relative_to(tmp_path).as_posix()]
+    assert files_under(tmp_path) == sorted(path.relative_to(tmp_path).as_posix() for path in finished)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EVERY_FORM)
 @pytest.mark.parametrize("n_samples", [0, 2, ROW_GROUP + 1])
 def test_an_abandoned_shard_leaves_nothing(tmp_path: Path, form: str, n_samples: int) -> None:
     writer = opened(tmp_path, form)
@@ -119,32 +109,6 @@ def test_a_tar_holds_the_members_of_each_sample_together_and_sorted(tmp_path: Pa
     assert names == [f"train-s{index}-000.{end}" for index in range(3) for end in ends]
 
 
-def test_a_tar_states_no_time_and_no_owner(tmp_path: Path) -> None:
-    path = written(tmp_path, "webdataset")
-
-    with tarfile.open(path) as tar:
-        stated = {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode, m.type) for m in tar.getmembers()}
-    assert stated == {(0, 0, 0, "", "", 0o444, tarfile.REGTYPE)}
-
-
-def test_a_tar_is_a_plain_ustar_file(tmp_path: Path) -> None:
-    data = written(tmp_path, "webdataset").read_bytes()
-
-    assert data[257:265] == b"ustar\x0000"
-    assert len(data) % tarfile.BLOCKSIZE == 0
-    assert data[-2 * tarfile.BLOCKSIZE :] == bytes(2 * tarfile.BLOCKSIZE)
-
-
-def test_a_tar_holds_the_bytes_of_the_members(tmp_path: Path) -> None:
-    writer = opened(tmp_path, "webdataset")
-    members = add(writer, "k", mixed(0))
-    (path,) = writer.finish()
-
-    with tarfile.open(path) as tar:
-        stored = {name: tar.extractfile(f"k.{name}") for name in members}
-        assert {name: file.read() for name, file in stored.items() if file} == members
-
-
 @pytest.mark.parametrize("sizes", [[], [0], [1], [511, 512, 513], [10240, 9000, 3]])
 def test_a_tar_is_what_tarfile_writes(tmp_path: Path, sizes: list[int]) -> None:
     """Headers are written by hand because that is faster, not because they differ."""
@@ -162,10 +126,7 @@ def test_a_tar_is_what_tarfile_writes(tmp_path: Path, sizes: list[int]) -> None:
 
 def test_a_tar_with_npz_labels_is_taken_for_no_zip_archive(tmp_path: Path) -> None:
     """Readers that try zip first, such as mlcroissant, would find the last label there instead of the samples."""
-    writer = opened(tmp_path, "webdataset")
-    add(writer, "k", mixed(0))
-    (path,) = writer.finish()
-
+    path = written(tmp_path, "webdataset", 1)
     assert tarfile.is_tarfile(path)
     assert not zipfile.is_zipfile(path)
 
@@ -211,14 +172,6 @@ def test_an_image_that_png_cannot_hold_is_npy_in_parquet(tmp_path: Path) -> None
     image = np.load(io.BytesIO(stored["image"]))
     assert image.dtype == np.uint16
     np.testing.assert_array_equal(image, mixed(0, dtype="uint16").image)
-
-
-def test_a_parquet_shard_says_to_the_hub_what_it_holds(tmp_path: Path) -> None:
-    path = written(tmp_path, "parquet")
-
-    metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
-
-    assert metadata["info"]["features"]["image"] == {"_type": "Image"}
 
 
 def columns(path: Path) -> dict[str, Any]:
@@ -332,15 +285,6 @@ def test_a_file_of_a_folder_has_the_ending_of_its_member(tmp_path: Path, member:
     writer.finish()
 
     assert files_under(tmp_path) == [file]
-
-
-def test_files_of_a_folder_have_their_names_only_when_the_shard_is_finished(tmp_path: Path) -> None:
-    writer = opened(tmp_path, "folder")
-    add(writer, "k", mixed(0))
-
-    assert all(Path(name).name.startswith(atomic_files.TEMPORARY) for name in files_under(tmp_path))
-    writer.abandon()
-    assert files_under(tmp_path) == []
 
 
 def test_abandoning_a_folder_leaves_the_files_of_another_shard(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
 from hsmix_gen.pipeline.loading.torch_datasets import HsmixDataset
 from hsmix_gen.pipeline.mixing.panels import overlay
 from hsmix_gen.schemas.config import OutputConfig
-from tests.fixture_types import Cli, Maker, Options
+from tests.command_line import TINY, inspected, run_cli
+from tests.fixture_types import Maker
 
 FORMATS = ("webdataset", "parquet", "folder")
 IDS = np.array([[0, 1, 2, 255], [9, 254, 7, 0]], np.uint8)
@@ -96,12 +97,11 @@ def plain(make_sharded: Maker) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(plain: Path, run_cli: Cli, tiny: Options) -> Path:
+def shown(plain: Path) -> Path:
     """The same samples with palettes and previews."""
     made = ("--copies", 3, "--shards", 4, "--cache", plain / ".hsmix" / "cache", "--mask-palette", "--parquet-preview")
     forms = [part for form in FORMATS for part in ("--format", form)]
-    result = run_cli("run", plain.parent / "source", plain.parent / "shown", *tiny, *made, *forms)
-    assert result.exit_code == 0, result.stderr
+    run_cli("run", plain.parent / "source", plain.parent / "shown", *TINY, *made, *forms)
     return plain.parent / "shown"
 
 
@@ -140,27 +140,26 @@ def test_each_row_has_a_coloured_preview(shown: Path) -> None:
         assert row["preview"]["path"] == f"{row['key']}.preview.png"
 
 
-def test_palettes_and_previews_are_verified_to_the_byte(shown: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_palettes_and_previews_are_verified_to_the_byte(shown: Path, tmp_path: Path) -> None:
     """Replay compares every stored member, those for viewers too."""
-    result = run_cli("verify", shown, "--replay", 30)
-    assert result.exit_code == 0, result.stdout
+    run_cli("verify", shown, "--replay", 30)
 
     key = rows_of(shown)[0]["key"]
-    assert run_cli("replay", shown, key, "--to", tmp_path).exit_code == 0
+    run_cli("replay", shown, key, "--to", tmp_path)
     assert opened((tmp_path / f"{key}.mask.png").read_bytes()).mode == "P"
 
 
-def test_exports_never_have_a_palette(plain: Path, shown: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_exports_never_have_a_palette(plain: Path, shown: Path, tmp_path: Path) -> None:
     """Trainers read their PNG files by libraries that would give colours."""
     for name, output in (("plain", plain), ("shown", shown)):
-        assert run_cli("export", output, tmp_path / name, "--to", "imglabel").exit_code == 0
+        run_cli("export", output, tmp_path / name, "--to", "imglabel")
     masks = sorted(path.relative_to(tmp_path / "plain") for path in (tmp_path / "plain").rglob("labelcol/*.png"))
 
     assert masks
     assert all((tmp_path / "shown" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes() for name in masks)
 
 
-def test_masks_with_our_palette_are_a_source_again(shown: Path, inspected: Any, tmp_path: Path) -> None:
+def test_masks_with_our_palette_are_a_source_again(shown: Path, tmp_path: Path) -> None:
     """A palette of ours is one order of colours in all files: its numbers are the classes."""
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()

@@ -14,6 +14,7 @@ from zarr.codecs import ZstdCodec
 from hsmix_gen.pipeline.features.feature_cache import ArraySpec, FeatureCache
 from hsmix_gen.pipeline.features.zarr_shards import ShardedArray, described
 from hsmix_gen.schemas.errors import CacheError
+from tests.written import contents
 
 LAYER = "layer"
 ARRAYS = [
@@ -57,10 +58,6 @@ def fill(folder: Path, array: ShardedArray, values: npt.NDArray[Any]) -> Feature
     return cache
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize("array", ARRAYS, ids=NAMES)
 def test_zarr_reads_what_the_cache_writes(tmp_path: Path, array: ShardedArray) -> None:
     values = values_of(array)
@@ -91,7 +88,7 @@ def test_both_write_the_same_bytes(tmp_path: Path, array: ShardedArray) -> None:
     by_zarr(tmp_path / "zarr", array)[:] = values
     fill(tmp_path / "ours", array, values)
 
-    theirs, ours = files(tmp_path / "zarr" / "layer.zarr" / "a"), files(tmp_path / "ours" / "layer.zarr" / "a")
+    theirs, ours = (contents(tmp_path / name / "layer.zarr" / "a") for name in ("zarr", "ours"))
 
     assert ours == theirs
 

@@ -22,19 +22,12 @@ def test_a_file_is_written_with_its_folders_and_nothing_else(tmp_path: Path) -> 
     assert names(tmp_path / "a") == ["b.bin"]
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_as_a_whole_and_its_reader_keeps_the_old_one(tmp_path: Path) -> None:
     atomic_files.write_whole(tmp_path / "f", b"a long first text")
-    atomic_files.write_whole(tmp_path / "f", b"new")
-
-    assert (tmp_path / "f").read_bytes() == b"new"
-
-
-def test_a_reader_of_the_old_file_keeps_the_old_file(tmp_path: Path) -> None:
-    atomic_files.write_whole(tmp_path / "f", b"old")
-
     with (tmp_path / "f").open("rb") as reader:
         atomic_files.write_whole(tmp_path / "f", b"new")
-        assert reader.read() == b"old"
+        assert reader.read() == b"a long first text"
+    assert (tmp_path / "f").read_bytes() == b"new"
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -61,26 +54,16 @@ def test_an_error_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pyt
 
 
 def test_until_it_is_published_a_file_has_another_name_in_the_same_folder(tmp_path: Path) -> None:
+    """And another one for each writer."""
     path = tmp_path / "sub" / "shard.tar"
     temporary = atomic_files.temporary_beside(path)
     temporary.write_bytes(b"half")
-
     assert temporary.parent == path.parent
     assert not path.exists()
     assert temporary.name.startswith(atomic_files.TEMPORARY)
-
-
-def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
-    assert atomic_files.temporary_beside(tmp_path / "f") != atomic_files.temporary_beside(tmp_path / "f")
-
-
-def test_publishing_moves_the_file(tmp_path: Path) -> None:
-    temporary = atomic_files.temporary_beside(tmp_path / "f")
-    temporary.write_bytes(b"data")
-
-    atomic_files.publish(temporary, tmp_path / "f")
-
-    assert names(tmp_path) == ["f"]
+    assert atomic_files.temporary_beside(path) != temporary
+    atomic_files.publish(temporary, path)
+    assert names(path.parent) == ["shard.tar"]
 
 
 def test_json_is_sorted_and_ends_with_a_line(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,36 +45,40 @@ def test_a_lease_names_its_driver_and_is_gone_afterwards(tmp_path: Path) -> None
 
 
 def test_a_second_driver_is_refused_with_the_first_one_s_name(tmp_path: Path) -> None:
-    with (
-        lease(tmp_path),
-        pytest.raises(OutputError, match=rf"^out is being written by process {os.getpid()} on .*; wait until"),
-        lease(tmp_path),
-    ):
-        pass
-
-
-def test_the_first_driver_goes_on_after_a_second_was_refused(tmp_path: Path) -> None:
+    """The first one goes on."""
+    refused = rf"^out is being written by process {os.getpid()} on .*; wait until"
     with lease(tmp_path) as first:
-        with pytest.raises(OutputError), lease(tmp_path):
+        with pytest.raises(OutputError, match=refused), lease(tmp_path):
             pass
         first.check()
 
 
-def test_the_lease_of_a_killed_driver_is_taken_over_at_once(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from hsmix_gen.pipeline.files.lease import Lease\n"
-        "lease = Lease(Path(sys.argv[1]), 'out', print).__enter__(); print('held', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as driver:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "held\n"
-        with pytest.raises(OutputError, match=f"process {driver.pid}"), lease(tmp_path):
-            pass
-        driver.kill()
-        driver.wait()
+HOLDING = (
+    "import sys, time; from pathlib import Path; from hsmix_gen.pipeline.files.lease import Lease\n"
+    "with Lease(Path(sys.argv[1]), 'out', print, heartbeat_s=0.05): print('held', flush=True); time.sleep(60)"
+)
 
-        with lease(tmp_path):
-            assert read(tmp_path)["pid"] == os.getpid()
+
+@contextmanager
+def driver(folder: Path, *apart: str) -> Iterator["subprocess.Popen[str]"]:
+    """Hold the lease in a process of its own, which is killed at the end."""
+    command = [*apart, sys.executable, "-c", HOLDING, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "held\n"
+        yield started
+        started.kill()
+
+
+def test_the_lease_of_a_killed_driver_is_taken_over_at_once(tmp_path: Path) -> None:
+    with (
+        driver(tmp_path) as killed,
+        pytest.raises(OutputError, match=f"process {killed.pid}"),
+        lease(tmp_path),
+    ):
+        pass
+    with lease(tmp_path):
+        assert read(tmp_path)["pid"] == os.getpid()
 
 
 def test_a_process_that_has_the_number_of_a_dead_driver_does_not_hold_its_lease(tmp_path: Path) -> None:
@@ -86,26 +92,16 @@ def test_a_process_that_has_the_number_of_a_dead_driver_does_not_hold_its_lease(
     assert notes == []
 
 
-HOLDING = (
-    "import sys, time; from pathlib import Path; from hsmix_gen.pipeline.files.lease import Lease\n"
-    "with Lease(Path(sys.argv[1]), 'out', print, heartbeat_s=0.05): print('held', flush=True); time.sleep(60)"
-)
-
-
 @pytest.mark.parametrize("options", [("--mount-proc",), ()], ids=["its own /proc", "our /proc"])
 def test_a_driver_in_another_namespace_of_processes_is_left_alone(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Two containers on one machine may have one name, one folder and equal numbers of processes."""
     apart = ["unshare", "--pid", "--fork", *options, "--kill-child"]
     if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
         pytest.skip("no namespaces can be made here")
-    command = [*apart, sys.executable, "-c", HOLDING, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "held\n"
+    with driver(tmp_path, *apart):
         with pytest.raises(OutputError, match="is being written by process 1 on"), lease(tmp_path):
             pass
         assert read(tmp_path)["host"] == os.uname().nodename
-        driver.kill()
 
 
 @pytest.mark.parametrize("kernel", ["", "another boot pid:[1]"])

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.mixing.croissant import BLANK
+from tests.command_line import TINY, run_cli
 from tests.conftest import Finished
-from tests.fixture_types import Cli, Digests, Options
+from tests.written import shard_digests
 
 # Of the libraries below mlcroissant, not of the metadata.
 _KINDS = ("DeprecationWarning", "FutureWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
@@ -60,14 +61,11 @@ def test_what_only_the_owner_can_say_is_a_named_blank(finished: Callable[..., Fi
     assert content["rai:hasSyntheticData"] is True
 
 
-def test_options_fill_blanks_of_a_finished_dataset_too(
-    finished: Callable[..., Finished], run_cli: Cli, tiny: Options, tmp_path: Path, shard_digests: Digests
-) -> None:
+def test_options_fill_blanks_of_a_finished_dataset_too(finished: Callable[..., Finished], tmp_path: Path) -> None:
     """They describe only: no byte of a sample changes, and the same command with them is no other dataset."""
     made = finished("--copies", 1)
     shutil.copytree(made.output, tmp_path / "out")
-    said = run_cli("run", made.source, tmp_path / "out", *tiny, "--copies", 1, *STATED)
-    assert said.exit_code == 0, said.stderr
+    run_cli("run", made.source, tmp_path / "out", *TINY, "--copies", 1, *STATED)
 
     content = json.loads((tmp_path / "out/croissant.json").read_text())
     card = (tmp_path / "out/README.md").read_text()
@@ -76,49 +74,45 @@ def test_options_fill_blanks_of_a_finished_dataset_too(
     assert shard_digests(tmp_path / "out") == shard_digests(made.output)
 
 
-def test_a_dataset_is_made_again_from_its_metadata(
-    finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path, shard_digests: Digests
-) -> None:
+def test_a_dataset_is_made_again_from_its_metadata(finished: Callable[..., Finished], tmp_path: Path) -> None:
     made = finished("--copies", 1)
     moved = shutil.copytree(made.source, tmp_path / "elsewhere")
     said = run_cli("rebuild", made.output / "croissant.json", moved, tmp_path / "again", "--progress", "none")
-    assert said.exit_code == 0, said.stderr
     assert said.stdout.splitlines()[-1].endswith("checksums are equal")
     assert shard_digests(tmp_path / "again") == shard_digests(made.output)
 
 
-def test_a_changed_pixel_a_missing_and_a_new_image_are_named(
-    finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path
-) -> None:
+def test_a_changed_pixel_a_missing_and_a_new_image_are_named(finished: Callable[..., Finished], tmp_path: Path) -> None:
     made = finished("--copies", 1)
     source = shutil.copytree(made.source, tmp_path / "source")
     pixels = np.array(Pillow.open(source / "images/case_02.png"))
     pixels[0, 0, 0] ^= 1
     Pillow.fromarray(pixels).save(source / "images/case_02.png")
-    said = run_cli("rebuild", made.output / "croissant.json", source, tmp_path / "again", "--progress", "none")
+    said = run_cli(
+        "rebuild", made.output / "croissant.json", source, tmp_path / "again", "--progress", "none", status=1
+    )
 
-    assert said.exit_code == 1
     assert "the image of case_02" in said.stderr and "has changed" in said.stderr
     assert not (tmp_path / "again").exists()
 
 
-def test_a_file_that_differs_is_named(finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path) -> None:
+def test_a_file_that_differs_is_named(finished: Callable[..., Finished], tmp_path: Path) -> None:
     made = finished("--copies", 1)
     content = json.loads((made.output / "croissant.json").read_text())
     content["distribution"][1]["sha256"] = "0" * 64
     (tmp_path / "croissant.json").write_text(json.dumps(content))
-    said = run_cli("rebuild", tmp_path / "croissant.json", made.source, tmp_path / "again", "--progress", "none")
-    assert said.exit_code == 1
+    said = run_cli(
+        "rebuild", tmp_path / "croissant.json", made.source, tmp_path / "again", "--progress", "none", status=1
+    )
     assert content["distribution"][1]["@id"] in said.stderr
 
 
 def test_options_that_give_other_bytes_are_refused_before_the_work(
-    finished: Callable[..., Finished], run_cli: Cli, tmp_path: Path
+    finished: Callable[..., Finished], tmp_path: Path
 ) -> None:
     made = finished("--copies", 1)
-    said = run_cli("rebuild", made.output / "croissant.json", made.source, tmp_path / "again", "--seed", 5)
+    said = run_cli("rebuild", made.output / "croissant.json", made.source, tmp_path / "again", "--seed", 5, status=1)
 
-    assert said.exit_code == 1
     assert said.stderr == "error: seed is 0 of what is made again, got 5; leave it out\n"
     assert not (tmp_path / "again").exists()
 
@@ -134,14 +128,13 @@ ODD_ROWS = NO_GENERATIONS.replace('"data": []', '"data": ["a"]')
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", '{"prov:wasGeneratedBy": 3}', ODD_ROWS, NO_GENERATIONS])
-def test_other_files_are_refused_in_one_line(text: str, run_cli: Cli, tmp_path: Path) -> None:
+def test_other_files_are_refused_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "croissant.json").write_text(text)
-    said = run_cli("rebuild", tmp_path / "croissant.json", tmp_path, tmp_path / "again")
-    assert said.exit_code == 1
+    said = run_cli("rebuild", tmp_path / "croissant.json", tmp_path, tmp_path / "again", status=1)
     assert said.stderr.startswith(f"error: {tmp_path / 'croissant.json'} is no croissant.json of hsmix-gen (")
     assert said.stderr.endswith("); name the croissant.json of a dataset\n") and len(said.stderr.splitlines()) == 1
 
 
-def test_a_folder_is_asked_for_its_file(run_cli: Cli, tmp_path: Path) -> None:
-    said = run_cli("rebuild", tmp_path, tmp_path, tmp_path / "again")
+def test_a_folder_is_asked_for_its_file(tmp_path: Path) -> None:
+    said = run_cli("rebuild", tmp_path, tmp_path, tmp_path / "again", status=1)
     assert said.stderr == f"error: {tmp_path} is a folder; name the croissant.json of a dataset\n"

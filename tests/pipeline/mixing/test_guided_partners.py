@@ -9,19 +9,16 @@ import pyarrow.parquet as pq
 import zarr
 
 from hsmix_gen.pipeline.loading import HsmixDataset, HsmixFresh
-from tests.fixture_types import Cli, Maker, Options
+from tests.command_line import TINY, run_cli
+from tests.small_sources import make_source
 
 
-def test_partners_conflict_less_in_shards_and_fresh_samples(
-    make_source: Maker, run_cli: Cli, tiny: Options, tmp_path: Path
-) -> None:
+def test_partners_conflict_less_in_shards_and_fresh_samples(tmp_path: Path) -> None:
     source = make_source(tmp_path / "source", train=9, val=1, test=0)
-    options = (*tiny, "--probabilities", 0, 1, 1, "--copies", 2, "--shards", 2)
+    options = (*TINY, "--probabilities", 0, 1, 1, "--copies", 2, "--shards", 2)
     for name, more in (("plain", ()), ("guided", ("--partners", "guided"))):
-        result = run_cli("run", source, tmp_path / name, *options, "--cache", tmp_path / "cache", *more)
-        assert result.exit_code == 0, result.stderr
-    checked = run_cli("verify", tmp_path / "guided", "--replay", 5)
-    assert checked.exit_code == 0, checked.stdout
+        run_cli("run", source, tmp_path / name, *options, "--cache", tmp_path / "cache", *more)
+    run_cli("verify", tmp_path / "guided", "--replay", 5)
 
     layer = json.loads((tmp_path / "guided" / "run.json").read_text())["layers"]["saliency"]
     maps = np.asarray(zarr.open_array(str(tmp_path / "cache" / f"{layer}.zarr"), path="saliency", mode="r")).astype(
