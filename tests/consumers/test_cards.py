@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.consumers.stored import read_stored
+
 ALL = ("webdataset", "parquet", "folder")
 CASES = [
     *[(ALL, title) for title in (*ALL, "torch", "lightning")],
@@ -34,7 +36,7 @@ def of_formats(output: Path, make_output: Callable[..., Path]) -> Callable[[tupl
     ("forms", "title"), CASES, ids=lambda value: value if isinstance(value, str) else "+".join(value)
 )
 def test_snippet_of_the_card_trains_on_every_sample_once(
-    of_formats: Any, output: Path, consume: Any, read_stored: Any, forms: tuple[str, ...], title: str
+    of_formats: Any, output: Path, consume: Any, forms: tuple[str, ...], title: str
 ) -> None:
     """Pictures enter the model, and beside each one its soft label the loss."""
     given = consume("run_snippets", of_formats(forms), timeout_s=500)[title]

@@ -6,10 +6,11 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+from tests.consumers.stored import read_stored
 
 PROGRAM = Path(__file__).with_name("programs") / "read_fiftyone.py"
 PYTHON = os.environ.get("HSMIX_FIFTYONE")
@@ -18,9 +19,7 @@ PYTHON = os.environ.get("HSMIX_FIFTYONE")
 @pytest.mark.slow
 @pytest.mark.skipif(PYTHON is None, reason="HSMIX_FIFTYONE names no Python that has fiftyone and fiftyone-db")
 @pytest.mark.timeout(900)
-def test_fiftyone_imports_images_masks_and_fields(
-    output: Path, export: Callable[..., Path], read_stored: Callable[..., dict[str, Any]]
-) -> None:
+def test_fiftyone_imports_images_masks_and_fields(output: Path, export: Callable[..., Path]) -> None:
     """Pixels and class ids are those of the dataset, and samples are sorted by what was measured of them."""
     dest = export(output, "fiftyone")
     done = subprocess.run([str(PYTHON), PROGRAM, dest], capture_output=True, text=True, timeout=800, check=False)

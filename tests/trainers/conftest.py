@@ -30,7 +30,8 @@ import pytest
 
 from hsmix_gen.pipeline.exports import patches
 from hsmix_gen.pipeline.exports.patches import Codebase
-from tests.fixture_types import Cli, Maker
+from tests.command_line import run_cli
+from tests.small_sources import make_source
 
 RUN_ON_CPU = Path(__file__).with_name("run_on_cpu.py")
 CODEBASES: dict[str, Codebase] = {
@@ -148,33 +149,30 @@ QUICK = (
 
 
 @pytest.fixture(scope="session")
-def pictures(make_source: Maker, run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of RGB pictures and two classes: 18 training samples, 3 for validation, 2 for testing."""
     folder = tmp_path_factory.mktemp("pictures")
     source = make_source(folder / "source", train=9, val=3, test=2, classes=2)
-    result = run_cli("run", source, folder / "out", "--size", 48, 64, *QUICK)
-    assert result.exit_code == 0, result.stderr
+    run_cli("run", source, folder / "out", "--size", 48, 64, *QUICK)
     return folder / "out"
 
 
 @pytest.fixture(scope="session")
-def grey(make_source: Maker, run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of grey pictures and three classes, square; validation and test in their own size."""
     folder = tmp_path_factory.mktemp("grey")
     source = make_source(folder / "source", train=10, val=2, test=2, grey=True)
-    result = run_cli("run", source, folder / "out", "--size", 32, 32, "--eval-size", "native", *QUICK)
-    assert result.exit_code == 0, result.stderr
+    run_cli("run", source, folder / "out", "--size", 32, 32, "--eval-size", "native", *QUICK)
     return folder / "out"
 
 
 @pytest.fixture(scope="session")
-def exported(run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Export a dataset: ``exported(output, "synapse", *options)``."""
 
     def make(output: Path, kind: str, *options: object) -> Path:
         dest = tmp_path_factory.mktemp("exports") / kind
-        result = run_cli("export", output, dest, "--to", kind, "--progress", "none", *options)
-        assert result.exit_code == 0, result.stderr
+        run_cli("export", output, dest, "--to", kind, "--progress", "none", *options)
         return dest
 
     return make

@@ -4,7 +4,6 @@ The transforms are those of 2d_segmentation/torch/unet_training_dict.py and of t
 of Project-MONAI/tutorials.
 """
 
-import importlib.util
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from tests.trainers.conftest import assert_no_parents_cross
+from tests.written import module_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 KEYS = ("image", "label", "soft")
@@ -93,11 +93,7 @@ def test_a_network_of_monai_learns_from_soft_labels(data: Path) -> None:
 def test_tasks_of_monai_are_the_splits(data: Path) -> None:
     """The class of the export redraws nothing; each task has its samples, and no parent of another's."""
     pytest.importorskip("monai")
-    spec = importlib.util.spec_from_file_location("hsmix_monai", data / "code/hsmix_monai.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_of(data / "code/hsmix_monai.py")
     seen = {}
     for task in ("train", "val", "test"):
         rows = module.DecathlonDataset(str(data), task, transform=lambda entry: entry, progress=False)

@@ -1,6 +1,5 @@
 """Other codebases train and test on our exports with their own scripts; conftest.py has the table of commits."""
 
-import importlib.util
 import json
 import random
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.trainers.conftest import Clone, assert_no_parents_cross
+from tests.written import module_of
 
 # Warnings of their code are shown and are no errors.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.filterwarnings("default")]
@@ -24,16 +24,6 @@ SYNAPSE_LOSS = r"iteration \d+ : loss : ([\d.]+)"
 
 def keys_of(paths: set[Path]) -> set[str]:
     return {path.name.partition(".")[0] for path in paths}
-
-
-def module_of(path: Path) -> ModuleType:
-    """Return a module of a codebase, loaded from its file."""
-    spec = importlib.util.spec_from_file_location(f"theirs_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def assert_soft_labels_turn(theirs: ModuleType, data: Path) -> None:
