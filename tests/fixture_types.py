@@ -1,6 +1,5 @@
 """Types of fixtures that many tests take; what they are called with stands at the fixtures."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,7 @@ from typing import Any
 import click.testing
 
 Cli = Callable[..., click.testing.Result]
-Command = Callable[..., subprocess.CompletedProcess[str]]
-Digests = Callable[[Path], dict[str, str]]
 Inspect = Callable[..., dict[str, Any]]
-Leftovers = Callable[[Path], list[str]]
 Maker = Callable[..., Path]
+Noted = Callable[[str, object], None]
 Options = tuple[str, ...]
-Snapshot = Callable[[Path], dict[str, tuple[str, int]]]

@@ -12,22 +12,24 @@ import hsmix_gen.pipeline as public
 from hsmix_gen.pipeline import generate, inspect, load, prepare, report, run, verify
 from hsmix_gen.pipeline.api import Made, Progress
 from hsmix_gen.schemas.errors import ConfigError, HsmixError, OutputError
-from tests.fixture_types import Cli, Digests, Maker
+from tests.command_line import TINY, run_cli
+from tests.small_sources import make_source
+from tests.written import shard_digests
 
-TINY: dict[str, Any] = {
+KEYWORDS: dict[str, Any] = {
     "size": (48, 64), "regions": (6, 20), "variants": 2, "saliency": "fine_grained", "backend": "serial", "copies": 2
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_source(tmp_path_factory.mktemp("api") / "source")
 
 
 @pytest.fixture(scope="module")
 def made(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, list[Progress]]:
     seen: list[Progress] = []
-    return run(source, tmp_path_factory.mktemp("api") / "out", progress=seen.append, **TINY), seen
+    return run(source, tmp_path_factory.mktemp("api") / "out", progress=seen.append, **KEYWORDS), seen
 
 
 def test_a_run_returns_what_it_wrote_and_reports_progress(made: tuple[Made, list[Progress]]) -> None:
@@ -39,26 +41,23 @@ def test_a_run_returns_what_it_wrote_and_reports_progress(made: tuple[Made, list
 
 
 def test_nothing_is_printed(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run(source, tmp_path / "out", **TINY)
+    run(source, tmp_path / "out", **KEYWORDS)
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_halves_give_the_bytes_of_the_whole(
-    source: Path, made: tuple[Made, list[Progress]], tmp_path: Path, shard_digests: Digests
+    source: Path, made: tuple[Made, list[Progress]], tmp_path: Path
 ) -> None:
-    half = {name: value for name, value in TINY.items() if name != "copies"}
+    half = {name: value for name, value in KEYWORDS.items() if name != "copies"}
     cache = prepare(source, tmp_path / "cache", **half)
     assert (cache.images, cache.refused, cache.folds) == (8, 0, 1)
     other = generate(tmp_path / "cache", tmp_path / "out", copies=2)
     assert shard_digests(other.output) == shard_digests(made[0].output)
 
 
-def test_settings_are_keys_and_options_are_names(
-    source: Path, tmp_path: Path, run_cli: Cli, tiny: tuple[str, ...], shard_digests: Digests
-) -> None:
-    ours = run(source, tmp_path / "a", **TINY, settings={"mix.select": 0.5})
-    said = run_cli("run", source, tmp_path / "b", *tiny, "--copies", 2, "-o", "mix.select=0.5")
-    assert said.exit_code == 0, said.stderr
+def test_settings_are_keys_and_options_are_names(source: Path, tmp_path: Path) -> None:
+    ours = run(source, tmp_path / "a", **KEYWORDS, settings={"mix.select": 0.5})
+    run_cli("run", source, tmp_path / "b", *TINY, "--copies", 2, "-o", "mix.select=0.5")
     assert shard_digests(ours.output) == shard_digests(tmp_path / "b")
 
 
@@ -96,7 +95,7 @@ def test_jobs_run_in_a_thread_too(source: Path, tmp_path: Path) -> None:
 
     def call() -> None:
         try:
-            found.append(run(source, tmp_path / "out", **TINY).samples)
+            found.append(run(source, tmp_path / "out", **KEYWORDS).samples)
         except BaseException as error:
             found.append(error)
 

@@ -7,10 +7,10 @@ import pytest
 from hsmix_gen.pipeline.cli.listings import method_text, methods_text
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS
-from tests.fixture_types import Cli
+from tests.command_line import run_cli
 
 
-def test_the_command_lists_all_methods_or_shows_one(run_cli: Cli) -> None:
+def test_the_command_lists_all_methods_or_shows_one() -> None:
     listed = run_cli("methods").stdout
 
     assert [line.partition(":")[0] for line in listed.splitlines() if line and line[0] != " "] == list(METHODS.names)
@@ -28,10 +28,10 @@ def test_a_method_comes_with_formula_paper_modes_and_needs() -> None:
     assert "needs: images, masks\n" in method_text("cutmix")
 
 
-def test_an_unknown_method_is_refused_with_the_nearest_one(run_cli: Cli) -> None:
+def test_an_unknown_method_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="got fmx; did you mean fmix"):
         method_text("fmx")
-    assert run_cli("methods", "fmx").exit_code == 1
+    run_cli("methods", "fmx", status=1)
 
 
 def test_the_manual_shows_the_list_with_a_picture_of_each() -> None:

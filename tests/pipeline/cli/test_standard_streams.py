@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.command_line import TINY
+from tests.written import shard_digests
+
 COMMAND = f"{sys.executable} -m hsmix_gen.pipeline"
 
 
@@ -34,20 +37,14 @@ def test_words_that_cannot_be_written_do_not_change_the_status(stderr: str) -> N
     "streams",
     [">&- 2>&-", *(pytest.param(words, marks=pytest.mark.slow) for words in ("<&- >&- 2>&-", "2>&-", "2>/dev/full"))],
 )
-def test_a_run_without_streams_makes_the_same_files(
-    finished: Callable[..., Any],
-    shard_digests: Callable[[Path], dict[str, str]],
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    streams: str,
-) -> None:
+def test_a_run_without_streams_makes_the_same_files(finished: Callable[..., Any], tmp_path: Path, streams: str) -> None:
     """A closed stream leaves its number to the next file that is opened, and words would be written into that.
 
     With stdin open the pipe of signals took stderr's: the end of a line was SIGUSR1, and the status 138.
     """
     plain = finished("--copies", 1)
 
-    done = shell(f"{COMMAND} run {plain.source} bare {' '.join(tiny)} --copies 1 {streams}", tmp_path)
+    done = shell(f"{COMMAND} run {plain.source} bare {' '.join(TINY)} --copies 1 {streams}", tmp_path)
 
     assert done.returncode == 0
     assert shard_digests(tmp_path / "bare") == shard_digests(plain.output)

@@ -10,13 +10,12 @@ import yaml
 
 from hsmix_gen.pipeline.cli.config_resolution import resolve
 from hsmix_gen.schemas.config import RunConfig, fields
-from tests.fixture_types import Cli
-from tests.pipeline.cli.commands.finished import error_of
+from tests.command_line import error_of, run_cli
 
 
-def test_init_writes_every_key_with_words_and_default(run_cli: Cli, tmp_path: Path) -> None:
+def test_init_writes_every_key_with_words_and_default(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
-    assert run_cli("init", file).exit_code == 0
+    run_cli("init", file)
 
     text = file.read_text()
 
@@ -31,7 +30,7 @@ def test_init_writes_every_key_with_words_and_default(run_cli: Cli, tmp_path: Pa
         assert " ".join(str(field.description).split()) in plain
 
 
-def test_one_line_without_its_sign_is_enough(run_cli: Cli, tmp_path: Path) -> None:
+def test_one_line_without_its_sign_is_enough(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     run_cli("init", file)
 
@@ -40,11 +39,11 @@ def test_one_line_without_its_sign_is_enough(run_cli: Cli, tmp_path: Path) -> No
     assert resolve(file=file).mix.copies == 9
 
 
-def test_init_overwrites_nothing(run_cli: Cli, tmp_path: Path) -> None:
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text("copies: 3\n")
 
-    assert "is there already" in error_of(run_cli("init", file))
+    assert "is there already" in error_of(run_cli("init", file, status=1))
     assert file.read_text() == "copies: 3\n"
 
 

@@ -4,25 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixture_types import Cli, Maker, Options
+from tests.command_line import TINY, run_cli
 from tests.pipeline.contract.outputs import BATCH, COPIES, POLICIES, SELECT, TEST, TRAIN, VAL, Dataset
+from tests.small_sources import make_source
 
 
 @pytest.fixture(scope="session")
-def source(make_source: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source at the size of the output, so that nothing is resampled."""
     return make_source(tmp_path_factory.mktemp("contract") / "source", train=TRAIN, val=VAL, test=TEST)
 
 
 @pytest.fixture(scope="session")
-def datasets(source: Path, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
+def datasets(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
     """One run for each policy, in all formats."""
     folder = tmp_path_factory.mktemp("policies")
-    common = [*tiny, "--copies", COPIES, "--select", SELECT, "-o", f"mix.batch_size={BATCH}"]
+    common = [*TINY, "--copies", COPIES, "--select", SELECT, "-o", f"mix.batch_size={BATCH}"]
     common += ["--format", "webdataset", "--format", "parquet", "--format", "folder", "--shards", 3, "--seed", 11]
     for policy in POLICIES:
-        result = run_cli("run", source, folder / policy, *common, "--policy", policy)
-        assert result.exit_code == 0, result.stderr
+        run_cli("run", source, folder / policy, *common, "--policy", policy)
     return {policy: Dataset(folder / policy, source) for policy in POLICIES}
 
 

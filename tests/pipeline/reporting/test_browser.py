@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixture_types import Cli
+from tests.command_line import run_cli
 from tests.pipeline.reporting.large import write_large
 from tests.pipeline.reporting.planted import OPTIONS, write_planted
 
@@ -22,10 +22,10 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 @pytest.fixture(scope="module")
-def dataset(run_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("browser")
     source = write_planted(root, sound=True)
-    assert run_cli("run", source, root / "out", *OPTIONS, "--saliency-dir", root / "maps").exit_code == 0
+    run_cli("run", source, root / "out", *OPTIONS, "--saliency-dir", root / "maps")
     return root / "out"
 
 
@@ -79,8 +79,8 @@ def test_fifty_thousand_samples_take_a_minute_and_a_gigabyte(large: dict[str, An
     assert "pictures are left out" not in large["page"].read_text()
 
 
-def test_filters_sorting_and_pages_work(dataset: Path, run_cli: Cli, browser: Any) -> None:
-    assert run_cli("report", dataset, "--progress", "none").exit_code == 0
+def test_filters_sorting_and_pages_work(dataset: Path, browser: Any) -> None:
+    run_cli("report", dataset, "--progress", "none")
     page, said = opened(browser, dataset / "report.html")
     every = shown(page)
     page.select_option("[name=mode]", "hard")
@@ -117,11 +117,9 @@ def test_fifty_thousand_rows_stay_usable(large: dict[str, Any], browser: Any) ->
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1200])
-def test_the_page_fits_any_width_in_light_and_dark(
-    scheme: str, width: int, dataset: Path, run_cli: Cli, browser: Any
-) -> None:
+def test_the_page_fits_any_width_in_light_and_dark(scheme: str, width: int, dataset: Path, browser: Any) -> None:
     if not (dataset / "report.html").is_file():
-        assert run_cli("report", dataset, "--progress", "none").exit_code == 0
+        run_cli("report", dataset, "--progress", "none")
     page, said = opened(browser, dataset / "report.html", width=width, scheme=scheme)
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     ink = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")

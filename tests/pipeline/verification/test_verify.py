@@ -20,7 +20,7 @@ from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.verification.reopened import reopen
 from hsmix_gen.pipeline.verification.sample_checks import is_given_by
 from hsmix_gen.pipeline.verification.verify import verify_output
-from tests.fixture_types import Cli
+from tests.command_line import run_cli
 from tests.pipeline.verification.damages import (
     COPIES,
     FOUND,
@@ -54,9 +54,9 @@ def output(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "output", ignore=shutil.ignore_patterns("cache")))
 
 
-def found_at(output: Path, depth: str, run_cli: Cli) -> list[str]:
+def found_at(output: Path, depth: str) -> list[str]:
     """Return the problems that a depth finds, after checking that exit status and report agree."""
-    result = run_cli("verify", output, "--depth", depth, "--json")
+    result = run_cli("verify", output, "--depth", depth, "--json", status=None)
     report = json.loads(result.stdout)
     problems: list[str] = report["problems"]
     assert result.exit_code == bool(problems)
@@ -73,24 +73,24 @@ CASES = [
 
 @pytest.mark.parametrize(("depth", "spoil", "stated"), CASES)
 def test_each_damage_is_found_at_its_depth_and_deeper(
-    output: Path, run_cli: Cli, depth: str, spoil: Spoil, stated: list[str]
+    output: Path, depth: str, spoil: Spoil, stated: list[str]
 ) -> None:
     """A lesser depth does not check it, or it would be no cheaper; each problem names its file or sample."""
     spoil(output)
 
-    found = {each: "\n".join(found_at(output, each, run_cli)) for each in DEPTHS}
+    found = {each: "\n".join(found_at(output, each)) for each in DEPTHS}
 
     first = DEPTHS.index(depth)
     assert [each for each in DEPTHS[:first] if found[each]] == [], found
     assert [part for each in DEPTHS[first:] for part in stated if part not in found[each]] == [], found
 
 
-def test_one_damage_is_one_problem(output: Path, run_cli: Cli) -> None:
+def test_one_damage_is_one_problem(output: Path) -> None:
     """What a file lacks is not reported again by everything that would have been in it."""
     flip(output / INDEX)
     shutil.copy(output / TAR, output / "webdataset" / "train-000003.tar")
 
-    assert [problem.split()[0] for problem in found_at(output, "checksums", run_cli)] == [
+    assert [problem.split()[0] for problem in found_at(output, "checksums")] == [
         "webdataset/train-000003.tar",
         "webdataset/train-index.json",
     ]
@@ -99,13 +99,12 @@ def test_one_damage_is_one_problem(output: Path, run_cli: Cli) -> None:
 # What is reported
 
 
-def test_default_is_the_whole_check_and_says_what_it_checked(made: Path, run_cli: Cli) -> None:
+def test_default_is_the_whole_check_and_says_what_it_checked(made: Path) -> None:
     """Sound is only worth something with the numbers of what was checked."""
     text = run_cli("verify", made, "--replay", 4)
     data = run_cli("verify", made, "--replay", 4, "--json")
 
     report = json.loads(data.stdout)
-    assert (text.exit_code, data.exit_code) == (0, 0), text.stdout
     assert f"{made} is sound at depth samples: {SAMPLES} manifest rows, " in text.stdout
     assert (report["sound"], report["problems"], report["depth"], report["method"]) == (True, [], "samples", "hsmix")
     assert report["checked"] == {
@@ -129,52 +128,47 @@ def test_default_is_the_whole_check_and_says_what_it_checked(made: Path, run_cli
         ("samples", "", set()),
     ],
 )
-def test_report_names_its_depth_and_what_was_left_out(
-    made: Path, run_cli: Cli, depth: str, left_out: str, unread: set[str]
-) -> None:
+def test_report_names_its_depth_and_what_was_left_out(made: Path, depth: str, left_out: str, unread: set[str]) -> None:
     """Sound means less at a lesser depth; who reads the line alone should know."""
     text = run_cli("verify", made, "--depth", depth)
     report = json.loads(run_cli("verify", made, "--depth", depth, "--json").stdout)
 
-    assert text.exit_code == 0, text.stdout
     assert text.stdout.startswith(f"{made} is sound at depth {depth}: ")
     assert text.stdout.endswith(f" checked{left_out}; mixed by hsmix\n")
     assert report["depth"] == depth
     assert {"checksums", "parents for leakage", "samples"} - report["checked"].keys() == unread
 
 
-def test_problems_are_reported_with_the_depth_that_found_them(output: Path, run_cli: Cli) -> None:
+def test_problems_are_reported_with_the_depth_that_found_them(output: Path) -> None:
     (output / TAR).unlink()
 
-    result = run_cli("verify", output, "--depth", "names")
+    result = run_cli("verify", output, "--depth", "names", status=1)
 
     lines = result.stdout.splitlines()
-    assert result.exit_code == 1
     assert lines[0] == f"problem: {TAR} is missing; run the same command again"
     assert lines[1].startswith(f"{output} has 1 problem at depth names; {SAMPLES} manifest rows, ")
 
 
 @pytest.mark.parametrize("depth", ["names", "checksums"])
-def test_samples_made_again_at_a_lesser_depth_are_a_usage_error(run_cli: Cli, tmp_path: Path, depth: str) -> None:
+def test_samples_made_again_at_a_lesser_depth_are_a_usage_error(tmp_path: Path, depth: str) -> None:
     """Nobody should believe that they were, and the line names the way out before anything is read."""
-    result = run_cli("verify", tmp_path / "nowhere", "--depth", depth, "--replay", 3)
+    result = run_cli("verify", tmp_path / "nowhere", "--depth", depth, "--replay", 3, status=2)
 
     line = result.stderr.splitlines()[-1]
-    assert result.exit_code == 2
     assert f"--replay 3 decodes samples, which --depth {depth} does not" in line
     assert "take --depth samples, or leave out --replay" in line
     with pytest.raises(ValueError, match="replays need the depth samples"):
         verify_output(tmp_path, depth=depth, replays=3)  # type: ignore[arg-type]
 
 
-def test_no_sample_made_again_is_no_usage_error(made: Path, run_cli: Cli) -> None:
-    assert run_cli("verify", made, "--depth", "names", "--replay", 0).exit_code == 0
+def test_no_sample_made_again_is_no_usage_error(made: Path) -> None:
+    run_cli("verify", made, "--depth", "names", "--replay", 0)
 
 
 # What is no damage
 
 
-def test_names_reads_no_content_of_a_shard(output: Path, run_cli: Cli) -> None:
+def test_names_reads_no_content_of_a_shard(output: Path) -> None:
     """Files of nothing but zeros have the right sizes."""
     for path in (path for form in ("webdataset", "parquet", "folder") for path in (output / form).rglob("*")):
         if path.is_file() and path.suffix != ".json":
@@ -182,8 +176,8 @@ def test_names_reads_no_content_of_a_shard(output: Path, run_cli: Cli) -> None:
             with path.open("wb") as file:
                 file.truncate(size)
 
-    assert found_at(output, "names", run_cli) == []
-    assert len(found_at(output, "checksums", run_cli)) == 2 * (SHARDS + 1 + 1) + 3 * SAMPLES
+    assert found_at(output, "names") == []
+    assert len(found_at(output, "checksums")) == 2 * (SHARDS + 1 + 1) + 3 * SAMPLES
 
 
 def keep_sources_alone(output: Path) -> None:
@@ -213,23 +207,23 @@ def move_folders_to_another_disk(output: Path) -> None:
 @pytest.mark.parametrize(
     "change", [keep_sources_alone, remove_the_state, edit_what_is_for_people, move_folders_to_another_disk]
 )
-def test_what_is_no_damage_is_sound(output: Path, run_cli: Cli, depth: str, change: Spoil) -> None:
+def test_what_is_no_damage_is_sound(output: Path, depth: str, change: Spoil) -> None:
     change(output)
 
-    assert found_at(output, depth, run_cli) == []
+    assert found_at(output, depth) == []
 
 
 # Folds
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_every_fold_is_checked(made: Path, run_cli: Cli, tmp_path: Path, depth: str) -> None:
+def test_every_fold_is_checked(made: Path, tmp_path: Path, depth: str) -> None:
     """A problem states its fold, and what was checked is counted over all."""
     for fold in ("fold-0", "fold-1", "fold-2"):
         shutil.copytree(made, tmp_path / fold, ignore=shutil.ignore_patterns("cache"))
     (tmp_path / "fold-2" / "preview.png").unlink()
 
-    report = json.loads(run_cli("verify", tmp_path, "--depth", depth, "--json").stdout)
+    report = json.loads(run_cli("verify", tmp_path, "--depth", depth, "--json", status=1).stdout)
 
     assert report["problems"] == ["fold-2: preview.png is missing; run the same command again"]
     assert report["checked"]["manifest rows"] == 3 * SAMPLES
@@ -243,7 +237,7 @@ def test_every_fold_is_checked(made: Path, run_cli: Cli, tmp_path: Path, depth: 
 @pytest.mark.parametrize("name", ["manifest.parquet", "dataset.json"])
 @pytest.mark.parametrize("damage", ["missing", "truncated", "emptied"])
 def test_verify_of_a_damaged_description_is_reported_in_one_line(
-    output: Path, run_cli: Cli, name: str, damage: str, depth: str
+    output: Path, name: str, damage: str, depth: str
 ) -> None:
     """Without them nothing can be checked; the line says which file and what to do."""
     data = (output / name).read_bytes()
@@ -251,31 +245,30 @@ def test_verify_of_a_damaged_description_is_reported_in_one_line(
     if damage != "missing":
         (output / name).write_bytes(data[: len(data) // 2] if damage == "truncated" else b"{}")
 
-    result = run_cli("verify", output, "--depth", depth)
+    result = run_cli("verify", output, "--depth", depth, status=1)
 
     (line,) = result.stderr.splitlines()
-    assert result.exit_code == 1
     assert line.startswith("error: ")
     assert name in line
     assert "run" in line
 
 
-def test_damaged_sources_are_a_problem_and_the_rest_is_checked(output: Path, run_cli: Cli) -> None:
+def test_damaged_sources_are_a_problem_and_the_rest_is_checked(output: Path) -> None:
     (stored,) = (output / ".hsmix").glob("sources*.parquet")
     stored.write_bytes(b"not a table")
     flip(output / TAR)
 
-    problems = "\n".join(found_at(output, "checksums", run_cli))
+    problems = "\n".join(found_at(output, "checksums"))
 
     assert f"{stored} is damaged" in problems
     assert f"{TAR} does not match its checksum" in problems
-    assert found_at(output, "names", run_cli) == []
+    assert found_at(output, "names") == []
 
 
 # Replay
 
 
-def test_verify_replay_finds_a_sample_that_its_provenance_does_not_give(made: Path, run_cli: Cli, output: Path) -> None:
+def test_verify_replay_finds_a_sample_that_its_provenance_does_not_give(made: Path, output: Path) -> None:
     """A picture exchanged together with its checksums everywhere is still not what the recipe makes."""
     key = ""
 
@@ -297,26 +290,23 @@ def test_verify_replay_finds_a_sample_that_its_provenance_does_not_give(made: Pa
     forge_tar(output, brighten)
     cache = made / ".hsmix" / "cache"
 
-    fooled = run_cli("verify", output)
-    found = run_cli("verify", output, "--replay", SAMPLES, "--cache", cache)
+    run_cli("verify", output)
+    found = run_cli("verify", output, "--replay", SAMPLES, "--cache", cache, status=1)
 
-    assert fooled.exit_code == 0, fooled.stdout
-    assert found.exit_code == 1
     stated = re.findall(rf"problem: (\w+)/\S+: sample {key} differs from what its provenance gives", found.stdout)
     assert sorted(stated) == ["folder", "parquet", "webdataset"]
 
 
-def test_a_parent_that_the_cache_does_not_hold_is_a_problem(made: Path, run_cli: Cli, output: Path) -> None:
+def test_a_parent_that_the_cache_does_not_hold_is_a_problem(made: Path, output: Path) -> None:
     """A forged provenance is found, not stumbled over."""
     forge_manifest(output, lambda rows: first_row(rows, split="val").update(source_a="nobody"))
 
-    result = run_cli("verify", output, "--replay", SAMPLES, "--cache", made / ".hsmix" / "cache")
+    result = run_cli("verify", output, "--replay", SAMPLES, "--cache", made / ".hsmix" / "cache", status=1)
 
-    assert result.exit_code == 1
     assert "the unknown source nobody" in result.stdout
 
 
-def test_a_dataset_of_the_first_contract_is_sound_without_what_came_later(output: Path, run_cli: Cli) -> None:
+def test_a_dataset_of_the_first_contract_is_sound_without_what_came_later(output: Path) -> None:
     """It had no croissant.json."""
     for name in ("croissant.json", ".hsmix/described.json"):
         assert (output / name).is_file()
@@ -330,7 +320,7 @@ def test_a_dataset_of_the_first_contract_is_sound_without_what_came_later(output
     ]
     (output / ".hsmix/described.json").write_text(json.dumps(sealed))
 
-    assert found_at(output, "names", run_cli) == []
+    assert found_at(output, "names") == []
 
 
 def test_replays_of_the_first_contract_are_compared_by_what_they_show(made: Path) -> None:

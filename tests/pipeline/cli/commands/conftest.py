@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.fixture_types import Options
+from tests.command_line import TINY
 from tests.pipeline.cli.commands.finished import COPIES, Made
 
 
 @pytest.fixture(scope="session")
-def job(tiny: Options) -> tuple[str, ...]:
+def job() -> tuple[str, ...]:
     """Options of the finished dataset."""
-    return (*tiny, "--copies", str(COPIES), "--shards", "3", "--format", "webdataset", "--format", "parquet")
+    return (*TINY, "--copies", str(COPIES), "--shards", "3", "--format", "webdataset", "--format", "parquet")
 
 
 @pytest.fixture(scope="session")

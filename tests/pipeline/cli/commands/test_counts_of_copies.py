@@ -4,20 +4,20 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.fixture_types import Cli
+from tests.command_line import TINY, run_cli
 
 
-def test_help_states_what_copies_are(run_cli: Cli) -> None:
+def test_help_states_what_copies_are() -> None:
     stated = " ".join(run_cli("generate", "--help-all").stdout.split())
 
     for word in ("Samples per training image", "unmixed", "hard", "soft"):
         assert word in stated.partition(" --copies K ")[2][:250]
 
 
-def test_run_and_card_state_originals_and_modes(finished: Callable[..., Any], run_cli: Cli, tiny: Any) -> None:
+def test_run_and_card_state_originals_and_modes(finished: Callable[..., Any]) -> None:
     made = finished("--copies", 5, "--shards", 2)
 
-    again = run_cli("run", made.source, made.output, *tiny, "--copies", 5, "--shards", 2)
+    again = run_cli("run", made.source, made.output, *TINY, "--copies", 5, "--shards", 2)
 
     modes = json.loads((made.output / "run.json").read_text())["modes"]
     assert sum(modes.values()) == 30

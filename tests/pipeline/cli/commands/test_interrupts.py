@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.command_line import TINY
+from tests.small_sources import make_source
 
 MOST_S = 3.0
 WAIT_S = 60
@@ -139,12 +141,10 @@ def test_a_signal_after_the_end_changes_nothing(number: signal.Signals, way: str
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, "", "")
 
 
-def test_bars_are_left_before_the_last_line(
-    make_source: Callable[..., Path], command: Path, tiny: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_bars_are_left_before_the_last_line(command: Path, tmp_path: Path) -> None:
     """Else the terminal shows them twice, and the line is drawn over."""
     source, output = make_source(tmp_path / "source", train=40), tmp_path / "output"
-    options = [option for option in tiny if option not in {"--progress", "plain"}]
+    options = [option for option in TINY if option not in {"--progress", "plain"}]
     screen, terminal = pty.openpty()
     with subprocess.Popen(
         [str(command), "run", str(source), str(output), *options, "--copies", "9"],

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click.testing
@@ -12,8 +12,9 @@ import pytest
 from PIL import Image as Pillow
 
 from hsmix_gen.schemas.extras import EXTRAS
+from tests.command_line import TINY, error_of
 from tests.fixture_types import Cli
-from tests.pipeline.cli.commands.finished import error_of
+from tests.small_sources import make_source
 
 ALL = [module for brought in EXTRAS.values() for module in brought]
 
@@ -44,10 +45,11 @@ def core() -> Iterator[Cli]:
     assert process.stdin is not None and process.stdout is not None
     words, answers = process.stdin, process.stdout
 
-    def call(*arguments: object) -> click.testing.Result:
+    def call(*arguments: object, expected: int = 1) -> click.testing.Result:
         words.write(json.dumps([str(argument) for argument in arguments]) + "\n")
         words.flush()
         status, stdout, stderr = json.loads(answers.readline())
+        assert status == expected, stderr
         return click.testing.Result(
             click.testing.CliRunner(), stdout.encode(), stderr.encode(), b"", None, exit_code=status, exception=None
         )
@@ -59,14 +61,11 @@ def core() -> Iterator[Cli]:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    core: Cli, make_source: Callable[..., Path], tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def finished(core: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of pictures, made where no extra is installed."""
     folder = tmp_path_factory.mktemp("core")
     source = make_source(folder / "source")
-    done = core("run", source, folder / "out", *tiny, "--copies", "1")
-    assert done.exit_code == 0, done.stderr
+    core("run", source, folder / "out", *TINY, "--copies", "1", expected=0)
     return folder / "out"
 
 
@@ -94,8 +93,8 @@ def write_coco(folder: Path) -> Path:
 
 
 def test_what_needs_no_extra_works_without_any(core: Cli, finished: Path, tmp_path: Path) -> None:
-    assert core("verify", finished).exit_code == 0
-    assert core("export", finished, tmp_path / "dest", "--to", "nnunet").exit_code == 0
+    core("verify", finished, expected=0)
+    core("export", finished, tmp_path / "dest", "--to", "nnunet", expected=0)
 
 
 @pytest.mark.parametrize(

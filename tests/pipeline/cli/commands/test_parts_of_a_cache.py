@@ -17,25 +17,26 @@ from hsmix_gen.pipeline.sources.hashed_ids import hash_of
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import HsmixError
 from hsmix_gen.schemas.records import Refusal
-from tests.fixture_types import Cli, Options
-from tests.pipeline.cli.commands.finished import Made, error_of
+from tests.command_line import TINY, error_of, run_cli
+from tests.pipeline.cli.commands.finished import Made
 
 QUIETLY = ("--backend", "serial", "--progress", "none", "--copies", "2")
 LISTS = {"train": ["case_00", "case_02", "case_05"], "val": ["case_06"], "test": ["case_07", "case_01"]}
 
 
 @pytest.fixture(scope="module")
-def cache(made: Made, run_cli: Cli, tiny: Options, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `prepare` made of eight images; `generate` only reads it."""
     cache = tmp_path_factory.mktemp("parts") / "cache"
-    assert run_cli("prepare", made.source, "--cache", cache, *tiny).exit_code == 0
+    run_cli("prepare", made.source, "--cache", cache, *TINY)
     return cache
 
 
 @pytest.fixture
-def generate(cache: Path, run_cli: Cli, tmp_path: Path) -> Callable[..., Any]:
+def generate(cache: Path, tmp_path: Path) -> Callable[..., Any]:
     """Call `generate` on the cache."""
-    return lambda *options: run_cli("generate", "--cache", cache, tmp_path / "out", *QUIETLY, *options)
+    command = ("generate", "--cache", cache, tmp_path / "out", *QUIETLY)
+    return lambda *options, **status: run_cli(*command, *options, **status)
 
 
 def write_lists(folder: Path, lists: dict[str, list[str]]) -> Path:
@@ -53,14 +54,11 @@ def parents(output: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_lists_choose_images_and_their_splits(
-    generate: Callable[..., Any], run_cli: Cli, cache: Path, tmp_path: Path
-) -> None:
+def test_lists_choose_images_and_their_splits(generate: Callable[..., Any], cache: Path, tmp_path: Path) -> None:
     lists = write_lists(tmp_path / "lists", LISTS)
-    made = generate("--split", lists)
+    generate("--split", lists)
     out = tmp_path / "out"
 
-    assert made.exit_code == 0, made.stderr
     assert parents(out) == {split: set(names) for split, names in LISTS.items()}
     run = json.loads((out / "run.json").read_text())
     assert (run["sources"], run["refused"]["total"]) == (6, 0)
@@ -69,32 +67,33 @@ def test_lists_choose_images_and_their_splits(
     # The lists are needed no more.
     for file in lists.iterdir():
         file.unlink()
-    assert run_cli("verify", out, "--replay", 9).exit_code == 0
+    run_cli("verify", out, "--replay", 9)
     before = (out / "preview.png").read_bytes()
-    assert run_cli("preview", out).exit_code == 0
+    run_cli("preview", out)
     assert (out / "preview.png").read_bytes() == before
 
 
 def test_a_part_is_finished_and_extended_like_every_dataset(generate: Callable[..., Any], tmp_path: Path) -> None:
     lists, out = write_lists(tmp_path / "lists", LISTS), tmp_path / "out"
-    assert generate("--split", lists).exit_code == 0
+    generate("--split", lists)
     manifest = (out / "manifest.parquet").read_bytes()
-    assert generate("--split", lists).exit_code == 0
+    generate("--split", lists)
     assert (out / "manifest.parquet").read_bytes() == manifest
 
     write_lists(lists, {"train": [*LISTS["train"], "case_03"]})
-    assert "sources: 1 not refused any more (case_03); add to it with --extend" in error_of(generate("--split", lists))
-    extended = generate("--split", lists, "--extend")
-    assert extended.exit_code == 0, extended.stderr
+    assert "sources: 1 not refused any more (case_03); add to it with --extend" in error_of(
+        generate("--split", lists, status=1)
+    )
+    generate("--split", lists, "--extend")
     assert parents(out)["train"] == {*LISTS["train"], "case_03"}
     write_lists(lists, LISTS)
-    assert "case_03" in error_of(generate("--split", lists))
+    assert "case_03" in error_of(generate("--split", lists, status=1))
 
 
 def test_what_is_listed_and_not_in_the_cache_is_refused_by_name(generate: Callable[..., Any], tmp_path: Path) -> None:
     lists = write_lists(tmp_path / "lists", {**LISTS, "val": ["case_06", "case_99.png"]})
 
-    line = error_of(generate("--split", lists))
+    line = error_of(generate("--split", lists, status=1))
 
     assert f"{lists} names case_99, which the cache" in line
     assert "does not hold (its ids look like case_00); take out what is not there" in line
@@ -102,7 +101,7 @@ def test_what_is_listed_and_not_in_the_cache_is_refused_by_name(generate: Callab
 
 
 def test_a_ratio_draws_other_splits(generate: Callable[..., Any], tmp_path: Path) -> None:
-    assert generate("--split", "4/2/2").exit_code == 0
+    generate("--split", "4/2/2")
     assert {split: len(names) for split, names in parents(tmp_path / "out").items()} == {
         "train": 4,
         "val": 2,
@@ -110,25 +109,22 @@ def test_a_ratio_draws_other_splits(generate: Callable[..., Any], tmp_path: Path
     }
 
 
-def test_folds_are_dealt_of_what_was_prepared_without(
-    generate: Callable[..., Any], run_cli: Cli, tmp_path: Path
-) -> None:
-    made = generate("--folds", 2, "--split", "6/1/1")
+def test_folds_are_dealt_of_what_was_prepared_without(generate: Callable[..., Any], tmp_path: Path) -> None:
+    generate("--folds", 2, "--split", "6/1/1")
     out = tmp_path / "out"
 
-    assert made.exit_code == 0, made.stderr
     folds = [parents(out / f"fold-{k}") for k in range(2)]
     assert folds[0]["test"] == folds[1]["test"]
     assert folds[0]["val"] == folds[1]["train"] - folds[1]["val"]
     assert not folds[0]["val"] & folds[1]["val"]
     for k in range(2):
-        assert run_cli("verify", out / f"fold-{k}", "--replay", 3).exit_code == 0
+        run_cli("verify", out / f"fold-{k}", "--replay", 3)
 
 
 def test_a_trial_of_a_cache_goes_before_all_of_it(generate: Callable[..., Any], tmp_path: Path) -> None:
-    assert generate("--limit", 4).exit_code == 0
+    generate("--limit", 4)
     assert len(set().union(*parents(tmp_path / "out").values())) == 4
-    assert generate().exit_code == 0
+    generate()
     assert len(set().union(*parents(tmp_path / "out").values())) == 8
 
 
@@ -142,7 +138,7 @@ def test_a_trial_of_a_cache_goes_before_all_of_it(generate: Callable[..., Any], 
 def test_what_cannot_be_chosen_is_refused(
     generate: Callable[..., Any], options: tuple[object, ...], stated: str
 ) -> None:
-    assert stated in error_of(generate(*options))
+    assert stated in error_of(generate(*options, status=1))
 
 
 def test_of_several_sets_that_with_most_of_what_is_wanted_is_taken(cache: Path) -> None:
@@ -159,24 +155,21 @@ def test_of_several_sets_that_with_most_of_what_is_wanted_is_taken(cache: Path) 
         of_options(cache, [made, other], made_config(made, limit=3).model_copy(update={"seed": 6}))
 
 
-def test_a_subset_trains_on_the_groups_that_a_run_with_it_draws(
-    run_cli: Cli, made: Made, cache: Path, tiny: Options, tmp_path: Path
-) -> None:
+def test_a_subset_trains_on_the_groups_that_a_run_with_it_draws(made: Made, cache: Path, tmp_path: Path) -> None:
     """Both share the cache; validation and test stay whole."""
     of_all = {record.id: record.split for record in load(cache).folds[0].records}
     cache = shutil.copytree(cache, tmp_path / "cache")
     few = ("--cache", cache, "--subset", "2", "--subset-seed", "3", *QUIETLY)
-    assert run_cli("generate", tmp_path / "out", *few).exit_code == 0
-    shared = run_cli("run", made.source, tmp_path / "run", *tiny, *few)
-    assert shared.exit_code == 0, shared.stderr
+    run_cli("generate", tmp_path / "out", *few)
+    run_cli("run", made.source, tmp_path / "run", *TINY, *few)
 
     found = parents(tmp_path / "out")
     assert found == parents(tmp_path / "run")
     assert len(found["train"]) == 2
     assert found["val"] | found["test"] == {name for name, split in of_all.items() if split != "train"}
-    assert run_cli("verify", tmp_path / "out", "--replay", 3).exit_code == 0
+    run_cli("verify", tmp_path / "out", "--replay", 3)
     # The cache is still that of all sources.
-    assert run_cli("run", made.source, tmp_path / "all", *tiny, *QUIETLY, "--cache", cache).exit_code == 0
+    run_cli("run", made.source, tmp_path / "all", *TINY, *QUIETLY, "--cache", cache)
 
 
 def test_a_set_of_a_subset_gives_a_smaller_one_alone(cache: Path) -> None:
