@@ -28,7 +28,6 @@ NOWHERE: set[str] = set()
 LIBRARY_HOMES = {
     "click": {
         "pipeline/cli/commands.py",
-        "pipeline/cli/help_sections.py",
         "pipeline/cli/job_call.py",
         "pipeline/cli/options.py",
     },

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +63,12 @@ class CommandCall:
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Return what the work returns; end the process with the right status where it does not."""
-        return mended(lambda: self._closed_after(work), verbose=self._verbose)
 
-    def _closed_after(self, work: Callable[[], Any]) -> Any:
-        """Leave the screen tidy before the last line is written to it."""
-        try:
-            return work()
-        finally:
-            self.reporter.close()
+        def closed_after() -> Any:
+            with closing(self.reporter):  # the screen is tidy before the last line is written to it
+                return work()
+
+        return mended(closed_after, verbose=self._verbose)
 
     def show(self, finished: "Finished") -> None:
         """Print the summary of a finished run."""

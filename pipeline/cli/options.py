@@ -1,4 +1,4 @@
-"""The options of the command line: those of the configuration, made from its schema, and those that jobs share."""
+"""The options of commands, in sections of the help: those of the configuration, by its schema, and those of jobs."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 
 import click
 
-from hsmix_gen.pipeline.cli.help_sections import SectionCommand, SectionOption
 from hsmix_gen.pipeline.files.store_paths import is_address, is_remote, location
 from hsmix_gen.schemas.errors import HsmixError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from hsmix_gen.schemas.families import Family
     from hsmix_gen.schemas.options import Option
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+TITLES = (
+    "Source", "Images", "Superpixels and saliency", "Mixing", "Output", "Configuration", "Running", "Options",
+)  # fmt: skip
+"""In the order of the help; the last is of options that have none."""
 SOURCE = ("Source", "Images")
 FEATURES = ("Superpixels and saliency",)
 MIXING = ("Mixing", "Output")
@@ -73,17 +77,53 @@ _PATHS = {"local": LOCAL_PATH, "any": Location(as_text=True)}
 """The configuration is plain text."""
 
 
-class ConfiguredCommand(SectionCommand):
+class SectionOption(click.Option):
+    """An option that is listed under the title of its section."""
+
+    def __init__(self, *arguments: Any, section: str, common: bool = False, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.section = section
+        self.common = common
+        """Whether the short help of a command with many options shows it."""
+
+
+_ALL = "hsmix_gen.all_options"
+
+
+def _show_all(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
+_HELP_ALL = click.Option(
+    ["--help-all"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_all,
+    help="Show all options, and exit.",
+)
+
+
+class ConfiguredCommand(click.Command):
     """A command that shows the options of the configuration below some titles, but for those that it has itself.
 
-    They are made when they are first asked for: the list of commands answers without loading the schema.
+    They are made when they are first asked for: the list of commands answers without loading the schema. The help lists
+    options by section, the common ones unless all are asked for, and what members of families are, by a title for each.
     """
 
     def __init__(
-        self, *arguments: Any, titles: tuple[str, ...] = (), more: Mapping[str, str] | None = None, **attributes: Any
+        self,
+        *arguments: Any,
+        titles: tuple[str, ...] = (),
+        more: Mapping[str, str] | None = None,
+        lists: Mapping[str, "Family"] | None = None,
+        **attributes: Any,
     ) -> None:
         super().__init__(*arguments, **attributes)
-        self._titles, self._more = titles, more or {}
+        self._titles, self._more, self._lists = titles, more or {}, lists or {}
 
     @cached_property
     def _of_schema(self) -> list[click.Option]:
@@ -91,18 +131,32 @@ class ConfiguredCommand(SectionCommand):
         return [option for option in schema_options(self._titles, self._more) if option.name not in own]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return all options and arguments; the name is click's."""
-        return [*self._of_schema, *super().get_params(ctx)]
+        """Return all options and arguments, with one for the whole help where it is long; the name is click's."""
+        found = [*self._of_schema, *super().get_params(ctx)]
+        return [*found[:-1], _HELP_ALL, *found[-1:]] if self._titles else found
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take one number where height and width are wanted as both; the name is click's."""
         flags = {flag for option in self._of_schema if option.metavar == _SIDES for flag in option.opts}
         return super().parse_args(ctx, list(_with_both_sides(args, flags)))
 
-    @property
-    def is_long(self) -> bool:
-        """Whether the help shows the common options unless all are asked for."""
-        return bool(self._titles)
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options; the name is click's."""
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in TITLES}
+        for parameter in sorted(self.get_params(ctx), key=lambda parameter: not parameter.required):
+            # Arguments have no line of their own: they stand in the usage.
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            short = bool(self._titles) and not ctx.meta.get(_ALL)
+            is_shown = not short or getattr(parameter, "common", parameter.name in ("help", _HELP_ALL.name))
+            if record is not None and (is_shown or parameter.required):
+                sections[getattr(parameter, "section", TITLES[-1])].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        for title, family in self._lists.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, family.summary(name)) for name in family.names])
 
 
 def _with_both_sides(args: Sequence[str], flags: Collection[str]) -> Iterator[str]:

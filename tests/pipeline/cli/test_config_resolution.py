@@ -15,8 +15,7 @@ from hsmix_gen.pipeline.cli.config_resolution import (
     resolve,
     resolve_compared,
 )
-from hsmix_gen.pipeline.cli.help_sections import TITLES
-from hsmix_gen.pipeline.cli.options import schema_options
+from hsmix_gen.pipeline.cli.options import TITLES, schema_options
 from hsmix_gen.schemas.config import RunConfig, fields
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS

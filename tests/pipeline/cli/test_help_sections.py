@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hsmix_gen.pipeline.cli.commands import cli
-from hsmix_gen.pipeline.cli.help_sections import TITLES
+from hsmix_gen.pipeline.cli.options import TITLES
 
 
 def sections_of(command: str, wanted: str = "") -> dict[str, list[str]]:
