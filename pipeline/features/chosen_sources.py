@@ -38,7 +38,7 @@ def choose_sources(made: FeatureSet, config: RunConfig, reporter: Reporter) -> l
     count = config.source.folds
     folds = "" if count is None else f" in {count} folds"
     reporter.note(f"{len(used)} of the {len(records)} images in the cache are mixed{folds}: {counts}")
-    if choice.few_shot_of_network():
+    if choice.has_networks and config.source.subset != made.config.source.subset:
         reporter.note(
             "the network behind the saliency was fitted on all training images of the cache; "
             "run --subset fits one on the subset alone"
@@ -62,7 +62,8 @@ class _Choice:
         return self.made.folds[0].layers.root
 
     @property
-    def _has_networks(self) -> bool:
+    def has_networks(self) -> bool:
+        """Whether a network is behind the saliency."""
         return backend_of(self.config.saliency).has_network
 
     def records(self) -> list[SourceRecord]:
@@ -100,10 +101,6 @@ class _Choice:
             for record in records
         ]
 
-    def few_shot_of_network(self) -> bool:
-        """Return whether fewer images train than the network behind the saliency has seen."""
-        return self._has_networks and self.config.source.subset != self.made.config.source.subset
-
     def _few_shot(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
         """Return the records with so many groups for training, drawn as `run` draws (of hashed ids by the hashes)."""
         source = self.config.source
@@ -123,8 +120,9 @@ class _Choice:
         named = {name: id_of(name) for name in lists}
         absent = [name for name, found in named.items() if found not in there and found not in refused]
         if absent:
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             raise SourceError(
-                f"{split} names {absent[0]}{_more(len(absent) - 1)}, which the cache {self._root} does not hold (its "
+                f"{split} names {absent[0]}{more}, which the cache {self._root} does not hold (its "
                 f"ids look like {min(there)}); take out what is not there, or run prepare on a source that has it"
             )
         return {found: lists[name] for name, found in named.items()}
@@ -165,7 +163,7 @@ class _Choice:
         """Return what is mixed for each fold, with the features of the fold that it comes from."""
         folds = per_fold(records)
         origins = self.made.folds if len(folds) == len(self.made.folds) else self.made.folds[:1] * len(folds)
-        if self._has_networks:
+        if self.has_networks:
             self._check_networks(origins, folds)
         return [
             replace(origin, records=seen, unpaired=self._unpaired(origin.unpaired))
@@ -200,10 +198,6 @@ class _Choice:
         lists, id_of = self._lists({refusal.id for refusal in unpaired})
         listed = set(map(id_of, lists))
         return tuple(refusal for refusal in unpaired if refusal.id in listed)
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count else ""
 
 
 def _left_out(record: SourceRecord, reason: str) -> SourceRecord:

@@ -101,7 +101,11 @@ class FeatureCache:
         values = self._read(layer, name, (row, *index))
         if values.nbytes <= self._kept_bytes:
             values = in_planes(values) if values.ndim == 3 else values
-            self._keep(key, values)
+            self._kept[key] = values
+            self._room -= values.nbytes
+            while self._room < 0:
+                _, oldest = self._kept.popitem(last=False)
+                self._room += oldest.nbytes
         return values
 
     def _read(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -121,13 +125,6 @@ class FeatureCache:
     def _read_remotely(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
         array = self._opened(layer, name)
         return object_stores.patiently(lambda: np.asarray(array[index]), str(self._layer_path(layer)))
-
-    def _keep(self, key: tuple[str | int, ...], values: npt.NDArray[Any]) -> None:
-        self._kept[key] = values
-        self._room -= values.nbytes
-        while self._room < 0:
-            _, oldest = self._kept.popitem(last=False)
-            self._room += oldest.nbytes
 
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""

@@ -60,13 +60,11 @@ class GradCam:
             cache.forget(layer)
         if self._earlier is not None:
             return [Unit("network", _take_over_network, (self._layers, self._earlier))]
-        rows = {
-            split: tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None and r.chosen)
+        rows = (
+            tuple(i for i, r in enumerate(records) if r.split == split and r.refusal is None and r.chosen)
             for split in ("train", "val")
-        }
-        task = NetworkTask(
-            self._layers, self._config.saliency, self._config.seed, self._folder, rows["train"], rows["val"]
         )
+        task = NetworkTask(self._layers, self._config.saliency, self._config.seed, self._folder, *rows)
         if self._config.saliency.model is None:
             self._reporter.note(
                 "network: no --model was given, so a small U-Net is fitted on the training split for Grad-CAM; "

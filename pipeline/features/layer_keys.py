@@ -14,7 +14,7 @@ from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.sources.inventory import Inventory
 from hsmix_gen.pipeline.sources.source_records import content_digest, is_evaluated, native_pixels, per_fold
-from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
@@ -99,14 +99,11 @@ def _saliency_key(
     # Bytes are promised between processors of one kind. Maps of a GPU agree with them, and with those of another size
     # of a batch, within some levels of 255: what was begun on one device is not finished on the other.
     key["device"] = "gpu" if gpu else "cpu"
-    key |= {"config": _network_settings(saliency), "seed": config.seed}
+    settings = saliency.model_dump(mode="json", exclude={"weights", "folder", "backend"})
+    key |= {"config": settings, "seed": config.seed}
     if saliency.weights is not None:
         key["weights"] = sha256_of_file(here(location(saliency.weights)))
     if earlier is not None:
         return {**key, "network of": earlier.saliency}
     # The fitted network and the choice of the layer follow from the split.
     return {**key, "splits": [record.split for record in records]}
-
-
-def _network_settings(saliency: SaliencyConfig) -> dict[str, Any]:
-    return saliency.model_dump(mode="json", exclude={"weights", "folder", "backend"})

@@ -134,14 +134,9 @@ def load_fitted(path: Path) -> Fitted:
         raise ModelError(f"{path} must be of the format {_FORMAT!r}, got another; remove it to fit again")
     record: dict[str, Any] = json.loads(content["record"])
     config = record_of(FitConfig, record["config"])
-    network = build_unet(
-        n_channels=record["n_channels"],
-        n_classes=record["n_classes"],
-        features=config.features,
-        seed=record["seed"],
-    )
-    network.load_state_dict(content["state_dict"])
     kept = {name: record[name] for name in ("n_channels", "n_classes", "seed")}
+    network = build_unet(**kept, features=config.features)
+    network.load_state_dict(content["state_dict"])
     dice, losses = float(record["validation_dice"]), tuple(record["losses"])
     return Fitted(network.eval(), **kept, config=config, validation_dice=dice, losses=losses)
 

@@ -28,7 +28,8 @@ def read_map(folder: Path, source_id: str) -> npt.NDArray[np.float32]:
         raise SourceError(f"{folder} has no map {source_id}.png or {source_id}.npy; add it")
     data = picture_codec.read_bytes(path)
     try:
-        grey = _array(data) if path.suffix == ".npy" else _picture(data)
+        is_array = path.suffix == ".npy"
+        grey = _array(data) if is_array else standardise.set_channels(picture_codec.decode_image(data), 1)[..., 0]
     except SourceError as error:
         raise SourceError(f"{path} {error}") from None
     scale = 1.0 if grey.dtype.kind == "f" else float(np.iinfo(grey.dtype).max)
@@ -54,10 +55,6 @@ def _file(folder: Path, source_id: str) -> Path | None:
         if not any(path.is_file() for path in paths):
             ensure_local(map(str, paths))
     return next((path for path in paths if path.is_file()), None)
-
-
-def _picture(data: bytes) -> npt.NDArray[Any]:
-    return standardise.set_channels(picture_codec.decode_image(data), 1)[..., 0]
 
 
 def _array(data: bytes) -> npt.NDArray[Any]:

@@ -83,7 +83,10 @@ def prepare(
     begin(layers, records, config)
     atomic_files.remove_temporaries(shared.root)
     before: Sequence[Layers | None] = wanted.earlier.layers if wanted.earlier else [None] * len(layers)
-    saliency = [_gradcam(fold, config, reporter, old) for fold, old in zip(layers, before, strict=True)]
+    has_network = backend_of(config.saliency).has_network
+    saliency = [
+        GradCam(fold, config, reporter, old) if has_network else None for fold, old in zip(layers, before, strict=True)
+    ]
 
     filler = _Filler(wanted, runner, reporter)
     records = filler.fill("images", records, make_images, read_options(config), origins=inventory.places)
@@ -109,9 +112,10 @@ def prepare(
             records = filler.fill("saliency", records, maker.on_processor)
         else:
             records = filler.fill("saliency", records, make_static_saliency, config.saliency)
+    reports = [maker.report() if maker else {"backend": config.saliency.backend} for maker in saliency]
     prepared = [
-        Prepared(fold, seen, inventory.unpaired, _report(maker, config), config.seed)
-        for fold, seen, maker in zip(layers, per_fold(records), saliency, strict=True)
+        Prepared(fold, seen, inventory.unpaired, report, config.seed)
+        for fold, seen, report in zip(layers, per_fold(records), reports, strict=True)
     ]
     save(prepared, records, config, is_half=is_half)
     return prepared
@@ -163,16 +167,6 @@ class Block(Job):
         for item in self.items:
             reason = item.without_hidden(reason)
         return reason
-
-
-def _report(maker: GradCam | None, config: RunConfig) -> dict[str, Any]:
-    return maker.report() if maker else {"backend": config.saliency.backend}
-
-
-def _gradcam(layers: Layers, config: RunConfig, reporter: Reporter, earlier: Layers | None) -> GradCam | None:
-    if not backend_of(config.saliency).has_network:
-        return None
-    return GradCam(layers, config, reporter, earlier)
 
 
 class _Filler:
