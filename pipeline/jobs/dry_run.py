@@ -57,6 +57,15 @@ class Estimate:
         return max(self.seconds.get("network", 0.0), (rest + self.seconds.get("network", 0.0)) / self.workers)
 
 
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How many times more a run has than its probe: images, samples, and folds."""
+
+    images: float
+    samples: float
+    folds: int
+
+
 def estimates_text(
     source: Path, parts: Mapping[str, tuple[Output, RunConfig]], reporter: Reporter, *, fresh: bool
 ) -> str:
@@ -120,7 +129,7 @@ def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]
     n_samples = sum(plan.n_samples for plan in plans)
-    scale = {"images": len(usable) / n_probe, "samples": n_samples / result.samples, "folds": len(plans)}
+    scale = Scale(len(usable) / n_probe, n_samples / result.samples, len(plans))
     return Estimate(
         images=len(usable),
         refused=len(inventory.records) - len(usable) + len(inventory.unpaired),
@@ -170,19 +179,16 @@ def _probe_config(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
 
 
-def _scaled(
-    seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Mapping[str, float]
-) -> dict[str, float]:
-    """Return the seconds of a run, which has so many times more images, samples and folds than its probe."""
+def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:
     network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
     # A network, and what follows from it, is made for each fold.
     has_network = "network" in prepared.saliency
-    networks = scale["folds"] if has_network else 1
+    networks = scale.folds if has_network else 1
     scaled = {
-        "images": seconds["images"] * scale["images"],
-        "superpixels": seconds["superpixels"] * scale["images"],
-        "saliency": seconds["saliency"] * scale["images"] * networks,
-        "mix": seconds["mix"] * scale["samples"],
+        "images": seconds["images"] * scale.images,
+        "superpixels": seconds["superpixels"] * scale.images,
+        "saliency": seconds["saliency"] * scale.images * networks,
+        "mix": seconds["mix"] * scale.samples,
     }
     if has_network:
         steps = min(USUAL_ASKS * ASK_EVERY, config.saliency.fit_steps)

@@ -1,7 +1,7 @@
 """The unit of work of mixing: one shard, from rows of the plan to published files."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -131,7 +131,8 @@ def make_one(
 def table_columns(made: Made, facts: DatasetFacts, output: OutputConfig) -> Columns:
     """Return what tables hold of a sample in their own way."""
     mixed, encoding = made.sample.mixed, output.soft_encoding
-    columns = {"soft": partial(encode_column, mixed.soft, encoding, made.members[soft_member(encoding)])}
+    soft = partial(encode_column, mixed.soft, encoding, made.members[soft_member(encoding)])
+    columns: dict[str, Callable[[], bytes]] = {"soft": soft}
     if output.parquet_preview:
         first = 0 if facts.multilabel else 1
         columns["preview"] = lambda: encode_photograph(overlay(mixed.image, mixed.soft, first=first, side=PREVIEW_SIDE))

@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from hsmix_gen.pipeline.execution import versions
@@ -179,18 +180,19 @@ def _sections(evidence: Evidence, second: Evidence | None) -> list[tuple[str, st
 
 
 Sides = dict[str, Evidence]
+_Part = TypeVar("_Part")
 
 
 def _named(side: str, word: str) -> str:
     return f"{side}: {word}" if side else word
 
 
-def _each(sides: Sides, word: str, of: Callable[[Evidence], Any]) -> dict[str, Any]:
+def _each(sides: Sides, word: str, of: Callable[[Evidence], _Part]) -> dict[str, _Part]:
     """Return something of each side under its name."""
     return {_named(side, word): of(one) for side, one in sides.items()}
 
 
-def _has_numbers(series: dict[str, Any]) -> bool:
+def _has_numbers(series: Mapping[str, npt.ArrayLike]) -> bool:
     return any(np.isfinite(np.asarray(values)).any() for values in series.values())
 
 
