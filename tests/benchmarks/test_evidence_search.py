@@ -55,7 +55,7 @@ def test_what_a_choice_is_worth_is_the_mean_over_all_settings_with_it() -> None:
     """Two points for objects, whatever else is chosen; the second rung is of the twelve best."""
 
     def gain(arm: str, seed: int) -> float:
-        return 2.0 * (search.choices_of_arm(arm)["mix.selection"] == "object") + seed
+        return seed + (2.0 if search.choices_of_arm(arm)["mix.selection"] == "object" else 0.0)
 
     first, second = search.finished_rungs(gathered(2, gain))
     worth = {value: mean for key, value, mean, *_ in search.by_choice(first[2]) if key == "mix.selection"}
