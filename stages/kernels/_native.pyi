@@ -80,8 +80,20 @@ def ward(
     Writes the pairs to `joins` (R, 2) and returns how many there are.
     """
 
-def distance(area: npt.NDArray[np.bool_], squared: npt.NDArray[np.int64], shape: tuple[int, int], /) -> None:
-    """Write to `squared` (H, W) the squared distance of each pixel to the nearest one of `area`, which has some."""
+def within(area: npt.NDArray[np.bool_], shape: tuple[int, int], most: int, marks: npt.NDArray[np.bool_], /) -> None:
+    """Write to `marks` (H, W) where the squared distance to the nearest pixel of `area` is at most `most`."""
+
+def deepest(area: npt.NDArray[np.bool_], shape: tuple[int, int], /) -> int:
+    """Return the greatest squared distance of a pixel to the nearest one of `area` (H, W), which has some."""
+
+def sum_noise(key: int, terms: int, sums: npt.NDArray[np.float64], /) -> None:
+    """Write to `sums` (N,) those of `terms` arrays of random numbers below 2**20, drawn by the Philox of a key."""
+
+def greatest(values: npt.NDArray[np.float64], wanted: int, taken: npt.NDArray[np.bool_], /) -> None:
+    """Write to `taken` which `values` are the greatest, `wanted` of them, the first ones of equal values."""
+
+def byte_sum(values: npt.NDArray[np.uint8], /) -> int:
+    """Return the sum of values."""
 
 def tally_pieces(
     ids: npt.NDArray[np.uint8],

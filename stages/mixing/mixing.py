@@ -133,7 +133,9 @@ def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
 
 
 def byte_sum(plane: npt.NDArray[np.uint8]) -> int:
-    """Return the sum of an (H, W) plane, line by line: twice as fast as all of it at once in 64 bits."""
+    """Return the sum of an (H, W) plane; numpy goes line by line, twice as fast as all at once in 64 bits."""
+    if has("byte_sum"):
+        return native.byte_sum(np.ascontiguousarray(plane))
     return int(plane.sum(axis=1, dtype=np.uint32).sum(dtype=np.int64))
 
 

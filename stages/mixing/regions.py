@@ -182,11 +182,12 @@ def _stretched(
     if len(totals) == 1:
         return RegionWeights(quantise(np.array([0.5]), lambda_range), ("single_region",))
     value = totals / (sizes if aggregate == "mean" else sizes.sum())
-    spread = float(value.max() - value.min())
+    low = value.min()
+    spread = float(value.max() - low)
     if spread < FLAT_SPREAD * float(value.mean()):
         even = np.full(len(totals), float(ratio().mean()))
         return RegionWeights(quantise(even, lambda_range), ("even_saliency",))
-    return RegionWeights(quantise((value - value.min()) / (spread + EPS_RANGE), lambda_range))
+    return RegionWeights(quantise((value - low) / (spread + EPS_RANGE), lambda_range))
 
 
 def quantise(weight: npt.NDArray[np.float64], lambda_range: tuple[float, float]) -> npt.NDArray[np.uint8]:

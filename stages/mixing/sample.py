@@ -51,12 +51,13 @@ def make_sample(plan: SamplePlan, a: Parent, b: Parent | None, config: MixConfig
     given = weights.weight_b
     weight_b = paste_weights(given.view(bool)) if given.dtype == bool else given.astype(np.uint8, copy=False)
     flags = set(weights.flags)
-    if plan.mode == "hard" and weight_b.min() == weight_b.max():  # the sample is one of its parents
+    total, most = byte_sum(weight_b), 255 * weight_b.size
+    if plan.mode == "hard" and total in (0, most):  # the sample is one of its parents
         flags.add("hard_identity")
     return Sample(
         mix(a.image, a.mask, b.image, b.mask, weight_b, n_classes=n_classes),
         weight_b,
-        byte_sum(weight_b) / weight_b.size / 255,
+        total / weight_b.size / 255,
         tuple(sorted(flags)),
         weights.n_regions,
         weights.select_p,

@@ -14,7 +14,7 @@ from hsmix_gen.stages.mixing import guard
 from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.method import Pair
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
-from hsmix_gen.stages.randomness import generator_for, integer
+from hsmix_gen.stages.randomness import integer, passing_generator
 from hsmix_gen.stages.superpixels.label_maps import looked_up, region_totals
 
 COMPILED = has("grow")
@@ -80,7 +80,7 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compile
     compiled : bool
         Whether the compiled loop is used; the other gives the same.
     """
-    rng = generator_for(seed, "growth")
+    rng = passing_generator(seed, "growth")
     sizes = region_totals(labels)
     areas = ((area[0] + (area[1] - area[0]) * rng.random()) * labels.size, area[1] * labels.size)
     may_start = np.flatnonzero(sizes <= areas[1])
@@ -168,7 +168,7 @@ def _spread(found: set[int], near: list[dict[int, int]], wall: set[int]) -> None
 def draw_object(seed: int, mask: arrays.AnyMask) -> _Bools | None:
     """Draw one object of a mask, (H, W) bool; None if it has none."""
     numbers, count = labelled_objects(foreground(mask))
-    return numbers == integer(generator_for(seed, "object"), 1, count) if count else None
+    return numbers == integer(passing_generator(seed, "object"), 1, count) if count else None
 
 
 def by_majority(inside: _Bools, labels: arrays.Labels) -> _Bools:

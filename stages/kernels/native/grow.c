@@ -12,23 +12,46 @@ typedef struct {
     int64_t *rim;    /* (count,), sides between each and the piece */
     int32_t *pending;
     uint8_t *state;
+    uint8_t *differs; /* of the pixels of a row */
 } Map;
+
+CLONED static void differ(const uint16_t *one, const uint16_t *other, int32_t count, uint8_t *restrict differs)
+{
+    for (int32_t i = 0; i < count; i++)
+        differs[i] = one[i] != other[i];
+}
+
+/* Count the sides between pixels in a row and their neighbours, most of which are of one superpixel. Places are listed
+ * without a branch for each pixel: where borders are is hard to foresee. */
+static void add_sides(const uint16_t *here, const uint16_t *beside, int32_t count, const Map *map)
+{
+    uint8_t *differs = map->differs;
+    differ(here, beside, count, differs);
+    memset(differs + count, 0, 8);
+    for (int64_t i = 0; i < count; i += 8) {
+        if (!eight(differs + i))
+            continue;
+        int64_t places[9], found = 0;
+        for (int64_t j = i; j < i + 8; j++) {
+            places[found] = j;
+            found += differs[j];
+        }
+        for (int64_t j = 0; j < found; j++) {
+            const int64_t one = here[places[j]], other = beside[places[j]];
+            map->shared[one * map->count + other]++;
+            map->shared[other * map->count + one]++;
+        }
+    }
+}
 
 static void count_sides(const uint16_t *labels, Grid grid, const Map *map)
 {
-    for (int32_t y = 0; y < grid.height; y++)
-        for (int32_t x = 0; x < grid.width; x++) {
-            const uint16_t *here = labels + (int64_t)y * grid.width + x;
-            const int64_t row = (int64_t)here[0] * map->count;
-            if (x + 1 < grid.width && here[0] != here[1]) {
-                map->shared[row + here[1]]++;
-                map->shared[(int64_t)here[1] * map->count + here[0]]++;
-            }
-            if (y + 1 < grid.height && here[0] != here[grid.width]) {
-                map->shared[row + here[grid.width]]++;
-                map->shared[(int64_t)here[grid.width] * map->count + here[0]]++;
-            }
-        }
+    for (int32_t y = 0; y < grid.height; y++) {
+        const uint16_t *row = labels + (int64_t)y * grid.width;
+        add_sides(row, row + 1, grid.width - 1, map);
+        if (y + 1 < grid.height)
+            add_sides(row, row + grid.width, grid.width, map);
+    }
 }
 
 static void take(const Map *map, int32_t joined)
@@ -132,8 +155,8 @@ int grow(const uint16_t *labels, Grid grid, const Growth *growth, uint8_t *selec
 {
     const int32_t count = growth->count;
     Map map = {count, calloc((size_t)count * count, sizeof(int32_t)), calloc(count, sizeof(int64_t)),
-               calloc(count, sizeof(int32_t)), calloc(count, 1)};
-    const int status = map.shared && map.rim && map.pending && map.state ? 0 : -1;
+               calloc(count, sizeof(int32_t)), calloc(count, 1), malloc((size_t)grid.width + 8)};
+    const int status = map.shared && map.rim && map.pending && map.state && map.differs ? 0 : -1;
     if (status == 0) {
         grow_on(labels, grid, &map, growth);
         for (int32_t one = 0; one < count; one++)
@@ -143,5 +166,6 @@ int grow(const uint16_t *labels, Grid grid, const Growth *growth, uint8_t *selec
     free(map.rim);
     free(map.pending);
     free(map.state);
+    free(map.differs);
     return status;
 }

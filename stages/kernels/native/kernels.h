@@ -66,10 +66,6 @@ enum { WARD_SCALE = 16 }; /* of fixed-point means and weights */
 int32_t ward(int64_t *sizes, int64_t *sums, int32_t n, int32_t channels, const int32_t *edges, int64_t n_edges,
              int32_t *joins);
 
-/* Squared distance of each pixel to the nearest one where `area` (height, width) is not 0; one has to be.
- * Returns 0, or -1 if memory ran out. */
-int distance(const uint8_t *area, int32_t height, int32_t width, int64_t *squared);
-
 typedef struct {
     const uint16_t *labels_a, *labels_b;
     const uint8_t *from_b, *saliency_a, *saliency_b;
@@ -86,6 +82,9 @@ void regions_seen(const Parents *parents, int64_t pixels, uint8_t *seen);
 /* Add to `totals` the values of the pixels of each label (NULL: 1 each). */
 void label_totals(const uint16_t *labels, const uint8_t *values, int64_t pixels, int64_t *totals);
 
+/* Sum of bytes. */
+int64_t byte_sum(const uint8_t *bytes, int64_t count);
+
 /* Look bytes up by number. */
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out);
 void gather_32(const uint8_t *table, const int32_t *numbers, int64_t pixels, uint8_t *out);
@@ -101,6 +100,11 @@ static inline uint64_t eight(const uint8_t *bytes)
     return word;
 }
 #define EACH_BYTE 0x0101010101010101u
+
+static inline int is_even(uint64_t word)
+{
+    return word == (word & 255) * EACH_BYTE;
+}
 
 enum { IGNORED = 255, HALF = 128 }; /* class of what is ignored; least weight in 255ths that is at least one half */
 
@@ -127,6 +131,13 @@ void difference_lines(const uint8_t *picture, const int64_t shape[3], const int6
 typedef struct {
     int32_t height, width;
 } Grid;
+
+/* Mark the pixels whose squared distance to the nearest one where `area` is not 0 is at most `most`.
+ * Returns 0, or -1 if memory ran out. */
+int within(const uint8_t *area, Grid grid, int64_t most, uint8_t *marks);
+
+/* Return the greatest of these squared distances, or -1 if memory ran out; somewhere `area` has to be. */
+int64_t deepest(const uint8_t *area, Grid grid);
 
 /* Correlate bytes with a symmetric kernel of 2 radius + 1 weights whose sum is at most 255, mirrored at the rim, down,
  * then across. Returns 0, or -1 if memory ran out. */
@@ -188,5 +199,13 @@ typedef struct {
 /* Grow a piece of superpixels from one of them and fill its holes, see stages/mixing/selection.py; all labels are below
  * the count. Returns 0, or -1 if memory ran out. */
 int grow(const uint16_t *labels, Grid grid, const Growth *growth, uint8_t *selected);
+
+/* Write sums of so many numbers of the Philox generator of a key, each below 2**20, as if one array after the other were
+ * added. */
+void sum_noise(uint64_t key, int64_t terms, int64_t count, double *sums);
+
+/* Mark the greatest values, as many as are wanted, which is at most `count`; the first ones of equal values.
+ * Returns 0, or -1 if memory ran out. */
+int greatest(const double *values, int64_t count, int64_t wanted, uint8_t *taken);
 
 #endif

@@ -45,14 +45,14 @@ void regions_seen(const Parents *parents, int64_t pixels, uint8_t *seen)
 
 void label_totals(const uint16_t *labels, const uint8_t *values, int64_t pixels, int64_t *totals)
 {
-    for (int64_t i = 0; i < pixels;) {
-        const uint16_t label = labels[i];
-        int64_t total = 0;
-        do
-            total += values ? values[i] : 1;
-        while (++i < pixels && labels[i] == label);
-        totals[label] += total;
-    }
+    /* Neighbours are mostly of one label, whose total would have to wait for itself: parts are counted side by side. */
+    enum { PARTS = 8 };
+    const int64_t part = pixels / PARTS;
+    for (int64_t i = 0; i < part; i++)
+        for (int64_t at = i; at < PARTS * part; at += part)
+            totals[labels[at]] += values ? values[at] : 1;
+    for (int64_t i = PARTS * part; i < pixels; i++)
+        totals[labels[i]] += values ? values[i] : 1;
 }
 
 CLONED static double whole_sum(const float *values, int64_t pixels)
@@ -72,6 +72,20 @@ CLONED void share_levels(const float *a, const float *b, int64_t pixels, uint8_t
         const double nowhere = both == 0 ? 1.0 : 0.0;
         levels[i] = (uint8_t)(int32_t)((of_b + nowhere) / (both + 2 * nowhere) * 255 + whole - whole);
     }
+}
+
+CLONED int64_t byte_sum(const uint8_t *bytes, int64_t count)
+{
+    enum { BLOCK = 1 << 16 }; /* bytes whose sum fits 32 bits */
+    int64_t sum = 0;
+    for (int64_t begin = 0; begin < count; begin += BLOCK) {
+        const int64_t end = count - begin < BLOCK ? count : begin + BLOCK;
+        uint32_t part = 0;
+        for (int64_t i = begin; i < end; i++)
+            part += bytes[i];
+        sum += part;
+    }
+    return sum;
 }
 
 void gather_16(const uint8_t *table, const uint16_t *numbers, int64_t pixels, uint8_t *out)
@@ -107,7 +121,7 @@ static int only_id(const Masks *masks, int64_t i)
     const uint64_t weights = eight(masks->weights + i), a = eight(masks->a + i), b = eight(masks->b + i);
     const uint64_t ids = weights == UINT64_MAX ? b : a;
     const int is_whole = weights == UINT64_MAX || !weights || a == b;
-    return is_whole && ids == (ids & 255) * EACH_BYTE ? (int)(ids & 255) : -1;
+    return is_whole && is_even(ids) ? (int)(ids & 255) : -1;
 }
 
 static int is_ignored(const Masks *masks, int64_t i)
@@ -115,21 +129,31 @@ static int is_ignored(const Masks *masks, int64_t i)
     return (masks->a[i] == IGNORED && masks->weights[i] < 255) || (masks->b[i] == IGNORED && masks->weights[i] > 0);
 }
 
-static void mix_label(const Masks *masks, int64_t i, int32_t classes, const uint16_t *halves, uint16_t *soft,
-                      uint8_t *mask)
+static inline void fill(uint16_t *row, uint16_t value, int count)
+{
+    for (int j = 0; j < count; j++)
+        row[j] = value;
+}
+
+/* Mix the labels of `count` pixels in a row that become the same. */
+static inline void mix_label(const Masks *masks, int64_t i, int count, int32_t classes, const uint16_t *halves,
+                             uint16_t *soft, uint8_t *mask)
 {
     const uint8_t a = masks->a[i], b = masks->b[i], weight = masks->weights[i];
-    mask[i] = IGNORED;
-    if (is_ignored(masks, i))
+    const int share_a = a == b ? 255 : 255 - weight, share_b = 255 - share_a;
+    if (a < classes && b < classes) { /* nearly all, without a branch for each of two classes */
+        fill(soft + b * masks->pixels + i, halves[share_b], count);
+        fill(soft + a * masks->pixels + i, halves[share_a], count);
+        memset(mask + i, share_a > share_b ? a : b, count);
         return;
-    const int share_a = a < classes ? a == b ? 255 : 255 - weight : 0;
-    const int share_b = b < classes && a != b ? weight : 0;
-    if (share_a)
-        soft[a * masks->pixels + i] = halves[share_a];
-    if (share_b)
-        soft[b * masks->pixels + i] = halves[share_b];
-    if (share_a || share_b)
-        mask[i] = share_a > share_b ? a : b;
+    }
+    const int is_used = !is_ignored(masks, i), is_a = is_used && share_a && a < classes,
+              is_b = is_used && share_b && b < classes;
+    if (is_a)
+        fill(soft + a * masks->pixels + i, halves[share_a], count);
+    if (is_b)
+        fill(soft + b * masks->pixels + i, halves[share_b], count);
+    memset(mask + i, is_a && (!is_b || share_a > share_b) ? a : is_b ? b : IGNORED, count);
 }
 
 void mix_labels(const Masks *masks, int32_t classes, const uint16_t *halves, uint16_t *soft, uint8_t *mask)
@@ -137,18 +161,17 @@ void mix_labels(const Masks *masks, int32_t classes, const uint16_t *halves, uin
     int64_t i = 0;
     for (; i + 8 <= masks->pixels; i += 8) {
         const int id = only_id(masks, i);
-        if (id < 0) {
+        if (id >= 0 && id < classes) {
+            memset(mask + i, id, 8);
+            fill(soft + id * masks->pixels + i, halves[255], 8);
+        } else if (is_even(eight(masks->weights + i)) && is_even(eight(masks->a + i)) && is_even(eight(masks->b + i)))
+            mix_label(masks, i, 8, classes, halves, soft, mask);
+        else
             for (int64_t j = i; j < i + 8; j++)
-                mix_label(masks, j, classes, halves, soft, mask);
-            continue;
-        }
-        memset(mask + i, id < classes ? id : IGNORED, 8);
-        if (id < classes)
-            for (int64_t j = 0; j < 8; j++)
-                soft[id * masks->pixels + i + j] = halves[255];
+                mix_label(masks, j, 1, classes, halves, soft, mask);
     }
     for (; i < masks->pixels; i++)
-        mix_label(masks, i, classes, halves, soft, mask);
+        mix_label(masks, i, 1, classes, halves, soft, mask);
 }
 
 static void add_label(const Masks *masks, int64_t i, int64_t sums[256])

@@ -189,26 +189,102 @@ static PyObject *py_ward(PyObject *self, PyObject *args)
     return result;
 }
 
-static PyObject *py_distance(PyObject *self, PyObject *args)
+static int is_grid(Grid grid)
+{
+    return holds(grid.height > 0 && grid.width > 0 && (int64_t)grid.height * grid.width < INT32_MAX,
+                 "height and width must be positive, their product below 2**31");
+}
+
+static PyObject *py_within(PyObject *self, PyObject *args)
 {
     (void)self;
-    Py_buffer area, squared;
-    int height, width;
-    if (!PyArg_ParseTuple(args, "y*w*(ii)", &area, &squared, &height, &width))
+    Py_buffer area, marks;
+    Grid grid;
+    long long most;
+    if (!PyArg_ParseTuple(args, "y*(ii)Lw*", &area, &grid.height, &grid.width, &most, &marks))
         return NULL;
-    const int64_t pixels = (int64_t)height * width;
     PyObject *result = NULL;
-    if (holds(height > 0 && width > 0 && height < 1 << 25 && width < 1 << 25,
-              "height and width must be positive, and below 2**25") &&
-        fits(&area, "area", pixels, 1) && fits(&squared, "squared", pixels, sizeof(int64_t))) {
+    if (is_grid(grid) && fits(&area, "area", (int64_t)grid.height * grid.width, 1) && fits(&marks, "marks", area.len, 1)) {
         int status;
         Py_BEGIN_ALLOW_THREADS
-        status = distance(area.buf, height, width, squared.buf);
+        status = within(area.buf, grid, most, marks.buf);
         Py_END_ALLOW_THREADS
         result = none_or_memory_error(status);
     }
     PyBuffer_Release(&area);
-    PyBuffer_Release(&squared);
+    PyBuffer_Release(&marks);
+    return result;
+}
+
+static PyObject *py_deepest(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer area;
+    Grid grid;
+    if (!PyArg_ParseTuple(args, "y*(ii)", &area, &grid.height, &grid.width))
+        return NULL;
+    PyObject *result = NULL;
+    if (is_grid(grid) && fits(&area, "area", (int64_t)grid.height * grid.width, 1)) {
+        int64_t found;
+        Py_BEGIN_ALLOW_THREADS
+        found = deepest(area.buf, grid);
+        Py_END_ALLOW_THREADS
+        result = found < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(found);
+    }
+    PyBuffer_Release(&area);
+    return result;
+}
+
+static PyObject *py_byte_sum(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer bytes;
+    if (!PyArg_ParseTuple(args, "y*", &bytes))
+        return NULL;
+    PyObject *result = PyLong_FromLongLong(byte_sum(bytes.buf, bytes.len));
+    PyBuffer_Release(&bytes);
+    return result;
+}
+
+static PyObject *py_sum_noise(PyObject *self, PyObject *args)
+{
+    (void)self;
+    unsigned long long key;
+    int terms;
+    Py_buffer sums;
+    if (!PyArg_ParseTuple(args, "Kiw*", &key, &terms, &sums))
+        return NULL;
+    const int64_t count = sums.len / (int64_t)sizeof(double);
+    PyObject *result = NULL;
+    if (holds(terms >= 0 && terms < 1 << 20, "terms must be 0 or more and below 2**20") &&
+        fits(&sums, "sums", count, sizeof(double))) {
+        Py_BEGIN_ALLOW_THREADS
+        sum_noise(key, terms, count, sums.buf);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&sums);
+    return result;
+}
+
+static PyObject *py_greatest(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer values, taken;
+    long long wanted;
+    if (!PyArg_ParseTuple(args, "y*Lw*", &values, &wanted, &taken))
+        return NULL;
+    PyObject *result = NULL;
+    if (holds(taken.len > 0, "there must be values") && fits(&taken, "taken", taken.len, 1) &&
+        fits(&values, "values", taken.len, sizeof(double)) && is_below("wanted", wanted, (int64_t)taken.len + 1)) {
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = greatest(values.buf, taken.len, wanted, taken.buf);
+        Py_END_ALLOW_THREADS
+        result = none_or_memory_error(status);
+    }
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&taken);
     return result;
 }
 
@@ -223,8 +299,7 @@ static PyObject *py_tally_pieces(PyObject *self, PyObject *args)
         return NULL;
     const int64_t pixels = (int64_t)grid.height * grid.width;
     PyObject *result = NULL;
-    if (holds(grid.height > 0 && grid.width > 0 && pixels < INT32_MAX,
-              "height and width must be positive, their product below 2**31") &&
+    if (is_grid(grid) &&
         fits(&ids, "ids", pixels, 1) && (weights.len == 0 || fits(&weights, "weights", pixels, 1))) {
         Tally tally;
         int status;
@@ -249,8 +324,7 @@ static PyObject *py_number_pieces(PyObject *self, PyObject *args)
         return NULL;
     const int64_t pixels = (int64_t)grid.height * grid.width;
     PyObject *result = NULL;
-    if (holds(grid.height > 0 && grid.width > 0 && pixels < INT32_MAX,
-              "height and width must be positive, their product below 2**31") &&
+    if (is_grid(grid) &&
         fits(&ids, "ids", pixels, 1) && fits(&numbers, "numbers", pixels, sizeof(int32_t))) {
         int32_t count;
         Py_BEGIN_ALLOW_THREADS
@@ -692,7 +766,7 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     METHOD(kmeans), METHOD(spread), METHOD(connect), METHOD(smooth), METHOD(ward),
-    METHOD(distance), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
+    METHOD(within), METHOD(deepest), METHOD(sum_noise), METHOD(greatest), METHOD(byte_sum), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
     METHOD(blend_planes), METHOD(mix_labels), METHOD(label_sums), METHOD(lay_out), METHOD(difference_lines),
     METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow), METHOD(blur), METHOD(share_levels),
     {NULL, NULL, 0, NULL},

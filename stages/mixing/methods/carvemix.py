@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.mixing.distance import squared_distance
+from hsmix_gen.stages.mixing.distance import deepest, within
 from hsmix_gen.stages.mixing.method import Method, Pair, Weights
 from hsmix_gen.stages.mixing.objects import foreground
 
@@ -31,24 +31,31 @@ class CarveMix(Method):
             return Weights(inside, ("no_object",))
         if inside.all():
             return Weights(inside)
-        rows, columns = around(inside, 1)
-        depth = squared_distance(~inside[rows, columns])
+        box = box_of(inside)
+        near = widened(box, 1)
+        outside = ~inside[near]
+        depth = math.sqrt(deepest(outside))
         rng = pair.generator("distance")
         grows, share = rng.random() < 0.5, rng.random()
-        deepest = math.sqrt(int(depth.max()))
         taken = np.zeros(pair.size, dtype=bool)
         if grows:
-            rows, columns = around(inside, math.ceil(share * deepest))
-            taken[rows, columns] = squared_distance(inside[rows, columns]) <= (share * deepest) ** 2
+            near = widened(box, math.ceil(share * depth))
+            taken[near] = within(inside[near], (share * depth) ** 2)
         else:
-            taken[rows, columns] = depth >= max(1.0, (share * deepest / 2) ** 2)
+            least = max(1, math.ceil((share * depth / 2) ** 2))
+            taken[near] = ~within(outside, least - 1)
         return Weights(taken)
 
 
-def around(inside: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Return the rows and columns of a box around an area; what lies `margin` pixels from it is in the box."""
+def box_of(inside: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the first row of an area and the one after its last, and the same of its columns."""
     found = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-    rows, columns = (slice(max(0, int(lines[0]) - margin), int(lines[-1]) + 1 + margin) for lines in found)
+    return [(int(lines[0]), int(lines[-1]) + 1) for lines in found]
+
+
+def widened(box: list[tuple[int, int]], margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a box and of `margin` pixels around it."""
+    rows, columns = (slice(max(0, begin - margin), end + margin) for begin, end in box)
     return rows, columns
 
 

@@ -17,7 +17,7 @@ from hsmix_gen.stages.measures import contours, looks, sample_measures
 from hsmix_gen.stages.measures.pieces import tally, tally_by_scipy
 from hsmix_gen.stages.mixing import mixing, objects, regions, smoothing
 from hsmix_gen.stages.mixing.geometry import in_planes, transform
-from hsmix_gen.stages.mixing.methods import guided
+from hsmix_gen.stages.mixing.methods import fmix, guided
 from hsmix_gen.stages.mixing.mixing import BLENDS, Mixed
 from hsmix_gen.stages.mixing.objects import labelled_objects
 from hsmix_gen.stages.mixing.regions import count_mixed_regions, weigh_regions
@@ -27,9 +27,9 @@ from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
 ALL = (
-    *("blend_planes", "blur", "count_seam", "difference_lines", "gather", "grow", "label_sums", "label_totals"),
-    *("lay_out", "mix_labels", "moments", "number_pieces", "rank_sums", "region_sums", "regions_seen"),
-    *("share_levels", "tally_pieces"),
+    *("blend_planes", "blur", "byte_sum", "count_seam", "difference_lines", "gather", "greatest", "grow"),
+    *("label_sums", "label_totals", "lay_out", "mix_labels", "moments", "number_pieces", "rank_sums", "region_sums"),
+    *("regions_seen", "share_levels", "sum_noise", "tally_pieces"),
 )
 pytestmark = pytest.mark.skipif(not all(map(has, ALL)), reason="the loops are not compiled here")
 Bytes = npt.NDArray[np.uint8]
@@ -228,6 +228,36 @@ def test_shares_of_saliency_are_rounded_as_by_numpy(size: tuple[int, int], monke
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("count", [1, 7, 34 * 34])
+@pytest.mark.parametrize("key", [0, 1, 2**63 - 1])
+def test_noise_is_that_of_numpy(count: int, key: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, expected = both_ways(fmix, partial(fmix.sums_of_noise, key, count), monkeypatch)
+
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("size", [*SIZES, (90, 70)])
+@pytest.mark.parametrize("most", [0, 1, 9, 10**15])
+def test_the_greatest_values_are_those_of_numpy(
+    size: tuple[int, int], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng([most, *size])
+    field = rng.integers(-most, most, size, endpoint=True).astype(np.float64).T
+    field[0, 0] *= 100  # most share a few steps of the way between the least and the greatest
+
+    for count in {0, 1, field.size // 2, field.size - 1, field.size, int(rng.integers(field.size + 1))}:
+        found, expected = both_ways(fmix, partial(fmix.greatest, field, count), monkeypatch)
+
+        np.testing.assert_array_equal(found, expected)
+        assert int(np.count_nonzero(found)) == count
+
+
+def test_bytes_are_summed_as_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for plane in (drawn((33, 50), *range(256)).T, np.full((300, 301), 255, np.uint8), np.zeros((0, 3), np.uint8)):
+        assert both_ways(mixing, partial(mixing.byte_sum, plane), monkeypatch) == [int(plane.sum(dtype=np.int64))] * 2
+
+
 @pytest.mark.parametrize("n_classes", [1, 2, 4, 255])
 def test_labels_are_mixed_alike(n_classes: int) -> None:
     """Ids of no class and ignored pixels included."""
@@ -235,6 +265,9 @@ def test_labels_are_mixed_alike(n_classes: int) -> None:
     weight = drawn((43, 60), 0, 0, 255, 255, *range(256))
     a[:9, :50], b[5:12, :50], weight[9:20, :40] = 1, 1, 255  # many pixels that are alike
     a[20:24], b[20:26], weight[20:30, :40] = 255, 255, 0
+    for row, level in enumerate((0, 1, 127, 128, 254)):
+        a[30 + row], b[30 + row, :40], weight[30 + row] = row % 4, 3 - row % 4, level
+    a[35], b[35], b[36], weight[35:37] = 255, 1, 255, 100
 
     found, expected = (mixed_labels(a, b, weight, n_classes=n_classes, compiled=compiled) for compiled in (True, False))
 
@@ -302,6 +335,12 @@ def test_arrays_of_another_size_are_refused() -> None:
         native.number_pieces(large, (2, 3), np.zeros(4, np.int32))
     with pytest.raises(ValueError, match="labels must be 0 or more and below 1, got 1"):
         native.label_totals(np.ones(1, np.uint16), b"", np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="wanted must be 0 or more and below 4, got 4"):
+        native.greatest(np.zeros(3), 4, np.zeros(3, bool))
+    with pytest.raises(ValueError, match="marks must hold 6 bytes, got 4"):
+        native.within(large.view(bool), (2, 3), 1, small.view(bool))
+    with pytest.raises(ValueError, match="area must hold 8 bytes, got 4"):
+        native.deepest(small.view(bool), (2, 4))
     with pytest.raises(ValueError, match="planes must be of one shape"):
         native.rank_sums(small, large, 1)
     with pytest.raises(ValueError, match="planes must be of one shape"):
