@@ -232,15 +232,13 @@ def difference_lines(picture: npt.NDArray[np.uint8], lines: npt.NDArray[np.uint8
 def grow(
     labels: npt.NDArray[np.uint16],
     shape: tuple[int, int],
-    sizes: npt.NDArray[np.int64],
     draws: npt.NDArray[np.float64],
-    start: int,
-    areas: tuple[float, float],
+    area: tuple[float, float],
     selected: npt.NDArray[np.bool_],
     /,
 ) -> None:
     """Write which of the R superpixels in `labels` (H, W) are part of a piece grown from one, its holes filled.
 
-    `sizes` (R,) are those of the superpixels, `draws` (R,) of [0, 1) decide which joins next; `areas` are the number of
-    pixels to grow to and the most there may be. `selected` is (R,).
+    `draws` (2 + R,) of [0, 1) decide how large it becomes within `area`, the least and greatest share of the image,
+    where it begins, and which joins next. `selected` is (R,).
     """

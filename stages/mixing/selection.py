@@ -15,7 +15,7 @@ from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.method import Pair
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import integer, passing_generator
-from hsmix_gen.stages.superpixels.label_maps import looked_up, region_totals
+from hsmix_gen.stages.superpixels.label_maps import looked_up, region_count, region_totals
 
 COMPILED = has("grow")
 """Whether the compiled loop is there."""
@@ -80,33 +80,28 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compile
     compiled : bool
         Whether the compiled loop is used; the other gives the same.
     """
-    rng = passing_generator(seed, "growth")
-    sizes = region_totals(labels)
-    areas = ((area[0] + (area[1] - area[0]) * rng.random()) * labels.size, area[1] * labels.size)
-    may_start = np.flatnonzero(sizes <= areas[1])
-    start = integer(rng, 0, (len(may_start) or len(sizes)) - 1)
-    if len(may_start):
-        start = int(may_start[start])
-    draws = rng.random(len(sizes))
-    if compiled and len(sizes) <= _MOST_COMPILED:
-        selected = np.empty(len(sizes), dtype=bool)
-        native.grow(np.ascontiguousarray(labels), labels.shape, sizes, draws, start, areas, selected)
-        return selected
-    return _grown(labels, sizes.tolist(), draws.tolist(), start, areas)
+    count = region_count(labels)
+    draws = passing_generator(seed, "growth").random(count + 2)
+    if not compiled or count > _MOST_COMPILED:
+        return _grown(labels, draws.tolist(), area)
+    selected = np.empty(count, dtype=bool)
+    native.grow(np.ascontiguousarray(labels), (labels.shape[0], labels.shape[1]), draws, area, selected)
+    return selected
 
 
-def _grown(
-    labels: arrays.Labels, sizes: list[int], draws: list[float], start: int, areas: tuple[float, float]
-) -> _Bools:
+def _grown(labels: arrays.Labels, draws: list[float], area: tuple[float, float]) -> _Bools:
     """Do what native/grow.c does."""
-    target, most = areas
+    sizes = region_totals(labels).tolist()
+    target, most = (area[0] + (area[1] - area[0]) * draws[0]) * labels.size, area[1] * labels.size
+    may_start = [region for region, size in enumerate(sizes) if size <= most] or range(len(sizes))
+    start = may_start[min(int(draws[1] * len(may_start)), len(may_start) - 1)]
     near = borders(labels)
     piece, rim, grown = {start}, dict(near[start]), sizes[start]
     while grown < target and len(piece) + 1 < len(sizes):
         may_join = [region for region in sorted(rim) if sizes[region] <= most - grown]
         if not may_join:
             break
-        joined = may_join[_weighted(draws[len(piece) - 1], (rim[region] ** 2 for region in may_join))]
+        joined = may_join[_weighted(draws[len(piece) + 1], (rim[region] ** 2 for region in may_join))]
         piece.add(joined)
         grown += sizes[joined]
         del rim[joined]

@@ -9,48 +9,51 @@ enum { FREE, RIM, TAKEN, OUTSIDE, HOLE }; /* what a superpixel is; RIM only wher
 typedef struct {
     int32_t count;
     int32_t *shared; /* (count, count), sides of pixels between two superpixels */
+    int64_t *sizes;  /* (count,), pixels of each */
     int64_t *rim;    /* (count,), sides between each and the piece */
     int32_t *pending;
+    int32_t *ends; /* (2, width), where the pixels of one superpixel end in a row and in the one above */
     uint8_t *state;
-    uint8_t *differs; /* of the pixels of a row */
 } Map;
 
-CLONED static void differ(const uint16_t *one, const uint16_t *other, int32_t count, uint8_t *restrict differs)
+static void add_sides(const Map *map, int32_t one, int32_t other, int32_t sides)
 {
-    for (int32_t i = 0; i < count; i++)
-        differs[i] = one[i] != other[i];
+    map->shared[(int64_t)one * map->count + other] += sides; /* those of one with itself are not looked at */
+    map->shared[(int64_t)other * map->count + one] += sides;
 }
 
-/* Count the sides between pixels in a row and their neighbours, most of which are of one superpixel. Places are listed
- * without a branch for each pixel: where borders are is hard to foresee. */
-static void add_sides(const uint16_t *here, const uint16_t *beside, int32_t count, const Map *map)
+/* List where the pixels of one superpixel end in a row, without a branch: borders are hard to foresee. */
+static int32_t list_ends(const uint16_t *row, int32_t width, int32_t *ends)
 {
-    uint8_t *differs = map->differs;
-    differ(here, beside, count, differs);
-    memset(differs + count, 0, 8);
-    for (int64_t i = 0; i < count; i += 8) {
-        if (!eight(differs + i))
-            continue;
-        int64_t places[9], found = 0;
-        for (int64_t j = i; j < i + 8; j++) {
-            places[found] = j;
-            found += differs[j];
-        }
-        for (int64_t j = 0; j < found; j++) {
-            const int64_t one = here[places[j]], other = beside[places[j]];
-            map->shared[one * map->count + other]++;
-            map->shared[other * map->count + one]++;
-        }
+    int32_t n = 0;
+    for (int32_t x = 1; x < width; x++) {
+        ends[n] = x;
+        n += row[x] != row[x - 1];
     }
+    ends[n++] = width;
+    return n;
 }
 
-static void count_sides(const uint16_t *labels, Grid grid, const Map *map)
+static void measure(const uint16_t *labels, Grid grid, const Map *map)
 {
+    int32_t *ends = map->ends, *above = ends + grid.width;
     for (int32_t y = 0; y < grid.height; y++) {
-        const uint16_t *row = labels + (int64_t)y * grid.width;
-        add_sides(row, row + 1, grid.width - 1, map);
-        if (y + 1 < grid.height)
-            add_sides(row, row + grid.width, grid.width, map);
+        const uint16_t *row = labels + (int64_t)y * grid.width, *row_above = row - grid.width;
+        const int32_t n = list_ends(row, grid.width, ends);
+        for (int32_t i = 0; i < n; i++) {
+            map->sizes[row[ends[i] - 1]] += ends[i] - (i ? ends[i - 1] : 0);
+            if (i)
+                add_sides(map, row[ends[i - 1] - 1], row[ends[i - 1]], 1);
+        }
+        for (int32_t x = 0, end, i = 0, j = 0; y && x < grid.width; x = end) {
+            end = ends[i] < above[j] ? ends[i] : above[j];
+            add_sides(map, row[x], row_above[x], end - x);
+            i += ends[i] == end;
+            j += above[j] == end;
+        }
+        int32_t *const next = above;
+        above = ends;
+        ends = next;
     }
 }
 
@@ -67,16 +70,16 @@ static void take(const Map *map, int32_t joined)
 }
 
 /* The superpixel of the rim that a draw from [0, 1) means, or -1 if none of them has at most `room` pixels. */
-static int32_t drawn(const Map *map, const int64_t *sizes, double room, double draw)
+static int32_t drawn(const Map *map, double room, double draw)
 {
     int64_t total = 0, end = 0;
     for (int32_t one = 0; one < map->count; one++)
-        if (map->state[one] == RIM && (double)sizes[one] <= room)
+        if (map->state[one] == RIM && (double)map->sizes[one] <= room)
             total += map->rim[one] * map->rim[one];
     const double place = draw * (double)total;
     int32_t last = -1;
     for (int32_t one = 0; one < map->count; one++)
-        if (map->state[one] == RIM && (double)sizes[one] <= room) {
+        if (map->state[one] == RIM && (double)map->sizes[one] <= room) {
             last = one;
             end += map->rim[one] * map->rim[one];
             if (place < (double)end)
@@ -86,12 +89,12 @@ static int32_t drawn(const Map *map, const int64_t *sizes, double room, double d
 }
 
 /* Mark what is connected with those that are marked already and wait in `pending`, up to the piece; return its pixels. */
-static int64_t spread_mark(const Map *map, const int64_t *sizes, int32_t waiting, uint8_t mark)
+static int64_t spread_mark(const Map *map, int32_t waiting, uint8_t mark)
 {
     int64_t pixels = 0;
     while (waiting > 0) {
         const int32_t one = map->pending[--waiting];
-        pixels += sizes[one];
+        pixels += map->sizes[one];
         for (int32_t other = 0; other < map->count; other++)
             if (map->shared[(int64_t)one * map->count + other] > 0 && map->state[other] <= RIM) {
                 map->state[other] = mark;
@@ -117,16 +120,16 @@ static int32_t mark_frame(const uint16_t *labels, Grid grid, const Map *map)
     return waiting;
 }
 
-static void fill_holes(const uint16_t *labels, Grid grid, const Map *map, const Growth *growth, int64_t grown)
+static void fill_holes(const uint16_t *labels, Grid grid, const Map *map, double most, int64_t grown)
 {
-    spread_mark(map, growth->sizes, mark_frame(labels, grid, map), OUTSIDE);
+    spread_mark(map, mark_frame(labels, grid, map), OUTSIDE);
     for (int32_t one = 0; one < map->count; one++) {
         if (map->state[one] > RIM)
             continue;
         map->state[one] = HOLE;
         map->pending[0] = one;
-        const int64_t pixels = spread_mark(map, growth->sizes, 1, HOLE);
-        const uint8_t becomes = (double)(grown + pixels) <= growth->most ? TAKEN : OUTSIDE;
+        const int64_t pixels = spread_mark(map, 1, HOLE);
+        const uint8_t becomes = (double)(grown + pixels) <= most ? TAKEN : OUTSIDE;
         for (int32_t other = one; other < map->count; other++)
             if (map->state[other] == HOLE)
                 map->state[other] = becomes;
@@ -134,38 +137,59 @@ static void fill_holes(const uint16_t *labels, Grid grid, const Map *map, const 
     }
 }
 
+/* The superpixel that a draw from [0, 1) means among those of at most so many pixels, or among all if there are none. */
+static int32_t first_one(const Map *map, double most, double draw)
+{
+    int32_t n = 0;
+    for (int32_t one = 0; one < map->count; one++)
+        if ((double)map->sizes[one] <= most)
+            map->pending[n++] = one;
+    const int32_t among = n ? n : map->count;
+    const double place = draw * among;
+    const int32_t chosen = place >= 0 && place < among ? (int32_t)place : among - 1;
+    return n ? map->pending[chosen] : chosen;
+}
+
 static void grow_on(const uint16_t *labels, Grid grid, const Map *map, const Growth *growth)
 {
-    count_sides(labels, grid, map);
+    measure(labels, grid, map);
+    const double pixels = (double)grid.height * grid.width, most = growth->greatest * pixels;
+    const double target = (growth->least + (growth->greatest - growth->least) * growth->draws[0]) * pixels;
     int64_t grown = 0;
-    int32_t joined = growth->start;
+    int32_t joined = first_one(map, most, growth->draws[1]);
     for (int32_t taken = 1;; taken++) {
-        grown += growth->sizes[joined];
+        grown += map->sizes[joined];
         take(map, joined);
-        if (!((double)grown < growth->target) || taken + 1 >= map->count)
+        if (!((double)grown < target) || taken + 1 >= map->count)
             break;
-        joined = drawn(map, growth->sizes, growth->most - (double)grown, growth->draws[taken - 1]);
+        joined = drawn(map, most - (double)grown, growth->draws[taken + 1]);
         if (joined < 0)
             break;
     }
-    fill_holes(labels, grid, map, growth, grown);
+    fill_holes(labels, grid, map, most, grown);
 }
 
 int grow(const uint16_t *labels, Grid grid, const Growth *growth, uint8_t *selected)
 {
     const int32_t count = growth->count;
-    Map map = {count, calloc((size_t)count * count, sizeof(int32_t)), calloc(count, sizeof(int64_t)),
-               calloc(count, sizeof(int32_t)), calloc(count, 1), malloc((size_t)grid.width + 8)};
-    const int status = map.shared && map.rim && map.pending && map.state && map.differs ? 0 : -1;
+    const Map map = {.count = count,
+                     .shared = calloc((size_t)count * count, sizeof(int32_t)),
+                     .sizes = calloc(count, sizeof(int64_t)),
+                     .rim = calloc(count, sizeof(int64_t)),
+                     .pending = malloc(sizeof(int32_t) * count),
+                     .ends = malloc(2 * sizeof(int32_t) * grid.width),
+                     .state = calloc(count, 1)};
+    const int status = map.shared && map.sizes && map.rim && map.pending && map.ends && map.state ? 0 : -1;
     if (status == 0) {
         grow_on(labels, grid, &map, growth);
         for (int32_t one = 0; one < count; one++)
             selected[one] = map.state[one] == TAKEN;
     }
     free(map.shared);
+    free(map.sizes);
     free(map.rim);
     free(map.pending);
+    free(map.ends);
     free(map.state);
-    free(map.differs);
     return status;
 }

@@ -189,11 +189,9 @@ void rank_sums(const View *values, const View *ids, Grid grid, int64_t found[2])
 void moments(const View *values, Grid grid, int64_t found[2]);
 
 typedef struct {
-    int32_t count;         /* of superpixels */
-    int32_t start;         /* the first one */
-    double target, most;   /* pixels */
-    const int64_t *sizes;  /* of superpixels, pixels */
-    const double *draws;   /* from [0, 1), one for each that joins */
+    int32_t count;          /* of superpixels */
+    double least, greatest; /* shares of the image */
+    const double *draws;    /* from [0, 1): for the area, for the first one, and one for each that joins */
 } Growth;
 
 /* Grow a piece of superpixels from one of them and fill its holes, see stages/mixing/selection.py; all labels are below

@@ -734,21 +734,19 @@ static PyObject *py_moments(PyObject *self, PyObject *args)
 static PyObject *py_grow(PyObject *self, PyObject *args)
 {
     (void)self;
-    Py_buffer labels, sizes, draws, selected;
+    Py_buffer labels, draws, selected;
     Grid grid;
     Growth growth;
-    if (!PyArg_ParseTuple(args, "y*(ii)y*y*i(dd)w*", &labels, &grid.height, &grid.width, &sizes, &draws, &growth.start,
-                          &growth.target, &growth.most, &selected))
+    if (!PyArg_ParseTuple(args, "y*(ii)y*(dd)w*", &labels, &grid.height, &grid.width, &draws, &growth.least,
+                          &growth.greatest, &selected))
         return NULL;
     const int64_t pixels = (int64_t)grid.height * grid.width;
     growth.count = (int32_t)(selected.len < 65536 ? selected.len : 65536);
-    growth.sizes = sizes.buf;
     growth.draws = draws.buf;
     PyObject *result = NULL;
-    if (holds(grid.height > 0 && grid.width > 0, "height and width must be positive") &&
-        fits(&labels, "labels", pixels, sizeof(uint16_t)) && fits(&selected, "selected", growth.count, 1) &&
-        fits(&sizes, "sizes", growth.count, sizeof(int64_t)) && fits(&draws, "draws", growth.count, sizeof(double)) &&
-        is_below("start", growth.start, growth.count) && is_below("labels", largest_16(&labels, pixels), growth.count)) {
+    if (is_grid(grid) && fits(&labels, "labels", pixels, sizeof(uint16_t)) &&
+        fits(&selected, "selected", growth.count, 1) && fits(&draws, "draws", 2 + (int64_t)growth.count, sizeof(double)) &&
+        is_below("labels", largest_16(&labels, pixels), growth.count)) {
         int status;
         Py_BEGIN_ALLOW_THREADS
         status = grow(labels.buf, grid, &growth, selected.buf);
@@ -756,7 +754,6 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
         result = none_or_memory_error(status);
     }
     PyBuffer_Release(&labels);
-    PyBuffer_Release(&sizes);
     PyBuffer_Release(&draws);
     PyBuffer_Release(&selected);
     return result;

@@ -399,10 +399,14 @@ def test_centres_far_away_take_nothing(place: float) -> None:
     assert not labels.any()
 
 
-@pytest.mark.parametrize(
-    ("largest", "start", "rule"), [(3, 0, "labels must be 0 or more and below 3"), (2, 3, "start"), (2, -1, "start")]
-)
-def test_a_piece_of_no_superpixel_is_refused(largest: int, start: int, rule: str) -> None:
-    labels = np.array([[0, 1, largest]], np.uint16)
-    with pytest.raises(ValueError, match=rule):
-        native.grow(labels, (1, 3), np.ones(3, np.int64), np.zeros(3), start, (1.0, 2.0), np.empty(3, bool))
+def test_a_piece_of_no_superpixel_is_refused() -> None:
+    labels = np.array([[0, 1, 3]], np.uint16)
+    with pytest.raises(ValueError, match="labels must be 0 or more and below 3"):
+        native.grow(labels, (1, 3), np.zeros(5), (0.1, 0.5), np.empty(3, bool))
+
+
+@pytest.mark.parametrize("draw", [np.nan, -1.0, 1.0, np.inf])
+def test_draws_beyond_0_and_1_lead_nowhere_else(draw: float) -> None:
+    selected = np.zeros(3, bool)
+    native.grow(np.array([[0, 1, 2]], np.uint16), (1, 3), np.full(5, draw), (0.1, 0.5), selected)
+    assert selected.any()
