@@ -134,7 +134,7 @@ def region_sums(
     from_b: npt.NDArray[np.bool_],
     saliency_a: npt.NDArray[np.uint8],
     saliency_b: npt.NDArray[np.uint8],
-    ratios: npt.NDArray[np.float64],
+    ratio: tuple[float, float],
     offset: int,
     regions: npt.NDArray[np.int32],
     totals: npt.NDArray[np.float64],
@@ -143,7 +143,8 @@ def region_sums(
 ) -> None:
     """Write `regions` (H, W), labels of B and those of A plus `offset`, and add up ratios and pixels of each.
 
-    `ratios` (65536,) has that of each pair of saliencies, A in the upper byte; sums are taken in the pixels' order.
+    A ratio is the saliency of B over that of both and the first number of `ratio`; the second one stands for it where
+    both are 0. Sums are taken in the pixels' order.
     """
 
 def regions_seen(

@@ -156,7 +156,7 @@ def weigh_regions(
     flat = np.ascontiguousarray
     native.region_sums(
         flat(labels[0]), flat(labels[1]), flat(from_b), flat(saliency[0]), flat(saliency[1]),
-        _ratios(zero_ratio), offset, numbers, totals, sizes,
+        (EPS_RATIO, zero_ratio), offset, numbers, totals, sizes,
     )  # fmt: skip
     present = sizes > 0
     found = _stretched(

@@ -72,8 +72,14 @@ typedef struct {
     int32_t offset; /* of the labels of A, above those of B */
 } Parents;
 
-/* Number the regions of a mix, and add to `totals` and `sizes` the ratio of the pair of saliencies and 1 a pixel. */
-void region_sums(const Parents *parents, const double *ratios, int64_t pixels, int32_t *regions, double *totals,
+typedef struct {
+    double levels[256]; /* saliency in 255ths */
+    double least;       /* what is added to the sum of both */
+    double of_zeros;    /* where both are 0 */
+} Ratio;
+
+/* Number the regions of a mix, and add to `totals` and `sizes` B's ratio of the pair of saliencies and 1 a pixel. */
+void region_sums(const Parents *parents, const Ratio *ratio, int64_t pixels, int32_t *regions, double *totals,
                  int64_t *sizes);
 
 /* Mark the regions of a mix. */

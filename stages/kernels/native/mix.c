@@ -14,7 +14,13 @@ CLONED static void number_regions(const Parents *parents, int64_t begin, int64_t
     }
 }
 
-void region_sums(const Parents *parents, const double *ratios, int64_t pixels, int32_t *regions, double *totals,
+/* B's share of a pair of saliencies: divided anew, as a table of all pairs would not stay at hand. */
+static inline double ratio_of(const Ratio *ratio, uint8_t a, uint8_t b)
+{
+    return a | b ? ratio->levels[b] / (ratio->levels[a] + ratio->levels[b] + ratio->least) : ratio->of_zeros;
+}
+
+void region_sums(const Parents *parents, const Ratio *ratio, int64_t pixels, int32_t *regions, double *totals,
                  int64_t *sizes)
 {
     number_regions(parents, 0, pixels, regions);
@@ -24,7 +30,7 @@ void region_sums(const Parents *parents, const double *ratios, int64_t pixels, i
         const int64_t begin = i;
         double total = totals[region];
         do {
-            total += ratios[parents->saliency_a[i] << 8 | parents->saliency_b[i]];
+            total += ratio_of(ratio, parents->saliency_a[i], parents->saliency_b[i]);
             i++;
         } while (i < pixels && regions[i] == region);
         totals[region] = total;

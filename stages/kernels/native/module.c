@@ -361,22 +361,25 @@ CLONED static int64_t largest_32(const Py_buffer *numbers, int64_t count)
 static PyObject *py_region_sums(PyObject *self, PyObject *args)
 {
     (void)self;
-    Py_buffer labels[2], from_b, saliency[2], ratios, regions, totals, sizes;
+    Py_buffer labels[2], from_b, saliency[2], regions, totals, sizes;
+    Ratio ratio;
     int offset;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*iw*w*w*", &labels[0], &labels[1], &from_b, &saliency[0], &saliency[1],
-                          &ratios, &offset, &regions, &totals, &sizes))
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*(dd)iw*w*w*", &labels[0], &labels[1], &from_b, &saliency[0], &saliency[1],
+                          &ratio.least, &ratio.of_zeros, &offset, &regions, &totals, &sizes))
         return NULL;
+    for (int i = 0; i < 256; i++)
+        ratio.levels[i] = i / 255.0;
     const int64_t pixels = from_b.len, most = sizes.len / (int64_t)sizeof(int64_t);
     PyObject *result = NULL;
     if (fits(&labels[0], "labels_a", pixels, sizeof(uint16_t)) && fits(&labels[1], "labels_b", pixels, sizeof(uint16_t)) &&
         fits(&saliency[0], "saliency_a", pixels, 1) && fits(&saliency[1], "saliency_b", pixels, 1) &&
-        fits(&ratios, "ratios", 65536, sizeof(double)) && fits(&regions, "regions", pixels, sizeof(int32_t)) &&
+        fits(&regions, "regions", pixels, sizeof(int32_t)) &&
         fits(&totals, "totals", most, sizeof(double)) && fits(&sizes, "sizes", most, sizeof(int64_t)) &&
         fits(&from_b, "from_b", pixels, 1) && is_below("labels_b", largest_16(&labels[1], pixels), offset) &&
         is_below("labels_a", largest_16(&labels[0], pixels), most - offset)) {
         const Parents parents = {labels[0].buf, labels[1].buf, from_b.buf, saliency[0].buf, saliency[1].buf, offset};
         Py_BEGIN_ALLOW_THREADS
-        region_sums(&parents, ratios.buf, pixels, regions.buf, totals.buf, sizes.buf);
+        region_sums(&parents, &ratio, pixels, regions.buf, totals.buf, sizes.buf);
         Py_END_ALLOW_THREADS
         result = Py_NewRef(Py_None);
     }
@@ -385,7 +388,6 @@ static PyObject *py_region_sums(PyObject *self, PyObject *args)
         PyBuffer_Release(&saliency[i]);
     }
     PyBuffer_Release(&from_b);
-    PyBuffer_Release(&ratios);
     PyBuffer_Release(&regions);
     PyBuffer_Release(&totals);
     PyBuffer_Release(&sizes);
