@@ -36,7 +36,13 @@ def deepest(area: _Bools) -> int:
 
 
 def squared_distance(area: _Bools) -> npt.NDArray[np.int64]:
-    """Return the squared distance of each pixel by SciPy, some ten times slower, (H, W) int64."""
+    """Return the squared distance in pixels of each pixel to the nearest one of an area, (H, W) int64.
+
+    Parameters
+    ----------
+    area : (H, W) bool
+        At least one pixel is True; there the distance is 0.
+    """
     nearest = scipy.ndimage.distance_transform_edt(~area, return_distances=False, return_indices=True)
     rows, columns = np.ogrid[: area.shape[0], : area.shape[1]]
     squared: npt.NDArray[np.int64] = (nearest[0] - rows).astype(np.int64) ** 2 + (nearest[1] - columns) ** 2
