@@ -97,8 +97,8 @@ def _parent(number: int) -> Parent:
     subject = Subject("a", (SIDE, SIDE), lambda: image, lambda: np.zeros((SIDE, SIDE), np.float32))
     assert BACKEND.map_of is not None
     saliency = np.rint(BACKEND.map_of(subject) * 255).astype(np.uint8)
-    laid_out = map(in_planes, (image, mask // 255, labels, saliency))  # as the cache gives them
-    return Parent(*laid_out)
+    # Laid out as the cache gives them.
+    return Parent(in_planes(image), in_planes(mask // 255), in_planes(labels), in_planes(saliency))
 
 
 def _encoded(sample: Sample) -> Any:
