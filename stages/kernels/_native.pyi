@@ -128,7 +128,7 @@ def label_totals(
 ) -> None:
     """Add to `totals` (R,) the values of the pixels of each label, which are 1 where none are given."""
 
-def region_sums(
+def sum_regions(
     labels_a: npt.NDArray[np.uint16],
     labels_b: npt.NDArray[np.uint16],
     from_b: npt.NDArray[np.bool_],
@@ -155,7 +155,7 @@ def regions_seen(
     seen: npt.NDArray[np.bool_],
     /,
 ) -> None:
-    """Mark in `seen` (R,) each region that the mix has; they are numbered as by `region_sums`."""
+    """Mark in `seen` (R,) each region that the mix has; they are numbered as by `sum_regions`."""
 
 def count_seam(
     plane: npt.NDArray[np.uint8],
@@ -230,7 +230,7 @@ def difference_lines(picture: npt.NDArray[np.uint8], lines: npt.NDArray[np.uint8
     `picture` (H, W, C) may lie in memory in any order.
     """
 
-def grow(
+def grow_piece(
     labels: npt.NDArray[np.uint16],
     shape: tuple[int, int],
     draws: npt.NDArray[np.float64],

@@ -17,7 +17,7 @@ EPS_RATIO = 1e-4
 EPS_RANGE = 1e-5
 FLAT_SPREAD = 0.02
 """Below this share of their mean, differences between regions are noise and are not stretched to [0, 1]."""
-COMPILED = has("region_sums")
+COMPILED = has("sum_regions")
 """Whether the compiled loop is there."""
 
 
@@ -154,7 +154,7 @@ def weigh_regions(
     most = offset + int(labels[0].max()) + 1
     numbers, totals, sizes = np.empty(from_b.shape, np.int32), np.zeros(most), np.zeros(most, np.int64)
     flat = np.ascontiguousarray
-    native.region_sums(
+    native.sum_regions(
         flat(labels[0]), flat(labels[1]), flat(from_b), flat(saliency[0]), flat(saliency[1]),
         (EPS_RATIO, zero_ratio), offset, numbers, totals, sizes,
     )  # fmt: skip

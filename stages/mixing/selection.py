@@ -17,7 +17,7 @@ from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import integer, passing_generator
 from hsmix_gen.stages.superpixels.label_maps import looked_up, region_count, region_totals
 
-COMPILED = has("grow")
+COMPILED = has("grow_piece")
 """Whether the compiled loop is there."""
 # The compiled loop keeps a square of neighbours in memory.
 _MOST_COMPILED = 2048
@@ -85,7 +85,7 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compile
     if not compiled or count > _MOST_COMPILED:
         return _grown(labels, draws.tolist(), area)
     selected = np.empty(count, dtype=bool)
-    native.grow(np.ascontiguousarray(labels), (labels.shape[0], labels.shape[1]), draws, area, selected)
+    native.grow_piece(np.ascontiguousarray(labels), (labels.shape[0], labels.shape[1]), draws, area, selected)
     return selected
 
 

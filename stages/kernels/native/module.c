@@ -358,7 +358,7 @@ CLONED static int64_t largest_32(const Py_buffer *numbers, int64_t count)
     return (int32_t)largest;
 }
 
-static PyObject *py_region_sums(PyObject *self, PyObject *args)
+static PyObject *py_sum_regions(PyObject *self, PyObject *args)
 {
     (void)self;
     Py_buffer labels[2], from_b, saliency[2], regions, totals, sizes;
@@ -733,7 +733,7 @@ static PyObject *py_moments(PyObject *self, PyObject *args)
     return Py_BuildValue("LL", (long long)found[0], (long long)found[1]);
 }
 
-static PyObject *py_grow(PyObject *self, PyObject *args)
+static PyObject *py_grow_piece(PyObject *self, PyObject *args)
 {
     (void)self;
     Py_buffer labels, draws, selected;
@@ -765,9 +765,9 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     METHOD(kmeans), METHOD(spread), METHOD(connect), METHOD(smooth), METHOD(ward),
-    METHOD(within), METHOD(deepest), METHOD(sum_noise), METHOD(greatest), METHOD(byte_sum), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(region_sums), METHOD(regions_seen), METHOD(gather),
+    METHOD(within), METHOD(deepest), METHOD(sum_noise), METHOD(greatest), METHOD(byte_sum), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(sum_regions), METHOD(regions_seen), METHOD(gather),
     METHOD(blend_planes), METHOD(mix_labels), METHOD(label_sums), METHOD(lay_out), METHOD(difference_lines),
-    METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow), METHOD(blur), METHOD(share_levels),
+    METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow_piece), METHOD(blur), METHOD(share_levels),
     {NULL, NULL, 0, NULL},
 };
 

@@ -27,9 +27,9 @@ from hsmix_gen.stages.superpixels.label_maps import looked_up
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
 ALL = (
-    *("blend_planes", "blur", "byte_sum", "count_seam", "difference_lines", "gather", "greatest", "grow"),
-    *("label_sums", "label_totals", "lay_out", "mix_labels", "moments", "number_pieces", "rank_sums", "region_sums"),
-    *("regions_seen", "share_levels", "sum_noise", "tally_pieces"),
+    *("blend_planes", "blur", "byte_sum", "count_seam", "difference_lines", "gather", "greatest", "grow_piece"),
+    *("label_sums", "label_totals", "lay_out", "mix_labels", "moments", "number_pieces", "rank_sums"),
+    *("regions_seen", "share_levels", "sum_noise", "sum_regions", "tally_pieces"),
 )
 pytestmark = pytest.mark.skipif(not all(map(has, ALL)), reason="the loops are not compiled here")
 Bytes = npt.NDArray[np.uint8]
@@ -402,11 +402,11 @@ def test_centres_far_away_take_nothing(place: float) -> None:
 def test_a_piece_of_no_superpixel_is_refused() -> None:
     labels = np.array([[0, 1, 3]], np.uint16)
     with pytest.raises(ValueError, match="labels must be 0 or more and below 3"):
-        native.grow(labels, (1, 3), np.zeros(5), (0.1, 0.5), np.empty(3, bool))
+        native.grow_piece(labels, (1, 3), np.zeros(5), (0.1, 0.5), np.empty(3, bool))
 
 
 @pytest.mark.parametrize("draw", [np.nan, -1.0, 1.0, np.inf])
 def test_draws_beyond_0_and_1_lead_nowhere_else(draw: float) -> None:
     selected = np.zeros(3, bool)
-    native.grow(np.array([[0, 1, 2]], np.uint16), (1, 3), np.full(5, draw), (0.1, 0.5), selected)
+    native.grow_piece(np.array([[0, 1, 2]], np.uint16), (1, 3), np.full(5, draw), (0.1, 0.5), selected)
     assert selected.any()
