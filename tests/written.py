@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from PIL import Image as Pillow
 
 Array = npt.NDArray[Any]
@@ -22,6 +23,13 @@ def png(array: Array) -> bytes:
     """Return a picture, (H, W) or (H, W, C), as PNG."""
     stream = io.BytesIO()
     Pillow.fromarray(array[..., 0] if array.shape[2:] == (1,) else array).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def tiff(array: Array, **options: Any) -> bytes:
+    """Return an array as TIFF."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, **options)
     return stream.getvalue()
 
 

@@ -1,6 +1,5 @@
 """Masks come onto their images where a user allows it: turned alike, or resized by a pixel; else the way is named."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tifffile
 from PIL import Image
 
 from hsmix_gen.pipeline.decoders.mask_fit import is_close
@@ -16,6 +14,7 @@ from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, SourceItem, picture
+from tests.written import tiff
 
 Array = npt.NDArray[Any]
 
@@ -62,9 +61,7 @@ def test_masks_drawn_on_stored_pixels_are_turned_as_their_images(tmp_path: Path,
 
 
 def test_masks_of_an_oriented_tiff_are_turned_too(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, STORED, extratags=[(274, "H", 1, 6, True)])
-    (tmp_path / "a.tif").write_bytes(buffer.getvalue())
+    (tmp_path / "a.tif").write_bytes(tiff(STORED, extratags=[(274, "H", 1, 6, True)]))
 
     _, mask = opened(SourceItem("a", picture(str(tmp_path / "a.tif")), write(tmp_path / "m.png", STORED)), TURNED)
 

@@ -21,6 +21,7 @@ from hsmix_gen.pipeline.decoders.picture_codec import (
 from hsmix_gen.pipeline.decoders.pictures import PictureStack
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
 from hsmix_gen.schemas.errors import SourceError
+from tests.written import tiff
 
 Array = npt.NDArray[Any]
 
@@ -35,12 +36,6 @@ BINARY = np.where(GREY > 127, 255, 0).astype(np.uint8)
 def saved(array: Array, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def tiff(array: Array, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, array, **options)
     return buffer.getvalue()
 
 

@@ -100,14 +100,6 @@ def test_files_as_deepmedic_names_them_are_a_case_of_2015(tmp_path: Path) -> Non
     assert found.labelling.regions == (("WT", (1, 2, 3, 4)), ("TC", (1, 3, 4)), ("ET", (4,)))
 
 
-def test_label_4_becomes_class_3_since_2017(tmp_path: Path) -> None:
-    labelling = find(tmp_path, *case("Brats18_2013_10_1")).labelling
-
-    assert labelling.values == ((0, 0), (1, 1), (2, 2), (4, 3))
-    assert labelling.classes == ("background", "necrotic core", "oedema", "enhancing tumour")
-    assert labelling.regions == (("WT", (1, 2, 4)), ("TC", (1, 4)), ("ET", (4,)))
-
-
 NAMES_2023 = ("t2f", "t1n", "t1c", "t2w", "seg")
 
 
@@ -126,20 +118,33 @@ def test_cases_of_2023_are_found(tmp_path: Path) -> None:
     assert found.items[0].mask.paths == (str(tmp_path / name / f"{name}-seg.nii.gz"),)
 
 
-def test_label_3_is_the_enhancing_tumour_since_2023(tmp_path: Path) -> None:
-    labelling = find(tmp_path, *case_2023("BraTS-MET-00005-000")).labelling
+@pytest.mark.parametrize(
+    ("files", "values", "regions", "cavity"),
+    [
+        (case("Brats18_2013_10_1"), (0, 1, 2, 4), (("WT", (1, 2, 4)), ("TC", (1, 4)), ("ET", (4,))), ()),
+        (case_2023("BraTS-MET-00005-000"), (0, 1, 2, 3), (("WT", (1, 2, 3)), ("TC", (1, 3)), ("ET", (3,))), ()),
+        (
+            case_2023("BraTS-GLI-00005-100"),
+            (0, 1, 2, 3, 4),
+            (("WT", (1, 2, 3)), ("TC", (1, 3)), ("ET", (3,)), ("RC", (4,))),
+            ("resection cavity",),
+        ),
+    ],
+    ids=["2017", "2023", "after-treatment"],
+)
+def test_labels_are_those_of_their_year(
+    tmp_path: Path,
+    files: list[str],
+    values: tuple[int, ...],
+    regions: tuple[tuple[str, tuple[int, ...]], ...],
+    cavity: tuple[str, ...],
+) -> None:
+    """The enhancing tumour is 4, and 3 since 2023; after treatment 4 is the cavity."""
+    labelling = find(tmp_path, *files).labelling
 
-    assert labelling.values == ((0, 0), (1, 1), (2, 2), (3, 3))
-    assert labelling.classes == ("background", "necrotic core", "oedema", "enhancing tumour")
-    assert labelling.regions == (("WT", (1, 2, 3)), ("TC", (1, 3)), ("ET", (3,)))
-
-
-def test_label_4_is_the_cavity_after_treatment(tmp_path: Path) -> None:
-    labelling = find(tmp_path, *case_2023("BraTS-GLI-00005-100")).labelling
-
-    assert labelling.values[-1] == (4, 4)
-    assert labelling.classes[-1] == "resection cavity"
-    assert labelling.regions[-1] == ("RC", (4,))
+    assert labelling.values == tuple((value, number) for number, value in enumerate(values))
+    assert labelling.classes == ("background", "necrotic core", "oedema", "enhancing tumour", *cavity)
+    assert labelling.regions == regions
 
 
 def test_labels_that_changed_from_year_to_year_are_left_open(tmp_path: Path) -> None:

@@ -126,11 +126,29 @@ def test_a_folder_without_annotations_says_what_it_lacks(tmp_path: Path) -> None
         find(tmp_path)
 
 
-def test_classes_are_in_the_order_of_category_ids(tmp_path: Path) -> None:
-    annotated(tmp_path / "annotations.json")
+@pytest.mark.parametrize(
+    ("categories", "classes", "notes"),
+    [
+        (CATEGORIES, ("gland", "nucleus"), ()),
+        ([{"id": 0, "name": "Background"}, *CATEGORIES], ("gland", "nucleus"), ("category Background is no class",)),
+        ([{"id": 1, "name": "cell"}, {"id": 2, "name": "cell"}], ("cell_1", "cell_2"), ()),
+        # Roboflow lists the project as a category.
+        (
+            [{"id": 0, "name": "cells", "supercategory": "none"}, {"id": 1, "name": "gland", "supercategory": "cells"}],
+            ("gland",),
+            ("category cells is no class",),
+        ),
+    ],
+    ids=["by-number", "background", "one-name", "project"],
+)
+def test_classes_are_in_the_order_of_category_ids(
+    tmp_path: Path, categories: Sequence[Mapping[str, Any]], classes: tuple[str, ...], notes: tuple[str, ...]
+) -> None:
+    annotated(tmp_path / "annotations.json", categories=categories)
     pictures(tmp_path, "a.png")
-
-    assert find(tmp_path).labelling == Labelling(("background", "gland", "nucleus"), ((0, 0), (1, 1), (2, 2)))
+    found = find(tmp_path)
+    assert (found.labelling.classes, found.notes) == (("background", *classes), notes)
+    assert found.labelling.values == tuple((number, number) for number in range(len(classes) + 1))
 
 
 def test_multilabel_masks_are_bits(tmp_path: Path) -> None:
@@ -155,47 +173,12 @@ def test_more_classes_than_can_be_stored_are_refused(tmp_path: Path, labels: str
         find(tmp_path, labels=labels)
 
 
-def test_the_project_that_roboflow_lists_as_a_category_is_no_class(tmp_path: Path) -> None:
-    categories = [
-        {"id": 0, "name": "cells", "supercategory": "none"},
-        {"id": 1, "name": "gland", "supercategory": "cells"},
-    ]
-    annotated(tmp_path / "annotations.json", categories=categories)
-    pictures(tmp_path, "a.png")
-
-    found = find(tmp_path)
-
-    assert found.labelling.classes == ("background", "gland")
-    assert found.notes == ("category cells is no class",)
-
-
-def test_a_category_background_is_no_class(tmp_path: Path) -> None:
-    annotated(tmp_path / "annotations.json", categories=[{"id": 0, "name": "Background"}, *CATEGORIES])
-    pictures(tmp_path, "a.png")
-
-    assert find(tmp_path).labelling.classes == ("background", "gland", "nucleus")
-
-
-def test_categories_of_one_name_stay_apart(tmp_path: Path) -> None:
-    annotated(tmp_path / "annotations.json", categories=[{"id": 1, "name": "cell"}, {"id": 2, "name": "cell"}])
-    pictures(tmp_path, "a.png")
-
-    assert find(tmp_path).labelling.classes == ("background", "cell_1", "cell_2")
-
-
 def test_files_that_disagree_on_a_category_are_refused(tmp_path: Path) -> None:
     annotated(tmp_path / "train/_annotations.coco.json")
     annotated(tmp_path / "valid/_annotations.coco.json", categories=[{"id": 1, "name": "nucleus"}])
 
     with pytest.raises(SourceError, match="calls category 1 nucleus, others gland"):
         find(tmp_path)
-
-
-def test_images_without_annotations_are_kept(tmp_path: Path) -> None:
-    annotated(tmp_path / "annotations.json", ["a.png", "b.png"])
-    pictures(tmp_path, "a.png", "b.png")
-
-    assert [item.id for item in find(tmp_path).items] == ["a", "b"]
 
 
 def test_annotations_that_cannot_be_drawn_are_counted(tmp_path: Path) -> None:

@@ -189,23 +189,15 @@ def test_nnunet_names_numbers_by_class_and_may_ignore_one(tmp_path: Path) -> Non
     assert found.labelling.values == ((0, 0), (1, 1), (2, 2), (3, 255))
 
 
-def test_lists_of_numbers_are_regions(tmp_path: Path) -> None:
-    labels = {"background": 0, "whole tumour": [1, 2, 3], "core": [2, 3], "enhancing": 3}
-
+@pytest.mark.parametrize(("ignored", "values"), [({}, ()), ({"ignore": 4}, ((0, 0), (4, 255)))])
+def test_lists_of_numbers_are_regions(
+    tmp_path: Path, ignored: dict[str, int], values: tuple[tuple[int, int], ...]
+) -> None:
+    labels = {"background": 0, "whole tumour": [1, 2, 3], "core": [2, 3], "enhancing": 3, **ignored}
     stated = {"channel_names": {"0": "MRI"}, "labels": labels, "regions_class_order": [1, 2, 3]}
     found = find_nnunet(tmp_path, *NNUNET, stated=stated)
-
     assert found.labelling.regions == (("whole tumour", (1, 2, 3)), ("core", (2, 3)), ("enhancing", (3,)))
-    assert (found.labelling.classes, found.labelling.values) == ((), ())
-
-
-def test_beside_regions_a_number_may_be_ignored(tmp_path: Path) -> None:
-    labels = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
-
-    found = find_nnunet(tmp_path, *NNUNET, stated={"labels": labels})
-
-    assert found.labelling.regions == (("whole", (1, 2)), ("core", (2,)))
-    assert found.labelling.values == ((0, 0), (3, 255))
+    assert (found.labelling.classes, found.labelling.values) == ((), values)
 
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])
