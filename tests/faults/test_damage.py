@@ -69,33 +69,6 @@ def written(before: Snapshot, after: Snapshot) -> set[str]:
 # Shards
 
 
-SHARDS = {"webdataset/train-000001.tar": "train-1", "parquet/val-00000-of-00001.parquet": "val-0"}
-"""Shards that are spoiled, and the units that make them."""
-
-
-def unit_of(name: str) -> str:
-    """Return split and number of the unit that writes a shard, in all formats."""
-    split, number = Path(name).name.partition(".")[0].split("-")[:2]
-    return f"{split}-{int(number)}"
-
-
-@pytest.mark.fault("F11")
-def test_spoiled_shards_are_named_and_made_again(tiny_job: Any, copied: Path, record_property: Noted) -> None:
-    """One unit writes a shard in all formats, so its twin in the other format may be written anew as well."""
-    record_property("tried", len(SHARDS))
-    for name, damage in zip(SHARDS, (flip_last, truncate), strict=True):
-        damage(copied / name)
-    before = snapshot(copied)
-
-    problems = problems_of(tiny_job, copied)
-    assert [name for name in SHARDS if not any(problem.startswith(name) for problem in problems)] == []
-
-    tiny_job.finish(copied)
-    redone = written(before, snapshot(copied)) - {"manifest.parquet"}
-    assert {unit_of(name) for name in redone} == set(SHARDS.values())
-    assert problems_of(tiny_job, copied) == []
-
-
 @pytest.mark.faults
 @pytest.mark.fault("F11")
 def test_renamed_shard_is_named_twice_and_made_again(tiny_job: Any, copied: Path) -> None:

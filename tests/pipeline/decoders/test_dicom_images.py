@@ -414,6 +414,11 @@ def drop_position(number: int, dataset: Dataset) -> None:
         dataset.ImagePositionPatient[2] += 5
 
 
+def claim_much(number: int, dataset: Dataset) -> None:
+    """Let the header promise pixels that are missing: only the header can have been asked."""
+    dataset.Rows = dataset.Columns = 60000
+
+
 def store_film(number: int, dataset: Dataset) -> None:
     dataset.file_meta.TransferSyntaxUID = MPEG4HP41
     dataset.PixelData = encapsulate([b"film"])
@@ -453,11 +458,7 @@ def store_film(number: int, dataset: Dataset) -> None:
             lambda _, dataset: put(dataset.file_meta, "TransferSyntaxUID", DeflatedExplicitVRLittleEndian),
             "is deflated, which is not read; store it uncompressed",
         ),
-        # The pixels are missing: only the header can have been asked.
-        (
-            lambda _, dataset: (put(dataset, "Rows", 60000), put(dataset, "Columns", 60000)),
-            "60000 x 60000 pixels, more than source.max_pixels = 200000000",
-        ),
+        (claim_much, "60000 x 60000 pixels, more than source.max_pixels = 200000000"),
     ],
 )
 def test_series_that_are_no_volume_are_refused_in_one_line(

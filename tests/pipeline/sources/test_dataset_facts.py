@@ -184,24 +184,6 @@ def test_volumes_keep_their_modalities_and_one_that_lacks_some_is_refused() -> N
     assert "has 3 channel(s), most images have 4" in (checked[2].problem or "")
 
 
-@pytest.mark.parametrize(
-    ("image", "intensity", "dtype"),
-    [
-        ({"window": (-100, 100)}, Intensity("window", (-100, 100)), "uint16"),
-        ({"window": (-100, 100), "dtype": "uint8"}, Intensity("window", (-100, 100)), "uint8"),
-        ({"intensity": "zscore"}, Intensity("zscore", (0.0, 0.0), background=True), "float32"),
-        ({"intensity": "percentile", "window": (1, 99)}, Intensity("percentile", (1, 99), background=True), "uint8"),
-    ],
-)
-def test_the_intensity_of_volumes_may_be_given(image: dict[str, Any], intensity: Intensity, dtype: str) -> None:
-    found = facts_of([slice_of(zeros=0.5)], **image)
-
-    assert (found.intensity.kind, found.intensity.background) == (intensity.kind, intensity.background)
-    assert found.dtype == dtype
-    if intensity.kind != "zscore":
-        assert found.intensity.bounds == intensity.bounds
-
-
 def test_pictures_are_not_stored_as_floats() -> None:
     with pytest.raises(ConfigError, match="dtype float32 is for volumes and arrays"):
         facts_of([scanned()], dtype="float32")

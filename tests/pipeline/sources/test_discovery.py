@@ -88,46 +88,29 @@ def test_readers_say_which_options_they_read(reader: Reader, tmp_path: Path) -> 
     assert asked & some_layouts <= reader.options
 
 
-def test_a_missing_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="does not exist; give a folder"):
-        discovered(tmp_path / "none")
-
-
-def test_a_file_of_no_known_layout_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.docx").touch()
-
-    with pytest.raises(SourceError, match=r"is of no known layout; known are .*, list, .*, folder"):
-        discovered(tmp_path / "a.docx")
-
-
-def test_an_empty_source_is_refused_with_what_was_expected(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no pair of image and mask; expected images/ and masks/"):
-        discovered(tmp_path)
-
-
-def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "Kvasir.ZIP").touch()
-
-    with pytest.raises(SourceError, match=r"no pair of image and mask; Kvasir\.ZIP is an archive, unpack it"):
-        discovered(tmp_path)
-
-
-def test_a_source_of_refused_files_only_states_the_first_reason(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a.png").touch()
-
-    with pytest.raises(SourceError, match=r"1 file refused, first .*a\.png: image has no mask"):
-        discovered(tmp_path)
-
-
-def test_a_source_without_pairs_is_refused_with_the_layout_that_it_was_read_as(tmp_path: Path) -> None:
-    """Names of ISIC in images/ and masks/: both folders are images there, and nothing says who thinks so."""
-    for name in ("images/ISIC_0000000.png", "masks/ISIC_0000000.png", "masks/ISIC_0000000_segmentation.png"):
+@pytest.mark.parametrize(
+    ("files", "source", "reason"),
+    [
+        ((), "none", "does not exist; give a folder"),
+        (("a.docx",), "a.docx", r"is of no known layout; known are .*, list, .*, folder"),
+        ((), "", "holds no pair of image and mask; expected images/ and masks/"),
+        (("Kvasir.ZIP",), "", r"no pair of image and mask; Kvasir\.ZIP is an archive, unpack it"),
+        (("images/a.png",), "", r"1 file refused, first .*a\.png: image has no mask"),
+        # Names of ISIC in images/ and masks/: both folders are images there, and nothing says who thinks so.
+        (
+            ("images/ISIC_0000000.png", "masks/ISIC_0000000.png", "masks/ISIC_0000000_segmentation.png"),
+            "",
+            r"no pair of image and mask, read as isic \(--layout names another\); 1 ",
+        ),
+    ],
+    ids=["missing", "other-file", "empty", "archive", "refused-alone", "as-ISIC"],
+)
+def test_a_source_without_pairs_is_refused(tmp_path: Path, files: tuple[str, ...], source: str, reason: str) -> None:
+    for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-
-    with pytest.raises(SourceError, match=r"no pair of image and mask, read as isic \(--layout names another\); 1 "):
-        discovered(tmp_path)
+    with pytest.raises(SourceError, match=reason):
+        discovered(tmp_path / source)
 
 
 def test_names_that_differ_in_case_only_are_refused_together(tmp_path: Path) -> None:
