@@ -170,11 +170,6 @@ def test_a_flipped_byte_in_a_chunk_is_an_error_and_never_a_pixel(tmp_path: Path)
     assert "run the same command again" in str(damaged.value)
 
 
-def test_an_array_that_is_not_there_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(CacheError, match="has no array saliency; run prepare again"):
-        created(tmp_path).read(LAYER, "saliency", 0)
-
-
 @pytest.mark.parametrize(
     ("size", "channels", "variants", "expected"),
     [((224, 224), 3, 4, 16), ((1024, 1024), 3, 4, 4), ((2048, 2048), 3, 4, 1), ((9000, 9000), 3, 8, 1)],

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from hsmix_gen.pipeline.features.networks import (
-    best_device,
     check_network,
     load_fitted,
     load_user_network,
@@ -316,7 +315,3 @@ def test_other_files_are_no_fitted_networks(tmp_path: Path) -> None:
     for name in ("gone.pt", "text.pt", "format.pt", "code.pt"):
         with pytest.raises(ModelError, match="remove it to fit again"):
             load_fitted(tmp_path / name)
-
-
-def test_the_best_device_is_one_that_exists() -> None:
-    assert torch.zeros(1, device=best_device()).item() == 0

@@ -37,16 +37,10 @@ def test_an_image_that_is_not_square_is_not_turned_by_a_right_angle() -> None:
     assert {parent(seed, "a", size=(16, 20)).transform for seed in range(100)} == {0, 2, 4, 6}
 
 
-def test_without_geometry_the_orientation_is_kept() -> None:
-    drawn = [parent(seed, "a", geometry="none") for seed in range(50)]
-
-    assert {d.transform for d in drawn} == {0}
-
-
-def test_geometry_does_not_change_the_variant() -> None:
-    with_turns, without = ([parent(s, "a", geometry=g).variant for s in range(30)] for g in ("flips", "none"))
-
-    assert with_turns == without
+def test_without_geometry_the_orientation_is_kept_and_so_is_the_variant() -> None:
+    turned, kept = ([parent(seed, "a", geometry=how) for seed in range(50)] for how in ("flips", "none"))
+    assert {d.transform for d in kept} == {0}
+    assert [d.variant for d in kept] == [d.variant for d in turned]
 
 
 def test_a_superpixel_is_taken_with_the_given_probability() -> None:

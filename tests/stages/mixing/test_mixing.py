@@ -34,21 +34,10 @@ def test_a_blend_is_the_rounded_exact_sum(dtype: type[np.integer[Any]], data: st
 
 
 def test_a_blend_of_floats_keeps_their_range() -> None:
-    a, b = np.full((1, 1, 1), -9.0, np.float32), np.full((1, 1, 1), 1.0, np.float32)
-
-    found = blend(a, b, np.array([[51]], np.uint8))
-
+    a, b = np.full((1, 3, 1), -9.0, np.float32), np.full((1, 3, 1), 1.0, np.float32)
+    found = blend(a, b, np.array([[0, 51, 255]], np.uint8))
     assert found.dtype == np.float32
-    assert found.item() == pytest.approx(-7.0)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_weight_none_gives_a_and_weight_all_gives_b(dtype: npt.DTypeLike) -> None:
-    rng = np.random.default_rng(0)
-    a, b = (np.asarray(rng.integers(0, 256, (3, 4, 3)), dtype=dtype) for _ in range(2))
-
-    np.testing.assert_array_equal(blend(a, b, np.zeros((3, 4), np.uint8)), a)
-    np.testing.assert_array_equal(blend(a, b, np.full((3, 4), 255, np.uint8)), b)
+    assert found[0, :, 0].tolist() == [-9.0, pytest.approx(-7.0), 1.0]
 
 
 def test_every_channel_of_a_pixel_has_its_weight() -> None:

@@ -10,7 +10,7 @@ from monai.networks.nets.unet import UNet
 from torch import nn
 
 from hsmix_gen.schemas.errors import ModelError
-from hsmix_gen.stages.saliency.network_layers import candidate_layers, require_layer
+from hsmix_gen.stages.saliency.network_layers import LayerInfo, candidate_layers, require_layer
 
 IMAGE = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
 
@@ -57,15 +57,7 @@ def test_candidates_of_a_unet_are_its_blocks_in_the_order_they_run() -> None:
 
 
 def test_candidates_have_type_and_size() -> None:
-    third = candidate_layers(tiny_unet(), IMAGE)[2]
-
-    assert (third.name, third.type, third.channels, third.height, third.width) == (
-        "down_2",
-        "Down",
-        8,
-        16,
-        16,
-    )
+    assert candidate_layers(tiny_unet(), IMAGE)[2] == LayerInfo("down_2", "Down", 8, 16, 16)
 
 
 def test_a_wrapper_does_not_hide_the_blocks() -> None:
