@@ -2,12 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import click.testing
-
-Cli = Callable[..., click.testing.Result]
-Inspect = Callable[..., dict[str, Any]]
 Maker = Callable[..., Path]
 Noted = Callable[[str, object], None]
 Options = tuple[str, ...]

@@ -210,14 +210,6 @@ def test_a_cache_in_a_store_is_that_of_a_disk_byte_for_byte(bucket: Any, root: P
         assert (bucket.folder / "out" / name).read_bytes() == (tmp_path / "cache" / name).read_bytes()
 
 
-def test_a_cache_in_a_store_is_read_row_by_row(root: Path) -> None:
-    filled(root)
-    cache = FeatureCache(root)
-
-    np.testing.assert_array_equal(cache.read(LAYER, "image", 3), values(1)["image"][1])
-    np.testing.assert_array_equal(cache.read(LAYER, "labels", 0, 1), values(0)["labels"][0, 1])
-
-
 def test_a_block_in_a_store_is_sent_whole(root: Path, proxy: Any) -> None:
     cache = FeatureCache(root)
     cache.create(LAYER, ARRAYS, n_rows=4, block=2)
@@ -285,6 +277,8 @@ def test_a_cache_is_written_and_read_through_faults(
     assert cache.records(LAYER) == {0: records[0], 1: records[1]}
     for row in range(4):
         np.testing.assert_array_equal(cache.read(LAYER, "image", row), values(row // 2)["image"][row % 2])
+    np.testing.assert_array_equal(cache.read(LAYER, "labels", 0, 1), values(0)["labels"][0, 1])
+    assert outgoing() == []
 
 
 def test_a_store_that_is_away_is_no_damage(root: Path, proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,12 +341,6 @@ def test_folds_in_a_store_find_the_cache_that_they_share() -> None:
     output = Output(location("s3://b/out"))
 
     assert output.fold(1).relative(output.default_cache) == "../.hsmix/cache"
-
-
-def test_nothing_waits_to_be_sent_after_all_was(root: Path) -> None:
-    filled(root)
-
-    assert outgoing() == []
 
 
 def test_what_a_dead_process_had_not_sent_is_removed(root: Path, tmp_path: Path) -> None:

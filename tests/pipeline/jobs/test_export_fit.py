@@ -16,7 +16,6 @@ from tests.small_sources import make_source
 RGB = DatasetFacts((16, 16), 3, "uint8", ("background", "lesion"), ((0, 0), (255, 1)))
 CT = DatasetFacts((16, 16), 1, "uint16", ("background", "liver"), ((0, 0), (1, 1)), intensity=Intensity("window"))
 
-BARE = dataclasses.replace(CT, dtype="float32", intensity=Intensity())
 MANY = dataclasses.replace(RGB, classes=tuple(map(str, range(300))))
 
 

@@ -29,7 +29,6 @@ TABLE = "background,0,0,0\npolyp,255,0,0\ntool,0,0,255\n"
 GREY = np.array([[0, 1, 2], [1, 0, 0]], np.uint8)
 IMAGE = encode_png(np.zeros((2, 3, 3), np.uint8))
 Pack = Callable[[Path, bytes], Path]
-Find = Callable[..., Found]
 
 
 def in_tar(folder: Path, mask: bytes) -> Path:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click.testing
@@ -13,9 +13,9 @@ from PIL import Image as Pillow
 
 from hsmix_gen.schemas.extras import EXTRAS
 from tests.command_line import TINY, error_of
-from tests.fixture_types import Cli
 from tests.small_sources import make_source
 
+Cli = Callable[..., click.testing.Result]
 ALL = [module for brought in EXTRAS.values() for module in brought]
 
 # A process that cannot import the modules that it is given, and calls the command with the words of each line.

@@ -5,7 +5,6 @@ import pytest
 from hsmix_gen.pipeline.readers.paths.name_groups import candidate_groups, guess_groups
 
 _SERIES = range(1, 101)
-_GRID = range(0, 2048, 512)
 
 
 def keys(*names: str) -> list[str | None]:
