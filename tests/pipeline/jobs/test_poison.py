@@ -14,7 +14,7 @@ import pytest
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.execution.ray_places import DEATHS
+from hsmix_gen.pipeline.execution.ray_places import DEATHS, LOSSES
 from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 from hsmix_gen.pipeline.execution.units import Runner, SerialRunner, Unit, Worker
 from hsmix_gen.pipeline.features.layer_keys import name_layers
@@ -275,8 +275,9 @@ def test_what_kills_its_workers_is_refused_and_the_rest_equals_the_serial_run(
     assert "lower --size" in refusal["reason"]
     assert made.digests == expected.digests
     assert made.outcome == expected.outcome
-    # As often with its neighbours as by itself; a death may take the result before it along, and is then counted there.
-    assert made.attempts in range(2 * DEATHS, 2 * DEATHS + 3)
+    # As often with its neighbours as by itself. On a busy machine a death may come before it is seen that the unit has
+    # begun: then it is a loss.
+    assert 2 * DEATHS <= made.attempts <= 2 * (DEATHS + LOSSES)
     assert capfd.readouterr().out == "", "Ray must not write among the results"
 
 
