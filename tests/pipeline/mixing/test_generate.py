@@ -68,3 +68,28 @@ def test_what_is_neither_written_nor_refused_ends_the_run(output: Path, tmp_path
     stated = f"holds {SAMPLES - 1} of {SAMPLES} planned samples and 0 were refused; run the same command"
     with pytest.raises(OutputError, match=stated):
         outcome(prepared, copied, plan)
+
+
+class WatchingDisplay(SilentDisplay):
+    """Notes, whenever a shard is finished, whether the dataset has its manifest."""
+
+    def __init__(self, root: Path) -> None:
+        self._manifest = root / "manifest.parquet"
+        self.seen: list[bool] = []
+
+    def advance(self, stage: str, *_: Any, **__: Any) -> None:
+        if stage == "mix":
+            self.seen.append(self._manifest.exists())
+
+
+def test_a_dataset_that_is_mended_has_no_manifest_meanwhile(output: Path, tmp_path: Path) -> None:
+    """Whoever trains on whatever has a manifest would read a dataset with a hole."""
+    copied = Path(shutil.copytree(output, tmp_path / "output"))
+    cache = copied / ".hsmix" / "cache"
+    next(copied.glob("webdataset/train-*.tar")).unlink()
+    display = WatchingDisplay(copied)
+
+    run_generate(cache, Output(copied), load(cache).config, Reporter(display))
+
+    assert display.seen == [False]
+    assert (copied / "manifest.parquet").exists()
