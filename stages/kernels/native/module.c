@@ -765,7 +765,8 @@ static PyObject *py_grow_piece(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     METHOD(kmeans), METHOD(spread), METHOD(connect), METHOD(smooth), METHOD(ward),
-    METHOD(within), METHOD(deepest), METHOD(sum_noise), METHOD(greatest), METHOD(byte_sum), METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(sum_regions), METHOD(regions_seen), METHOD(gather),
+    METHOD(within), METHOD(deepest), METHOD(sum_noise), METHOD(greatest), METHOD(byte_sum),
+    METHOD(tally_pieces), METHOD(number_pieces), METHOD(label_totals), METHOD(sum_regions), METHOD(regions_seen), METHOD(gather),
     METHOD(blend_planes), METHOD(mix_labels), METHOD(label_sums), METHOD(lay_out), METHOD(difference_lines),
     METHOD(count_seam), METHOD(rank_sums), METHOD(moments), METHOD(grow_piece), METHOD(blur), METHOD(share_levels),
     {NULL, NULL, 0, NULL},
