@@ -160,14 +160,14 @@ class ConfiguredCommand(click.Command):
 
 
 def _with_both_sides(args: Sequence[str], flags: Collection[str]) -> Iterator[str]:
-    """Yield arguments, a number alone behind one of the flags twice: ``--size 224`` is ``--size 224 224``."""
+    """Yield arguments, a value alone behind one of the flags twice: ``--size 224`` is ``--size 224 224``."""
     words: list[str] = []
     for arg in args:
         flag, joined, value = arg.partition("=")
         words += [flag, value] if joined and flag in flags else [arg]
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
         yield word
-        if before in flags and _NUMBER.fullmatch(word) and not _NUMBER.fullmatch(after):
+        if before in flags and not word.startswith("--") and not _NUMBER.fullmatch(after):
             yield word
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from hsmix_gen.pipeline.cli.commands import cli
@@ -119,6 +120,13 @@ def test_one_number_is_height_and_width(arguments: list[str], size: tuple[int, i
     context = cli.commands["run"].make_context("run", arguments)
 
     assert (context.params["size"], context.params["tiles"]) == (size, tiles)
+
+
+@pytest.mark.parametrize("value", ["abc", "128x128"])
+def test_what_is_no_size_is_named(value: str) -> None:
+    """And not that a second number is wanted, as one would do."""
+    with pytest.raises(click.BadParameter, match=f"'{value}' is not a valid integer"):
+        cli.commands["run"].make_context("run", ["s", "o", "--size", value])
 
 
 def test_installed_command_passes_status_and_streams_on(tmp_path: Path) -> None:
