@@ -119,6 +119,7 @@ def run_all(
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
     config = without_unread_maps(config)
+    check_source(source, output)
     if fresh or (not extend and beyond_trial(output, config, reporter)):
         output = output.renewed()
     elif not extend:
@@ -295,10 +296,10 @@ def run_generate(
     cache: Path, output: Output, config: RunConfig, reporter: Reporter, *, fresh: bool = False, extend: bool = False
 ) -> Finished:
     """Do the CPU half from a finished cache; see `run_all`."""
+    made = load(cache, lambda root, sets: of_options(root, sets, config))
     if fresh or (not extend and beyond_trial(output, config, reporter)):
         output = output.renewed()
         output.check_outside(cache)
-    made = load(cache, lambda root, sets: of_options(root, sets, config))
     check_exports(made.folds[0].layers.facts, str(cache), config.run.exports)
     for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
         FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)

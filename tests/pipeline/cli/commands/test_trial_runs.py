@@ -32,6 +32,9 @@ def test_the_full_run_after_a_trial_makes_it_anew_and_says_so(
     cache = ("--cache", tmp_path / "cache") if shared else ()
     job = ("run", source, tmp_path / "out", *TINY, *MIX, *cache)
     run_cli(*job, "--limit", 5)
+    # Nothing is made anew out of a source that is not there.
+    missing = run_cli("run", source.with_name("uorce"), *job[2:], status=1)
+    assert "made anew" not in missing.stderr
 
     full = run_cli(*job)
 
