@@ -56,6 +56,14 @@ METHODS: dict[str, Values] = {
     "hsmix-soft-half": {**_SOFT, "mix.lambda_range": (0.0, 0.5)},
     "hsmix-half": {"mix.select": 0.5},
     "hsmix-coarse": {"superpixels.regions": (20, 40)},
+    # Best of the second rung of the search.
+    "hsmix-searched": {
+        "mix.selection": "connected",
+        "mix.select": 0.5,
+        "superpixels.regions": (50, 200),
+        "superpixels.variants": 1,
+        **_TWO_THIRDS_HARD,
+    },
     # Relatives.
     "classmix": _hard("classmix"),
     "copy-paste": _hard("copy-paste"),

@@ -1,15 +1,15 @@
 """The whole plan: which runs answer which question, the most telling first."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from training.arms import is_available
 from training.networks import WITH_ENCODER
 from training.results import Run
 
-SHORT, LONG = 300, 900
-"""Optimiser steps of the short and the long budget; the long one ends with the training loss at rest."""
+SHORT, LONG, LONGEST = 300, 900, 3000
+"""Optimiser steps of the budgets; the long one ends with the training loss at rest."""
 SIZE = 64
 NETWORK = "unet-half"
 LAYER = "strong"
@@ -22,6 +22,7 @@ CAUSES = (
     "cutmix-third", "hsmix-hard-third", "hsmix-soft-third", "hsmix-soft-mean", "hsmix-soft-half", "hsmix-half",
     "hsmix-coarse", "hsmix-connected-hard", "hsmix-object-mask", "cutmix-matched",
 )  # fmt: skip
+SEARCHED = "strong+hsmix-searched"
 POLICIES = ("none", "trivial+flips", "rand+flips", "augmix+flips")
 
 
@@ -33,18 +34,18 @@ class Stage:
     ----------
     question : str
     arms : sequence of str
+    seeds : range
     datasets, sizes_n, networks, steps : sequences
         All are crossed.
-    seeds : range
     """
 
     question: str
     arms: Sequence[str]
+    seeds: range = field(kw_only=True)
     datasets: Sequence[str] = ("isic", "glas")
     sizes_n: Sequence[int] = (40,)
-    steps: Sequence[int] = (SHORT, LONG)
+    steps: Sequence[int] = (LONG,)
     networks: Sequence[str] = (NETWORK,)
-    seeds: range = range(5)
     size: int = SIZE
 
     def runs(self) -> Iterator[Run]:
@@ -60,29 +61,32 @@ def _on_strong(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{LAYER}+{method}" for method in methods)
 
 
-_BEST = ("strong+cutmix", "strong+hsmix-connected")
+ASKED = ("strong+flips", "strong+cutmix", "strong+hsmix-connected")
+"""What is run where a question is dear: the layer alone, the method to beat, and the best selection of HSMix."""
 
 STAGES = (
     Stage("Does mixing help on top of strong augmentation, in a short training?", MAIN, steps=(SHORT,), seeds=range(3)),
-    Stage("The same in a long one", MAIN, steps=(LONG,), seeds=range(3)),
-    Stage("The same with five seeds", MAIN),
-    Stage("What is strong augmentation worth?", ("flips",), seeds=range(3)),
-    Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in _BEST),
-          steps=(LONG,), seeds=range(5)),
-    Stage("Other forms of HSMix, and its controls", _on_strong(MIXED[3:10]), steps=(LONG,), seeds=range(3)),
-    Stage("Relatives", _on_strong(("mixup", *MIXED[10:])), steps=(LONG,), seeds=range(3)),
-    Stage("Other data", MAIN, datasets=("cells", "hippocampus"), seeds=range(5)),
-    Stage("The same with ten seeds", MAIN, seeds=range(5, 10)),
-    Stage("How many images?", MAIN, sizes_n=(10, 20, 80), steps=(LONG,)),
-    Stage("Why? One change at a time", _on_strong(CAUSES), steps=(LONG,)),
-    Stage("Without strong augmentation", MIXED[:10]),
-    Stage("Policies", POLICIES),
-    Stage("Other networks", MAIN, networks=("unet", "hybrid", "two-scale", "deeplabv3plus", "segformer"),
-          steps=(LONG,)),
-    Stage("Drawn images, for where there are no others", MAIN, datasets=("drawn",), steps=(SHORT,)),
-    Stage("Several modalities", MAIN, datasets=("brats",), sizes_n=(20,), steps=(LONG,)),
-    Stage("Without strong augmentation: relatives", MIXED[10:], steps=(LONG,)),
-    Stage("Other data with all methods", _on_strong(MIXED), datasets=("cells", "hippocampus"), steps=(LONG,)),
+    Stage("The same in a long one", MAIN, seeds=range(3)),
+    Stage("The same with ten seeds", ASKED, seeds=range(10)),
+    Stage("The same in the longest, with ten seeds", ASKED, datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
+    Stage("And the setting that the search found", (SEARCHED,), steps=(LONG, LONGEST), datasets=("isic",),
+          seeds=range(5)),
+    Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in ASKED[1:]),
+          datasets=("isic",), seeds=range(5)),
+    Stage("Other forms of HSMix, its controls and relatives", _on_strong((MIXED[1], *MIXED[3:6], *MIXED[7:])),
+          steps=(SHORT,), seeds=range(3)),
+    Stage("What is strong augmentation worth, and what are policies?", ("flips", *POLICIES), steps=(SHORT,),
+          seeds=range(3)),
+    Stage("Other data", MAIN, datasets=("cells", "hippocampus"), seeds=range(3)),
+    Stage("How many images?", ASKED, datasets=("isic",), sizes_n=(10, 20, 80), seeds=range(3)),
+    Stage("Why? One change at a time", _on_strong(CAUSES), datasets=("isic",), steps=(SHORT,), seeds=range(3)),
+    Stage("Other networks", ASKED, datasets=("isic",), steps=(SHORT,),
+          networks=("unet", "hybrid", "two-scale", "deeplabv3plus", "segformer"), seeds=range(2)),
+    Stage("Without strong augmentation", MIXED, datasets=("isic",), steps=(SHORT,), seeds=range(2)),
+    Stage("Several modalities", ASKED, datasets=("brats",), sizes_n=(20,), seeds=range(2)),
+    Stage("Drawn images, for where there are no others", MAIN, datasets=("drawn",), steps=(SHORT,), seeds=range(3)),
+    Stage("Other data with all methods", _on_strong(("flips", *MIXED)), datasets=("cells", "hippocampus"),
+          steps=(SHORT,), seeds=range(2)),
 )  # fmt: skip
 """In the order in which they are run."""
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from report import Claim, conclude, print_table
 
 from training import plan, search
 from training.arms import words_of
 from training.comparisons import Comparison, Setting, against_references, comparison, corrected, scored
 from training.corruptions import CORRUPTIONS
-from training.results import scores_by_run
+from training.results import KEY, scores_by_run
 from training.statistics import Gain
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -226,7 +227,14 @@ def _plan_table(table: pa.Table) -> str:
     for stage in plan.STAGES:
         runs = list(stage.runs())
         rows.append([stage.question, str(len(done.intersection(runs))), str(len(runs))])
-    return markdown(["question", "runs done", "runs planned"], rows)
+    spent = f"All {len(done)} stored runs, those of the search included, took {_hours(table):.1f} processor hours."
+    return f"{markdown(['question', 'runs done', 'runs planned'], rows)}\n\n{spent}"
+
+
+def _hours(table: pa.Table) -> float:
+    """Return the time of all trainings; each row of a run names that of the run."""
+    seconds = table.group_by(list(KEY)).aggregate([("seconds", "max")])["seconds_max"]
+    return float(pc.sum(seconds).as_py() or 0.0) / 3600
 
 
 def put(path: Path, section: str, text: str) -> None:
