@@ -25,7 +25,7 @@ from hsmix_gen.stages.superpixels import slic_regions
 SIDE = 224
 REGIONS = 100
 MOST_ABOVE_CUTMIX = 1.0
-"""Milliseconds of weights and mixing above CutMix, on an idle core."""
+"""Milliseconds above CutMix, mixed as well as encoded, on an idle core."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,10 @@ def main() -> int:
     head = ["", "mixed", "encoded", "mixed, above CutMix", "encoded, above CutMix"]
     print_table(f"processor time of a sample of {SIDE} x {SIDE} in ms, medians of {options.rounds}", head, rows)
     claims = [
-        Claim(f"{way.name}, ms above CutMix, mixed", float(found[0] - base[0]), most=MOST_ABOVE_CUTMIX)
+        Claim(f"{way.name}, ms above CutMix, {what}", float(ms), most=MOST_ABOVE_CUTMIX)
         for way, found in medians.items()
         if way != CUTMIX
+        for what, ms in zip(("mixed", "encoded"), found - base, strict=True)
     ]
     return conclude(claims)
 
