@@ -16,7 +16,7 @@ from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.kernels.compiled import has, native
 
 ENCODING_VERSION = 3
-"""Raised when equal samples become other bytes. 2, 3: images, then npz are compressed by libdeflate, faster than zlib."""
+"""Raised when equal samples become other bytes. 2, 3: images, then npz are compressed by libdeflate, not zlib."""
 _ZIP_ENTRY = struct.Struct("<4s5H3I2H")
 _ZIP_LISTED = struct.Struct("<4s4B4H3I5H2I")
 _ZIP_END = struct.Struct("<4s4H2IH")

@@ -2,6 +2,6 @@
 
 from hsmix_gen.pipeline.loading.batch_mixing import mix_batch
 from hsmix_gen.pipeline.loading.fresh_samples import HsmixFresh
-from hsmix_gen.pipeline.loading.torch_datasets import HsmixDataset, HsmixStream
+from hsmix_gen.pipeline.loading.torch_datasets import HsmixDataset, HsmixStream, as_floats
 
-__all__ = ["HsmixDataset", "HsmixFresh", "HsmixStream", "mix_batch"]
+__all__ = ["HsmixDataset", "HsmixFresh", "HsmixStream", "as_floats", "mix_batch"]

@@ -326,8 +326,25 @@ def shared_number(value: int) -> torch.Tensor:
 
 
 def as_floats(sample: Sample) -> Sample:
-    """Return stored arrays in the types that networks and losses take."""
-    return {part: tensor.long() if part == "mask" else _as_float(tensor) for part, tensor in sample.items()}
+    """Return a sample or a batch with its stored types (``raw=True``) in those that networks and losses take.
+
+    A batch of stored types is a quarter as large on its way from a worker, and to a device: call this after that.
+
+    Parameters
+    ----------
+    sample : dict
+        Tensors on any device; what is none (``key``, ``json``) stays as it is.
+
+    Returns
+    -------
+    dict
+        ``image`` and ``soft`` float32, images of whole numbers divided by the greatest; ``mask`` int64.
+    """
+    return {part: _usable(part, value) if isinstance(value, torch.Tensor) else value for part, value in sample.items()}
+
+
+def _usable(part: str, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.long() if part == "mask" else _as_float(tensor)
 
 
 def _as_float(tensor: torch.Tensor) -> torch.Tensor:

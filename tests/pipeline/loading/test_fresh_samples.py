@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hsmix_gen.pipeline.loading import HsmixDataset, HsmixFresh, HsmixStream, mix_batch
+from hsmix_gen.pipeline.loading import HsmixDataset, HsmixFresh, HsmixStream, as_floats, mix_batch
 from hsmix_gen.schemas.errors import CacheError, ConfigError
 from tests.command_line import run_cli
 from tests.fixture_types import Maker
@@ -56,6 +56,14 @@ def test_shards_hold_the_fresh_samples_of_their_keys(output: Path, cache: Path, 
     assert {sample["json"].partition('"mode":"')[2][:4] for sample in made} == {"hard", "soft", "none"}
     for sample in made:
         assert same(sample, stored[sample["key"]]), sample["key"]
+
+
+def test_a_batch_as_it_is_stored_becomes_that_of_floats(cache: Path) -> None:
+    """Whoever hands small batches to a GPU trains on what others do."""
+    stored, floats = (next(iter(DataLoader(HsmixFresh(cache, raw=raw), batch_size=4))) for raw in (True, False))
+
+    assert stored["image"].dtype == torch.uint8
+    assert same(as_floats(stored), floats)
 
 
 def test_validation_images_pass_through(output: Path, cache: Path) -> None:
