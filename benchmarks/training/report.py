@@ -135,20 +135,14 @@ def _score_tables(table: pa.Table) -> str:
 
 
 def _corruption_table(table: pa.Table) -> str:
-    ones = [(name, one) for name in CORRUPTIONS for one in against_references(table, corruption=name)]
-    rows = [
-        [
-            f"{one.setting.dataset}, {one.setting.steps} steps",
-            words_of(one.arm),
-            corruption,
-            f"{one.level:.1f}",
-            interval(one.gain),
-        ]
-        for corruption, one in ones
-        if _is_main(one.setting) and one.reference == _STRONG and "@" not in one.arm and one.gain.seeds > 1
-    ]
-    rows.sort(key=lambda row: row[:2])
-    return markdown(["data", "arm", "test images", "Dice", "gain"], rows) if rows else "Nothing was run yet."
+    cells: dict[tuple[str, str], list[str]] = {}
+    for name in CORRUPTIONS:
+        for one in against_references(table, corruption=name):
+            if _is_main(one.setting) and one.reference == _STRONG and "@" not in one.arm and one.gain.seeds > 1:
+                row = f"{one.setting.dataset}, {one.setting.steps} steps", words_of(one.arm)
+                cells.setdefault(row, []).append(interval(one.gain))
+    rows = [[*row, *gains] for row, gains in sorted(cells.items())]
+    return markdown(["data", "arm", *CORRUPTIONS], rows) if rows else "Nothing was run yet."
 
 
 def _over_copies(table: pa.Table) -> dict[str, list[tuple[str, Comparison]]]:
