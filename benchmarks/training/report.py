@@ -135,13 +135,18 @@ def _score_tables(table: pa.Table) -> str:
 
 
 def _corruption_table(table: pa.Table) -> str:
-    cells: dict[tuple[str, str], list[str]] = {}
-    for name in CORRUPTIONS:
-        for one in against_references(table, corruption=name):
-            if _is_main(one.setting) and one.reference == _STRONG and "@" not in one.arm and one.gain.seeds > 1:
-                row = f"{one.setting.dataset}, {one.setting.steps} steps", words_of(one.arm)
-                cells.setdefault(row, []).append(interval(one.gain))
-    rows = [[*row, *gains] for row, gains in sorted(cells.items())]
+    found = [
+        (name, one)
+        for name in CORRUPTIONS
+        for one in against_references(table, corruption=name)
+        if _is_main(one.setting) and one.reference == _STRONG and "@" not in one.arm and one.gain.seeds > 1
+    ]
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for (name, _), one in zip(found, corrected(one for _, one in found), strict=True):
+        row = f"{one.setting.dataset}, {one.setting.steps} steps", words_of(one.arm)
+        p = f"; p {one.holm:.2g}" if one.gain.is_decided else ""
+        cells.setdefault(row, {})[name] = interval(one.gain) + p
+    rows = [[*row, *gains.values()] for row, gains in sorted(cells.items())]
     return markdown(["data", "arm", *CORRUPTIONS], rows) if rows else "Nothing was run yet."
 
 
