@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.features.cache_description import HOMES, FeatureSet, Prepared, feature_options
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.sources.earlier_sources import without_fold_view
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of, read_key
-from hsmix_gen.pipeline.sources.source_records import item_id, per_fold, with_folds, without_leakage
-from hsmix_gen.pipeline.sources.splits import empty_splits, read_lists, spread
+from hsmix_gen.pipeline.sources.source_records import (
+    is_evaluated,
+    item_ids,
+    per_fold,
+    with_folds,
+    without_leakage,
+)
+from hsmix_gen.pipeline.sources.splits import empty_splits, of_every_split, read_lists, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.records import LEFT_OUT, SPLITS, Refusal, ScanResult, SourceRecord, Split
@@ -44,7 +51,7 @@ def choose_sources(made: FeatureSet, config: RunConfig, reporter: Reporter) -> l
             "run --subset fits one on the subset alone"
         )
     for warning in empty_splits(
-        list({item_id(record): record for record in used}.values()), config.source.split, pooled=count is not None
+        list(dict(zip(item_ids(used), used, strict=True)).values()), config.source.split, pooled=count is not None
     ):
         reporter.warn(warning)
     return prepared
@@ -69,37 +76,72 @@ class _Choice:
     def records(self) -> list[SourceRecord]:
         """Return all records, each with its split and fold, or left out."""
         wanted, before = self.config.source, self.made.config.source
-        records = without_fold_view([fold.records for fold in self.made.folds])
-        if wanted.limit != before.limit:
-            kept = set(spread(sorted({item_id(record) for record in records}), wanted.limit))
-            records = [r if item_id(r) in kept else _left_out(r, f"by --limit {wanted.limit}") for r in records]
-        if wanted.split != before.split:
-            records = self._split(records)
+        prepared = without_fold_view([fold.records for fold in self.made.folds])
+        records = self._limited(prepared) if wanted.limit != before.limit else self._split(prepared)
         records = without_leakage(records)
         if wanted.subset is not None:
             records = self._few_shot(records)
-        return records if wanted.folds is None and before.folds is None else self._dealt(records)
+        if wanted.folds is not None or before.folds is not None:
+            records = self._dealt(records)
+        self._check_volumes(prepared, records)
+        return records
+
+    def _limited(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
+        """Return the records with their splits, all but those of some pictures or volumes left out."""
+        limit, names = self.config.source.limit, item_ids(records)
+        reason = f"by --limit {limit}"
+        kept = set(spread(sorted(set(names)), limit))
+        few = [r if name in kept else _left_out(r, reason) for name, r in zip(names, records, strict=True)]
+        homes = of_every_split(*(self._homes(self._split(some)) for some in (few, records)))
+        return [
+            replace(record, split=homes[name]) if name in homes else _left_out(record, reason)
+            for name, record in zip(names, records, strict=True)
+        ]
+
+    def _homes(self, records: Sequence[SourceRecord]) -> dict[str, Split]:
+        """Return the split of each picture or volume that is not left out."""
+        names = item_ids(records)
+        found = {n: record.split for n, record in zip(names, records, strict=True) if not record.is_left_out}
+        return dict(sorted(found.items()))
 
     def _split(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
         split = self.config.source.split
+        if split == self.made.config.source.split:
+            return list(records)
         if split == "auto":
             raise ConfigError(
                 "split auto is what the source itself says, which generate does not read; "
                 "name lists or a ratio, or leave --split out"
             )
-        ratio = parse_ratio(split)
+        ratio, names = parse_ratio(split), item_ids(records)
         if ratio is None:
-            homes: Mapping[str, Split] = self._listed({item_id(record) for record in records})
+            homes: Mapping[str, Split] = self._listed(set(names))
         else:
-            groups = {item_id(record): record.group for record in records if not record.is_left_out}
+            groups = {n: record.group for n, record in zip(names, records, strict=True) if not record.is_left_out}
             of_group = split_groups(list(groups.values()), ratio, seed=self.made.config.seed)
             homes = {name: of_group[group] for name, group in groups.items()}
         return [
-            replace(record, split=homes[item_id(record)])
-            if item_id(record) in homes
-            else _left_out(record, f"stands in no list of {split}")
-            for record in records
+            replace(record, split=homes[name]) if name in homes else _left_out(record, f"stands in no list of {split}")
+            for name, record in zip(names, records, strict=True)
         ]
+
+    def _check_volumes(self, prepared: Sequence[SourceRecord], records: Sequence[SourceRecord]) -> None:
+        """Refuse to evaluate on volumes of which the cache holds those slices alone that were chosen for training."""
+        volume, layers = self.made.config.volume, self.made.folds[0].layers
+        is_whole = volume.every == 1 and not volume.min_foreground
+        if is_whole or not layers.facts.volumes or self.made.config.source.folds is not None:
+            return
+        torn = [
+            name
+            for name, before, now in zip(item_ids(prepared), prepared, records, strict=True)
+            if before.split == "train" and now.refusal is None and is_evaluated(now)
+        ]
+        if torn:
+            raise SourceError(
+                f"{counted(len(set(torn)), 'volume')}, first {min(torn)}, would be validated or tested on, but the "
+                f"cache {self._root} holds their slices for training alone (--every {volume.every}, --min-foreground "
+                f"{volume.min_foreground}); run prepare with that split, or with --every 1 --min-foreground 0"
+            )
 
     def _few_shot(self, records: Sequence[SourceRecord]) -> list[SourceRecord]:
         """Return the records with so many groups for training, drawn as `run` draws (of hashed ids by the hashes)."""

@@ -14,10 +14,10 @@ from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
 from hsmix_gen.pipeline.sources.layout_trials import note_on_forced, notes_on_left
-from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits, few_shot, spread
+from hsmix_gen.pipeline.sources.splits import assign_splits, empty_splits, few_shot, of_every_split, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
-from hsmix_gen.schemas.records import SPLITS, Labelling, Refusal, SourceItem, Split
+from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split
 
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar.gz", ".tgz", ".tar.xz")
 
@@ -96,7 +96,8 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     )
     assigned, split_notes = split_of(items)
     if len(items) < len(every):
-        assigned = _of_every_split(assigned, split_of(every)[0])
+        homes = of_every_split(_homes(assigned), _homes(split_of(every)[0]))
+        assigned = [dataclasses.replace(item, split=homes[item.id]) for item in every if item.id in homes]
     assigned, torn_notes = part_guessed(assigned, grouping.guessed)
     if config.source.subset is not None:
         assigned, note = few_shot(assigned, config.source.subset, seed=config.source.subset_seed)
@@ -150,22 +151,8 @@ def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal
     return kept, clashes
 
 
-def _of_every_split(chosen: list[SourceItem], every: list[SourceItem]) -> list[SourceItem]:
-    """Return as many items, some exchanged so that each split of all items has one where there is room.
-
-    Training keeps two, as one cannot be mixed.
-    """
-    least = {split: 2 if split == "train" else 1 for split in SPLITS}
-    found = {split: [item for item in chosen if item.split == split] for split in SPLITS}
-    for split in SPLITS:
-        spare = [item for item in every if item.split == split and item.id not in {one.id for one in chosen}]
-        while spare and len(found[split]) < least[split]:
-            fullest = max(SPLITS, key=lambda name: len(found[name]) - least[name])
-            if len(found[fullest]) <= least[fullest]:
-                break
-            found[fullest].pop()
-            found[split].append(spare.pop(0))
-    return sorted((item for items in found.values() for item in items), key=lambda item: item.id)
+def _homes(items: Sequence[SourceItem]) -> dict[str, Split]:
+    return {item.id: item.split or "train" for item in items}
 
 
 def _notes(source: Path, found: Found) -> tuple[str, ...]:

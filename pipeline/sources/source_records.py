@@ -19,8 +19,11 @@ from hsmix_gen.stages.planning.splitting import deal_folds, deal_further
 
 SOURCES_FILE = "sources.parquet"
 _SHOWN = 5
-_PART = re.compile(r"(-z\d+)?(-y\d+-x\d+)?$")
-"""What follows the id of a volume or picture in that of its slice or tile."""
+_PART = "#plane="
+"""How the part of a file begins that an image is, behind the name of the file."""
+_SLICE = re.compile(r"(-z\d+)?(-y\d+-x\d+)?$")
+_TILE = re.compile(r"-y\d+-x\d+$")
+"""What follows the id of a volume in that of its slice, and the id of a picture in that of its tile."""
 
 
 def make_records(
@@ -220,10 +223,21 @@ def describe_difference(old: Iterable[SourceRecord], new: Iterable[SourceRecord]
     return "; ".join(f"{len(names)} {kind} ({first_of(names, _SHOWN)})" for kind, names in kinds.items() if names)
 
 
-def item_id(record: SourceRecord) -> str:
-    """Return the id of the picture or volume that an image is a part of, which lists name."""
-    _, _, part = record.image.partition("#plane=")
-    return _PART.sub("", record.id) if part else record.id
+def item_ids(records: Sequence[SourceRecord]) -> list[str]:
+    """Return the id of the picture or volume that each image is a part of, which lists name.
+
+    The first plane of a volume has the name of the file alone; its other planes show that it is a slice.
+    """
+    volumes = {_file(record) for record in records if record.plane}
+    found = []
+    for record in records:
+        part = _SLICE if _file(record) in volumes else _TILE if _PART in record.image else None
+        found.append(record.id if part is None else part.sub("", record.id))
+    return found
+
+
+def _file(record: SourceRecord) -> str:
+    return record.image.partition(_PART)[0]
 
 
 def _uri(content: Content, part: Part) -> str:
@@ -231,7 +245,7 @@ def _uri(content: Content, part: Part) -> str:
     if part == Part():
         return content.uri
     tile = "" if part.tile is None else ",tile=" + ",".join(str(number) for number in part.tile)
-    return f"{content.uri}#plane={part.plane}{tile}"
+    return f"{content.uri}{_PART}{part.plane}{tile}"
 
 
 def _merged_folds(records: Sequence[SourceRecord], merged: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:

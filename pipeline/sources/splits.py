@@ -220,6 +220,29 @@ def spread(ordered: Sequence[_Any], limit: int | None) -> list[_Any]:
     return [ordered[i * len(ordered) // limit] for i in range(limit)]
 
 
+def of_every_split(chosen: Mapping[str, Split], every: Mapping[str, Split]) -> dict[str, Split]:
+    """Return the split of as many ids, some exchanged so that each split of all of them has one where there is room.
+
+    Training keeps two, as one cannot be mixed.
+
+    Parameters
+    ----------
+    chosen, every : mapping
+        Split by id: as few ids are divided, and as all would be.
+    """
+    least = {split: 2 if split == "train" else 1 for split in SPLITS}
+    found = {split: [name for name, home in chosen.items() if home == split] for split in SPLITS}
+    for split in SPLITS:
+        spare = [name for name, home in every.items() if home == split and name not in chosen]
+        while spare and len(found[split]) < least[split]:
+            fullest = max(SPLITS, key=lambda name: len(found[name]) - least[name])
+            if len(found[fullest]) <= least[fullest]:
+                break
+            found[fullest].pop()
+            found[split].append(spare.pop(0))
+    return {name: split for split, names in found.items() for name in names}
+
+
 def _find_lists(path: Path) -> dict[Split, list[str]]:
     if path.is_dir():
         lists = {split: _lines(path / f"{split}.txt") for split in SPLITS if (path / f"{split}.txt").is_file()}

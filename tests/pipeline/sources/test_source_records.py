@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.sources.source_records import (
     check_same,
     content_digest,
     describe_difference,
-    item_id,
+    item_ids,
     make_records,
     of_fold,
     per_fold,
@@ -22,6 +22,8 @@ from hsmix_gen.pipeline.sources.source_records import (
 )
 from hsmix_gen.schemas.errors import CacheError, SourceError
 from hsmix_gen.schemas.records import Content, Part, Refusal, ScanResult, SourceItem, SourceRecord, Split, picture
+
+TILE = (0, 64, 32, 32)
 
 
 def item(name: str, split: Split | None = "train", group: str | None = None) -> SourceItem:
@@ -49,19 +51,24 @@ def test_a_record_joins_item_and_scan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "name", "whole"),
+    ("parts", "whole"),
     [
-        (Part(), "case-z004", "case-z004"),
-        (Part(4), "case-z004", "case"),
-        (Part(4, (0, 64, 32, 32)), "case-z004-y0000-x0064", "case"),
-        (Part(0, (0, 64, 32, 32)), "slide-y0000-x0064", "slide"),
+        ({"case-z004": Part()}, "case-z004"),
+        ({"case-z004": Part(4)}, "case"),
+        ({"case-z000": Part(), "case-z001": Part(1)}, "case"),
+        (
+            {"case-z000-y0000-x0064": Part(0, TILE), "case-z004-y0000-x0064": Part(4, (0, 64, 32, 32))},
+            "case",
+        ),
+        ({"slide-y0000-x0064": Part(0, TILE)}, "slide"),
+        ({"case-z004-y0000-x0064": Part(0, TILE)}, "case-z004"),
     ],
 )
-def test_a_part_knows_the_id_of_the_whole(part: Part, name: str, whole: str) -> None:
-    """A picture may be called like a slice."""
-    (made,) = make_records([item(whole)], [replace(result(name), part=part)])
+def test_a_part_knows_the_id_of_the_whole(parts: dict[str, Part], whole: str) -> None:
+    """A picture may be called like a slice, and the first plane of a volume has the name of its file."""
+    scans = [replace(result(name), part=part) for name, part in parts.items()]
 
-    assert item_id(made) == whole
+    assert item_ids(make_records([item(whole)] * len(scans), scans)) == [whole] * len(scans)
 
 
 def test_a_problem_of_the_scan_is_a_refusal() -> None:

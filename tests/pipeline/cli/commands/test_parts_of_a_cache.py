@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
@@ -15,7 +17,7 @@ from hsmix_gen.pipeline.features.chosen_sources import choose_sources
 from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.errors import HsmixError
+from hsmix_gen.schemas.errors import HsmixError, SourceError
 from hsmix_gen.schemas.records import Refusal
 from tests.command_line import TINY, error_of, run_cli
 from tests.pipeline.cli.commands.finished import Made
@@ -291,3 +293,48 @@ def test_equal_images_stay_on_one_side(cache: Path, tmp_path: Path) -> None:
 
     assert [refusal.id for refusal in chosen.refusals] == ["case_00"]
     assert "same bytes as val image case_06 (leakage)" in chosen.refusals[0].reason
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> FeatureSet:
+    """The features of all slices of six volumes, of which one validates and one tests."""
+    source, cache = tmp_path_factory.mktemp("volumes"), tmp_path_factory.mktemp("cache")
+    for kind in ("images", "masks"):
+        (source / kind).mkdir()
+    for number in range(6):
+        mask = np.zeros((3, 16, 16), np.uint8)
+        mask[:, 3:8, 4:9] = 1
+        noise = np.random.default_rng(number).normal(0, 9, mask.shape)
+        np.save(source / "masks" / f"v{number}.npy", mask)
+        np.save(source / "images" / f"v{number}.npy", (90 * mask + noise).astype(np.float32))
+    write_lists(source / "splits", {"train": ["v0", "v1", "v2", "v3"], "val": ["v4"], "test": ["v5"]})
+    small = ("--size", 16, "--variants", 1, "--regions", 4, 8, "--saliency", "uniform", "--min-foreground", 0)
+    run_cli("prepare", source, "--cache", cache, *small, "--backend", "serial", "--progress", "none")
+    return load(cache)
+
+
+def slices(made: FeatureSet, **source: object) -> dict[str, list[int]]:
+    """Return how many slices of each volume stand in a split, of the first fold."""
+    config = made.config.model_copy(update={"source": made.config.source.model_copy(update=source)})
+    chosen = choose_sources(made, config, Reporter(SilentDisplay()))[0].records
+    counts = Counter((record.split, record.group) for record in chosen if record.refusal is None)
+    return {split: [n for (home, _), n in counts.items() if home == split] for split in ("train", "val", "test")}
+
+
+def test_parts_of_a_cache_are_whole_volumes(volumes: FeatureSet, tmp_path: Path) -> None:
+    """The first slice too, which has the name of its file; of few volumes something is in every split."""
+    lists = write_lists(tmp_path / "lists", {"train": ["v0", "v3"], "val": ["v5"], "test": ["v4"]})
+
+    assert slices(volumes, split=str(lists)) == {"train": [3, 3], "val": [3], "test": [3]}
+    assert slices(volumes, limit=4) == {"train": [3, 3], "val": [3], "test": [3]}
+    assert set(slices(volumes, folds=2)["val"]) == {3}
+
+
+def test_volumes_are_not_evaluated_on_slices_that_were_chosen_for_training(volumes: FeatureSet) -> None:
+    thinned = volumes.config.volume.model_copy(update={"every": 2})
+    made = dataclasses.replace(volumes, config=volumes.config.model_copy(update={"volume": thinned}))
+
+    assert slices(made, limit=4) == {"train": [3, 3], "val": [3], "test": [3]}
+    for source in ({"split": "0.4/0.3/0.3"}, {"folds": 2}):
+        with pytest.raises(SourceError, match=r"volumes?, first v\d, would be validated or tested on, .*--every 1"):
+            slices(made, **source)
