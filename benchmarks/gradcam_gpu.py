@@ -16,7 +16,7 @@ from report import print_table
 from torch import nn
 
 from hsmix_gen.stages.saliency.fitting import FitConfig, build_unet
-from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
+from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCam
 from hsmix_gen.stages.saliency.network_io import to_input
 
 LARGE = (32, 64, 128, 256, 512, 32)
@@ -67,7 +67,7 @@ def _measured(setting: Setting, images: np.ndarray, device: torch.device) -> tup
     network = build_unet(n_channels=3, n_classes=2, features=setting.features, seed=0)
     side = None if setting.side == images.shape[1] else setting.side
     options = CamOptions(side=side, batch=setting.batch, precision="bf16")
-    cam = GradCamSaliency(network, "upcat_1", options, device=device)
+    cam = GradCam(network, ["upcat_1"], options, device=device)
     bare = _bare(network, images, setting, device)
     for warm_up in (lambda: cam.maps(images[: 2 * setting.batch]), bare):
         warm_up()
@@ -78,7 +78,7 @@ def _measured(setting: Setting, images: np.ndarray, device: torch.device) -> tup
     bare_seconds = _seconds(bare, device)
     busy = f"{_busy_share(lambda: cam.maps(images)):.0%}" if device.type == "cuda" else "-"
     few, one = images[:4], CamOptions(side=side, batch=1, precision="bf16")
-    alone = GradCamSaliency(network, "upcat_1", one, device=device).maps(few)
+    alone = GradCam(network, ["upcat_1"], one, device=device).maps(few)
     largest = float(np.abs(alone - cam.maps(few)).max())
     rates = (len(images) / seconds, len(images) / bare_seconds)
     return [

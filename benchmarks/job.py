@@ -26,7 +26,7 @@ KERNELS = {
         "hsmix_gen.pipeline.features.gradcam_units:fit_network",
         "hsmix_gen.pipeline.features.gradcam_units:rank_layers",
     ),
-    "Grad-CAM": ("hsmix_gen.stages.saliency.gradcam:GradCamSaliency.maps",),
+    "Grad-CAM": ("hsmix_gen.stages.saliency.gradcam:GradCam.maps",),
     "mixing": ("hsmix_gen.pipeline.mixing.make_shard:make_sample",),
     "encoding": ("hsmix_gen.pipeline.dataset.sample_members:encode_members",),
 }

@@ -38,7 +38,7 @@ from hsmix_gen.schemas.records import Mode, SamplePlan
 from hsmix_gen.stages.mixing.draws import draw_parent
 from hsmix_gen.stages.randomness import generator_for
 from hsmix_gen.stages.saliency.backends.fine_grained import fine_grained
-from hsmix_gen.stages.saliency.gradcam import GradCamSaliency
+from hsmix_gen.stages.saliency.gradcam import GradCam
 from hsmix_gen.stages.superpixels.label_maps import stratified_counts
 
 SYNTHETIC_IMAGES = 96
@@ -104,7 +104,7 @@ class Workshop:
         self._cache = FeatureCache(prepared.layers.root)
         record = atomic_files.read_json(record_path(prepared.layers))
         network = networks.load_fitted(network_path(prepared.layers)).network
-        self._gradcam = GradCamSaliency(network, record["layer"], cam_options(config.saliency, record["side"]))
+        self._gradcam = GradCam(network, [record["layer"]], cam_options(config.saliency, record["side"]))
 
     def gradcam(self, images: Pixels) -> Pixels:
         """Return the maps of the default backend, (N, H, W) uint8."""

@@ -106,7 +106,7 @@ def _gradcam(prepared: Prepared, rows: _Rows, seed: int, folder: Path) -> npt.ND
     from hsmix_gen.stages.saliency.backends.gradcam import BACKEND
     from hsmix_gen.stages.saliency.fit_batches import Samples as FitSamples
     from hsmix_gen.stages.saliency.fitting import FitConfig, fit_network
-    from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
+    from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCam
 
     layers, steps = prepared.layers, SaliencyConfig().fit_steps
     path = folder / f"{layers.root.name}-{len(rows)}-{seed}-{steps}-{BACKEND.version}.npy"
@@ -119,7 +119,7 @@ def _gradcam(prepared: Prepared, rows: _Rows, seed: int, folder: Path) -> npt.ND
                 n_channels=layers.facts.channels, n_classes=prepared.n_classes,
                 config=FitConfig(side=side, steps=steps), seed=seed,
             )  # fmt: skip
-            maps = GradCamSaliency(fitted.network, _CAM_LAYER, CamOptions(side=side)).maps(images, masks)
+            maps = GradCam(fitted.network, [_CAM_LAYER], CamOptions(side=side)).maps(images, masks)
             part = path.with_suffix(".part.npy")
             np.save(part, np.stack(list(quantised(maps))))
             part.rename(path)

@@ -84,10 +84,10 @@ def _gradcam() -> Finding:
         import numpy as np
 
         from hsmix_gen.stages.saliency.fitting import build_unet
-        from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
+        from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCam
 
         network = build_unet(n_channels=1, n_classes=2, features=(4,) * 6, seed=0)
-        maps = GradCamSaliency(network, "upcat_1", CamOptions()).maps(np.eye(32, dtype=np.uint8)[None, ..., None])
+        maps = GradCam(network, ["upcat_1"], CamOptions()).maps(np.eye(32, dtype=np.uint8)[None, ..., None])
         return f"a map of {maps.shape[1]} x {maps.shape[2]} pixels was made"
 
     return _guarded("grad-cam", look, "install torch again")

@@ -18,7 +18,7 @@ from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.stages.saliency.fitting import FitConfig, build_unet
-from hsmix_gen.stages.saliency.gradcam import GradCamSaliency
+from hsmix_gen.stages.saliency.gradcam import GradCam
 from hsmix_gen.stages.saliency.network_io import to_input
 from hsmix_gen.stages.saliency.network_layers import candidate_layers
 
@@ -88,12 +88,12 @@ def gradcam_step(layers: Layers, config: RunConfig, folder: Path, device: torch.
     blank = np.zeros((config.saliency.batch, *facts.size, facts.channels), dtype=facts.dtype)
     layer = config.saliency.layer
     if layer is None:
-        layer = candidate_layers(network, to_input(blank[:1], side=side), output_key=config.saliency.output_key)[0].name
+        layer = candidate_layers(network, to_input(blank[:1], side=side), output_key=config.saliency.output_key)[0]
     masks = np.zeros((config.saliency.batch, *layers.mask_shape), dtype=np.uint8)
 
     def step(count: int) -> None:
         options = cam_options(config.saliency, side, multilabel=facts.multilabel)
-        GradCamSaliency(network, layer, options, device=device).maps(blank[:count], masks[:count])
+        GradCam(network, [layer], options, device=device).maps(blank[:count], masks[:count])
 
     return step
 

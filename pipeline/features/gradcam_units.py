@@ -34,10 +34,10 @@ from hsmix_gen.stages.measures.sample_measures import rounded
 from hsmix_gen.stages.planning.pairing import probe_rows
 from hsmix_gen.stages.saliency.fit_batches import Samples
 from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, fit_network
-from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCamSaliency
+from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCam
 from hsmix_gen.stages.saliency.layer_ranking import rank_layers
 from hsmix_gen.stages.saliency.network_io import to_input
-from hsmix_gen.stages.saliency.network_layers import LayerInfo, candidate_layers, require_layer
+from hsmix_gen.stages.saliency.network_layers import candidate_layers, require_layer
 
 THREADS = 1
 """CPU threads of torch: one everywhere, so that the bytes do not depend on how many workers share a machine."""
@@ -67,7 +67,7 @@ class GradCamWorker:
                 "bring them back, or remove that file to choose the layer again"
             )
         options = cam_options(config, record["side"], multilabel=layers.facts.multilabel)
-        self._saliency = GradCamSaliency(network, record["layer"], options, device=networks.best_device())
+        self._saliency = GradCam(network, [record["layer"]], options, device=networks.best_device())
 
     def process(self, task: BlockTask) -> BlockRecord:
         """Map one block."""
@@ -91,7 +91,7 @@ def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> 
     """Make the user's network, load its weights and try it on empty images (a unit of work)."""
     network = _user_network(layers, config, folder)
     if config.layer is not None:
-        require_layer(network, config.layer, candidates=[c.name for c in _candidates(network, layers, config)])
+        require_layer(network, config.layer, candidates=_candidates(network, layers, config))
 
 
 def make_network(task: NetworkTask) -> None:
@@ -200,16 +200,14 @@ def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> Ranking
     cache = FeatureCache(layers.root)
     probes = probe_rows(np.array(task.train_rows), config.probe_images, seed=task.seed)
     images, masks = _read(cache, layers, [int(row) for row in probes])
-    candidates = _candidates(network, layers, config)
-    if config.layer is not None:
-        candidates = [c for c in candidates if c.name == config.layer] or [LayerInfo(config.layer, "given", 0, 0, 0)]
+    candidates = _candidates(network, layers, config) if config.layer is None else [config.layer]
     device = networks.best_device()
     options = cam_options(config, side, multilabel=layers.facts.multilabel)
     measured = rank_layers(network, candidates, images, masks, options=options, device=device)
-    return [(layer.name, rounded(auc)) for layer, auc in measured]
+    return [(name, rounded(auc)) for name, auc in measured]
 
 
-def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[LayerInfo]:
+def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[str]:
     blank = np.zeros((1, *layers.facts.size, layers.facts.channels), dtype=layers.facts.dtype)
     example = to_input(blank, side=input_side(config)).to(next(network.parameters()).device)
     return candidate_layers(network, example, output_key=config.output_key)

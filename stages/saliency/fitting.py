@@ -160,7 +160,7 @@ def measure_dice(
     Parameters
     ----------
     network : Module
-        See `GradCamSaliency`; moved to `device`.
+        See `GradCam`; moved to `device`.
     samples : Samples
         Images and true masks.
     n_classes : int

@@ -82,18 +82,23 @@ class CamOptions:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
 
 
-class GradCamSaliency:
-    """Grad-CAM of one network at one network layer.
+class GradCam:
+    """Grad-CAM of one network at one network layer, or at several, which share their forward and backward passes.
 
     Nothing stays behind on the network between calls: no hook, no gradient, no changed ``requires_grad``. It
     is moved to `device` and put in evaluation mode for good.
+
+    On a CPU a batch gives what its images give one by one but for the last bits of a sum. On a GPU libraries choose
+    other ways to compute for other sizes of a batch, in reduced precision: there maps have to agree within 0.02, which
+    ``make bench-gpu`` measures.
 
     Parameters
     ----------
     network : Module
         (N, C, H, W) float32 in, logits (see `logits_of`) out; it may be frozen.
-    layer : str
-        Dotted name; the layer must run once and put out (N, C, h, w). See `rank_layers` for the choice.
+    layers : iterable of str
+        Dotted names; a layer must run once and put out (N, C, h, w). See `rank_layers` for the choice. Those that
+        cannot be used have no maps.
     options : CamOptions
         How maps are computed.
     device : device or str
@@ -102,17 +107,36 @@ class GradCamSaliency:
     Raises
     ------
     ModelError
-        If the network is TorchScript, has no parameters or no such network layer.
+        If the network is TorchScript, has no parameters, or none of the layers can be used: the error of the first.
     """
 
     def __init__(
-        self, network: nn.Module, layer: str, options: CamOptions, *, device: torch.device | str = "cpu"
+        self, network: nn.Module, layers: Iterable[str], options: CamOptions, *, device: torch.device | str = "cpu"
     ) -> None:
-        self._layer = layer
-        self._cams = LayerCams(network, [layer], options, device=device)
+        self._options = options
+        self._device = torch.device(device)
+        self._layers: dict[str, nn.Module] = {}
+        problems: list[ModelError] = []
+        for name in layers:
+            try:
+                self._layers[name] = require_layer(network, name)
+            except ModelError as problem:
+                problems.append(problem)
+        if not self._layers:
+            raise problems[0]
+        if next(network.parameters(), None) is None:
+            raise ModelError(
+                f"{type(network).__name__} must have parameters, got none; give a trained network or choose "
+                "another --saliency"
+            )
+        self._network = network.to(self._device).eval()
+        if self._device.type == "cuda":
+            # The order in which its convolutions compute in reduced precision without turning pixels around.
+            self._network = self._network.to(memory_format=torch.channels_last)
+        self._batch = options.batch
 
     def maps(self, images: _Images, masks: _Masks = None) -> _Maps:
-        """Compute the saliency of images, in batches; a batch gives what its images give one by one, see `LayerCams`.
+        """Compute the saliency of images by the first layer that can be used, in batches.
 
         Parameters
         ----------
@@ -137,59 +161,14 @@ class GradCamSaliency:
             If masks are missing, differ from the images in size, or lack the channels of multi-label.
         """
         # While a GPU computes a batch, the one before is taken and the one after made ready.
-        sent = (_Sent(self._cams.finished(maps[self._layer], images)) for _, maps in self._cams.batches(images, masks))
-        with torch_threads(self._cams.options.threads):
+        firsts = (next(iter(maps.values())) for _, maps in self.batches(images, masks))
+        sent = (_Sent(self.finished(maps, images)) for maps in firsts)
+        with torch_threads(self._options.threads):
             parts = [maps.arrived() for maps in _one_behind(sent)]
         return np.concatenate([np.zeros((0, *images.shape[1:3]), np.float32), *parts])
 
-
-class LayerCams:
-    """Grad-CAM of one network at some network layers, which share their forward and backward passes.
-
-    On a CPU a batch gives what its images give one by one but for the last bits of a sum. On a GPU libraries choose
-    other ways to compute for other sizes of a batch, in reduced precision: there maps have to agree within 0.02, which
-    ``make bench-gpu`` measures.
-
-    Parameters
-    ----------
-    network, options, device
-        See `GradCamSaliency`.
-    layers : iterable of str
-        Dotted names; those that cannot be used have no maps.
-
-    Raises
-    ------
-    ModelError
-        If none can be used, the error of the first.
-    """
-
-    def __init__(
-        self, network: nn.Module, layers: Iterable[str], options: CamOptions, *, device: torch.device | str = "cpu"
-    ) -> None:
-        self.options = options
-        self._device = torch.device(device)
-        self._layers: dict[str, nn.Module] = {}
-        problems: list[ModelError] = []
-        for name in layers:
-            try:
-                self._layers[name] = require_layer(network, name)
-            except ModelError as problem:
-                problems.append(problem)
-        if not self._layers:
-            raise problems[0]
-        if next(network.parameters(), None) is None:
-            raise ModelError(
-                f"{type(network).__name__} must have parameters, got none; give a trained network or choose "
-                "another --saliency"
-            )
-        self._network = network.to(self._device).eval()
-        if self._device.type == "cuda":
-            # The order in which its convolutions compute in reduced precision without turning pixels around.
-            self._network = self._network.to(memory_format=torch.channels_last)
-        self._batch = options.batch
-
     def batches(self, images: _Images, masks: _Masks) -> Iterator[tuple[slice, Mapping[str, "torch.Tensor"]]]:
-        """Yield the images of each batch with their raw maps at each layer; see `GradCamSaliency.maps`."""
+        """Yield the images of each batch with their raw maps at each layer; see `maps`."""
         truth = self._truth(images, masks)
         start = 0
         while start < len(images):
@@ -209,13 +188,13 @@ class LayerCams:
 
     def _truth(self, images: _Images, masks: _Masks) -> _Masks:
         """Return the masks if the target reads them."""
-        if self.options.target != "truth":
+        if self._options.target != "truth":
             return None
         if masks is None:
             raise ValueError("target truth needs masks, got None; pass them or use target predicted")
         if masks.shape[:3] != images.shape[:3]:
             raise ValueError(f"masks must have the images' shape {images.shape[:3]}, got {masks.shape}")
-        if not self.options.multilabel:
+        if not self._options.multilabel:
             return collapse_batch(masks)
         if masks.ndim != 4:
             raise ValueError(f"masks of a multi-label network must be (N, H, W, K), got {masks.shape}")
@@ -224,7 +203,7 @@ class LayerCams:
     def _try(self, images: _Images, masks: _Masks) -> Mapping[str, torch.Tensor] | None:
         """Return the raw maps of one batch, or halve the batch and return None if the GPU's memory is short."""
         try:
-            return self._raw_maps(to_input(images, side=self.options.side), masks)
+            return self._raw_maps(to_input(images, side=self._options.side), masks)
         except torch.cuda.OutOfMemoryError as error:
             if len(images) == 1:
                 raise ModelError(
@@ -243,18 +222,18 @@ class LayerCams:
         with _frozen(self._network), torch.enable_grad():
             with watched, self._autocast():
                 output = self._network(self._sent(tensor))
-            logits = logits_of(output, key=self.options.output_key)
+            logits = logits_of(output, key=self._options.output_key)
             if len(logits) != len(tensor):
                 raise ModelError(
                     f"the network must return one result for each image, got {len(logits)} for {len(tensor)}; "
                     "wrap it or choose another --output-key"
                 )
-            scores = foreground_scores(logits, multilabel=self.options.multilabel)  # (N, F, h, w)
-            weights = _weights(logits.detach(), masks, self.options).to(scores.dtype)
+            scores = foreground_scores(logits, multilabel=self._options.multilabel)  # (N, F, h, w)
+            weights = _weights(logits.detach(), masks, self._options).to(scores.dtype)
             gradients = watched.gradients(scores, weights)
         size = (tensor.shape[2], tensor.shape[3])
         with torch.no_grad():
-            return {name: _raw_map(self.options.method, *pair, size) for name, pair in gradients.items()}
+            return {name: _raw_map(self._options.method, *pair, size) for name, pair in gradients.items()}
 
     def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor on the device, on its way to a GPU while this process goes on."""
@@ -264,7 +243,7 @@ class LayerCams:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         """Return the context of reduced precision, which is for GPUs only."""
-        dtype = _REDUCED.get(self.options.precision)
+        dtype = _REDUCED.get(self._options.precision)
         if dtype is None or self._device.type != "cuda":
             return nullcontext()
         return torch.autocast("cuda", dtype=dtype)

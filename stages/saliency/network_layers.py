@@ -18,17 +18,6 @@ _MOST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class LayerInfo:
-    """A network layer and the size of what it puts out for one image."""
-
-    name: str
-    type: str
-    channels: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Call:
     """One run of a module in a forward pass; the output is kept so that it can be distinguished from others."""
 
@@ -37,7 +26,7 @@ class _Call:
     output: torch.Tensor
 
 
-def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: str | None = None) -> list[LayerInfo]:
+def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: str | None = None) -> list[str]:
     """Find network layers worth trying for Grad-CAM by one forward pass.
 
     A candidate runs once, puts out one (N, C, h, w) tensor with sides of 4 pixels or more, and is neither the
@@ -55,8 +44,8 @@ def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: s
 
     Returns
     -------
-    list of LayerInfo
-        In the order in which they finish.
+    list of str
+        Dotted names, in the order in which the layers finish.
 
     Raises
     ------
@@ -71,7 +60,7 @@ def candidate_layers(network: nn.Module, example: torch.Tensor, *, output_key: s
             f"{type(network).__name__} must have a layer with an output of shape (N, C, h, w) and h, w of "
             f"{_LEAST_SIDE} or more before its head, got none; use larger images or another --saliency"
         )
-    return [_info(call) for call in chosen]
+    return chosen
 
 
 def require_layer(network: nn.Module, name: str, *, candidates: Sequence[str] = ()) -> nn.Module:
@@ -168,7 +157,7 @@ def _is_convolution(module: nn.Module) -> bool:
     return isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
 
 
-def _pick_levels(calls: list[_Call]) -> list[_Call]:
+def _pick_levels(calls: list[_Call]) -> list[str]:
     """Open the levels of the module tree, blocks first and leaves last, until there are enough candidates."""
     blocks = [call for call in _outermost(calls) if next(call.module.children(), None) is not None]
     names = {call.name for call in blocks}
@@ -180,7 +169,7 @@ def _pick_levels(calls: list[_Call]) -> list[_Call]:
                 break
             level = [call.name for call in group if _depth(call) == depth]
             chosen.update(_spread(level, _MOST - len(chosen)))
-    return [call for call in calls if call.name in chosen]
+    return [call.name for call in calls if call.name in chosen]
 
 
 def _outermost(calls: list[_Call]) -> list[_Call]:
@@ -200,8 +189,3 @@ def _spread(names: list[str], most: int) -> list[str]:
     if len(names) <= most:
         return names
     return [names[(index + 1) * len(names) // most - 1] for index in range(most)]
-
-
-def _info(call: _Call) -> LayerInfo:
-    _, channels, height, width = call.output.shape
-    return LayerInfo(call.name, type(call.module).__name__, channels, height, width)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hsmix_gen.schemas.errors import ModelError
-from hsmix_gen.stages.saliency.gradcam import CamMethod, CamOptions, CamTarget, GradCamSaliency
+from hsmix_gen.stages.saliency.gradcam import CamMethod, CamOptions, CamTarget, GradCam
 from hsmix_gen.stages.saliency.network_io import to_input
 from hsmix_gen.stages.saliency.torch_context import torch_threads
 
@@ -112,7 +112,7 @@ def correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float
 def maps_of(
     network: nn.Module, images: npt.NDArray[Any], masks: Masks | None = None, layer: str = "upcat_1", **options: Any
 ) -> npt.NDArray[np.float32]:
-    return GradCamSaliency(network, layer, CamOptions(**options)).maps(images, masks)
+    return GradCam(network, [layer], CamOptions(**options)).maps(images, masks)
 
 
 def hooks_in(network: nn.Module) -> int:
@@ -156,7 +156,7 @@ def test_maps_have_the_images_size_and_fill_zero_to_one(side: int | None) -> Non
 
 
 def test_no_images_give_no_maps() -> None:
-    result = GradCamSaliency(tiny_unet(), "upcat_1", CamOptions()).maps(np.zeros((0, 64, 48, 3), np.uint8))
+    result = GradCam(tiny_unet(), ["upcat_1"], CamOptions()).maps(np.zeros((0, 64, 48, 3), np.uint8))
 
     assert result.shape == (0, 64, 48)
 
@@ -259,7 +259,7 @@ def test_images_without_foreground_fall_back_to_all_pixels(target: CamTarget) ->
     masks[1, 0, 0] = 255
     network = Fixed(lambda x: x - 5)
 
-    maps = GradCamSaliency(network, "layer", CamOptions(target=target)).maps(images, masks)
+    maps = GradCam(network, ["layer"], CamOptions(target=target)).maps(images, masks)
 
     assert maps.max(axis=(1, 2)).tolist() == [1, 1]
 
@@ -269,8 +269,8 @@ def test_a_map_that_says_nothing_is_zero() -> None:
     images = np.ones((2, 8, 8, 1), np.float32)
     images[1] = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
 
-    constant = GradCamSaliency(Fixed(lambda x: x), "layer", CamOptions()).maps(images)
-    emptied = GradCamSaliency(Fixed(lambda x: -x), "layer", CamOptions(target="all")).maps(images)
+    constant = GradCam(Fixed(lambda x: x), ["layer"], CamOptions()).maps(images)
+    emptied = GradCam(Fixed(lambda x: -x), ["layer"], CamOptions(target="all")).maps(images)
 
     assert constant.max(axis=(1, 2)).tolist() == [0, 1]
     assert emptied.max() == 0
@@ -282,7 +282,7 @@ def test_overflow_becomes_a_zero_map_and_spares_the_batch(method: CamMethod) -> 
     images[0, 0, 0] = 1e30
     network = Fixed(lambda x: x**3)
 
-    result = GradCamSaliency(network, "layer", CamOptions(method=method)).maps(images)
+    result = GradCam(network, ["layer"], CamOptions(method=method)).maps(images)
 
     assert np.isfinite(result).all()
     assert result.max(axis=(1, 2)).tolist() == [0, 1]
@@ -290,7 +290,7 @@ def test_overflow_becomes_a_zero_map_and_spares_the_batch(method: CamMethod) -> 
 
 def test_short_memory_halves_the_batch_and_keeps_the_maps(images: Images) -> None:
     network = Hungry(most=2)
-    saliency = GradCamSaliency(network, "unet.upcat_1", CamOptions(batch=5))
+    saliency = GradCam(network, ["unet.upcat_1"], CamOptions(batch=5))
 
     maps = saliency.maps(images)
     first = list(network.seen)
@@ -368,7 +368,7 @@ def test_a_network_that_switches_gradients_off_is_refused(images: Images) -> Non
 
 def test_a_network_without_parameters_is_refused() -> None:
     with pytest.raises(ModelError, match="must have parameters"):
-        GradCamSaliency(nn.Sequential(nn.ReLU(), nn.ReLU()), "0", CamOptions())
+        GradCam(nn.Sequential(nn.ReLU(), nn.ReLU()), ["0"], CamOptions())
 
 
 def test_the_number_of_threads_is_put_back(images: Images) -> None:
@@ -397,7 +397,7 @@ def test_empty_batches_and_no_threads_are_refused(field: str, images: Images) ->
 def test_a_gpu_gives_the_maps_of_the_cpu(precision: str, least: float, images: Images) -> None:
     options = CamOptions(precision=precision)  # type: ignore[arg-type]
 
-    maps = GradCamSaliency(tiny_unet(), "upcat_1", options, device="cuda").maps(images)
+    maps = GradCam(tiny_unet(), ["upcat_1"], options, device="cuda").maps(images)
 
     assert correlation(maps, maps_of(tiny_unet(), images)) > least
 
@@ -465,7 +465,7 @@ def test_multilabel_images_without_region_fall_back_to_all_pixels() -> None:
 
     for target in ("predicted", "truth"):
         options = CamOptions(target=target, multilabel=True)
-        maps = GradCamSaliency(network, "layer", options).maps(images, masks)
+        maps = GradCam(network, ["layer"], options).maps(images, masks)
         assert maps.max(axis=(1, 2)).tolist() == [1, 1]
 
 
@@ -490,7 +490,7 @@ def test_maps_are_made_of_any_channels_and_types(channels: int, dtype: type[np.g
     torch.manual_seed(1)
     network = BasicUNet(2, channels, 3, features=(8, 8, 8, 8, 8, 8))
 
-    result = GradCamSaliency(network, "upcat_1", CamOptions(method=method, batch=2)).maps(images)
+    result = GradCam(network, ["upcat_1"], CamOptions(method=method, batch=2)).maps(images)
 
     assert result.shape == (3, 48, 32)
     assert result.min() == 0

@@ -11,7 +11,7 @@ from monai.networks.nets.basic_unet import BasicUNet
 from torch.nn import functional
 
 from hsmix_gen.stages.saliency.fitting import segmentation_loss
-from hsmix_gen.stages.saliency.gradcam import CamMethod, CamOptions, GradCamSaliency, LayerCams
+from hsmix_gen.stages.saliency.gradcam import CamMethod, CamOptions, GradCam
 from hsmix_gen.stages.saliency.network_io import foreground_scores, predicted_foreground, to_input
 from hsmix_gen.stages.saliency.torch_context import torch_threads
 from hsmix_gen.stages.saliency.unet import SmallUNet
@@ -102,7 +102,7 @@ def test_maps_are_those_of_the_library(method: CamMethod, layer: str, network: S
     expected = judge(input_tensor=to_input(images), targets=[_Foreground() for _ in images])
     judge.activations_and_grads.release()
 
-    maps = GradCamSaliency(network, layer, CamOptions(method=method)).maps(images)
+    maps = GradCam(network, [layer], CamOptions(method=method)).maps(images)
 
     np.testing.assert_allclose(maps, expected, atol=2e-3)
     assert np.ptp(maps) == 1
@@ -110,7 +110,7 @@ def test_maps_are_those_of_the_library(method: CamMethod, layer: str, network: S
 
 def test_layers_share_their_pass_and_give_the_maps_that_each_gives_alone(network: SmallUNet, images: Any) -> None:
     names = ["upcat_1", "down_2", "upcat_1.convs", "none", "conv_0"]
-    cams = LayerCams(network, names, CamOptions(batch=2))
+    cams = GradCam(network, names, CamOptions(batch=2))
 
     rows, shared = [], []
     for at, raw in cams.batches(images, None):
@@ -119,6 +119,6 @@ def test_layers_share_their_pass_and_give_the_maps_that_each_gives_alone(network
 
     assert rows == [(0, 2), (2, 3)]
     for name in ("upcat_1", "down_2", "upcat_1.convs", "conv_0"):
-        alone = GradCamSaliency(network, name, CamOptions(batch=2)).maps(images)
+        alone = GradCam(network, [name], CamOptions(batch=2)).maps(images)
         np.testing.assert_allclose(np.concatenate([part[name] for part in shared]), alone, atol=1e-5)
     assert "none" not in shared[0]
