@@ -6,12 +6,14 @@ Both get decoded images of the final size and need not encode or write anything,
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
+from hsmix_gen.stages.kernels import compiled
 from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.method import Parent, needs
@@ -122,7 +124,8 @@ def looped(pair: Pair, map_saliency: MapSaliency, mix: MixConfig, *, wide: bool)
 
 def superpixels(origin: Origin) -> npt.NDArray[np.uint16]:
     """Return the superpixels of an image by scikit-image, as anyone has them who mixes without a cache."""
-    return segment(origin.image, [origin.n_regions], sigma=SIGMA, compiled=False)[0]
+    with mock.patch.object(compiled, "native", None):
+        return segment(origin.image, [origin.n_regions], sigma=SIGMA)[0]
 
 
 def _parent(origin: Origin, labels: Pixels, saliency: Pixels) -> Parent:

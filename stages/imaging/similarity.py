@@ -21,12 +21,10 @@ _POPULATION = np.array([value.bit_count() for value in range(256)], np.uint8)
 _Ints = npt.NDArray[np.int64]
 
 
-def near_duplicates(
-    looks: Sequence[int | None], groups: Sequence[str], *, max_distance: int = MAX_DISTANCE
-) -> list[tuple[int, int, int]]:
-    """Return pairs of images of different groups whose hashes differ in at most `max_distance` bits.
+def near_duplicates(looks: Sequence[int | None], groups: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Return pairs of images of different groups whose hashes differ in at most `MAX_DISTANCE` bits.
 
-    The bits are cut into ``max_distance + 1`` bands: hashes that differ in no more bits agree in one band at least,
+    The bits are cut into ``MAX_DISTANCE + 1`` bands: hashes that differ in no more bits agree in one band at least,
     and only those are compared. Where many images share a band, each is compared with the 64 that follow in the
     order of hashes, so that time and result grow with the number of images, not with its square; then pairs may
     be left out, but hardly an image that has equals.
@@ -37,24 +35,20 @@ def near_duplicates(
         Hash of 64 bits of each image; None is like nothing.
     groups : sequence of str
         Group (patient) of each image.
-    max_distance : int
-        0 to 15.
 
     Returns
     -------
     list of (int, int, int)
         Positions i < j and the number of differing bits, in rising order.
     """
-    if not 0 <= max_distance < 16:
-        raise ValueError(f"max_distance must lie in 0 to 15, got {max_distance}")
     seen = np.array([i for i, look in enumerate(looks) if look is not None], np.int64)
     if len(seen) == 0:
         return []
     hashes = np.array([look % 2**_BITS for look in looks if look is not None], np.uint64)
     group_of = np.unique(np.asarray(groups, dtype=str)[seen], return_inverse=True)[1]
     codes = [np.empty(0, np.int64)]
-    for first, second in _candidates(hashes, max_distance + 1):
-        alike = (group_of[first] != group_of[second]) & (_distance(hashes[first], hashes[second]) <= max_distance)
+    for first, second in _candidates(hashes):
+        alike = (group_of[first] != group_of[second]) & (_distance(hashes[first], hashes[second]) <= MAX_DISTANCE)
         low, high = np.minimum(first[alike], second[alike]), np.maximum(first[alike], second[alike])
         codes.append(low * len(seen) + high)
     first, second = np.divmod(np.unique(np.concatenate(codes)), len(seen))
@@ -62,8 +56,9 @@ def near_duplicates(
     return list(zip(seen[first].tolist(), seen[second].tolist(), distances.tolist(), strict=True))
 
 
-def _candidates(hashes: npt.NDArray[np.uint64], n_bands: int) -> Iterator[tuple[_Ints, _Ints]]:
+def _candidates(hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[_Ints, _Ints]]:
     """Yield positions of hashes that agree in a band, (M,) int64 each."""
+    n_bands = MAX_DISTANCE + 1
     edges = np.arange(n_bands + 1) * _BITS // n_bands
     for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         band = (hashes >> np.uint64(start)) & np.uint64(2 ** (end - start) - 1)

@@ -16,8 +16,6 @@ def tiles(height: int, width: int, tile: tuple[int, int], overlap: int) -> list[
     overlap : int
         Pixels that neighbours share, below both sides of the tile; the last two may share more.
     """
-    if not 0 <= overlap < min(tile):
-        raise ValueError(f"overlap must lie in 0 to {min(tile) - 1}, got {overlap}")
     tall, wide = min(tile[0], height), min(tile[1], width)
     return [
         (top, left, tall, wide)

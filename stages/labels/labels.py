@@ -21,9 +21,6 @@ a multi-label mask: its channels, each on its own."""
 _HALF = 128
 """Least share, in 255ths, that is at least one half: 255 is odd, so there is no tie."""
 
-COMPILED = has("mix_labels")
-"""Whether the compiled loop is there."""
-
 _Integer = TypeVar("_Integer", bound=np.integer[Any])
 
 
@@ -68,13 +65,12 @@ def mixed_labels(
     weight_b: npt.NDArray[np.uint8],
     *,
     n_classes: int,
-    compiled: bool = COMPILED,
 ) -> tuple[arrays.Mask, SoftLabel]:
     """Return the mask and the soft label of a mix; see `class_shares` for the arguments.
 
     The compiled loop, for class ids alone, gives the same.
     """
-    if compiled and mask_a.ndim == 2:
+    if mask_a.ndim == 2 and has("mix_labels"):
         _check_shapes(mask_a, mask_b, weight_b, n_classes)
         mask, soft = np.empty(weight_b.shape, np.uint8), np.zeros((n_classes, *weight_b.shape), np.float16)
         a, b, weight = (np.ascontiguousarray(plane) for plane in (mask_a, mask_b, weight_b))

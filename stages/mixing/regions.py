@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ EPS_RATIO = 1e-4
 EPS_RANGE = 1e-5
 FLAT_SPREAD = 0.02
 """Below this share of their mean, differences between regions are noise and are not stretched to [0, 1]."""
-COMPILED = has("sum_regions")
-"""Whether the compiled loop is there."""
 
 
 @dataclass(frozen=True)
@@ -74,27 +72,65 @@ def _numbered(
 
 
 def relative_saliency(
-    saliency_a: arrays.Saliency, saliency_b: arrays.Saliency, *, zero_ratio: float
+    saliency_a: arrays.Saliency, saliency_b: arrays.Saliency, *, zero_ratio: str
 ) -> npt.NDArray[np.float64]:
-    """Return ``S_B / (S_A + S_B + 1e-4)``, (H, W) float64 in [0, 1), with `zero_ratio` where both maps are 0."""
+    """Return ``S_B / (S_A + S_B + 1e-4)``, (H, W) float64 in [0, 1); see `MixConfig.zero_ratio` for pixels of zeros."""
     pairs = saliency_a.astype(np.uint16) * np.uint16(256) + saliency_b
     return _ratios(zero_ratio).take(pairs, mode="clip")  # all are in bounds: clipping only spares the look
 
 
 @cache
-def _ratios(zero_ratio: float) -> npt.NDArray[np.float64]:
+def _ratios(zero_ratio: str) -> npt.NDArray[np.float64]:
     """Return the relative saliency of all pairs of bytes, (65536,): there are fewer than an image has pixels."""
     first, second = np.divmod(np.arange(256 * 256), 256)
     a, b = first / 255, second / 255
     ratio: npt.NDArray[np.float64] = b / (a + b + EPS_RATIO)
-    ratio[0] = zero_ratio
+    ratio[0] = 0.5 if zero_ratio == "half" else 0.0
     return ratio
 
 
+def weigh_regions(
+    labels: tuple[arrays.Labels, arrays.Labels],
+    from_b: npt.NDArray[np.bool_],
+    saliency: tuple[arrays.Saliency, arrays.Saliency],
+    mix: MixConfig,
+) -> tuple[npt.NDArray[np.uint8], RegionWeights]:
+    """Return lambda of each pixel and of each region of a mix: `region_weights` of its regions by relative saliency.
+
+    Parameters
+    ----------
+    labels, saliency : pairs of (H, W) uint16 and of (H, W) uint8
+        Of A and of B.
+    from_b : (H, W) bool
+    mix : MixConfig
+    """
+    ratio = partial(relative_saliency, *saliency, zero_ratio=mix.zero_ratio)
+    offset = int(labels[1].max()) + 1
+    most = offset + int(labels[0].max()) + 1
+    if has("sum_regions"):
+        numbers, totals, sizes = np.empty(from_b.shape, np.int32), np.zeros(most), np.zeros(most, np.int64)
+        flat = np.ascontiguousarray
+        native.sum_regions(
+            flat(labels[0]), flat(labels[1]), flat(from_b), flat(saliency[0]), flat(saliency[1]),
+            (EPS_RATIO, float(_ratios(mix.zero_ratio)[0])), offset, numbers, totals, sizes,
+        )  # fmt: skip
+    else:
+        numbers = _numbered(*labels, from_b).astype(np.int32)
+        totals = np.bincount(numbers.ravel(), ratio().ravel(), most).astype(np.float64, copy=False)
+        sizes = np.bincount(numbers.ravel(), minlength=most)
+    present = sizes > 0
+    found = region_weights(
+        totals[present], sizes[present], ratio, aggregate=mix.aggregate, lambda_range=mix.lambda_range
+    )
+    by_number = np.zeros(most, np.uint8)
+    by_number[present] = found.weight
+    return looked_up(by_number, numbers), found
+
+
 def region_weights(
-    ratio: npt.NDArray[np.float64],
-    regions: npt.NDArray[np.int64],
-    n_regions: int,
+    totals: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    ratio: Callable[[], npt.NDArray[np.float64]],
     *,
     aggregate: str,
     lambda_range: tuple[float, float] = (0.0, 1.0),
@@ -107,11 +143,12 @@ def region_weights(
 
     Parameters
     ----------
-    ratio : (H, W) float64
-        Relative saliency of B.
-    regions : (H, W) int64
-        Region of each pixel, 0 to `n_regions` - 1.
-    n_regions : int
+    totals : (R,) float64
+        Sum of the relative saliency of B over each region.
+    sizes : (R,) int64
+        Pixels of each region.
+    ratio : callable
+        Returns the relative saliency, (H, W) float64; it is asked where no region stands out.
     aggregate : {"sum", "mean"}
     lambda_range : tuple of float
         Least and greatest lambda, in [0, 1].
@@ -120,65 +157,6 @@ def region_weights(
     ----------
     .. [1] Sun, Dornaika, Barrena, "HSMix", arXiv 2511.17614, doi:10.1016/j.inffus.2024.102741: soft mixing.
     """
-    totals = np.bincount(regions.ravel(), weights=ratio.ravel(), minlength=n_regions).astype(np.float64, copy=False)
-    sizes = np.bincount(regions.ravel(), minlength=n_regions)
-    return _stretched(totals, sizes, lambda: ratio, aggregate, lambda_range)
-
-
-def weigh_regions(
-    labels: tuple[arrays.Labels, arrays.Labels],
-    from_b: npt.NDArray[np.bool_],
-    saliency: tuple[arrays.Saliency, arrays.Saliency],
-    mix: MixConfig,
-    *,
-    compiled: bool = COMPILED,
-) -> tuple[npt.NDArray[np.uint8], RegionWeights]:
-    """Return lambda of each pixel and of each region of a mix: `region_weights` of its regions by relative saliency.
-
-    Parameters
-    ----------
-    labels, saliency : pairs of (H, W) uint16 and of (H, W) uint8
-        Of A and of B.
-    from_b : (H, W) bool
-    mix : MixConfig
-    compiled : bool
-        Whether the compiled loop is used; the other way gives the same.
-    """
-    zero_ratio = zero_ratio_of(mix)
-    if not compiled:
-        regions, n_regions = mixed_regions(*labels, from_b)
-        ratio = relative_saliency(*saliency, zero_ratio=zero_ratio)
-        found = region_weights(ratio, regions, n_regions, aggregate=mix.aggregate, lambda_range=mix.lambda_range)
-        return found.weight.take(regions, mode="clip"), found
-    offset = int(labels[1].max()) + 1
-    most = offset + int(labels[0].max()) + 1
-    numbers, totals, sizes = np.empty(from_b.shape, np.int32), np.zeros(most), np.zeros(most, np.int64)
-    flat = np.ascontiguousarray
-    native.sum_regions(
-        flat(labels[0]), flat(labels[1]), flat(from_b), flat(saliency[0]), flat(saliency[1]),
-        (EPS_RATIO, zero_ratio), offset, numbers, totals, sizes,
-    )  # fmt: skip
-    present = sizes > 0
-    found = _stretched(
-        totals[present],
-        sizes[present],
-        lambda: relative_saliency(*saliency, zero_ratio=zero_ratio),
-        mix.aggregate,
-        mix.lambda_range,
-    )
-    by_number = np.zeros(most, np.uint8)
-    by_number[present] = found.weight
-    return looked_up(by_number, numbers), found
-
-
-def _stretched(
-    totals: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.int64],
-    ratio: Callable[[], npt.NDArray[np.float64]],
-    aggregate: str,
-    lambda_range: tuple[float, float],
-) -> RegionWeights:
-    """Return the weights of regions with these sums of relative saliency and pixels; see `region_weights`."""
     if len(totals) == 1:
         return RegionWeights(quantise(np.array([0.5]), lambda_range), ("single_region",))
     value = totals / (sizes if aggregate == "mean" else sizes.sum())
@@ -224,8 +202,3 @@ def with_mean(
     if mean > wanted:
         return weight * (wanted / mean)
     return 1 - (1 - weight) * ((1 - wanted) / (1 - mean)) if mean < 1 else weight
-
-
-def zero_ratio_of(mix: MixConfig) -> float:
-    """Return the relative saliency where both maps are 0."""
-    return 0.5 if mix.zero_ratio == "half" else 0.0

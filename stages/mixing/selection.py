@@ -17,8 +17,6 @@ from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import integer, passing_generator
 from hsmix_gen.stages.superpixels.label_maps import looked_up, region_count, region_totals
 
-COMPILED = has("grow_piece")
-"""Whether the compiled loop is there."""
 # The compiled loop keeps a square of neighbours in memory.
 _MOST_COMPILED = 2048
 _Bools = npt.NDArray[np.bool_]
@@ -30,39 +28,33 @@ class Taken:
 
     from_b: _Bools
     """(H, W) bool; pixels of B."""
-    kind: str
-    """The selection that it came by."""
-    select_p: float | None
-    """Chance of each superpixel, where they are drawn one by one."""
     flags: tuple[str, ...] = ()
 
 
 def take(pair: Pair) -> Taken:
     """Return what of B stands in A; equal pairs give equal pixels."""
     labels_b, mask_b, mix, seed = pair.b.labels, pair.b.mask, pair.mix, pair.seed
-    kind = mix.selection
-    select_p = mix.select if kind == "bernoulli" else None
-    drawn = draw_object(seed, mask_b) if kind.startswith("object") else None
-    if kind == "object-mask" and drawn is not None:
-        return Taken(drawn, kind, None)
+    drawn = draw_object(seed, mask_b) if mix.selection.startswith("object") else None
+    if mix.selection == "object-mask" and drawn is not None:
+        return Taken(drawn)
     n_regions = int(labels_b.max()) + 1
     if n_regions <= 1:
-        return Taken(np.zeros(labels_b.shape, dtype=bool), kind, select_p, ("single_superpixel",))
+        return Taken(np.zeros(labels_b.shape, dtype=bool), ("single_superpixel",))
     if drawn is not None:
         selected = by_majority(drawn, labels_b)
-    elif select_p is not None:
+    elif mix.selection == "bernoulli":
         selected = draw_selection(seed, n_regions, mix.select)
     else:
         selected = grow(seed, labels_b, mix.grown_area)
-    flags = ("no_object",) if drawn is None and kind.startswith("object") else ()
+    flags = ("no_object",) if drawn is None and mix.selection.startswith("object") else ()
     if not mix.small_object_guard:
-        return Taken(looked_up(selected, labels_b), kind, select_p, flags)
+        return Taken(looked_up(selected, labels_b), flags)
     guarded = guard.guard_selection(selected, labels_b, pair.a.mask, mask_b, ratio=mix.small_object_ratio)
     changed = () if np.array_equal(guarded, selected) else ("guarded",)
-    return Taken(looked_up(guarded, labels_b), kind, select_p, (*flags, *changed))
+    return Taken(looked_up(guarded, labels_b), (*flags, *changed))
 
 
-def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compiled: bool = COMPILED) -> _Bools:
+def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
     """Grow a connected piece of superpixels from a drawn one to a drawn area, (R,) bool.
 
     One neighbour after the other joins until the area is reached, each drawn with a chance in proportion to the square
@@ -77,12 +69,10 @@ def grow(seed: int, labels: arrays.Labels, area: tuple[float, float], *, compile
         Superpixels, 0 to R - 1.
     area : (float, float)
         Least and greatest share of the image.
-    compiled : bool
-        Whether the compiled loop is used; the other gives the same.
     """
     count = region_count(labels)
     draws = passing_generator(seed, "growth").random(count + 2)
-    if not compiled or count > _MOST_COMPILED:
+    if not has("grow_piece") or count > _MOST_COMPILED:
         return _grown(labels, draws.tolist(), area)
     selected = np.empty(count, dtype=bool)
     native.grow_piece(np.ascontiguousarray(labels), (labels.shape[0], labels.shape[1]), draws, area, selected)
@@ -139,25 +129,19 @@ def _weighted(draw: float, weights: Iterable[int]) -> int:
 
 def _holes(labels: arrays.Labels, near: list[dict[int, int]], piece: set[int]) -> list[set[int]]:
     """Return the connected sets of superpixels that a piece parts from the rim of the image, in rising order."""
-    outside = set(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]).tolist()) - piece
-    _spread(outside, near, piece)
-    holes = []
-    left = set(range(len(near))) - outside - piece
+    rim = set(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]).tolist())
+    left, holes = set(range(len(near))) - piece, []
     while left:
-        hole = {min(left)}
-        _spread(hole, near, piece)
-        holes.append(hole)
-        left -= hole
+        found = {min(left)}
+        pending = [*found]
+        while pending:
+            fresh = (near[pending.pop()].keys() & left) - found
+            found |= fresh
+            pending += fresh
+        left -= found
+        if not found & rim:
+            holes.append(found)
     return holes
-
-
-def _spread(found: set[int], near: list[dict[int, int]], wall: set[int]) -> None:
-    """Add to a set of superpixels all that are connected with it, up to a wall."""
-    pending = list(found)
-    while pending:
-        fresh = near[pending.pop()].keys() - found - wall
-        found |= fresh
-        pending += fresh
 
 
 def draw_object(seed: int, mask: arrays.AnyMask) -> _Bools | None:

@@ -44,11 +44,6 @@ class FitConfig:
     """Of AdamW, once it has risen."""
     weight_decay: float = 1e-4
 
-    def __post_init__(self) -> None:
-        for name in ("side", "steps", "batch", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-
 
 @dataclass(frozen=True, slots=True)
 class Fitted:

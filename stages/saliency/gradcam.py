@@ -76,11 +76,6 @@ class CamOptions:
     threads: int = 1
     """CPU threads of torch; the last bits of the maps depend on their number."""
 
-    def __post_init__(self) -> None:
-        for name in ("batch", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-
 
 class GradCam:
     """Grad-CAM of one network at one network layer, or at several, which share their forward and backward passes.

@@ -35,8 +35,6 @@ def input_size(height: int, width: int, *, side: int | None) -> tuple[int, int]:
     """
     if side is None:
         return height, width
-    if side < 1:
-        raise ValueError(f"side must be 1 or more, got {side}")
     scale = min(1.0, side / max(height, width))
     rounded = (max(_LEAST_SIDE, _MULTIPLE * round(length * scale / _MULTIPLE)) for length in (height, width))
     return next(rounded), next(rounded)

@@ -10,8 +10,6 @@ import torch
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
     """Let torch use so many CPU threads: sums are split among them, so their number is part of the result."""
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more, got {threads}")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from skimage.segmentation import felzenszwalb
 
 from hsmix_gen.stages.superpixels.label_maps import region_count, renumbered
-from hsmix_gen.stages.superpixels.slic import check_arguments
 from hsmix_gen.stages.superpixels.slic_regions import stretched_channels
 
 _LEAST_PIXELS = 20
@@ -38,9 +37,6 @@ def segment(
     .. [1] Felzenszwalb, Huttenlocher, "Efficient graph-based image segmentation", IJCV 2004,
        doi:10.1023/B:VISI.0000022288.19776.77.
     """
-    check_arguments(image, counts, mask)
-    if mask is not None and not mask.any():
-        return [np.zeros(mask.shape, np.uint16) for _ in counts]
     values = stretched_channels(image, mask).astype(np.float64)
     values = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     made: dict[int, npt.NDArray[np.uint16]] = {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.superpixels.label_maps import check_counts, renumbered
+from hsmix_gen.stages.superpixels.label_maps import renumbered
 
 
 def segment(image: npt.NDArray[np.generic], counts: Sequence[int], **_: object) -> list[npt.NDArray[np.uint16]]:
@@ -35,9 +35,8 @@ def square_grid(shape: tuple[int, int], *, n_regions: int) -> npt.NDArray[np.uin
     Raises
     ------
     ValueError
-        If `n_regions` is below 1 or there are more than 65 535 cells.
+        If there are more than 65 535 cells.
     """
-    check_counts([n_regions])
     height, width = shape
     n_cells = min(n_regions, height * width)
     n_rows = round((n_cells * height / width) ** 0.5)

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from hsmix_gen.stages.kernels.compiled import COMPILED, native
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.superpixels import ward
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
 from hsmix_gen.stages.superpixels.label_maps import renumbered
-from hsmix_gen.stages.superpixels.slic import Slic, check_arguments
+from hsmix_gen.stages.superpixels.slic import Slic
 from hsmix_gen.stages.superpixels.slic_regions import default_compactness, stretched_channels
 
 # Fine regions for each region of the largest number asked for, and the least number of them. Twice as many follow
@@ -32,7 +32,6 @@ def segment(
     compactness: float | None = None,
     sigma: float = 1.0,
     mask: npt.NDArray[np.bool_] | None = None,
-    compiled: bool = COMPILED,
 ) -> list[npt.NDArray[np.uint16]]:
     """Cut an image into nested regions, exactly as many as asked for wherever they have neighbours to join.
 
@@ -42,10 +41,7 @@ def segment(
 
     Arguments, result and errors are those of `slic_regions.segment`; the settings shape the fine regions.
     """
-    check_arguments(image, counts, mask)
-    if mask is not None and not mask.any():
-        return [np.zeros(mask.shape, np.uint16) for _ in counts]
-    colours, unit = _whole_colours(image, sigma, mask, compiled=compiled)
+    colours, unit = _whole_colours(image, sigma, mask)
     inside = colours if mask is None else colours[:, mask]
     slic = Slic(
         np.moveaxis(colours, 0, -1),
@@ -54,10 +50,9 @@ def segment(
         sigma=0,
         mask=mask,
         lab=False,
-        compiled=compiled,
     )
     fine = slic.cut(max(LEAST_FINE, FINENESS * max(counts))).astype(np.int32) - 1  # -1 outside the mask
-    pairs = ward.joins(fine, colours, compiled=compiled)
+    pairs = ward.joins(fine, colours)
     n_fine = int(fine.max()) + 1
     parts = [ward.cut(n_fine, pairs, wanted) for wanted in counts]
     if fine.min() < 0:  # the last number is that of -1
@@ -66,7 +61,7 @@ def segment(
 
 
 def _whole_colours(
-    image: npt.NDArray[np.generic], sigma: float, mask: npt.NDArray[np.bool_] | None, *, compiled: bool
+    image: npt.NDArray[np.generic], sigma: float, mask: npt.NDArray[np.bool_] | None
 ) -> tuple[npt.NDArray[np.int32], float]:
     """Return smoothed colours (C, H, W), 0 to `ward.LARGEST_VALUE`, and their steps per unit of Lab, or of [0, 1]."""
     lab = image.shape[2] == 3
@@ -79,18 +74,18 @@ def _whole_colours(
     planes += 0.382
     np.floor(planes, out=planes)
     np.clip(planes, 0, ward.LARGEST_VALUE, out=planes)
-    smooth = _smoothed(planes, image.shape[1], sigma, compiled=compiled)
+    smooth = _smoothed(planes, image.shape[1], sigma)
     return smooth.astype(np.int32), unit
 
 
-def _smoothed(planes: npt.NDArray[np.float64], width: int, sigma: float, *, compiled: bool) -> npt.NDArray[np.float64]:
+def _smoothed(planes: npt.NDArray[np.float64], width: int, sigma: float) -> npt.NDArray[np.float64]:
     """Smooth whole numbers with whole weights, which is exact, and round down; the padding is cut off."""
     image = planes[..., :width]
     if sigma == 0:
         return image
     weights = np.rint(gaussian_weights(sigma) * _WEIGHT_STEPS)
     total = weights.sum()
-    if compiled:
+    if has("smooth"):
         channels, height, stride = planes.shape
         native.smooth(planes, (channels, height, width, stride), weights)
         image /= total**3

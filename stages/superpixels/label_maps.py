@@ -1,7 +1,6 @@
 """Maps of regions: how many there are, how many to ask for, and numbers without gaps."""
 
 import itertools
-from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -48,26 +47,10 @@ def stratified_counts(minimum: int, maximum: int, variants: int, rng: np.random.
     -------
     tuple of int
         Never falling, `variants` long.
-
-    Raises
-    ------
-    ValueError
-        If the range is empty or `variants` is below 1.
     """
-    if minimum > maximum:
-        raise ValueError(f"minimum must not exceed maximum, got {minimum} and {maximum}; swap them")
-    if variants < 1:
-        raise ValueError(f"variants must be at least 1, got {variants}")
     size = maximum - minimum + 1
     starts = [minimum + part * size // variants for part in range(variants + 1)]
     return tuple(randomness.integer(rng, low, max(low, end - 1)) for low, end in itertools.pairwise(starts))
-
-
-def check_counts(counts: Sequence[int]) -> None:
-    """Raise ValueError if a number of regions is below 1."""
-    for n_regions in counts:
-        if n_regions < 1:
-            raise ValueError(f"n_regions must be at least 1, got {n_regions}")
 
 
 def renumbered(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:

@@ -7,15 +7,13 @@ Compiled C needs nothing at run time and is one file for all versions of Python;
 numpy back and be half as fast. Where nothing could be compiled, scikit-image itself gives the labels.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.kernels.compiled import COMPILED, native
+from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
-from hsmix_gen.stages.superpixels.label_maps import check_counts
 
 # Rounds of k-means; scikit-image's default, which the published code uses too.
 _ROUNDS = 10
@@ -35,8 +33,6 @@ class Slic:
         Where regions may lie; maskSLIC is used.
     lab : bool
         Whether the three channels are RGB and are compared as CIELab.
-    compiled : bool
-        Whether the compiled loops are used; scikit-image gives the same labels.
 
     Raises
     ------
@@ -52,12 +48,11 @@ class Slic:
         sigma: float,
         mask: npt.NDArray[np.bool_] | None = None,
         lab: bool,
-        compiled: bool = COMPILED,
     ) -> None:
         self._shape: tuple[int, int] = image.shape[:2]
         self._mask = None if mask is None else np.ascontiguousarray(mask)
-        self._compiled = compiled
-        if compiled:
+        self._compiled = has("kmeans")
+        if self._compiled:
             self._planes = _prepared(colour_planes(image, self._mask, lab=lab), image.shape[1], compactness, sigma)
             self._points = None if mask is None else _Points(mask)
         else:
@@ -132,15 +127,6 @@ class Slic:
             _ROUNDS,
             by_colour,
         )
-
-
-def check_arguments(image: npt.NDArray[np.generic], counts: Sequence[int], mask: npt.NDArray[np.bool_] | None) -> None:
-    """Raise ValueError if a count is below 1, an image is not (H, W, C), or its mask not (H, W)."""
-    check_counts(counts)
-    if image.ndim != 3:
-        raise ValueError(f"image must be (H, W, C), got {image.shape}; add the channel axis last")
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise ValueError(f"mask must have the shape of the image {image.shape[:2]}, got {mask.shape}")
 
 
 class _Points:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.kernels.compiled import COMPILED
 from hsmix_gen.stages.superpixels.label_maps import renumbered
-from hsmix_gen.stages.superpixels.slic import Slic, check_arguments
+from hsmix_gen.stages.superpixels.slic import Slic
 
 RGB_COMPACTNESS = 10.0
 OTHER_COMPACTNESS = 0.1
@@ -20,7 +19,6 @@ def segment(
     compactness: float | None = None,
     sigma: float = 1.0,
     mask: npt.NDArray[np.bool_] | None = None,
-    compiled: bool = COMPILED,
 ) -> list[npt.NDArray[np.uint16]]:
     """Cut an image into SLIC [1]_ regions that follow its contours, once for each number of regions.
 
@@ -40,10 +38,8 @@ def segment(
     sigma : float
         Width in pixels of the Gaussian that smooths the image beforehand; 0 for none.
     mask : (H, W) bool, optional
-        If given, maskSLIC [2]_ cuts only the pixels that are True, for instance a brain without the air, and
-        the values are stretched by the range of these; see `body_of`.
-    compiled : bool
-        Whether the compiled loops are used; scikit-image gives the same.
+        If given, maskSLIC [2]_ cuts only the pixels that are True, of which there are some, for instance a brain
+        without the air, and the values are stretched by the range of these; see `body_of`.
 
     Returns
     -------
@@ -54,7 +50,7 @@ def segment(
     Raises
     ------
     ValueError
-        If a count is below 1, there are more than 65 535 regions, or the image is not finite.
+        If there are more than 65 535 regions, or the image is not finite.
 
     References
     ----------
@@ -63,16 +59,12 @@ def segment(
     .. [2] Irving, "maskSLIC: regional superpixel generation with application to local pathology
        characterisation in medical images", 2016, arXiv:1606.09518.
     """
-    check_arguments(image, counts, mask)
-    if mask is not None and not mask.any():
-        return [np.zeros(mask.shape, np.uint16) for _ in counts]
     slic = Slic(
         stretched_channels(image, mask),
         compactness=compactness or default_compactness(image),
         sigma=sigma,
         mask=mask,
         lab=image.shape[2] == 3,
-        compiled=compiled,
     )
     return [renumbered(slic.cut(n_regions)) for n_regions in counts]
 

@@ -14,7 +14,7 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.stages.kernels.compiled import COMPILED, native
+from hsmix_gen.stages.kernels.compiled import has, native
 
 _SCALE = 16  # of means and weights, see native/ward.c
 # Costs stay below 2 ** 63: 2 ** 32 for the squared distance of one channel, a quarter of the pixels times the scale.
@@ -22,9 +22,7 @@ LARGEST_VALUE = 2**12 - 1
 _MOST_VALUES = 2**29
 
 
-def joins(
-    labels: npt.NDArray[np.int32], values: npt.NDArray[np.int32], *, compiled: bool = COMPILED
-) -> npt.NDArray[np.int32]:
+def joins(labels: npt.NDArray[np.int32], values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return the order in which neighbouring regions are joined until none has a neighbour left.
 
     Parameters
@@ -33,8 +31,6 @@ def joins(
         Regions 0 to R - 1, each in use; -1 where no region is.
     values : (C, H, W) int32
         Colours, 0 to `LARGEST_VALUE`.
-    compiled : bool
-        Whether the compiled loops are used; the others give the same.
 
     Returns
     -------
@@ -50,7 +46,7 @@ def joins(
         raise ValueError(f"values must number at most {_MOST_VALUES}, got {values.size}; cut tiles")
     sizes, sums = _totals(labels, values)
     edges = _edges(labels)
-    if not compiled:
+    if not has("ward"):
         return _joined(sizes.tolist(), sums.tolist(), edges.tolist())
     pairs = np.empty((len(sizes), 2), np.int32)
     return pairs[: native.ward(sizes, sums, edges, pairs)]

@@ -8,7 +8,6 @@ import scipy
 from skimage.segmentation import watershed
 
 from hsmix_gen.stages.superpixels.label_maps import renumbered
-from hsmix_gen.stages.superpixels.slic import check_arguments
 from hsmix_gen.stages.superpixels.slic_regions import default_compactness, stretched_channels
 
 _flood: Callable[..., npt.NDArray[np.integer]] = watershed
@@ -36,9 +35,6 @@ def segment(
     .. [1] Neubert, Protzel, "Compact watershed and preemptive SLIC: on improving trade-offs of superpixel
        segmentation algorithms", ICPR 2014, doi:10.1109/ICPR.2014.181.
     """
-    check_arguments(image, counts, mask)
-    if mask is not None and not mask.any():
-        return [np.zeros(mask.shape, np.uint16) for _ in counts]
     slope = _steepest(stretched_channels(image, mask), sigma)
     usual = default_compactness(image)
     weight = _WEIGHT * (compactness or usual) / usual

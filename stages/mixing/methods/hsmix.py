@@ -38,17 +38,22 @@ class HSMix(Method):
 
     def weigh(self, pair: Pair) -> Weights:
         """Return which pixels are taken from B, or lambda by region."""
+        mix = pair.mix
         if pair.mode == "hard":
-            return _hard_weights(pair)
-        if pair.mix.weight == "saliency":
-            return _saliency_weights(pair)
-        return _matched_weights(pair) if pair.mix.area == "matched" else _random_weights(pair)
+            weights = _hard_weights(pair)
+        elif mix.weight == "saliency":
+            weights = _saliency_weights(pair)
+        elif mix.area == "matched":
+            weights = _matched_weights(pair)
+        else:
+            return _random_weights(pair)
+        return replace(weights, select_p=mix.select if mix.selection == "bernoulli" else None, selection=mix.selection)
 
 
 def _hard_weights(pair: Pair) -> Weights:
     taken = take(pair)
     n_regions = regions.count_mixed_regions(pair.a.labels, pair.b.labels, taken.from_b)
-    return Weights(taken.from_b, taken.flags, n_regions, taken.select_p, taken.kind)
+    return Weights(taken.from_b, taken.flags, n_regions)
 
 
 def _random_weights(pair: Pair) -> Weights:
@@ -70,7 +75,7 @@ def _saliency_weights(pair: Pair) -> Weights:
     a, b, mix = pair.a, pair.b, pair.mix
     taken = take(pair)
     if "single_superpixel" in taken.flags:
-        return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1, taken.select_p, taken.kind)
+        return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1)
     flat = [name for name, parent in (("a", a), ("b", b)) if not parent.saliency.any()]
     flags = [*taken.flags, *(f"flat_saliency_{name}" for name in flat)]
     # One flat map makes the ratio 0 or 1 everywhere, which says nothing: one half is the honest weight. With A
@@ -79,9 +84,9 @@ def _saliency_weights(pair: Pair) -> Weights:
         half = regions.quantise(np.array([0.5]), mix.lambda_range)
         even = np.full(pair.size, half[0], dtype=np.uint8)
         n_regions = regions.count_mixed_regions(a.labels, b.labels, taken.from_b)
-        return Weights(even, flags, n_regions, taken.select_p, taken.kind)
+        return Weights(even, flags, n_regions)
     weight_b, found = regions.weigh_regions((a.labels, b.labels), taken.from_b, (a.saliency, b.saliency), mix)
-    return Weights(weight_b, [*flags, *found.flags], len(found.weight), taken.select_p, taken.kind)
+    return Weights(weight_b, [*flags, *found.flags], len(found.weight))
 
 
 METHOD = HSMix()

@@ -40,12 +40,6 @@ def test_a_side_shorter_than_the_tile_gives_one_of_its_own_length(
     assert tiles(height, width, (8, 6), 2) == expected
 
 
-@pytest.mark.parametrize("overlap", [-1, 3, 4])
-def test_an_overlap_that_does_not_advance_is_refused(overlap: int) -> None:
-    with pytest.raises(ValueError, match="overlap must lie in 0 to 2"):
-        tiles(10, 10, (5, 3), overlap)
-
-
 @hypothesis.settings(max_examples=100, deadline=None, derandomize=True)
 @hypothesis.given(sides, sides, st.tuples(st.integers(1, 20), st.integers(1, 20)), st.integers(0, 19))
 def test_every_pixel_is_covered_by_distinct_tiles_of_one_size(

@@ -1,8 +1,8 @@
 """The compiled loops of mixing and measuring give what numpy and SciPy give, and refuse what does not fit."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import mixed_labels
 from hsmix_gen.stages.measures import contours, looks, sample_measures
 from hsmix_gen.stages.measures.pieces import tally, tally_by_scipy
-from hsmix_gen.stages.mixing import mixing, objects, regions, smoothing
+from hsmix_gen.stages.mixing import mixing, smoothing
 from hsmix_gen.stages.mixing.geometry import in_planes, transform
 from hsmix_gen.stages.mixing.methods import fmix, guided
 from hsmix_gen.stages.mixing.mixing import BLENDS, Mixed
@@ -24,6 +24,7 @@ from hsmix_gen.stages.mixing.regions import count_mixed_regions, weigh_regions
 from hsmix_gen.stages.mixing.sample import Sample
 from hsmix_gen.stages.superpixels import label_maps
 from hsmix_gen.stages.superpixels.label_maps import looked_up
+from tests.stages.loops import both_ways, without_loops
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (33, 50), (64, 31)]
 ALL = (
@@ -43,14 +44,6 @@ def smooth(size: tuple[int, int], seed: int = 0) -> Bytes:
     """Return values that are alike nearby, and turned, so that rows do not lie one after the other."""
     coarse = np.random.default_rng([seed, *size]).integers(0, 256, (size[1] // 4 + 1, size[0] // 4 + 1), np.uint8)
     return np.kron(coarse, np.ones((4, 4), np.uint8))[: size[1], : size[0]].T
-
-
-def both_ways(module: ModuleType, work: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Return what a module gives by its loops, and without them."""
-    found = [work()]
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "has", lambda _: False)
-        return [*found, work()]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -76,51 +69,49 @@ def test_pieces_that_meet_below_are_one() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.8])
-def test_objects_are_numbered_as_by_scipy(size: tuple[int, int], share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_are_numbered_as_by_scipy(size: tuple[int, int], share: float) -> None:
     for seed in range(8):
         inside = share > np.random.default_rng([seed, *size]).random((size[1], size[0])).T  # rows do not lie in a row
 
-        (found, count), (expected, known) = both_ways(objects, partial(labelled_objects, inside), monkeypatch)
+        (found, count), (expected, known) = both_ways(partial(labelled_objects, inside))
 
         np.testing.assert_array_equal(found, expected)
         assert (found.dtype, type(count), count) == (expected.dtype, int, known)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_values_of_regions_are_summed_as_by_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_regions_are_summed_as_by_numpy(size: tuple[int, int]) -> None:
     for most in (1, 9, 60000):
         labels = np.random.default_rng([most, *size]).integers(0, most, size).astype(np.uint16).repeat(3, axis=1).T
         for values in (None, labels % 2 == 1, np.zeros(labels.shape, bool), drawn(labels.shape, *range(256))):
-            found, expected = both_ways(label_maps, partial(label_maps.region_totals, labels, values), monkeypatch)
+            found, expected = both_ways(partial(label_maps.region_totals, labels, values))
 
             np.testing.assert_array_equal(found, expected)
             assert found.dtype == expected.dtype == np.int64
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_seams_and_contours_are_those_of_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seams_and_contours_are_those_of_numpy(size: tuple[int, int]) -> None:
     for seed in range(8):
         plane, ids, weight = smooth(size, seed), smooth(size, seed + 50) // 100, smooth(size, seed + 99)
 
-        found, expected = both_ways(
-            contours, partial(contours.seam_agreement, plane[..., None], ids, weight), monkeypatch
-        )
+        found, expected = both_ways(partial(contours.seam_agreement, plane[..., None], ids, weight))
         assert found == pytest.approx(expected, abs=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_saliency_is_ranked_as_by_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saliency_is_ranked_as_by_numpy(size: tuple[int, int]) -> None:
     values, ids = smooth(size) // 9, drawn(size, 0, 1, 2, 254, 255)
 
-    found, expected = both_ways(sample_measures, partial(sample_measures.map_auc, values, ids), monkeypatch)
+    found, expected = both_ways(partial(sample_measures.map_auc, values, ids))
 
     assert found == pytest.approx(expected, abs=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("step", [1, 2, 8])
-def test_moments_are_those_of_numpy(size: tuple[int, int], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, expected = both_ways(looks, partial(looks.moments, smooth(size), step), monkeypatch)
+def test_moments_are_those_of_numpy(size: tuple[int, int], step: int) -> None:
+    found, expected = both_ways(partial(looks.moments, smooth(size), step))
 
     assert found == expected
 
@@ -130,19 +121,19 @@ def test_moments_of_the_widest_rows_are_whole() -> None:
 
 
 @pytest.mark.parametrize("values", [(0, 1), (0, 0, 0, 0, 0, 0, 2, 255), (255,)])
-def test_pixels_of_classes_are_those_of_numpy(values: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_of_classes_are_those_of_numpy(values: tuple[int, ...]) -> None:
     for seed in range(8):
         a, b = (drawn((9, 40), *values, seed=seed + more) for more in (0, 50))
         b[:, :24] = a[:, :24] = a[:1, :1]
         weight = drawn((9, 40), 0, 255, *range(9, 250, seed + 1), seed=seed)
-        mask, soft = mixed_labels(a, b, weight, n_classes=3, compiled=False)
+        mask, soft = mixed_labels(a, b, weight, n_classes=3)
         sample = Sample(Mixed(a[..., None], mask, soft), weight, 0.0, ())
 
         for work in (
             partial(sample_measures.mixed_pixels, sample, a, b, 3),
             partial(sample_measures.class_pixels, a, 3),
         ):
-            found, expected = both_ways(sample_measures, work, monkeypatch)
+            found, expected = both_ways(work)
             assert found == expected
 
 
@@ -182,10 +173,8 @@ def test_regions_are_weighed_alike(aggregate: Literal["sum", "mean"], kind: str)
     saliency = [turn(rng.integers(0, 1 if kind == "even" else 256, size, np.uint8)) for _ in range(2)]
     mix = MixConfig(aggregate=aggregate, lambda_range=(0.1, 0.9))
 
-    (weight, found), (expected, known) = (
-        weigh_regions((labels_a, labels_b), from_b, (saliency[0], saliency[1]), mix, compiled=compiled)
-        for compiled in (True, False)
-    )
+    work = partial(weigh_regions, (labels_a, labels_b), from_b, (saliency[0], saliency[1]), mix)
+    (weight, found), (expected, known) = both_ways(work)
 
     np.testing.assert_array_equal(weight, expected)
     np.testing.assert_array_equal(found.weight, known.weight)
@@ -193,45 +182,43 @@ def test_regions_are_weighed_alike(aggregate: Literal["sum", "mean"], kind: str)
     assert bool(found.flags) == (kind == "one" or (kind, aggregate) == ("even", "mean"))
 
 
-def test_regions_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_regions_are_counted_alike() -> None:
     rng = np.random.default_rng(3)
     for most in (1, 30, 60000):
         labels_a, labels_b = (rng.integers(0, most, (24, 36)).astype(np.uint16).T for _ in range(2))
 
         work = partial(count_mixed_regions, labels_a, labels_b, rng.random((24, 36)).T < 0.3)
-        found, expected = both_ways(regions, work, monkeypatch)
+        found, expected = both_ways(work)
 
         assert found == expected == work() > 0
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("sigma", "radius"), [(3.0, 3), (3.0, None), (0.1, None), (20.0, None)])
-def test_maps_are_blurred_as_by_matrices(
-    size: tuple[int, int], sigma: float, radius: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maps_are_blurred_as_by_matrices(size: tuple[int, int], sigma: float, radius: int | None) -> None:
     few = np.random.default_rng(1).random((70, 70)) < 0.001  # many rows have none near
     for levels in (smooth(size), np.full(size, 255, np.uint8), drawn(size, 0, 255), few.T):
-        found, expected = both_ways(smoothing, partial(smoothing.blurred, levels, sigma, radius), monkeypatch)
+        found, expected = both_ways(partial(smoothing.blurred, levels, sigma, radius))
 
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_shares_of_saliency_are_rounded_as_by_numpy(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_of_saliency_are_rounded_as_by_numpy(size: tuple[int, int]) -> None:
     for seed, most in enumerate((1, 2, 9, 2**24)):
         rng = np.random.default_rng([seed, *size])
         a, b = (rng.integers(0, most, size, endpoint=True).astype(np.float32) for _ in range(2))
 
         for other in (b, a, np.zeros_like(a), np.maximum(b - a, 0)):  # equal ones give one half, 127.5 of 255
-            found, expected = both_ways(guided, partial(guided.levels_of_b, a, other), monkeypatch)
+            found, expected = both_ways(partial(guided.levels_of_b, a, other))
             np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("count", [1, 7, 34 * 34])
 @pytest.mark.parametrize("key", [0, 1, 2**63 - 1])
-def test_noise_is_that_of_numpy(count: int, key: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, expected = both_ways(fmix, partial(fmix.sums_of_noise, key, count), monkeypatch)
+def test_noise_is_that_of_numpy(count: int, key: int) -> None:
+    found, expected = both_ways(partial(fmix.sums_of_noise, key, count))
 
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == expected.dtype
@@ -239,23 +226,21 @@ def test_noise_is_that_of_numpy(count: int, key: int, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("size", [*SIZES, (90, 70)])
 @pytest.mark.parametrize("most", [0, 1, 9, 10**15])
-def test_the_greatest_values_are_those_of_numpy(
-    size: tuple[int, int], most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_greatest_values_are_those_of_numpy(size: tuple[int, int], most: int) -> None:
     rng = np.random.default_rng([most, *size])
     field = rng.integers(-most, most, size, endpoint=True).astype(np.float64).T
     field[0, 0] *= 100  # most share a few steps of the way between the least and the greatest
 
     for count in {0, 1, field.size // 2, field.size - 1, field.size, int(rng.integers(field.size + 1))}:
-        found, expected = both_ways(fmix, partial(fmix.greatest, field, count), monkeypatch)
+        found, expected = both_ways(partial(fmix.greatest, field, count))
 
         np.testing.assert_array_equal(found, expected)
         assert int(np.count_nonzero(found)) == count
 
 
-def test_bytes_are_summed_as_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_summed_as_by_numpy() -> None:
     for plane in (drawn((33, 50), *range(256)).T, np.full((300, 301), 255, np.uint8), np.zeros((0, 3), np.uint8)):
-        assert both_ways(mixing, partial(mixing.byte_sum, plane), monkeypatch) == [int(plane.sum(dtype=np.int64))] * 2
+        assert both_ways(partial(mixing.byte_sum, plane)) == (int(plane.sum(dtype=np.int64)),) * 2
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 4, 255])
@@ -269,7 +254,7 @@ def test_labels_are_mixed_alike(n_classes: int) -> None:
         a[30 + row], b[30 + row, :40], weight[30 + row] = row % 4, 3 - row % 4, level
     a[35], b[35], b[36], weight[35:37] = 255, 1, 255, 100
 
-    found, expected = (mixed_labels(a, b, weight, n_classes=n_classes, compiled=compiled) for compiled in (True, False))
+    found, expected = both_ways(partial(mixed_labels, a, b, weight, n_classes=n_classes))
 
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1].view(np.uint16), expected[1].view(np.uint16))
@@ -303,10 +288,9 @@ def test_numbers_are_looked_up(dtype: type[np.integer[Any]]) -> None:
 
 
 @pytest.mark.parametrize("number", [3, -1])
-def test_numbers_beyond_a_table_are_refused(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for is_there in (has, lambda _: False):
-        monkeypatch.setattr(label_maps, "has", is_there)
-        with pytest.raises(ValueError, match=f"numbers must be 0 or more and below 3, got {number}"):
+def test_numbers_beyond_a_table_are_refused(number: int) -> None:
+    for way in (nullcontext, without_loops):
+        with way(), pytest.raises(ValueError, match=f"numbers must be 0 or more and below 3, got {number}"):
             looked_up(np.zeros(3, np.uint8), np.array([[0, number]], np.int32))
 
 
@@ -357,18 +341,17 @@ def test_arrays_of_another_type_are_refused() -> None:
         native.gather(wide, np.array([20], np.int32), np.zeros(1, np.uint8))
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_weights_turned_against_their_pictures_are_refused(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", [nullcontext, without_loops])
+def test_weights_turned_against_their_pictures_are_refused(way: Callable[[], AbstractContextManager[None]]) -> None:
     """They have as many bytes, and would be read in another order."""
-    monkeypatch.setattr(mixing, "has", lambda _: compiled)
     plane, turned = np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8)
 
-    with pytest.raises(ValueError, match=r"weights must be \(2, 3\) as the images, got \(3, 2\)"):
+    with way(), pytest.raises(ValueError, match=r"weights must be \(2, 3\) as the images, got \(3, 2\)"):
         mixing.blend(plane[..., None], plane[..., None], turned)
-    with pytest.raises(ValueError, match=r"weights must be \(2, 3\) as the masks, got \(3, 2\)"):
-        mixed_labels(plane, plane, turned, n_classes=2, compiled=compiled)
-    with pytest.raises(ValueError, match="masks must both be"):
-        mixed_labels(plane, turned, plane, n_classes=2, compiled=compiled)
+    with way(), pytest.raises(ValueError, match=r"weights must be \(2, 3\) as the masks, got \(3, 2\)"):
+        mixed_labels(plane, plane, turned, n_classes=2)
+    with way(), pytest.raises(ValueError, match="masks must both be"):
+        mixed_labels(plane, turned, plane, n_classes=2)
 
 
 def test_weights_may_lie_in_memory_in_any_order() -> None:

@@ -1,13 +1,14 @@
 """Regions of the mixed image and their lambda follow the published formulas."""
 
+from typing import Any
+
 import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import strategies as st
 
-from hsmix_gen.schemas.config import MixConfig
-from hsmix_gen.stages.mixing.regions import mixed_regions, quantise, region_weights, relative_saliency, zero_ratio_of
+from hsmix_gen.stages.mixing.regions import RegionWeights, mixed_regions, quantise, region_weights, relative_saliency
 
 # The worked example: two images of 2 x 4 pixels, two superpixels each, the first of B taken.
 LABELS_A = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], np.uint16)
@@ -28,6 +29,14 @@ def labelled(*rows: list[int]) -> npt.NDArray[np.uint16]:
     return np.array(rows, np.uint16)
 
 
+def weights_of(
+    ratio: npt.NDArray[np.float64], regions: npt.NDArray[np.int64], n_regions: int, **how: Any
+) -> RegionWeights:
+    """Return the weights of regions of an image whose pixels have a relative saliency."""
+    totals = np.bincount(regions.ravel(), ratio.ravel(), n_regions).astype(np.float64)
+    return region_weights(totals, np.bincount(regions.ravel(), minlength=n_regions), lambda: ratio, **how)
+
+
 def test_the_worked_example_has_three_regions() -> None:
     regions, n_regions = mixed_regions(LABELS_A, LABELS_B, FROM_B)
 
@@ -41,7 +50,7 @@ def test_large_labels_do_not_overflow() -> None:
 
 
 def test_the_worked_example_has_its_relative_saliency() -> None:
-    ratio = relative_saliency(SALIENCY_A, SALIENCY_B, zero_ratio=0.5)
+    ratio = relative_saliency(SALIENCY_A, SALIENCY_B, zero_ratio="half")
 
     np.testing.assert_allclose(ratio, RATIO, atol=1e-4)
 
@@ -51,9 +60,9 @@ def test_the_worked_example_has_its_relative_saliency() -> None:
     [("sum", [0.9999, 0, 0.5], [255, 0, 128]), ("mean", [0.6190, 1.0, 0], [158, 255, 0])],
 )
 def test_the_worked_example_has_its_lambda(aggregate: str, digits: list[float], in_255ths: list[int]) -> None:
-    ratio = relative_saliency(SALIENCY_A, SALIENCY_B, zero_ratio=0.5)
+    ratio = relative_saliency(SALIENCY_A, SALIENCY_B, zero_ratio="half")
 
-    found = region_weights(ratio, np.array(REGIONS), 3, aggregate=aggregate)
+    found = weights_of(ratio, np.array(REGIONS), 3, aggregate=aggregate)
 
     assert found.weight.tolist() == in_255ths
     assert found.flags == ()
@@ -77,16 +86,14 @@ def test_two_pixels_share_a_region_if_parent_and_label_agree(a: list[int], b: li
 
 
 def test_relative_saliency_is_that_of_b() -> None:
-    ratio = relative_saliency(u8([255, 0, 255]), u8([0, 255, 255]), zero_ratio=0.5)
+    ratio = relative_saliency(u8([255, 0, 255]), u8([0, 255, 255]), zero_ratio="half")
 
     np.testing.assert_allclose(ratio, [[0, 1 / 1.0001, 1 / 2.0001]])
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("half", 0.5), ("zero", 0.0)])
 def test_a_pixel_that_neither_map_marks_follows_the_configuration(rule: str, expected: float) -> None:
-    config = MixConfig.model_validate({"zero_ratio": rule})
-
-    ratio = relative_saliency(u8([0, 0]), u8([0, 9]), zero_ratio=zero_ratio_of(config))
+    ratio = relative_saliency(u8([0, 0]), u8([0, 9]), zero_ratio=rule)
 
     assert ratio[0, 0] == expected
     assert ratio[0, 1] > 0.99
@@ -97,7 +104,7 @@ def test_sums_grow_with_area_and_means_do_not() -> None:
     ratio = np.array([[0.5, 0.5, 0.5, 0.5, 0.9]])
     regions = np.array([[0, 0, 0, 0, 1]])
 
-    by_sum, by_mean = (region_weights(ratio, regions, 2, aggregate=how).weight for how in ("sum", "mean"))
+    by_sum, by_mean = (weights_of(ratio, regions, 2, aggregate=how).weight for how in ("sum", "mean"))
 
     assert by_sum.tolist() == [255, 0]
     assert by_mean.tolist() == [0, 255]
@@ -111,14 +118,14 @@ def test_the_published_sum_is_divided_by_the_whole_image() -> None:
     ratio = np.zeros((200, 200))
     ratio[0, 1], ratio[0, 0] = 1.0, 0.5
 
-    found = region_weights(ratio, regions, 4, aggregate="sum")
+    found = weights_of(ratio, regions, 4, aggregate="sum")
 
     # v = 1 / 40 000 at most: s = 2.5e-5 / (2.5e-5 + 1e-5) = 0.714.
     assert found.weight.tolist() == [0, 91, 182, 0]
 
 
 def test_a_single_region_gets_one_half() -> None:
-    found = region_weights(np.full((2, 2), 0.1), np.zeros((2, 2), np.int64), 1, aggregate="sum")
+    found = weights_of(np.full((2, 2), 0.1), np.zeros((2, 2), np.int64), 1, aggregate="sum")
 
     assert (found.weight.tolist(), found.flags) == ([128], ("single_region",))
 
@@ -128,7 +135,7 @@ def test_equal_saliency_gives_every_region_its_mean(aggregate: str) -> None:
     """Differences of rounding would otherwise be stretched over the whole of [0, 1]."""
     ratio = np.array([[0.4, 0.401], [0.4, 0.399]])
 
-    found = region_weights(ratio, np.array([[0, 1], [2, 3]]), 4, aggregate=aggregate)
+    found = weights_of(ratio, np.array([[0, 1], [2, 3]]), 4, aggregate=aggregate)
 
     assert (found.weight.tolist(), found.flags) == ([102] * 4, ("even_saliency",))
 
@@ -137,20 +144,20 @@ def test_equal_saliency_gives_every_region_its_mean(aggregate: str) -> None:
 def test_saliency_is_even_below_two_hundredths_of_its_mean(spread: float, flags: tuple[str, ...]) -> None:
     ratio = np.array([[0.4 - spread / 2, 0.4 + spread / 2]])
 
-    assert region_weights(ratio, np.array([[0, 1]]), 2, aggregate="mean").flags == flags
+    assert weights_of(ratio, np.array([[0, 1]]), 2, aggregate="mean").flags == flags
 
 
 def test_lambda_is_kept_inside_its_range() -> None:
     ratio = np.array([[0.1, 0.5, 0.9]])
 
-    found = region_weights(ratio, np.array([[0, 1, 2]]), 3, aggregate="mean", lambda_range=(0.2, 0.6))
+    found = weights_of(ratio, np.array([[0, 1, 2]]), 3, aggregate="mean", lambda_range=(0.2, 0.6))
 
     assert found.weight.tolist() == [51, 127, 153]
 
 
 def test_the_cap_also_holds_for_the_special_cases() -> None:
-    single = region_weights(np.ones((1, 2)), np.zeros((1, 2), np.int64), 1, aggregate="sum", lambda_range=(0, 0.2))
-    even = region_weights(np.ones((1, 2)), np.array([[0, 1]]), 2, aggregate="sum", lambda_range=(0, 0.2))
+    single = weights_of(np.ones((1, 2)), np.zeros((1, 2), np.int64), 1, aggregate="sum", lambda_range=(0, 0.2))
+    even = weights_of(np.ones((1, 2)), np.array([[0, 1]]), 2, aggregate="sum", lambda_range=(0, 0.2))
 
     assert (single.weight.tolist(), even.weight.tolist()) == ([51], [51, 51])
 

@@ -1,5 +1,6 @@
 """Superpixels of B that stand together: grown pieces and objects."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -7,9 +8,11 @@ import numpy.typing as npt
 import pytest
 
 from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.stages.kernels.compiled import has
 from hsmix_gen.stages.mixing import selection
 from hsmix_gen.stages.mixing.method import Needs, needs_of_all
 from hsmix_gen.stages.randomness import generator_for
+from tests.stages.loops import both_ways
 from tests.stages.mixing.methods.tiny_pairs import configured, parent, weighed
 
 SIDE = 20
@@ -89,7 +92,7 @@ def test_a_grown_piece_follows_the_rule_step_by_step(seed: int) -> None:
     assert grown(seed, labels) == piece
 
 
-@pytest.mark.skipif(not selection.COMPILED, reason="the loops were not compiled")
+@pytest.mark.skipif(not has("grow_piece"), reason="the loops were not compiled")
 def test_the_compiled_loop_grows_the_same_pieces() -> None:
     """Pieces of superpixels that are torn, lack numbers, or are as small as can be."""
     rng = np.random.default_rng(8)
@@ -98,7 +101,7 @@ def test_the_compiled_loop_grows_the_same_pieces() -> None:
         drawn = rng.integers(0, rng.integers(2, 30), rng.integers(1, 14, 2))
         labels = (drawn if seed % 2 else drawn.repeat(3, axis=0).repeat(4, axis=1)).astype(np.uint16)
         area = tuple(sorted(rng.random(2).tolist()))
-        found, expected = (selection.grow(seed, labels.T, area, compiled=compiled) for compiled in (True, False))
+        found, expected = both_ways(partial(selection.grow, seed, labels.T, area))
         assert found.tolist() == expected.tolist()
         pieces.add(found.tobytes())
     assert len(pieces) > 150

@@ -243,12 +243,6 @@ def test_the_average_of_the_weights_is_steadier_than_the_weights() -> None:
     assert next(average.network.parameters()).item() == pytest.approx(1, abs=0.06)
 
 
-@pytest.mark.parametrize("field", ["side", "steps", "batch", "learning_rate"])
-def test_an_empty_budget_is_refused(field: str) -> None:
-    with pytest.raises(ValueError, match=f"{field} must be above 0, got 0"):
-        replace(QUICK, **{field: 0})  # type: ignore[arg-type]
-
-
 def test_the_loss_is_cross_entropy_plus_dice() -> None:
     """Two pixels, both of class 1; p(1) = 0.5 and 0.75."""
     logits = torch.tensor([[[[0.0, 0.0]], [[0.0, math.log(3)]]]])

@@ -385,12 +385,6 @@ def test_the_number_of_threads_is_put_back(images: Images) -> None:
         assert torch.get_num_threads() == 3
 
 
-@pytest.mark.parametrize("field", ["batch", "threads"])
-def test_empty_batches_and_no_threads_are_refused(field: str, images: Images) -> None:
-    with pytest.raises(ValueError, match=f"{field} must be 1 or more, got 0"):
-        CamOptions(**{field: 0})  # type: ignore[arg-type]
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.999), ("bf16", 0.95), ("fp16", 0.99)])

@@ -33,12 +33,3 @@ def test_more_variants_than_numbers_share_numbers(
     low: int, high: int, variants: int, expected: tuple[int, ...]
 ) -> None:
     assert stratified_counts(low, high, variants, generator_for(0, "counts")) == expected
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "variants", "reason"),
-    [(80, 30, 4, "got 80 and 30"), (30, 80, 0, "variants must be at least 1, got 0")],
-)
-def test_counts_of_nothing_are_refused(low: int, high: int, variants: int, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        stratified_counts(low, high, variants, generator_for(0, "counts"))

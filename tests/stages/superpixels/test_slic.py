@@ -21,6 +21,7 @@ from hsmix_gen.stages.kernels.compiled import COMPILED, native
 from hsmix_gen.stages.superpixels import slic_regions
 from hsmix_gen.stages.superpixels.colours import colour_planes, gaussian_weights
 from hsmix_gen.stages.superpixels.slic import Slic, _regular_grid
+from tests.stages.loops import both_ways
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="the loops could not be compiled here")
 
@@ -72,14 +73,13 @@ def by_scikit_image(image: Image, n_regions: int, compactness: float, sigma: flo
 
 
 def assert_equal_labels(image: Image, n_regions: int, compactness: float, sigma: float, mask: Mask = None) -> None:
-    for compiled in (True, False):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="One of the clusters is empty")
-            (ours,) = slic_regions.segment(
-                image, [n_regions], compactness=compactness, sigma=sigma, mask=mask, compiled=compiled
-            )
+    how = {"compactness": compactness, "sigma": sigma, "mask": mask}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")
+        found = both_ways(lambda: slic_regions.segment(image, [n_regions], **how))  # type: ignore[arg-type]
+    for way, (ours,) in zip(("compiled", "without loops"), found, strict=True):
         assert ours.dtype == np.uint16
-        assert np.array_equal(ours, by_scikit_image(image, n_regions, compactness, sigma, mask)), compiled
+        assert np.array_equal(ours, by_scikit_image(image, n_regions, compactness, sigma, mask)), way
 
 
 @compiled_only
@@ -135,7 +135,7 @@ def test_one_image_is_cut_into_several_numbers_as_if_each_were_alone() -> None:
     image = draw_image("smooth", (60, 50, 3), 0)
     mask = draw_mask((60, 50), 0)
     for inside in (None, mask):
-        prepared = Slic(image, compactness=10.0, sigma=1.0, mask=inside, lab=True, compiled=True)
+        prepared = Slic(image, compactness=10.0, sigma=1.0, mask=inside, lab=True)
 
         maps = [prepared.cut(n) for n in (40, 7, 40)]
 

@@ -1,5 +1,8 @@
 """Neighbours are joined by Ward's criterion, the cheapest first, alike with and without compiled loops."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,48 +10,52 @@ from hypothesis import strategies as st
 
 from hsmix_gen.stages.kernels.compiled import COMPILED
 from hsmix_gen.stages.superpixels import ward
+from tests.stages.loops import both_ways, without_loops
 
-ways = pytest.mark.parametrize(
-    "compiled", [False, pytest.param(True, marks=pytest.mark.skipif(not COMPILED, reason=""))]
-)
+ways = pytest.mark.parametrize("way", [nullcontext, without_loops])
+Way = Callable[[], AbstractContextManager[None]]
 
 
 @ways
-def test_the_cheapest_neighbours_are_joined_first(compiled: bool) -> None:
+def test_the_cheapest_neighbours_are_joined_first(way: Way) -> None:
     """Of four columns with the values 0, 10, 13 and 40 the middle ones are joined, then the left, then the right."""
     labels = np.arange(4, dtype=np.int32)[None].repeat(2, axis=0)
     values = np.array([0, 10, 13, 40], np.int32)[labels][None]
 
-    pairs = ward.joins(labels, values, compiled=compiled)
+    with way():
+        pairs = ward.joins(labels, values)
 
     assert pairs.tolist() == [[1, 2], [0, 1], [0, 3]]
 
 
 @ways
-def test_sizes_count(compiled: bool) -> None:
+def test_sizes_count(way: Way) -> None:
     """1 and 3 pixels that differ by 11 cost 3/4 x 121, 3 and 12 that differ by 8 cost 12/5 x 64: more."""
     labels = np.array([0] + [1] * 3 + [2] * 12, np.int32)[None]
     values = np.array([0, 11, 19], np.int32)[labels][None]
 
-    assert ward.joins(labels, values, compiled=compiled)[0].tolist() == [0, 1]
+    with way():
+        assert ward.joins(labels, values)[0].tolist() == [0, 1]
 
 
 @ways
-def test_only_neighbours_are_joined(compiled: bool) -> None:
+def test_only_neighbours_are_joined(way: Way) -> None:
     """Regions 0 and 2 are alike, but 1 lies between them; beyond the gap no join leads to 3."""
     labels = np.array([[0, 1, 2, -1, 3]], np.int32)
     values = np.array([[[5, 900, 6, 0, 5]]], np.int32)
 
-    pairs = ward.joins(labels, values, compiled=compiled)
+    with way():
+        pairs = ward.joins(labels, values)
 
     assert pairs.tolist() == [[1, 2], [0, 1]]
 
 
 @ways
-def test_equal_costs_are_taken_by_number(compiled: bool) -> None:
+def test_equal_costs_are_taken_by_number(way: Way) -> None:
     labels = np.arange(6, dtype=np.int32).reshape(2, 3)
 
-    pairs = ward.joins(labels, np.full((3, 2, 3), 9, np.int32), compiled=compiled)
+    with way():
+        pairs = ward.joins(labels, np.full((3, 2, 3), 9, np.int32))
 
     assert pairs.tolist() == [[0, 1], [0, 2], [0, 3], [0, 4], [0, 5]]
 
@@ -72,7 +79,7 @@ def test_compiled_joins_are_the_same(seed: int, side: int, channels: int, n_valu
         ward.LARGEST_VALUE // max(1, n_values - 1)
     )
 
-    assert np.array_equal(ward.joins(labels, values, compiled=True), ward.joins(labels, values, compiled=False))
+    assert np.array_equal(*both_ways(lambda: ward.joins(labels, values)))
 
 
 def test_the_greatest_costs_fit() -> None:
