@@ -1,6 +1,5 @@
 """Hard and soft mixing of two standardised parents; no chance in here, no loop over regions."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,51 +53,24 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
     if a.dtype == np.uint8 and has("blend_planes"):
         native.blend_planes(a, b, weight_b, result)
     else:
-        work = _work(weight_b, a.dtype)
-        for planes in zip(a, b, result, strict=True):
-            work(*planes[:2], weight_b, planes[2])
+        is_hard = not ((weight_b + np.uint8(1)) >> np.uint8(1)).any()
+        for plane_a, plane_b, plane in zip(a, b, result, strict=True):
+            plane[...] = _blended(plane_a, plane_b, weight_b, is_hard=is_hard)
     blended: arrays.Image = result.transpose(1, 2, 0)
     return blended
 
 
-_Plane = npt.NDArray[Any]
-
-
-def _work(weight_b: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Return what blends planes of a type without the compiled loop; all ways give the same."""
-    return _pasted if not ((weight_b + np.uint8(1)) >> np.uint8(1)).any() else BLENDS[dtype.name]
-
-
-def _pasted(a: _Plane, b: _Plane, weight_b: npt.NDArray[np.uint8], out: _Plane) -> None:
-    """Write B where the weight is 255 and A where it is 0, which are all weights."""
-    if out.dtype == np.uint8:
-        np.bitwise_or(a & ~weight_b, b & weight_b, out=out)
-    else:
-        np.copyto(out, np.where(weight_b, b, a))
-
-
-def _blended_8(a: _Plane, b: _Plane, weight_b: npt.NDArray[np.uint8], out: _Plane) -> None:
-    part = weight_b.astype(np.uint16)
-    total = a * (np.uint16(255) - part)
-    total += b * part
-    # For sums up to 255 * 255 this is the quotient by 255, rounded to nearest, and all fits into 16 bits.
-    total += np.uint16(128)
-    total += total >> np.uint16(8)
-    total >>= np.uint16(8)
-    out[...] = total
-
-
-def _blended_16(a: _Plane, b: _Plane, weight_b: npt.NDArray[np.uint8], out: _Plane) -> None:
+def _blended(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], weight_b: npt.NDArray[np.uint8], *, is_hard: bool
+) -> npt.NDArray[Any]:
+    """Return a plane of the mix, as the compiled loop gives it for bytes; of hard mixing all weights are 0 or 255."""
+    if is_hard:
+        return np.where(weight_b, b, a)
+    if a.dtype == np.float32:
+        share = weight_b.astype(np.float64) / 255
+        return (1 - share) * a + share * b
     part = weight_b.astype(np.uint32)
-    out[...] = (a * (255 - part) + b * part + np.uint32(127)) // np.uint32(255)
-
-
-def _blended_float(a: _Plane, b: _Plane, weight_b: npt.NDArray[np.uint8], out: _Plane) -> None:
-    share = weight_b.astype(np.float64) / 255
-    out[...] = (1 - share) * a + share * b
-
-
-BLENDS = {"uint8": _blended_8, "uint16": _blended_16, "float32": _blended_float}
+    return (a * (255 - part) + b * part + np.uint32(127)) // np.uint32(255)
 
 
 def mix(
