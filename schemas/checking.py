@@ -1,11 +1,12 @@
 """Values checked by the schema: a configuration, or what is wrong in one line: key, rule, value, nearest right one."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
-from hsmix_gen.schemas.config import RunConfig, fields, nested
+from hsmix_gen.schemas.config import RunConfig, nested
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import nearest
 
@@ -32,19 +33,7 @@ def message_of(error: ValidationError) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     if detail["type"] == "literal_error":
-        choices = _choices(key)
+        choices = re.findall("'(.*?)'", detail["ctx"]["expected"])
         return f"{key} must be one of {', '.join(choices)}, got {value}{nearest(str(value), choices)}"
     rule = detail["msg"][0].lower() + detail["msg"][1:]
     return f"{key}: {rule}, got {value}"
-
-
-def _choices(key: str) -> list[str]:
-    found: list[str] = []
-    pending: list[Any] = [field.annotation for name, field, _ in fields() if name == key]
-    while pending:
-        for argument in get_args(pending.pop()):
-            if isinstance(argument, str):
-                found.append(argument)
-            else:
-                pending.append(argument)
-    return found

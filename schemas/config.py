@@ -94,6 +94,16 @@ class Section(BaseModel):
     title: ClassVar[str] = ""
     """Heading of its options in the help."""
 
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with values that depend on each other; each field has been checked by itself."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _without_faults(self) -> Self:
+        for fault in self.faults():
+            raise ValueError(fault)
+        return self
+
 
 class SourceConfig(Section):
     """What is read, and who belongs where."""
@@ -130,25 +140,15 @@ class SourceConfig(Section):
     max_voxels: PositiveInt = key(1_000_000_000, "Larger volumes, over all channels, are refused before they are decoded.")
     # fmt: on
 
-    @model_validator(mode="after")
-    def _one_way_to_classes(self) -> Self:
-        if self.threshold is None:
-            return self
-        others = ("mask_values", "colours", "instances", "ignore", "label_regions")
-        given = [name for name in others if getattr(self, name) is not None]
-        if given:
-            raise ValueError(
-                f"threshold cuts masks into two classes, so that {given[0]} has no meaning; leave one of them away"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _subset_of_one_split(self) -> Self:
+    def faults(self) -> Iterator[str]:
+        """Yield two ways to classes, and draws that have no effect."""
+        for other in ("mask_values", "colours", "instances", "ignore", "label_regions"):
+            if self.threshold is not None and getattr(self, other) is not None:
+                yield f"threshold cuts masks into two classes, so that {other} has no meaning; leave one of them away"
         if self.subset is None and self.subset_seed:
-            raise ValueError(f"subset_seed {self.subset_seed} draws nothing without a subset; add --subset N")
+            yield f"subset_seed {self.subset_seed} draws nothing without a subset; add --subset N"
         if self.subset is not None and self.folds is not None:
-            raise ValueError("subset draws from one training split, and folds make several; leave out one of them")
-        return self
+            yield "subset draws from one training split, and folds make several; leave out one of them"
 
 
 class VolumeConfig(Section):
@@ -179,30 +179,24 @@ class ImageConfig(Section):
     dtype: Literal["auto", "uint8", "uint16", "float32"] = option("auto", "Stored as uint8, uint16, float32, or auto: pictures as most are, windows as uint16, percentiles as uint8, z-scores as float32.")
     # fmt: on
 
-    @model_validator(mode="after")
-    def _large_enough(self) -> Self:
+    def faults(self) -> Iterator[str]:
+        """Yield sizes and tiles without room, and windows without an extent."""
         if min(self.size) < 16:
-            raise ValueError(f"size must be at least 16 16, got {self.size[0]} {self.size[1]}")
-        return self
-
-    @model_validator(mode="after")
-    def _tiles_advance(self) -> Self:
+            yield f"size must be at least 16 16, got {self.size[0]} {self.size[1]}"
         if self.tiles is None and self.overlap:
-            raise ValueError(f"overlap {self.overlap} needs tiles; add --tiles H W")
+            yield f"overlap {self.overlap} needs tiles; add --tiles H W"
         if self.tiles is not None and self.overlap >= min(self.tiles):
-            raise ValueError(f"overlap must be below the tiles {self.tiles[0]} {self.tiles[1]}, got {self.overlap}")
-        return self
-
-    @model_validator(mode="after")
-    def _window_ordered(self) -> Self:
+            yield f"overlap must be below the tiles {self.tiles[0]} {self.tiles[1]}, got {self.overlap}"
         if self.window is not None and self.window[0] >= self.window[1]:
-            raise ValueError(f"window must be LOW HIGH with LOW below HIGH, got {self.window[0]:g} {self.window[1]:g}")
+            yield f"window must be LOW HIGH with LOW below HIGH, got {self.window[0]:g} {self.window[1]:g}"
         if self.intensity == "window" and self.window is None:
-            raise ValueError("intensity window needs its ends; add --window LOW HIGH")
-        percentiles = self.window is not None and self.intensity == "percentile"
-        if percentiles and not 0 <= self.window[0] < self.window[1] <= 100:  # type: ignore[index]
-            raise ValueError(f"percentiles must lie in 0 to 100, got {self.window}")
-        return self
+            yield "intensity window needs its ends; add --window LOW HIGH"
+        if (
+            self.intensity == "percentile"
+            and self.window is not None
+            and not 0 <= self.window[0] < self.window[1] <= 100
+        ):
+            yield f"percentiles must lie in 0 to 100, got {self.window}"
 
 
 class SuperpixelsConfig(Section):
@@ -219,19 +213,16 @@ class SuperpixelsConfig(Section):
     body: Literal["auto", "all"] = key("auto", "auto: where background voxels are 0 only the body is cut, the rest is one region; all: everything.")
     # fmt: on
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def faults(self) -> Iterator[str]:
+        """Yield maps that are missing or idle, and an empty range of numbers."""
         if self.method == "precomputed" and self.folder is None:
-            raise ValueError("superpixels precomputed needs the folder of its label maps; add --regions-dir DIR")
+            yield "superpixels precomputed needs the folder of its label maps; add --regions-dir DIR"
         # The grid is the control of any other kind, and leaves aside what that is given.
         if self.method not in ("precomputed", "grid") and self.folder is not None:
-            raise ValueError(
-                f"--regions-dir is used by superpixels precomputed only, got {self.method}; drop one of them"
-            )
+            yield f"--regions-dir is used by superpixels precomputed only, got {self.method}; drop one of them"
         low, high = self.regions
         if not 2 <= low <= high <= 65535:
-            raise ValueError(f"regions must hold 2 <= MIN <= MAX <= 65535, got {low} {high}")
-        return self
+            yield f"regions must hold 2 <= MIN <= MAX <= 65535, got {low} {high}"
 
 
 class SaliencyConfig(Section):
@@ -253,21 +244,18 @@ class SaliencyConfig(Section):
     fit_steps: PositiveInt = key(100, "Optimiser steps, at most, of the U-Net that is fitted when no --model is given: it ends earlier where its maps, measured every 20 steps, agree with the masks.")
     # fmt: on
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def faults(self) -> Iterator[str]:
+        """Yield what the backend lacks, and what it does not use."""
         own = {name: BACKENDS.module(name).BACKEND for name in BACKENDS.names}
         for name in own[self.backend].required:
             if getattr(self, name) is None:
-                raise ValueError(f"saliency {self.backend} needs a value of {self._option(name)}; add it")
+                yield f"saliency {self.backend} needs a value of {self._option(name)}; add it"
         for name in dict.fromkeys(name for backend in own.values() for name in backend.options):
             if getattr(self, name) is not None and name not in own[self.backend].options:
                 using = " or ".join(known for known, backend in own.items() if name in backend.options)
-                raise ValueError(
-                    f"{self._option(name)} is used by saliency {using} only, got {self.backend}; drop one of them"
-                )
+                yield f"{self._option(name)} is used by saliency {using} only, got {self.backend}; drop one of them"
         if self.weights is not None and self.model is None:
-            raise ValueError("weights need the network they belong to; add --model MODULE:CALLABLE")
-        return self
+            yield "weights need the network they belong to; add --model MODULE:CALLABLE"
 
     @classmethod
     def _option(cls, name: str) -> str:
@@ -302,37 +290,31 @@ class MixConfig(Section):
     batch_size: PositiveInt = key(8, "Samples of one mode that stay together under --policy per-batch.")
     # fmt: on
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def faults(self) -> Iterator[str]:
+        """Yield chances of nothing, empty ranges, modes that methods lack, and options that none of them uses."""
         if sum(self.probabilities) <= 0:
-            raise ValueError("probabilities must hold one positive number, got 0 0 0")
+            yield "probabilities must hold one positive number, got 0 0 0"
         for name in ("lambda_range", "grown_area", "scale_range"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name} must be ordered, got {(low, high)}")
-        return self
+                yield f"{name} must be ordered, got {(low, high)}"
+        yield from self._faults_of_modes()
+        yield from self._faults_of_options()
 
-    @model_validator(mode="after")
-    def _methods_can(self) -> Self:
+    def _faults_of_modes(self) -> Iterator[str]:
         own = [set(METHODS.module(name).METHOD.modes) for name in self.methods]
         for mode, number, use in (("hard", 1, "NONE 0 SOFT"), ("soft", 2, "NONE HARD 0")):
             if self.probabilities[number] > 0 and not any(mode in modes for modes in own):
-                raise ValueError(f"{self.method} has no {mode} form; use --probabilities {use}")
+                yield f"{self.method} has no {mode} form; use --probabilities {use}"
         idle = [name for name in self.methods if not self.modes_of(name)]
         if idle and self.probabilities[0] < sum(self.probabilities):
             mode = "soft" if self.probabilities[1] else "hard"
-            raise ValueError(
-                f"{idle[0]} has {mode} samples only; give them a chance by --probabilities, or leave it out"
-            )
+            yield f"{idle[0]} has {mode} samples only; give them a chance by --probabilities, or leave it out"
         for name, modes in zip(self.methods, own, strict=True):
             if self.policy == "paired" and len(modes) < 2:
-                raise ValueError(
-                    f"policy paired emits hard and soft samples, {name} has only one of them; choose another policy"
-                )
-        return self
+                yield f"policy paired emits hard and soft samples, {name} has only one of them; choose another policy"
 
-    @model_validator(mode="after")
-    def _options_are_used(self) -> Self:
+    def _faults_of_options(self) -> Iterator[str]:
         known = {name: METHODS.module(name).METHOD for name in METHODS.names}
         used = {field for name in self.methods for field in known[name].options_of(self)}
         for field in dict.fromkeys(field for method in known.values() for field in method.options):
@@ -340,10 +322,9 @@ class MixConfig(Section):
                 having = [name for name, method in known.items() if field in method.options]
                 own = [name for name in self.methods if name in having]
                 if own:
-                    raise ValueError(f"mix.{field} changes nothing in {own[0]} with the other options; drop it")
+                    yield f"mix.{field} changes nothing in {own[0]} with the other options; drop it"
                 using = " and ".join(having)
-                raise ValueError(f"mix.{field} is used by {using} only, got method {self.method}; drop one of them")
-        return self
+                yield f"mix.{field} is used by {using} only, got method {self.method}; drop one of them"
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -409,26 +390,17 @@ class OutputConfig(Section):
         """Workers of all ranks together, each of which reads shards of its own."""
         return self.ranks * self.workers_per_rank
 
-    @model_validator(mode="after")
-    def _some_format(self) -> Self:
+    def faults(self) -> Iterator[str]:
+        """Yield formats that stand twice, previews without a table, and shards that readers cannot share."""
         if not self.formats or len(set(self.formats)) != len(self.formats):
-            raise ValueError(f"formats must name each format once, got {list(self.formats)}")
-        return self
-
-    @model_validator(mode="after")
-    def _previews_in_tables(self) -> Self:
+            yield f"formats must name each format once, got {list(self.formats)}"
         if self.parquet_preview and "parquet" not in self.formats:
-            raise ValueError(f"parquet_preview needs --format parquet, got {', '.join(self.formats)}; add it")
-        return self
-
-    @model_validator(mode="after")
-    def _shards_for_all_readers(self) -> Self:
+            yield f"parquet_preview needs --format parquet, got {', '.join(self.formats)}; add it"
         if self.shards is not None and self.shards % self.readers:
-            raise ValueError(
+            yield (
                 f"shards must be a multiple of ranks x workers_per_rank = {self.readers}, got {self.shards}; "
                 "change one of them, or leave --shards away"
             )
-        return self
 
 
 class ExecutionConfig(Section):
