@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from hsmix_gen.pipeline.execution.progress import Reporter
@@ -116,10 +117,9 @@ class _Queue(Generic[J]):
         self._jobs, self._stage, self._reporter = jobs, stage, reporter
         self._next = next(jobs, None)
         self._ready: deque[Unit] = deque()
-        self._wholes: dict[int, tuple[Unit, J]] = {}
-        self._trials: dict[int, tuple[Unit, _Narrowed[J], int]] = {}
+        self._given: dict[int, tuple[Unit, Callable[[Any], Iterable[tuple[J, Any]]]]] = {}
+        """Units that were handed out, by identity, and what takes the result of each."""
         self._held: list[_Narrowed[J]] = []
-        self._last: dict[int, tuple[Unit, _Narrowed[J]]] = {}
         self._n_good, self._n_failed = done, 0
 
     def __iter__(self) -> Iterator[Unit]:
@@ -133,27 +133,22 @@ class _Queue(Generic[J]):
         job, self._next = self._next, next(self._jobs, None)
         unit = job.unit({})
         assert unit is not None
-        self._wholes[id(unit)] = unit, job
+        self._given[id(unit)] = unit, partial(self._take_whole, job)
         return unit
 
     def take(self, unit: Unit, result: Any) -> Iterator[tuple[J, Any]]:
         """Take a result; yield the jobs that are finished with it."""
-        key = id(unit)
-        if key in self._wholes:
-            _, job = self._wholes.pop(key)
-            if isinstance(result, Failure):
-                self._narrow(job, job.without_hidden(result.reason))
-            else:
-                self._n_good += len(job.parts)
-                yield job, result
-        elif key in self._trials:
-            _, narrowed, part = self._trials.pop(key)
-            self._note_trial(narrowed, part, result)
-        else:
-            _, narrowed = self._last.pop(key)
-            yield narrowed.job, self._completed(narrowed, result)
-        if not self._wholes and not self._trials and self._next is None:
+        _, take = self._given.pop(id(unit))
+        yield from take(result)
+        if not self._given and self._next is None:
             yield from self._finish_held()
+
+    def _take_whole(self, job: J, result: Any) -> Iterator[tuple[J, Any]]:
+        if isinstance(result, Failure):
+            self._narrow(job, job.without_hidden(result.reason))
+        else:
+            self._n_good += len(job.parts)
+            yield job, result
 
     def _narrow(self, job: J, reason: str) -> None:
         narrowed = _Narrowed(job, reason)
@@ -166,10 +161,10 @@ class _Queue(Generic[J]):
         narrowed.pending = len(parts)
         for part in parts:
             trial = job.trial(part)
-            self._trials[id(trial)] = trial, narrowed, part
+            self._given[id(trial)] = trial, partial(self._take_trial, narrowed, part)
             self._ready.append(trial)
 
-    def _note_trial(self, narrowed: _Narrowed[J], part: int, result: Any) -> None:
+    def _take_trial(self, narrowed: _Narrowed[J], part: int, result: Any) -> tuple[()]:
         if isinstance(result, Failure):
             self._fail(narrowed, part, narrowed.job.without_hidden(result.reason))
         else:
@@ -177,6 +172,7 @@ class _Queue(Generic[J]):
         narrowed.pending -= 1
         if not narrowed.pending:
             self._held.append(narrowed)
+        return ()
 
     def _fail(self, narrowed: _Narrowed[J], part: int, reason: str) -> None:
         narrowed.failures[part] = reason
@@ -206,14 +202,14 @@ class _Queue(Generic[J]):
             if unit is None:
                 yield narrowed.job, narrowed.job.finished(None, narrowed.failures)
             else:
-                self._last[id(unit)] = unit, narrowed
+                self._given[id(unit)] = unit, partial(self._take_last, narrowed)
                 self._ready.append(unit)
 
-    def _completed(self, narrowed: _Narrowed[J], result: Any) -> Any:
+    def _take_last(self, narrowed: _Narrowed[J], result: Any) -> Iterator[tuple[J, Any]]:
         if isinstance(result, Failure):
             reason = narrowed.job.without_hidden(result.reason)
             raise OutputError(
                 f"{narrowed.job.name}: {reason}; each of its parts can be done by itself: is memory short? "
                 "Lower --workers or --size, then run the same command again: what is finished is kept"
             )
-        return narrowed.job.finished(result, narrowed.failures)
+        yield narrowed.job, narrowed.job.finished(result, narrowed.failures)
