@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from types import TracebackType
-from typing import Any, Literal, Self, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -56,9 +57,15 @@ class Reporter:
         self.display = display
         self.seconds: dict[str, float] = {}
 
-    def stage(self, name: str, total: int, *, done: int = 0) -> "Stage":
+    @contextmanager
+    def stage(self, name: str, total: int, *, done: int = 0) -> Iterator["Stage"]:
         """Begin a stage; use it in a ``with`` block."""
-        return Stage(self, name, total, done)
+        stage = Stage(self, name, total, done)
+        self.display.start(name, total, done)
+        try:
+            yield stage
+        finally:
+            stage.end()
 
     def note(self, text: str) -> None:
         """Report something worth knowing."""
@@ -79,13 +86,8 @@ class Stage:
     def __init__(self, reporter: Reporter, name: str, total: int, done: int) -> None:
         self._reporter = reporter
         self._name, self._total, self._done, self._before = name, total, done, done
-        self._started = 0.0
-        self._has_ended = False
-
-    def __enter__(self) -> Self:
         self._started = time.monotonic()
-        self._reporter.display.start(self._name, self._total, self._done)
-        return self
+        self._has_ended = False
 
     @property
     def has_advanced(self) -> bool:
@@ -103,14 +105,10 @@ class Stage:
         rate = (self._done - self._before) / passed
         self._reporter.display.advance(self._name, self._done, self._total, rate)
         if self._done >= self._total:
-            self._end()
+            self.end()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
-
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Add the time since it began to that of stages of its name, once."""
         if not self._has_ended:
             self._has_ended = True
             passed = time.monotonic() - self._started

@@ -29,8 +29,16 @@ class Terminated(BaseException):
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Let the signals that end a run raise `Terminated`; afterwards they do what they did before."""
-    with _handled(TERMINATING):
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may take signals: whoever calls jobs from another one ends them himself.
         yield
+        return
+    before = _taken(TERMINATING)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def take_again() -> None:
@@ -116,20 +124,6 @@ class _Command:
         with cls._lock:
             is_first, cls._has_reported = not cls._has_reported, cls.is_one
         return is_first
-
-
-@contextlib.contextmanager
-def _handled(numbers: Iterable[int]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        # Only the main thread may take signals: whoever calls jobs from another one ends them himself.
-        yield
-        return
-    before = _taken(numbers)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _taken(numbers: Iterable[int]) -> dict[int, Any]:
