@@ -16,7 +16,6 @@ from hsmix_gen.pipeline.files.store_paths import StorePath, is_remote, status_of
 from hsmix_gen.schemas.records import FileRecord
 
 TEMPORARY = ".hsmix-tmp-"
-_CHUNK = 2**20
 _sent: dict[StorePath, tuple[int, str]] = {}
 """Size and checksum of what this process sent, until their record is taken: to read them back is the driver's part."""
 
@@ -111,11 +110,8 @@ def sync(path: Path) -> None:
 
 def sha256_of_file(path: Path) -> str:
     """Return the sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_record(path: Path, root: Path) -> FileRecord:

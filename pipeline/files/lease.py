@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.errors import HsmixError, OutputError
@@ -103,9 +102,7 @@ class Lease:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.give_back()
 
     def give_back(self, *, wait_s: float | None = None) -> None:
