@@ -18,7 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from hsmix_gen.pipeline.decoders.dicom_codecs import PLUGIN, coded_size, is_available
 from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import PlanePosition
-from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, refusing
+from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, first_bytes, refusing
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, check_plane
 from hsmix_gen.schemas.errors import SourceError
 
@@ -47,10 +47,7 @@ def read_dataset(path: Path) -> Dataset:
 
 def check_form(path: Path) -> None:
     """Refuse what is no DICOM file, and deflated ones: pydicom inflates them without a bound."""
-    with path.open("rb") as file:
-        head = file.read(1024)
-    if not head:
-        raise SourceError("is empty (0 bytes); copy it again")
+    head = first_bytes(path, 1024)
     if head[128:132] != b"DICM":
         raise InvalidDicomError
     # The syntax stands in the first kilobyte, unless somebody hides it.

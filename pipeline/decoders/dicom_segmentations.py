@@ -4,8 +4,7 @@ The key of a content says how segments become values, in words: nothing (the num
 sum of 2**(number - 1) over the segments that hold a pixel), and ``3=1`` and so on for another number than the file's.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +33,6 @@ _MAX_BITS = 63
 _RESAMPLE = "resample the segmentation onto the image"
 
 
-@dataclass(frozen=True)
-class _Numbering:
-    """How the number of a segment becomes a value in the mask."""
-
-    bits: bool
-    renumbered: dict[int, int]
-
-    def value(self, segment: int) -> int:
-        """Return the value of a segment."""
-        if self.renumbered and segment not in self.renumbered:
-            raise SourceError(f"has segment {segment}, which its header does not describe; write the file again")
-        number = self.renumbered.get(segment, segment)
-        if not self.bits or number == 0:
-            return number
-        if not 1 <= number <= _MAX_BITS:
-            raise SourceError(f"has segment {number}, one channel a segment holds at most {_MAX_BITS}; split the file")
-        return 1 << (number - 1)
-
-
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     """Open a segmentation on the planes of its image; planes without a frame are background.
 
@@ -67,11 +47,12 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
     with reading(path):
         dataset = read_dataset(path)
         check_size(dataset, how)
-        numbering = _numbering(content.key)
-        values = _values(dataset, numbering)
+        words = content.key.split()
+        has_bits = "bits" in words
+        values = _values(dataset, dict(word.split("=") for word in words if word != "bits"), bits=has_bits)
         volume = np.zeros((image.n_planes, *image.size), np.min_scalar_type(max(values.values())))
         for segment, target, stored in _frames(dataset, image, volume, path.stat().st_size):
-            _lay(target, stored, segment, values, dataset, numbering)
+            _lay(target, stored, segment, values, dataset, bits=has_bits)
     return ArrayStack(volume, image.is_volume, image.spacing, image.frame)
 
 
@@ -88,18 +69,17 @@ def segment_labels(dataset: Dataset) -> dict[int, str]:
     return labels
 
 
-def _numbering(key: str) -> _Numbering:
-    words = key.split()
-    pairs = (word.split("=") for word in words if word != "bits")
-    return _Numbering("bits" in words, {int(segment): int(number) for segment, number in pairs})
-
-
-def _values(dataset: Dataset, numbering: _Numbering) -> dict[int, int]:
+def _values(dataset: Dataset, renumbered: Mapping[str, str], *, bits: bool) -> dict[int, int]:
     """Return the value of each described segment; 0 is the background of label maps."""
-    numbers = list(segment_labels(dataset))
+    numbers = {segment: int(renumbered.get(str(segment), segment)) for segment in segment_labels(dataset)}
     if not numbers:
         raise SourceError("describes no segments; give a DICOM segmentation")
-    return {number: numbering.value(number) for number in numbers}
+    if not bits:
+        return numbers
+    most = max(numbers.values())
+    if most > _MAX_BITS:
+        raise SourceError(f"has segment {most}, one channel a segment holds at most {_MAX_BITS}; split the file")
+    return {segment: 1 << (number - 1) if number else 0 for segment, number in numbers.items()}
 
 
 def _frames(
@@ -189,7 +169,8 @@ def _lay(
     segment: int,
     values: dict[int, int],
     dataset: Dataset,
-    numbering: _Numbering,
+    *,
+    bits: bool,
 ) -> None:
     """Write the pixels of a frame into its part of the mask."""
     kind = dataset.get("SegmentationType")
@@ -204,7 +185,7 @@ def _lay(
             raise SourceError(f"has segment {number}, which its header does not describe; write the file again")
         value = values[number]
         where = stored == number if kind == "LABELMAP" else inside
-        if numbering.bits:
+        if bits:
             target |= where.astype(target.dtype) * target.dtype.type(value)
             continue
         taken = target[where]
