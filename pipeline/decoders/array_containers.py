@@ -48,11 +48,12 @@ _MAX_NAMES_SHOWN = 12
 
 @dataclass(frozen=True)
 class ArrayForm:
-    """Name, shape and type of an array as its header states; the name is empty in npy files."""
+    """Name, shape, type and order of an array as its header states; the name is empty in npy files."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    fortran: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ def list_arrays(path: Path) -> tuple[ArrayForm, ...]:
         kind = _kind_of(path)
         if kind == "npy":
             with path.open("rb") as file:
-                return (_read_header(file, "").form,)
+                return (_read_header(file, ""),)
         if kind == "npz":
             with zipfile.ZipFile(path) as packed:
                 forms = []
                 for name in _member_names(packed):
                     with packed.open(f"{name}.npy") as member:
-                        forms.append(_read_header(member, name).form)
+                        forms.append(_read_header(member, name))
                 return tuple(forms)
         with _open_h5(path) as file:
             return tuple(_h5_form(_h5_dataset(file, name)) for name in _h5_names(file))
@@ -111,22 +112,22 @@ def open_array(path: Path, name: str, option: str) -> Iterator[OpenArray]:
     kind = _kind_of(path)
     if kind == "npy":
         with path.open("rb") as file:
-            header = _read_header(file, "")
-            _check_length(header, path.stat().st_size - file.tell(), exact=False)
-            row = None if header.fortran else partial(_read_row, file, file.tell(), header)
-            yield OpenArray(header.form, 0, lambda: _read_values(file, header), row=row)
+            form = _read_header(file, "")
+            _check_length(form, path.stat().st_size - file.tell(), exact=False)
+            row = None if form.fortran else partial(_read_row, file, file.tell(), form)
+            yield OpenArray(form, 0, lambda: _read_values(file, form), row=row)
     elif kind == "npz":
         with path.open("rb") as file, zipfile.ZipFile(file) as packed:
             name = _chosen(name, _member_names(packed), option)
             info = packed.getinfo(f"{name}.npy")
             with packed.open(info) as member:
-                header = _read_header(member, name)
+                form = _read_header(member, name)
                 start = member.tell()
-                _check_length(header, info.file_size - start, exact=True)
+                _check_length(form, info.file_size - start, exact=True)
                 if info.compress_type == zipfile.ZIP_STORED:
-                    yield OpenArray(header.form, 0, lambda: _read_stored(file, info, start, header))
+                    yield OpenArray(form, 0, lambda: _read_stored(file, info, start, form))
                 else:
-                    yield OpenArray(header.form, 0, lambda: _read_values(member, header))
+                    yield OpenArray(form, 0, lambda: _read_values(member, form))
     else:
         with _open_h5(path) as file:
             dataset = _h5_dataset(file, name.strip("/") or _chosen("", _h5_names(file), option), option)
@@ -163,13 +164,7 @@ def _chosen(name: str, names: list[str], option: str) -> str:
 # -- npy and npz
 
 
-@dataclass(frozen=True)
-class _Header:
-    form: ArrayForm
-    fortran: bool
-
-
-def _read_header(stream: IO[bytes], name: str) -> _Header:
+def _read_header(stream: IO[bytes], name: str) -> ArrayForm:
     version = np.lib.format.read_magic(stream)
     if version not in _HEADER_READERS:
         raise SourceError(f"has an npy header of version {version[0]}.{version[1]}, expected 1.0 or 2.0; save it again")
@@ -179,7 +174,7 @@ def _read_header(stream: IO[bytes], name: str) -> _Header:
     if n_bytes > _MAX_HEADER:
         raise SourceError(f"has an npy header of {n_bytes} bytes, expected at most {_MAX_HEADER}; save it again")
     shape, fortran, dtype = _parsed(version, length + stream.read(n_bytes))
-    return _Header(ArrayForm(name, shape, dtype), fortran)
+    return ArrayForm(name, shape, dtype, fortran)
 
 
 @lru_cache(maxsize=_KEPT_HEADERS)
@@ -191,9 +186,8 @@ def _parsed(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], b
         return _HEADER_READERS[version](io.BytesIO(header))
 
 
-def _check_length(header: _Header, stored: int, *, exact: bool) -> None:
+def _check_length(form: ArrayForm, stored: int, *, exact: bool) -> None:
     """Compare the bytes that lie behind a header with those it announces; a zip may claim any size."""
-    form = header.form
     if form.dtype.hasobject:
         return
     announced = math.prod(form.shape) * form.dtype.itemsize
@@ -201,9 +195,9 @@ def _check_length(header: _Header, stored: int, *, exact: bool) -> None:
         raise SourceError(f"is damaged: {stored} bytes where its header announces {announced}; copy it again")
 
 
-def _read_values(stream: IO[bytes], header: _Header) -> npt.NDArray[Any]:
-    shape = header.form.shape
-    values = np.empty(math.prod(shape), header.form.dtype)
+def _read_values(stream: IO[bytes], form: ArrayForm) -> npt.NDArray[Any]:
+    shape = form.shape
+    values = np.empty(math.prod(shape), form.dtype)
     left = values.view(np.uint8)
     piece = _PIECE_BYTES if isinstance(stream, zipfile.ZipExtFile) else values.nbytes
     while left.size:
@@ -211,23 +205,23 @@ def _read_values(stream: IO[bytes], header: _Header) -> npt.NDArray[Any]:
         if not size:
             raise SourceError("is damaged: its data end early; copy it again")
         left = left[size:]
-    return values.reshape(shape[::-1]).T if header.fortran else values.reshape(shape)
+    return values.reshape(shape[::-1]).T if form.fortran else values.reshape(shape)
 
 
-def _read_row(file: IO[bytes], start: int, header: _Header, number: int) -> npt.NDArray[Any]:
+def _read_row(file: IO[bytes], start: int, form: ArrayForm, number: int) -> npt.NDArray[Any]:
     """Return the values at one place of the first axis of an array in C order whose values begin at `start`."""
-    form = replace(header.form, shape=header.form.shape[1:])
-    file.seek(start + number * math.prod(form.shape) * form.dtype.itemsize)
-    return _read_values(file, _Header(form, fortran=False))
+    row = replace(form, shape=form.shape[1:])
+    file.seek(start + number * math.prod(row.shape) * row.dtype.itemsize)
+    return _read_values(file, row)
 
 
-def _read_stored(file: IO[bytes], info: zipfile.ZipInfo, start: int, header: _Header) -> npt.NDArray[Any]:
+def _read_stored(file: IO[bytes], info: zipfile.ZipInfo, start: int, form: ArrayForm) -> npt.NDArray[Any]:
     """Return the values of a member that is not compressed, `start` bytes into it, without the copies of zipfile."""
     file.seek(info.header_offset + _ZIP_LENGTHS)
     file.seek(sum(struct.unpack("<HH", file.read(4))), io.SEEK_CUR)
     checksum = zlib.crc32(file.read(start))
-    values = _read_values(file, header)
-    stored = values.T if header.fortran else values
+    values = _read_values(file, form)
+    stored = values.T if form.fortran else values
     if zlib.crc32(stored.data, checksum) != info.CRC:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
     return values

@@ -20,7 +20,15 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.array_containers import ArrayForm, OpenArray, open_array
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, labels_of, whole_numbers
+from hsmix_gen.pipeline.decoders.stack import (
+    ArrayStack,
+    ReadOptions,
+    Stack,
+    check_plane,
+    is_small,
+    labels_of,
+    small_labels,
+)
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -63,7 +71,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, take)
         if "c" in axes and values.shape[axes.index("c")] > 1:
             raise SourceError(_one_hot(values.shape))
-    labels = _as_labels(values, str(path)) if how.threshold is None else labels_of(values, str(path), how)
+    labels = small_labels(values, str(path)) if how.threshold is None else labels_of(values, str(path), how)
     return ArrayStack(_ordered(labels, axes)[..., 0], is_volume="z" in axes)
 
 
@@ -249,27 +257,9 @@ def _read_labels(array: OpenArray) -> npt.NDArray[Any]:
     """Return labels as uint8 if all are whole and below 256, piece by piece; else the values as they are."""
     if array.pieces is not None and array.form.dtype != np.uint8:
         labels = np.empty(array.form.shape, np.uint8)
-        if all(_is_small(values, labels[rows]) for rows, values in array.pieces()):
+        if all(is_small(values, labels[rows]) for rows, values in array.pieces()):
             return labels
     return array.read()
-
-
-def _is_small(values: npt.NDArray[Any], labels: npt.NDArray[np.uint8]) -> bool:
-    """Fill in values as uint8 and return whether they are equal to that."""
-    with np.errstate(invalid="ignore"):
-        np.copyto(labels, values, casting="unsafe")
-    return bool((labels == values).all())
-
-
-def _as_labels(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    if values.dtype == np.uint8:
-        return values
-    # Nearly all labels are whole and below 256: one comparison proves it, whatever the type.
-    small = np.empty_like(values, np.uint8)
-    if _is_small(values, small):
-        return small
-    whole = whole_numbers(values, name)
-    return whole.astype(np.min_scalar_type(int(whole.max())))
 
 
 def _ordered(values: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:

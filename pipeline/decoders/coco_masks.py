@@ -24,11 +24,6 @@ _FARTHEST = 1e9
 _SPARE_STEPS = 10_000
 
 
-def open_image(content: Content, how: ReadOptions) -> Stack:  # noqa: ARG001 - part of the interface
-    """Refuse: an annotation file holds no pictures."""
-    raise ValueError(f"{content.uri} holds masks only, its pictures are files of their own")
-
-
 def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:  # noqa: ARG001 - no larger than its image
     """Open the mask of one image.
 

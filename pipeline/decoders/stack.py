@@ -78,8 +78,6 @@ class ArrayStack(Stack):
     is_volume: bool = False
     spacing: tuple[float, ...] | None = None
     frame: npt.NDArray[np.float64] | None = None
-    bodies: npt.NDArray[np.bool_] | None = None
-    """(Z, H, W) bool or None."""
     is_picture: bool = False
     of_files: Callable[[], str] | None = None
     """Returns the digest of the files that a picture comes from; None: values and form are digested."""
@@ -96,10 +94,6 @@ class ArrayStack(Stack):
         """Return one plane."""
         plane: npt.NDArray[Any] = self.planes[index]
         return plane
-
-    def body(self, index: int) -> npt.NDArray[np.bool_] | None:
-        """Return where the body is."""
-        return None if self.bodies is None else self.bodies[index]
 
     def digest(self, index: int) -> str:
         """Return the sha256 of the files, or of form and values of a plane."""
@@ -168,3 +162,22 @@ def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
             "of no class the value 255"
         )
     return values
+
+
+def small_labels(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return `whole_numbers` in the smallest unsigned integers that hold them."""
+    if values.dtype == np.uint8:
+        return values
+    # Nearly all labels are whole and below 256: one comparison proves it, whatever the type.
+    small = np.empty_like(values, np.uint8)
+    if is_small(values, small):
+        return small
+    whole = whole_numbers(values, name)
+    return whole.astype(np.min_scalar_type(int(whole.max())), copy=False)
+
+
+def is_small(values: npt.NDArray[Any], labels: npt.NDArray[np.uint8]) -> bool:
+    """Fill in values as uint8 and return whether they are equal to that."""
+    with np.errstate(invalid="ignore"):
+        np.copyto(labels, values, casting="unsafe")
+    return bool((labels == values).all())

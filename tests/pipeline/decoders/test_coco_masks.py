@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as runs
 
-from hsmix_gen.pipeline.decoders.coco_masks import open_image, open_mask
+from hsmix_gen.pipeline.decoders.coco_masks import open_mask
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions
 from hsmix_gen.pipeline.readers.coco_reader import mask_key
 from hsmix_gen.schemas.errors import SourceError
@@ -248,8 +248,3 @@ def test_equal_masks_have_equal_digests(tmp_path: Path) -> None:
         return open_mask(Content("coco", (str(path),), mask_key("7", labels, categories)), image, HOW).digest(0)
 
     assert digest("exclusive", [2, 5]) == digest("multilabel", [2, 5]) != digest("exclusive", [0, 2])
-
-
-def test_annotation_files_hold_no_pictures() -> None:
-    with pytest.raises(ValueError, match="masks only"):
-        open_image(Content("coco", ("a.json",), "7"), HOW)
