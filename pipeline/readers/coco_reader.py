@@ -41,12 +41,9 @@ class CocoReader:
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a JSON file, or a folder with JSON files of the usual names."""
-        try:
-            if source.is_file():
-                return source.suffix.lower() == ".json" and source.name.lower() != "dataset.json"
-            return bool(_annotation_files(source))
-        except OSError:
-            return False
+        if source.is_file():
+            return source.suffix.lower() == ".json" and source.name.lower() != "dataset.json"
+        return source.is_dir() and bool(_annotation_files(source))
 
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the images that the annotation files list, those without annotations too.

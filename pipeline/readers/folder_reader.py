@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -51,6 +52,7 @@ _OPINION = re.compile(r"(annotator|rater|reader|expert|observer|doctor|manual)s?
 # Masks have few values and images many; so many pairs are read.
 _FEW_COLOURS, _MANY_COLOURS, _PAIRS_LOOKED_AT = 4, 64, 3
 _VOC_LIST_BYTES = 1 << 24
+_MODE = attrgetter("mode")
 _Seen = TypeVar("_Seen")
 
 
@@ -93,10 +95,7 @@ class FolderReader:
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a folder."""
-        try:
-            return source.is_dir()
-        except OSError:
-            return False
+        return source.is_dir()
 
     def find(self, source: Path, config: SourceConfig) -> Found:
         """Return the pairs under `source`.
@@ -146,7 +145,7 @@ def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[Na
     grey = {
         ending
         for ending, same in endings.items()
-        if all(_seen_in(source / file.path, _mode) in ("1", "L", "P") for file in same[:_PEEKED_AT])
+        if all(_seen_in(source / file.path, _MODE) in ("1", "L", "P") for file in same[:_PEEKED_AT])
     }
     if not grey or len(grey) == len(endings):
         return files, []
@@ -206,10 +205,6 @@ def _seen_in(path: Path, look: Callable[[Pillow.Image], _Seen]) -> _Seen | None:
         return None
 
 
-def _mode(opened: Pillow.Image) -> str:
-    return opened.mode
-
-
 def _how_masks_are(source: Path, candidates: Sequence[Candidate], files: Sequence[str], config: SourceConfig) -> _Masks:
     """Return how masks are to be read, and what is known of their labels."""
     pairs = [one for one in candidates if one.images and one.masks]
@@ -225,7 +220,7 @@ def _how_masks_are(source: Path, candidates: Sequence[Candidate], files: Sequenc
         notes = (f"masks lie in the folders {shown}, one for each image; they were not taken as classes",)
     first = [source / one.masks[0].path for one in pairs[:_PEEKED_AT]]
     coloured, said = classes_of_colours(
-        config, source, files, lambda: any(_seen_in(mask, _mode) in ("RGB", "RGBA", "P") for mask in first)
+        config, source, files, lambda: any(_seen_in(mask, _MODE) in ("RGB", "RGBA", "P") for mask in first)
     )
     notes += said
     if coloured is not None:

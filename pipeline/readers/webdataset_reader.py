@@ -40,12 +40,9 @@ class WebdatasetReader:
 
     def recognises(self, source: Path) -> bool:
         """Return whether the source is a tar file, or a folder that holds tar files and no pictures."""
-        try:
-            if source.is_file():
-                return source.name.lower().endswith((".tar", *_COMPRESSED))
-            files = [path for folder in _folders(source) for path in folder.iterdir() if path.is_file()]
-        except OSError:
-            return False
+        if not source.is_dir():
+            return source.is_file() and source.name.lower().endswith((".tar", *_COMPRESSED))
+        files = [path for folder in _folders(source) for path in folder.iterdir() if path.is_file()]
         endings = {".tar" if path.name.lower().endswith(_COMPRESSED) else path.suffix.lower() for path in files}
         return ".tar" in endings and endings <= _BESIDE
 
