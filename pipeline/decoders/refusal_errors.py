@@ -59,3 +59,11 @@ def first_bytes(path: Path, count: int) -> bytes:
     if not start:
         raise SourceError("is empty (0 bytes); copy it again")
     return start
+
+
+def start_of(path: Path, count: int) -> bytes:
+    """Return how a file begins; nothing of what `first_bytes` refuses, or cannot read."""
+    try:
+        return first_bytes(path, count)
+    except (OSError, SourceError):
+        return b""

@@ -1,6 +1,5 @@
 """Folders of arrays: npz and HDF5 files that hold image and mask, or files of one array in pairs."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from hsmix_gen.pipeline.decoders.arrays import array_key, axes_of, is_picture, p
 from hsmix_gen.pipeline.execution.human_units import counted, first_of
 from hsmix_gen.pipeline.readers.paths.array_names import IMAGE_KEYS, MASK_KEYS, case_of, choose, read_naming, split_of
 from hsmix_gen.pipeline.readers.paths.folder_walk import Walked, visible, walk
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -126,9 +126,7 @@ def _inner_pairs(forms: tuple[ArrayForm, ...], config: SourceConfig) -> Iterator
     if len(keys) == 2 and all(key in by_name for key in keys):
         yield "", by_name[keys[0]], by_name[keys[1]]
         return
-    groups: dict[str, list[str]] = defaultdict(list)
-    for form in forms:
-        groups[form.name.rpartition("/")[0]].append(form.name)
+    groups = grouped((form.name.rpartition("/")[0], form.name) for form in forms)
     for parent, names in groups.items():
         image = choose(names, config.image_key, IMAGE_KEYS)
         mask = choose(names, config.mask_key, MASK_KEYS)

@@ -1,13 +1,14 @@
 """COCO folders: images that annotation files list, with their classes, splits and places."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.coco_index import CocoImage, CocoIndex, read_index
 from hsmix_gen.pipeline.readers.paths.confined_root import Root
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.label_tools import is_coco
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name
@@ -179,16 +180,15 @@ def _named(pairs: Sequence[tuple[str, SourceItem]]) -> tuple[tuple[SourceItem, .
             other = by_path[path].mask.uri
             reason = f"is listed twice, first in {other}; keep one entry of a picture"
             refusals.append(Refusal(safe_id(PurePosixPath(path).stem), item.mask.uri, "discover", reason))
-    stems = Counter(PurePosixPath(path).stem.casefold() for path in by_path)
-    splits = defaultdict(set)
-    for item in by_path.values():
-        splits[item.group].add(item.split)
+    stems = {PurePosixPath(path).stem.casefold() for path in by_path}
+    splits = grouped((item.group, item.split) for item in by_path.values())
+    torn = {group for group, found in splits.items() if len(set(found)) > 1}
     items = []
     for path, item in by_path.items():
         pure = PurePosixPath(path).with_suffix("")
         # Copies of one original share a group; an equal name in two official splits is another picture.
-        group = item.group if len(splits[item.group]) == 1 else None
-        items.append(replace(item, id=safe_id(pure.name if max(stems.values()) == 1 else str(pure)), group=group))
+        group = None if item.group in torn else item.group
+        items.append(replace(item, id=safe_id(pure.name if len(stems) == len(by_path) else str(pure)), group=group))
     return tuple(items), refusals
 
 

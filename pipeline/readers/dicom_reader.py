@@ -8,8 +8,10 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from hsmix_gen.pipeline.decoders.refusal_errors import start_of
 from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.stems import stem_of
 from hsmix_gen.schemas.config import SourceConfig
@@ -93,14 +95,7 @@ class DicomReader:
 
 def has_mark(path: Path) -> bool:
     """Return whether a file begins as DICOM files do."""
-    try:
-        # A pipe would be waited for without end.
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    return start_of(path, 132)[128:] == b"DICM"
 
 
 def _may_be_dicom(file: str) -> bool:
@@ -206,12 +201,9 @@ def number_classes(labels: Sequence[dict[int, str]], *, bits: bool) -> tuple[lis
     bits : bool
         Whether a pixel may have several classes.
     """
-    meanings: dict[int, set[str]] = defaultdict(set)
-    for numbers in labels:
-        for number, label in numbers.items():
-            meanings[number].add(label)
-    agreed = all(len(names) == 1 for names in meanings.values())
-    ordered = [label for number in sorted(meanings) for label in sorted(meanings[number])]
+    meanings = grouped(pair for numbers in labels for pair in numbers.items())
+    agreed = all(len(set(names)) == 1 for names in meanings.values())
+    ordered = [label for _, names in sorted(meanings.items()) for label in sorted(names)]
     classes = tuple(dict.fromkeys(("background", *(ordered if agreed else sorted(set(ordered))))))
     if agreed and not bits:
         ids = {number: classes.index(label) for numbers in labels for number, label in numbers.items()}

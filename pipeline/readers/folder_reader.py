@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS, UNREAD_ENDINGS
+from hsmix_gen.pipeline.decoders.refusal_errors import start_of
 from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.readers.colour_tables import classes_of_colours
 from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
@@ -26,6 +27,7 @@ from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
     without_extras,
 )
 from hsmix_gen.pipeline.readers.paths.folder_walk import walk
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.label_tools import label_tool_hints
@@ -137,9 +139,7 @@ def _is_picture(path: str) -> bool:
 
 
 def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[NamedFile], list[str]]:
-    endings: dict[str, list[NamedFile]] = defaultdict(list)
-    for file in files:
-        endings[ending_of(file.path)].append(file)
+    endings = grouped((ending_of(file.path), file) for file in files)
     if len(endings) < 2:
         return files, []
     grey = {
@@ -154,12 +154,9 @@ def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[Na
 
 
 def _voc_lists(source: Path, files: Sequence[str]) -> VocLists:
-    texts = []
-    for path in files:
-        if VOC_LISTS.fullmatch(path) and (source / path).is_file():
-            with (source / path).open("rb") as file:
-                texts.append((path, file.read(_VOC_LIST_BYTES).decode("utf-8-sig", "replace")))
-    return read_voc_lists(texts)
+    lists = filter(VOC_LISTS.fullmatch, files)
+    heads = ((path, start_of(source / path, _VOC_LIST_BYTES)) for path in lists)
+    return read_voc_lists([(path, head.decode("utf-8-sig", "replace")) for path, head in heads])
 
 
 def _listed_ones(candidates: list[Candidate], lists: VocLists) -> tuple[list[Candidate], list[str]]:
@@ -317,11 +314,7 @@ def _names(candidates: Sequence[Candidate]) -> list[str]:
 
 def _left_alone(files: Iterable[str], *, used: bool) -> tuple[tuple[str, int], ...]:
     """Return how many files of each ending this reader does not open; `used` = NIfTI files were."""
-    counts = Counter(
-        next(ending for ending in _OTHERS if name.endswith(ending))
-        for name in (path.lower() for path in files)
-        if name.endswith(_OTHERS)
-    )
+    counts = Counter(ending for ending in map(ending_of, files) if ending in _OTHERS)
     return tuple((ending, counts[ending]) for ending in sorted(counts) if not (used and ending in NIFTI_ENDINGS))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths.folder_walk import folders_near, walk
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found, pair_problem, safe_id
 from hsmix_gen.pipeline.readers.paths.official_splits import part_patients, without_lone_training
 from hsmix_gen.pipeline.readers.paths.split_words import deepest_split
@@ -104,11 +105,9 @@ def read_patients(table: Path) -> dict[str, str]:
     if not {"name", "patient id"} <= set(header):
         raise ValueError(f"has columns {', '.join(header) or 'none'}, expected name and patient ID")
     name, patient = header.index("name"), header.index("patient id")
-    found: dict[str, set[str]] = defaultdict(set)
-    for row in rows[1:]:
-        if len(row) > max(name, patient) and row[name] and row[patient]:
-            found[row[name].lower()].add(row[patient])
-    return {image: patients.pop() for image, patients in found.items() if len(patients) == 1}
+    whole = [row for row in rows[1:] if len(row) > max(name, patient) and row[name] and row[patient]]
+    found = grouped((row[name].lower(), row[patient]) for row in whole)
+    return {image: patients[0] for image, patients in found.items() if len(set(patients)) == 1}
 
 
 def _sorted_out(paths: list[str], suffix: str) -> tuple[dict[str, list[str]], dict[str, list[str]], int]:

@@ -1,7 +1,6 @@
 """What lies in a source: items with unique ids, groups and splits, and a word for everything left out."""
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.execution.human_units import counted
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.pipeline.readers.registry import check_options, reader_for
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
@@ -135,9 +135,7 @@ def _unhidden(known: Mapping[str, Split], items: Sequence[SourceItem], config: R
 
 
 def _unique(items: Sequence[SourceItem]) -> tuple[list[SourceItem], list[Refusal]]:
-    by_id: dict[str, list[SourceItem]] = defaultdict(list)
-    for item in items:
-        by_id[item.id.casefold()].append(item)
+    by_id = grouped((item.id.casefold(), item) for item in items)
     kept: list[SourceItem] = []
     clashes: list[Refusal] = []
     for same in by_id.values():

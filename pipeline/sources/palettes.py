@@ -1,10 +1,10 @@
 """Masks with palettes: indices mean the same only where every file has its colours in the same order."""
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Labelling, MaskForm, ScanResult, SourceItem
@@ -21,23 +21,17 @@ _MOST_SHOWN = 8
 _Palette = Mapping[int, int]
 
 
-@dataclass
 class _Use:
     """Which colours each index has over all files, and which indices each colour has."""
 
-    colours: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    indices: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    files: Counter[int] = field(default_factory=Counter)
-    """How many files have a colour."""
-    repeated: bool = False
-    """Whether a file has one colour under two indices, so that colours say nothing."""
-
-    def add(self, palette: _Palette) -> None:
-        for index, colour in palette.items():
-            self.colours[index].add(colour)
-            self.indices[colour].add(index)
-        self.files.update(set(palette.values()))
-        self.repeated = self.repeated or len(set(palette.values())) < len(palette)
+    def __init__(self, palettes: Sequence[_Palette]) -> None:
+        pairs = {pair for palette in palettes for pair in palette.items()}
+        self.colours = grouped(pairs)
+        self.indices = grouped((colour, index) for index, colour in pairs)
+        self.files = Counter(colour for palette in palettes for colour in set(palette.values()))
+        """How many files have a colour."""
+        self.repeated = any(len(set(palette.values())) < len(palette) for palette in palettes)
+        """Whether a file has one colour under two indices, so that colours say nothing."""
 
     @property
     def are_of_files(self) -> bool:
@@ -66,9 +60,7 @@ def colour_classes(scans: Sequence[ScanResult], config: SourceConfig) -> tuple[L
     """
     good = [scan for scan in scans if scan.problem is None]
     palettes = [dict(scan.mask_form.palette) for scan in good]
-    use = _Use()
-    for palette in palettes:
-        use.add(palette)
+    use = _Use(palettes)
     if not use.colours:
         return None
     if use.is_steady:
@@ -117,7 +109,7 @@ def with_coloured_mask(item: SourceItem) -> SourceItem:
 
 def _check_background(use: _Use) -> None:
     """Refuse masks of one order in which index 0 is not black and another index is: either may be the background."""
-    if use.repeated or not use.colours.get(0) or use.colours[0] == {_BLACK} or _BLACK not in use.indices:
+    if use.repeated or not use.colours.get(0) or use.colours[0] == [_BLACK] or _BLACK not in use.indices:
         return
     raise SourceError(
         f"masks have a palette in which index 0 is #{min(use.colours[0]):06X} and index {min(use.indices[_BLACK])} is "
@@ -145,7 +137,7 @@ def _difference(use: _Use) -> str:
         if len(colours) > 1:
             one, other, *_ = sorted(colours)
             return f"index {index} is #{one:06X} in one and #{other:06X} in another"
-    colour, indices = next((pair for pair in sorted(use.indices.items()) if len(pair[1]) > 1), (_BLACK, {0}))
+    colour, indices = next((pair for pair in sorted(use.indices.items()) if len(pair[1]) > 1), (_BLACK, [0]))
     return f"#{colour:06X} has the indices {', '.join(map(str, sorted(indices)))}"
 
 

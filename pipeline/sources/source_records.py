@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hsmix_gen.pipeline.execution.human_units import counted, first_of
 from hsmix_gen.pipeline.files.local_mirror import with_addresses
 from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.pipeline.files.tables import read_sources
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, OutputError, SourceError
@@ -262,14 +262,11 @@ def _merged_folds(records: Sequence[SourceRecord], merged: Sequence[str], known:
 
 
 def _check_groups(records: Sequence[SourceRecord]) -> None:
-    splits: dict[str, set[str]] = defaultdict(set)
-    for record in records:
-        if not record.is_left_out:
-            splits[record.group].add(record.split)
-    torn = sorted(group for group, found in splits.items() if len(found) > 1)
+    splits = grouped((record.group, record.split) for record in records if not record.is_left_out)
+    torn = sorted(group for group, found in splits.items() if len(set(found)) > 1)
     if torn:
         verb = "stands" if len(torn) == 1 else "stand"
         raise SourceError(
             f"{counted(len(torn), 'group')} {verb} in more than one split (leakage), first {torn[0]} in "
-            f"{' and '.join(sorted(splits[torn[0]]))}; correct the split or --group-by"
+            f"{' and '.join(sorted(set(splits[torn[0]])))}; correct the split or --group-by"
         )

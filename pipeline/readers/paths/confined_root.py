@@ -1,6 +1,7 @@
 """Paths that may not leave a folder."""
 
 import os
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 
@@ -10,7 +11,8 @@ class Root:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._real = os.path.realpath(folder)
-        self._parents: dict[str, str] = {}
+        # Lists name thousands of files of few folders: links above a file are followed once a folder.
+        self._real_of = cache(os.path.realpath)
 
     def holds(self, path: Path) -> bool:
         """Return whether a path, with all links followed, lies in the folder."""
@@ -22,18 +24,11 @@ class Root:
 
     def relative(self, path: Path) -> str:
         """Return the path of a file in the folder, without links above it, relative and with ``/``."""
-        parent = self._parent(path)
+        parent = self._real_of(path.parent)
         return PurePosixPath(os.path.relpath(parent, self._real), path.name).as_posix()
 
     def _resolved(self, path: Path) -> str:
-        # Lists name thousands of files of few folders: links above a file are followed once a folder.
         if path.name in ("", ".."):
             return os.path.realpath(path)
-        real = str(Path(self._parent(path), path.name))
+        real = str(Path(self._real_of(path.parent), path.name))
         return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114 - takes text
-
-    def _parent(self, path: Path) -> str:
-        parent = str(path.parent)
-        if parent not in self._parents:
-            self._parents[parent] = os.path.realpath(parent)
-        return self._parents[parent]

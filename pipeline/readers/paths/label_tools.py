@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.codecs.pointers import pointer_kind
+from hsmix_gen.pipeline.decoders.refusal_errors import start_of
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.stems import ending_of, stem_of
 
 _HEAD_BYTES = 1 << 16
@@ -105,10 +106,8 @@ def label_tool_hints(source: Path, files: Sequence[str]) -> tuple[str, ...]:
     files : sequence of str
         What it holds, as relative paths.
     """
-    by_ending: dict[str, list[str]] = defaultdict(list)
-    for path in files:
-        by_ending[ending_of(path)].append(path)
-    return tuple(hint for ending in sorted(by_ending) for hint in _hints(source, ending, by_ending[ending]))
+    by_ending = grouped((ending_of(path), path) for path in files)
+    return tuple(hint for ending, paths in sorted(by_ending.items()) for hint in _hints(source, ending, paths))
 
 
 def is_coco(path: Path) -> bool:
@@ -151,10 +150,4 @@ _DESCRIPTIONS = frozenset({"classes", "labels", "readme", "license", "train", "v
 
 def _head(path: Path) -> str:
     """Return the beginning of a file as text, nothing of what is no plain file."""
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
-    except OSError:
-        return ""
+    return start_of(path, _HEAD_BYTES).decode("utf-8-sig", "replace")

@@ -2,7 +2,6 @@
 
 import difflib
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hsmix_gen.pipeline.decoders.picture_codec import UNREAD_ENDINGS
@@ -65,10 +64,8 @@ class LoneFiles:
         holding = [name for name in names if _is_inside(name, stem) or _is_inside(stem, name)]
         if holding:
             return others[max(holding, key=lambda name: (len(name), name))]
-        by_number: dict[tuple[int, ...], list[str]] = defaultdict(list)
-        for name in names:
-            by_number[_numbers(name)].append(name)
-        same = by_number.get(_numbers(stem), []) if _numbers(stem) else []
+        numbers = _numbers(stem)
+        same = [name for name in names if numbers and _numbers(name) == numbers]
         alike = difflib.get_close_matches(stem, same or names, n=1, cutoff=0.0 if len(same) == 1 else _LIKENESS)
         return others[alike[0]] if alike else ""
 

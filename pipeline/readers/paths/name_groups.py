@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_name
 
@@ -163,10 +164,7 @@ def _sources(stems: Sequence[str]) -> dict[str, str]:
 def _by_beginnings(stems: Sequence[str]) -> list[str | None]:
     """Return the groups of names none of which begins with another one, the shortest that is plausible for each."""
     readings = [_readings(stem) for stem in stems]
-    members: dict[str, list[_Reading]] = defaultdict(list)
-    for found in readings:
-        for reading in found:
-            members[reading.key].append(reading)
+    members = grouped((reading.key, reading) for found in readings for reading in found)
     for stem in stems:
         # "a1z3" is a plane of "a1".
         if stem in members:

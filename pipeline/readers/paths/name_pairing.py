@@ -9,6 +9,7 @@ from os.path import commonprefix
 from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths import kind_words
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_name
 from hsmix_gen.pipeline.readers.paths.stems import stem_of
 from hsmix_gen.schemas.config import SourceConfig
@@ -86,9 +87,8 @@ def name_files(paths: Sequence[str], config: SourceConfig, unread: Sequence[str]
     parents = [PurePosixPath(path).parent.parts for path in paths]
     every = [*parents, *(PurePosixPath(path).parent.parts for path in unread)]
     shared = len(commonprefix(every)) if len(every) > 1 else 0  # noqa: RUF071 - of folders, not of letters
-    beside: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for path, parts in zip(paths, parents, strict=True):
-        beside[parts].add(stem_of(path).lower())
+    stems = grouped((parts, stem_of(path).lower()) for path, parts in zip(paths, parents, strict=True))
+    beside = {parts: set(same) for parts, same in stems.items()}
     return [_named(path, parts[shared:], beside[parts], config) for path, parts in zip(paths, parents, strict=True)]
 
 
@@ -126,10 +126,8 @@ _Key = tuple[tuple[str, ...], str]
 
 def pair(files: Iterable[NamedFile]) -> list[Candidate]:
     """Return the files in groups that belong together, sorted; one without images or masks has no partner."""
-    images: dict[_Key, list[NamedFile]] = defaultdict(list)
-    masks: dict[_Key, list[NamedFile]] = defaultdict(list)
-    for file in files:
-        (masks if file.is_mask else images)[file.place.folders, file.place.rest].append(file)
+    by_kind = grouped((file.is_mask, ((file.place.folders, file.place.rest), file)) for file in files)
+    images, masks = (grouped(by_kind.get(is_mask, [])) for is_mask in (False, True))
     homes = _Homes(same[0].place for same in images.values())
     stems = {key: {file.stem for file in same} for key, same in images.items()}
     only = next(iter(stems)) if len(stems) == 1 else None
@@ -150,9 +148,7 @@ def pair(files: Iterable[NamedFile]) -> list[Candidate]:
     for (home, _), same in groups.items():
         settled[home] += _settled(same, images[home], single=single)
     found = [one for home, same in images.items() for one in _by_stem(same[0].place, same, settled[home])]
-    places: dict[FolderPlace, list[NamedFile]] = defaultdict(list)
-    for file in alone:
-        places[file.place].append(file)
+    places = grouped((file.place, file) for file in alone)
     found += [one for place, same in places.items() for one in _by_stem(place, [], same)]
     return sorted(found, key=lambda one: (one.place.fine, one.stem))
 
@@ -258,9 +254,7 @@ def _settled(masks: list[NamedFile], images: list[NamedFile], *, single: bool) -
 
 def _whatever_the_case(masks: list[NamedFile], stems: set[str]) -> list[NamedFile]:
     """Return the masks, those whose stem differs from one image's only in capitals or accents' form with that stem."""
-    folded: dict[str, list[str]] = defaultdict(list)
-    for stem in stems:
-        folded[_folded(stem)].append(stem)
+    folded = grouped((_folded(stem), stem) for stem in stems)
     taken = {file.stem for file in masks}
     result = []
     for file in masks:
@@ -276,11 +270,7 @@ def _folded(stem: str) -> str:
 
 
 def _by_stem(place: FolderPlace, images: list[NamedFile], masks: list[NamedFile]) -> list[Candidate]:
-    of_image, of_mask = defaultdict(list), defaultdict(list)
-    for file in images:
-        of_image[file.stem].append(file)
-    for file in masks:
-        of_mask[file.stem].append(file)
+    of_image, of_mask = (grouped((file.stem, file) for file in files) for files in (images, masks))
     return [
         Candidate(place, stem, tuple(of_image.get(stem, [])), tuple(of_mask.get(stem, [])))
         for stem in of_image.keys() | of_mask.keys()

@@ -1,11 +1,11 @@
 """Splits that come with a dataset: kept where they are a benchmark, forgotten where they are none."""
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hsmix_gen.pipeline.execution.human_units import counted
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import SourceItem
 
@@ -40,10 +40,7 @@ def part_groups(items: Sequence[SourceItem], groups: Collection[str | None], wor
 
     `word` is what a group is called.
     """
-    splits: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        if item.group in groups and item.split:
-            splits[item.group or ""].add(item.split)
-    torn = {group for group, found in splits.items() if len(found) > 1}
+    splits = grouped((item.group, item.split) for item in items if item.group in groups and item.split)
+    torn = {group for group, found in splits.items() if len(set(found)) > 1}
     parted = [replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items]
     return parted, f"{len(torn)} of {counted(len(splits), word)}" if torn else ""
