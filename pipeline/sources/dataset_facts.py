@@ -181,14 +181,13 @@ def _ways_out(value: int, facts: DatasetFacts) -> str:
     mapping = dict(facts.mask_values)
     if is_grey_scale(mapping) and value < max(mapping):
         return f"or give each value the nearest class with --mask-values {nearest_ranges(mapping)}"
-    if value == IGNORE:
-        classes = {known: class_id for known, class_id in mapping.items() if class_id != IGNORE}
-        own = describe(classes | {value: max(classes.values()) + 1})
-        both = describe(classes | {value: max(classes.values())})
-        return f"leave these pixels out with --ignore {value}, or map them with --mask-values {both} or {own}"
     known = {one: class_id for one, class_id in mapping.items() if class_id != IGNORE}
-    nearest = min(known, key=lambda one: (abs(one - value), -one))
-    mapped = describe(known | {value: 1 if facts.multilabel else known[nearest]})
+    if value == IGNORE:
+        last = max(known.values())
+        mapped = f"{describe(known | {value: last})} or {describe(known | {value: last + 1})}"
+    else:
+        nearest = min(known, key=lambda one: (abs(one - value), -one))
+        mapped = describe(known | {value: 1 if facts.multilabel else known[nearest]})
     return f"leave these pixels out with --ignore {value}, or map them with --mask-values {mapped}"
 
 

@@ -1,13 +1,14 @@
 """Files that a reader left alone: which other layout really reads them, found by trying."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from hsmix_gen.pipeline.decoders.picture_codec import UNREAD_ENDINGS
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.registry import Reader, reader_for, readers
+from hsmix_gen.pipeline.readers.registry import Reader, reader_for
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import HsmixError
 
@@ -32,9 +33,9 @@ def notes_on_left(source: Path, left: Mapping[str, int]) -> list[str]:
     left : mapping
         Number of files by ending.
     """
-    tried: dict[str, int] = {}
+    pairs_by = cache(lambda layout: _pairs_of(reader_for(source, layout), source))
     return [
-        f"{number} {ending} files were left alone{_way(source, ending, number, tried)}"
+        f"{number} {ending} files were left alone{_way(ending, number, pairs_by)}"
         for ending, number in sorted(left.items())
     ]
 
@@ -49,25 +50,15 @@ def note_on_forced(source: Path, layout: str) -> str:
     return ""
 
 
-def _way(source: Path, ending: str, number: int, tried: dict[str, int]) -> str:
+def _way(ending: str, number: int, pairs_by: Callable[[str], int]) -> str:
     if ending not in _LAYOUTS:
         return f"; {UNREAD_ENDINGS.get(ending, _OTHER_VOLUMES)}"
     if number > _MOST_TRIED:
         return ""
-    found = _working(source, _LAYOUTS[ending], tried)
-    if found is None:
+    best = max(_LAYOUTS[ending], key=pairs_by)
+    if not pairs_by(best):
         return "; no layout reads them as they lie"
-    return f"; --layout {found} reads {tried[found]} pairs"
-
-
-def _working(source: Path, names: Iterable[str], tried: dict[str, int]) -> str | None:
-    """Return the layout that reads most pairs, if any reads one."""
-    known = {reader.name: reader for reader in readers()}
-    for name in names:
-        if name not in tried:
-            tried[name] = _pairs_of(known[name], source)
-    best = max(names, key=lambda name: tried[name], default=None)
-    return best if best is not None and tried[best] else None
+    return f"; --layout {best} reads {pairs_by(best)} pairs"
 
 
 def _pairs_of(reader: Reader, source: Path) -> int:
