@@ -25,7 +25,7 @@ from hsmix_gen.pipeline.jobs.run import (
 )
 from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.pipeline.mixing.generate import generate
-from hsmix_gen.pipeline.sources.inventory import Inventory, chosen_rows
+from hsmix_gen.pipeline.sources.inventory import Inventory, of_records
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.stages.mixing.method import needs_of_all
@@ -163,13 +163,12 @@ def _checked(
 
 
 def _probe_inventory(inventory: Inventory) -> Inventory:
-    rows = [i for i, r in enumerate(inventory.records) if r.split == "train" and r.refusal is None and r.chosen]
-    if len(rows) < 2:
-        raise SourceError(f"the training split has {len(rows)} usable image(s), mixing needs 2; see inspect")
-    step = max(1, len(rows) // PROBE_IMAGES)
+    records = [r for r in inventory.records if r.split == "train" and r.refusal is None and r.chosen]
+    if len(records) < 2:
+        raise SourceError(f"the training split has {len(records)} usable image(s), mixing needs 2; see inspect")
+    probe = records[:: max(1, len(records) // PROBE_IMAGES)][:PROBE_IMAGES]
     # A probe has no folds: they repeat its work.
-    probe = chosen_rows(inventory, rows[::step][:PROBE_IMAGES])
-    return dataclasses.replace(probe, records=[dataclasses.replace(record, fold=None) for record in probe.records])
+    return of_records(inventory, [dataclasses.replace(record, fold=None) for record in probe])
 
 
 def _probe_config(config: RunConfig) -> RunConfig:

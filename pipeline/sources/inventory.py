@@ -177,17 +177,6 @@ def of_records(inventory: Inventory, records: Sequence[SourceRecord]) -> Invento
     return dataclasses.replace(inventory, records=list(records), scans=scans, places=places, twins=[])
 
 
-def chosen_rows(inventory: Inventory, rows: Sequence[int]) -> Inventory:
-    """Return an inventory of some of the rows."""
-    return dataclasses.replace(
-        inventory,
-        scans=[inventory.scans[row] for row in rows],
-        places=[inventory.places[row] for row in rows],
-        records=[inventory.records[row] for row in rows],
-        twins=[],
-    )
-
-
 @dataclass(frozen=True)
 class Piece(Job):
     """The job of reading some items; its parts are the items."""
