@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hsmix_gen.pipeline.decoders.codecs.tiff_codec import upright
+from hsmix_gen.pipeline.decoders.codecs.tiff_codec import SWAPPED, upright
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.schemas.digests import sha256_of
 
 Plane = npt.NDArray[Any]
 
-_SWAPPED = range(5, 9)
 # Masks of other tools are off by rounding: by so many pixels, or by such a share of the aspect.
 _CLOSE_PIXELS = 2
 _CLOSE_ASPECT = 0.02
@@ -50,7 +49,7 @@ class FittedMask(Stack):
 def fitted(mask: Stack, image: Stack, how: ReadOptions) -> Stack:
     """Return a mask as `how` allows it to be brought onto its image; as it is where nothing has to be done."""
     if how.turn_masks and is_unturned(mask, image):
-        size = mask.size[::-1] if image.orientation in _SWAPPED else mask.size
+        size = mask.size[::-1] if image.orientation in SWAPPED else mask.size
         number = image.orientation
         mask = FittedMask(mask, size, lambda plane: np.ascontiguousarray(upright(plane, number)), f"turned {number}")
     if how.resize_masks and mask.size != image.size and is_close(mask, image):

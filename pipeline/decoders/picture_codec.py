@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from hsmix_gen.pipeline.decoders.codecs import jpeg2000, tiff_codec
-from hsmix_gen.pipeline.decoders.codecs.tiff_codec import Header
+from hsmix_gen.pipeline.decoders.codecs.tiff_codec import SWAPPED, Header
 from hsmix_gen.pipeline.decoders.refusal_errors import Reasons, refusing
 from hsmix_gen.pipeline.decoders.stack import check_plane
 from hsmix_gen.schemas.errors import SourceError
@@ -40,7 +40,6 @@ UNREAD_ENDINGS = {
 Pillow.MAX_IMAGE_PIXELS = None
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 274
-_SWAPPED = range(5, 9)
 _PNG_GREY_ALPHA = 4
 _AVIF = (b"ftypavif", b"ftypavis")
 _WIDE_PPM = re.compile(rb"P[36](?:\s+#[^\n]*|\s)+\d+(?:\s+#[^\n]*|\s)+\d+(?:\s+#[^\n]*|\s)+(\d+)")
@@ -188,7 +187,7 @@ def _picture_header(data: bytes, picture: Pillow.Image) -> Header:
     has_exif = not data.startswith(_PNG) or b"eXIf" in data
     stated = picture.getexif().get(_ORIENTATION_TAG) if has_exif else 1
     orientation = stated if isinstance(stated, int) and stated in range(1, 9) else 1
-    if orientation in _SWAPPED:
+    if orientation in SWAPPED:
         width, height = height, width
     ppm = _WIDE_PPM.match(data)
     if ppm and int(ppm[1]) > 255:

@@ -175,11 +175,7 @@ def _keep_hands_off() -> None:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     # It ends a process that is sent SIGTERM with status 15, in the middle of its start.
     if hasattr(ray_utils, "set_sigterm_handler"):
-        ray_utils.set_sigterm_handler = _ignore
-
-
-def _ignore(_handler: Any) -> None:
-    """Set no handler."""
+        ray_utils.set_sigterm_handler = lambda _handler: None
 
 
 def _log_message(data: dict[str, Any], **_ignored: Any) -> None:

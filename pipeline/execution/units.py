@@ -122,15 +122,12 @@ def attempt(call: Callable[..., Any], arguments: tuple[Any, ...], *, may_fail: b
 
     Errors for people, and what the system reports of files, such as a full disk, are always raised.
     """
-    if not may_fail:
-        return call(*arguments)
     try:
         return call(*arguments)
-    except HsmixError:
-        raise
     except Exception as error:
         # Decoders raise an OSError without a number for damaged files.
-        if isinstance(error, OSError) and error.errno is not None:
+        is_of_system = isinstance(error, OSError) and error.errno is not None
+        if not may_fail or is_of_system or isinstance(error, HsmixError):
             raise
         return Failure(_reason(error))
 

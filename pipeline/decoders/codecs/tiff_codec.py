@@ -16,7 +16,8 @@ from hsmix_gen.schemas.errors import SourceError
 
 _SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _ORIENTATION = "Orientation"
-_SWAPPED = range(5, 9)
+SWAPPED = range(5, 9)
+"""Orientations of which rows are columns."""
 _KINDS = tifffile.PHOTOMETRIC
 _LAB = (_KINDS.CIELAB, _KINDS.ICCLAB)
 _KNOWN_KINDS = (
@@ -57,7 +58,7 @@ def read_form(data: bytes, *, any_type: bool = False) -> Header:
         axes = dict(zip(series.axes, series.shape, strict=True))
         channels = _channels(tiff, axes.get("S", axes.get("C", 1)))
         size, orientation = (axes["Y"], axes["X"]), _orientation(tiff)
-        if orientation in _SWAPPED:
+        if orientation in SWAPPED:
             size = size[::-1]
         return Header(*size, channels, 16 if series.dtype.itemsize > 1 else 8, orientation)
 
@@ -186,7 +187,7 @@ def _orientation(tiff: tifffile.TiffFile) -> int:
 
 def upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Return an array with row 0 at the top and column 0 at the left, from the TIFF 6.0 orientation 1 to 8."""
-    if orientation in _SWAPPED:
+    if orientation in SWAPPED:
         array = array.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
