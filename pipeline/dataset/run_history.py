@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hsmix_gen.pipeline.files import atomic_files
-from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS
+from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, describe_difference
 from hsmix_gen.schemas.config import RunConfig
@@ -245,12 +245,21 @@ def _folder(state: Path, number: int) -> Path:
     return state / f"{EXTENSION}{number:06d}" if number else state
 
 
-def last_sources(state: Path) -> Path:
-    """Return where the sources lie that an output is made of by now; without a state the file does not exist."""
-    number = 0
+def kept_sources(root: Path) -> list[SourceRecord]:
+    """Return the sources that an output is made of by now; none where it was copied without its state.
+
+    Raises
+    ------
+    OutputError
+        If their table is damaged.
+    """
+    state, number = root / STATE, 0
     while (_folder(state, number + 1) / _FILE).is_file():
         number += 1
-    return _folder(state, number) / SOURCES_FILE
+    try:
+        return read_sources(_folder(state, number) / SOURCES_FILE)
+    except FileNotFoundError:
+        return []
 
 
 def gained(bound: RunIdentity, records: Sequence[SourceRecord]) -> list[str]:

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, naming_sample
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
-from hsmix_gen.pipeline.dataset.run_history import last_sources
+from hsmix_gen.pipeline.dataset.run_history import kept_sources
 from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded
 from hsmix_gen.pipeline.files.atomic_files import matches
-from hsmix_gen.pipeline.files.state_names import STATE
-from hsmix_gen.pipeline.files.tables import read_manifest, read_sources
+from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
@@ -87,8 +86,7 @@ class Dataset:
     @cached_property
     def sources(self) -> dict[str, SourceRecord]:
         """What is known of each source by its id; empty where the dataset was moved without its state."""
-        path = last_sources(self.root / STATE)
-        return {record.id: record for record in read_sources(path)} if path.is_file() else {}
+        return {record.id: record for record in kept_sources(self.root)}
 
 
 @dataclass(frozen=True)

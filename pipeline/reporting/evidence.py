@@ -1,6 +1,7 @@
 """What a report rests on: the columns of the manifest, the sources, and measures of images from the cache."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +11,12 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset, read_run
-from hsmix_gen.pipeline.dataset.run_history import last_sources
+from hsmix_gen.pipeline.dataset.run_history import kept_sources
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.features.cache_description import FeatureSet, Prepared, descriptions, load
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
-from hsmix_gen.pipeline.files.state_names import STATE
-from hsmix_gen.pipeline.files.tables import manifest_columns, read_sources
+from hsmix_gen.pipeline.files.tables import manifest_columns
 from hsmix_gen.pipeline.sources.perceptual_hash import hash_of
 from hsmix_gen.pipeline.verification.reopened import reopen
 from hsmix_gen.schemas.arrays import Image
@@ -125,14 +125,16 @@ def gather(
         return _of_cache(root, reporter, most_images, most_hashed)
     run, described, samples = read_run(root), read_dataset(root), manifest_columns(root / MANIFEST)
     notes: list[str] = []
+    kept: list[SourceRecord] = []
+    with suppress(OutputError):
+        kept = kept_sources(root)
     try:
         opened = reopen(root, cache)
         config, layers, known = opened.config, opened.prepared.layers, opened.prepared.records
         # The dataset may divide a part of the cache into splits of its own.
-        kept = _kept_sources(root) or known
+        kept = kept or known
     except CacheError as error:
-        config, layers = RunConfig.model_validate(run["config"]), None
-        known = kept = _kept_sources(root)
+        config, layers, known = RunConfig.model_validate(run["config"]), None, kept
         notes.append(f"superpixels, saliency and near duplicates were not measured: {error}")
     used = {*samples["source_a"].tolist(), *samples["source_b"].tolist()}
     records = [record for record in kept if record.id in used]
@@ -169,14 +171,6 @@ def _of_cache(root: Path, reporter: Reporter, most_images: int, most_hashed: int
         len(prepared.records) + len(prepared.unpaired), len(prepared.refusals), chosen.config.flat(),
         prepared.layers, notes,
     )  # fmt: skip
-
-
-def _kept_sources(root: Path) -> list[SourceRecord]:
-    """Return the sources that an output was bound with; none where it was copied without its state."""
-    try:
-        return read_sources(last_sources(root / STATE))
-    except (FileNotFoundError, OutputError):
-        return []
 
 
 def _measured(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output
@@ -34,22 +34,16 @@ def preview_output(
     if it was moved. Raises OutputError if a key is unknown, or there is no sample to show.
     """
     opened = reopen(root, cache)
-    shown = _named(opened, keys) if keys else _worst(opened, rows, mode) if worst else _some(opened, rows, mode)
+    if keys:
+        shown = [Shown(opened.plan_of(opened.row_of(key)), key) for key in keys]
+    else:
+        shown = (_worst if worst else _some)(opened, rows, mode)
     if not shown:
         what = f"{mode} samples" if mode else "samples" if not worst else "mixed samples with measures"
         raise OutputError(f"{root} has no {what} to show; leave out --mode and --worst")
     path = target or root / "preview.png"
     atomic_files.write_whole(path, draw_samples(opened.prepared, opened.config, shown[: max(rows, len(keys))]))
     return path
-
-
-def _named(opened: Reopened, keys: Sequence[str]) -> list[Shown]:
-    by_key = {row.key: row for row in read_manifest(opened.root / MANIFEST)}
-    unknown = next((key for key in keys if key not in by_key), None)
-    if unknown is not None:
-        example = next(iter(by_key), "")
-        raise OutputError(f"{opened.root} has no sample {unknown}; keys stand in {MANIFEST} and look like {example}")
-    return [Shown(opened.plan_of(by_key[key]), key) for key in keys]
 
 
 def _worst(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
@@ -62,9 +56,7 @@ def _worst(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:
     for turn in zip_longest(*lists):
         for number, text in filter(None, turn):
             found.setdefault(columns["key"][number], text)
-    chosen = dict(list(found.items())[:rows])
-    by_key = {row.key: row for row in read_manifest(opened.root / MANIFEST) if row.key in chosen}
-    return [Shown(opened.plan_of(by_key[key]), f"{key}; {text}") for key, text in chosen.items()]
+    return [Shown(opened.plan_of(opened.row_of(key)), f"{key}; {text}") for key, text in islice(found.items(), rows)]
 
 
 def _some(opened: Reopened, rows: int, mode: Mode | None) -> list[Shown]:

@@ -1,6 +1,7 @@
 """Work on a finished dataset with its cache: samples made again."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,23 @@ class Reopened:
     root: Path
     prepared: Prepared
     config: RunConfig
+
+    def row_of(self, key: str) -> ManifestRow:
+        """Return the manifest row of a sample.
+
+        Raises
+        ------
+        OutputError
+            If the dataset has no such sample.
+        """
+        if key not in self._rows:
+            example = next(iter(self._rows), "")
+            raise OutputError(f"{self.root} has no sample {key}; keys stand in {MANIFEST} and look like {example}")
+        return self._rows[key]
+
+    @cached_property
+    def _rows(self) -> dict[str, ManifestRow]:
+        return {row.key: row for row in read_manifest(self.root / MANIFEST)}
 
     def plan_of(self, row: ManifestRow) -> SamplePlan:
         """Return the plan of the sample of a manifest row.
@@ -136,11 +154,7 @@ def replay_sample(root: Path, key: str, *, target: Path, cache: Path | None) -> 
         If the dataset has no such sample.
     """
     opened = reopen(root, cache)
-    rows = {row.key: row for row in read_manifest(root / MANIFEST)}
-    if key not in rows:
-        example = next(iter(rows), "")
-        raise OutputError(f"{root} has no sample {key}; keys stand in {MANIFEST} and look like {example}")
-    made = opened.make_again(rows[key])
+    made = opened.make_again(opened.row_of(key))
     paths = []
     for name, data in made.members.items():
         path = target / f"{key}.{name}"

@@ -6,14 +6,12 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.dataset.formats.base import format_of
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST
-from hsmix_gen.pipeline.dataset.run_history import last_sources
-from hsmix_gen.pipeline.files.state_names import STATE
-from hsmix_gen.pipeline.files.tables import read_sources
+from hsmix_gen.pipeline.dataset.run_history import kept_sources
 from hsmix_gen.pipeline.verification.file_checks import ListedFiles
 from hsmix_gen.pipeline.verification.report import Report
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.families import METHODS
-from hsmix_gen.schemas.records import ManifestRow, SourceRecord
+from hsmix_gen.schemas.records import ManifestRow
 
 
 def check_tables(root: Path, files: ListedFiles, rows: Sequence[ManifestRow], report: Report) -> None:
@@ -82,7 +80,12 @@ def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> N
         if row.source_a == row.source_b:
             report.problems.append(f"{row.key}: both parents are {row.source_a}")
     used = {name for kind, name in homes if kind == "source"}
-    for record in _sources_of(root, report):
+    try:
+        sources = kept_sources(root)
+    except OutputError as error:
+        sources = []
+        report.problems.append(str(error))
+    for record in sources:
         if record.id in used:
             homes["source", record.id].add(record.split)
             homes["image content", record.content].add(record.split)
@@ -90,14 +93,3 @@ def _check_leakage(root: Path, rows: Sequence[ManifestRow], report: Report) -> N
     for (kind, name), splits in sorted(homes.items()):
         if len(splits) > 1:
             report.problems.append(f"leakage: {kind} {name} is used in {' and '.join(sorted(splits))}")
-
-
-def _sources_of(root: Path, report: Report) -> list[SourceRecord]:
-    """Return the sources of a dataset; none where it was copied without its state."""
-    try:
-        return read_sources(last_sources(root / STATE))
-    except FileNotFoundError:
-        return []
-    except OutputError as error:
-        report.problems.append(str(error))
-        return []
