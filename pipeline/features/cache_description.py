@@ -114,12 +114,10 @@ def begin(layers: Sequence[Layers], records: Sequence[SourceRecord], config: Run
     if not (root / SOURCES_FILE).is_file() or _beside_part(root, records, config):
         _write_sources(root, records, config)
     features, sources = _files(root, config)
-    if features.is_file() and (
-        not sources.is_file()
-        or _named_layers(features) != [fold.names for fold in layers]
-        or _known_homes(sources) != _homes(records)
-    ):
-        features.unlink()
+    known = _found(features, sources)
+    wanted = [(fold.names, _homes(seen)) for fold, seen in zip(layers, per_fold(records), strict=True)]
+    if known is None or [(fold.layers.names, _homes(fold.records)) for fold in known.folds] != wanted:
+        features.unlink(missing_ok=True)
 
 
 def check_sources(root: Path, records: Sequence[SourceRecord], config: RunConfig) -> None:
@@ -174,23 +172,12 @@ def _rename_old(root: Path) -> None:
     old = root / _OLD_FILE
     if not old.is_file():
         return
-    try:
-        found = _read(old, root / SOURCES_FILE)
-    except CacheError:
-        old.unlink()
-        return
-    features, sources = _files(root, found.config)
-    atomic_files.write_whole(sources, (root / SOURCES_FILE).read_bytes())
-    atomic_files.write_whole(features, old.read_bytes())
+    found = _found(old, root / SOURCES_FILE)
+    if found is not None:
+        features, sources = _files(root, found.config)
+        atomic_files.write_whole(sources, (root / SOURCES_FILE).read_bytes())
+        atomic_files.write_whole(features, old.read_bytes())
     old.unlink()
-
-
-def _named_layers(features: Path) -> list[dict[str, str]]:
-    """Return the layers of a description; none of a damaged one, which is written again at the end."""
-    try:
-        return [fold["layers"] for fold in unsealed(features.read_bytes())["folds"]]
-    except (ValueError, KeyError, TypeError):
-        return []
 
 
 def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: RunConfig, *, is_half: bool) -> None:
@@ -201,10 +188,11 @@ def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: 
     """
     root = prepared[0].layers.root
     features, sources = _files(root, config)
-    before = None if is_half else _prepared_config(features)
+    before = None if is_half else _found(features, sources)
+    is_kept = before is not None and before.is_half
     description = {
-        "config": before or config.to_dict(),
-        "half": is_half or before is not None,
+        "config": (before.config if before and is_kept else config).to_dict(),
+        "half": is_half or is_kept,
         "facts": dataclasses.asdict(prepared[0].layers.facts),
         "variants": prepared[0].layers.variants,
         "folds": [{"layers": fold.layers.names, "saliency": fold.saliency} for fold in prepared],
@@ -213,15 +201,6 @@ def save(prepared: Sequence[Prepared], records: Sequence[SourceRecord], config: 
     _write_sources(root, records, config)
     write_sources(sources, records)
     write_sealed(features, description)
-
-
-def _prepared_config(features: Path) -> dict[str, Any] | None:
-    """Return the configuration of a description that ``prepare`` wrote, if it can be read."""
-    try:
-        raw = unsealed(features.read_bytes())
-        return dict(raw["config"]) if raw["half"] else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
 
 
 def load(root: Path, choose: Callable[[Path, list[FeatureSet]], FeatureSet] | None = None) -> FeatureSet:
@@ -316,6 +295,14 @@ def _the_only_one(root: Path, sets: list[FeatureSet]) -> FeatureSet:
     return sets[0]
 
 
+def _found(features: Path, sources: Path) -> FeatureSet | None:
+    """Return a set of a cache; None of one that is not there or damaged, which is described anew in the end."""
+    try:
+        return _read(features, sources)
+    except CacheError:
+        return None
+
+
 def _read(features: Path, sources: Path) -> FeatureSet:
     """Return what `save` wrote."""
     try:
@@ -348,14 +335,6 @@ def _read(features: Path, sources: Path) -> FeatureSet:
     except (KeyError, TypeError, ValueError) as error:
         raise CacheError(f"{features} is damaged ({error}); run prepare again") from None
     return FeatureSet(folds, config, raw.get("half", True))
-
-
-def _known_homes(sources: Path) -> list[tuple[str, str, int | None]] | None:
-    """Return the homes of the sources of a set; None of a damaged table, which is written again at the end."""
-    try:
-        return _homes(read_sources(sources))
-    except OutputError:
-        return None
 
 
 def _homes(records: Sequence[SourceRecord]) -> list[tuple[str, str, int | None]]:
