@@ -138,13 +138,3 @@ RULES = (
     ),
 )  # fmt: skip
 """In the order of their weight: of equal lights the first is the more important."""
-
-
-def thresholds_table() -> str:
-    """Return the rules as a table of Markdown, as the manual has it."""
-    lines = ["| what | measured | amber | red | why | way out |", "|---|---|---|---|---|---|"]
-    for rule in RULES:
-        word = "below" if rule.low_is_bad else "above"
-        amber, red = (f"{word} {bound:g}" if bound is not None else "never" for bound in (rule.amber, rule.red))
-        lines.append(f"| {rule.title} | {rule.measure} | {amber} | {red} | {rule.reason} | {rule.way_out} |")
-    return "\n".join(lines) + "\n"
