@@ -1,7 +1,7 @@
 """What exporters are given: a finished dataset, its samples checked and decoded, and bytes that come out equal."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.digests import sha256_of
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import FileRecord, ManifestRow, SourceRecord
+from hsmix_gen.schemas.records import IGNORE, FileRecord, ManifestRow, SourceRecord
 from hsmix_gen.stages.imaging.intensity import ZSCORE_LIMIT
 from hsmix_gen.stages.labels.labels import SoftLabel
 
@@ -112,10 +112,6 @@ class Sample:
         """Split of the sample."""
         return self.row.split
 
-    def renamed(self, key: str) -> "Sample":
-        """Return the sample under another key."""
-        return replace(self, key=key)
-
     def provenance(self) -> dict[str, Any]:
         """Return what is known of how it was made, as plain JSON values; the key is that of the export."""
         return {**self.row.provenance(), "key": self.key}
@@ -137,11 +133,7 @@ class Options:
 
 
 class Exporter(Protocol):
-    """Writes the samples of one export into a folder that is empty at first.
-
-    Made with the folder, the datasets (one, or those of the folds) and the options; an ``OutputError`` states what the
-    format cannot hold.
-    """
+    """Writes the samples of one export into a folder that is empty at first."""
 
     @property
     def guide(self) -> str:
@@ -166,13 +158,33 @@ class Export:
     """
 
     make: Callable[[Path, list[Dataset], Options], Exporter]
-    """Makes the `Exporter` from the folder, the datasets and the options."""
+    """Makes the `Exporter` from folder, datasets and options; an ``OutputError`` states what the format cannot hold."""
     takes_folds: bool = False
     """Whether the folds of an output make one export; else it is given one dataset."""
-    check: Callable[[Shape], None] = lambda _: None
-    """Raises an ``OutputError`` where the layout cannot hold such images; called before an exporter is made."""
+    check: Callable[[Shape, str], None] = lambda _shape, _kind: None
+    """Raises an ``OutputError`` where a layout, by its name, cannot hold such images; called before `make`."""
     sample_bytes: Callable[[Options], int] = lambda _: 0
     """Returns the bytes of a sample where they are far more than those of the dataset, else 0."""
+
+
+class OneDataset:
+    """What the exporters of one dataset have in common."""
+
+    def __init__(self, folder: Path, datasets: list[Dataset], options: Options) -> None:
+        self._folder, self._dataset, self._options = folder, datasets[0], options
+        self._with_ignore = 0
+
+    def _without_ignored(self, mask: arrays.Mask) -> arrays.Mask:
+        """Return a mask whose ignored pixels are background, and count it if it has any."""
+        ignored = mask == IGNORE
+        self._with_ignore += bool(ignored.any())
+        return np.where(ignored, np.uint8(0), mask)
+
+    def _notes(self, place: str) -> list[str]:
+        """Return what the user should know of ignored pixels in a place that cannot mark them."""
+        if not self._with_ignore:
+            return []
+        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: {place} 0 there"]
 
 
 def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]:

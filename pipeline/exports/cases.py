@@ -61,11 +61,6 @@ def cases_of(dataset: Dataset, splits: Collection[str]) -> dict[str, tuple[Case,
     return found
 
 
-def has_volumes(cases: dict[str, tuple[Case, int]]) -> bool:
-    """Return whether a case has several slices."""
-    return any(case.wanted > 1 for case, _ in cases.values())
-
-
 def _thickness(record: SourceRecord | None) -> float | None:
     spacing = record.spacing if record else None
     return spacing[2] if spacing is not None and len(spacing) > 2 and spacing[2] > 0 else None

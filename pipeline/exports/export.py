@@ -6,7 +6,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, fold_outputs
@@ -51,11 +51,8 @@ class Exported:
     dest: Path
     kind: str
     samples: Counter[str] = field(default_factory=Counter)
-    """By split."""
     left_out: list[Refusal] = field(default_factory=list)
-    """What the reader of the format could not use."""
     notes: list[str] = field(default_factory=list)
-    """What the user should know."""
 
     def counts(self) -> str:
         """Return how many samples of each split there are."""
@@ -105,7 +102,7 @@ def export_output(
     folders = _outputs(root, kind, export)
     _check_free(dest, root)
     datasets = [Dataset(folder) for folder in folders]
-    export.check(datasets[0].shape)
+    export.check(datasets[0].shape, kind)
     options = options or Options()
     _check_room(dest, kind, export.sample_bytes(options) * sum(datasets[0].splits.values()), free(existing(dest)))
     found = Exported(dest, kind)
@@ -191,7 +188,7 @@ def _samples(dataset: Dataset, number: int, *, several: bool) -> Iterator[Sample
         if sample.split == "test" and number == 0:
             yield sample
         elif sample.split != "test":
-            yield sample.renamed(f"fold{fold}-{sample.key}")
+            yield replace(sample, key=f"fold{fold}-{sample.key}")
 
 
 def _describe(folder: Path, guide: str, datasets: list[Dataset], found: Exported) -> None:

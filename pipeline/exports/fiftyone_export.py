@@ -3,11 +3,10 @@
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_pictures, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_pictures, write
 from hsmix_gen.schemas.records import IGNORE, MEASURED
 
 _FIELD = "ground_truth"
@@ -28,14 +27,13 @@ leave the folder where it is. Soft labels have no place in it.
 """
 
 
-class FiftyOneExport:
+class FiftyOneExport(OneDataset):
     """Writes pictures, masks and one list of samples."""
 
     guide = GUIDE
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self._folder = folder
-        self._dataset = dataset
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._samples: list[dict[str, Any]] = []
 
     def add(self, sample: Sample) -> None:
@@ -81,7 +79,4 @@ def _fields_of(sample: Sample) -> dict[str, Any]:
     }
 
 
-EXPORT = Export(
-    lambda folder, datasets, _: FiftyOneExport(folder, datasets[0]),
-    check=lambda shape: check_pictures(shape, "fiftyone"),
-)
+EXPORT = Export(FiftyOneExport, check=check_pictures)

@@ -1,14 +1,13 @@
 """Train_Folder, Val_Folder and Test_Folder with img and labelcol, as UCTransNet and UDTransNet read them."""
 
 from collections import Counter
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_pictures, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_pictures, write
 from hsmix_gen.pipeline.exports.patches import UDTRANSNET, write_companion, write_patches
-from hsmix_gen.schemas.records import IGNORE
 
 _FOLDERS = {"train": "Train_Folder", "val": "Val_Folder", "test": "Test_Folder"}
 
@@ -30,14 +29,13 @@ These loaders set every value above 0 to 1: soft labels have no place in them, s
 """
 
 
-class ImgLabelExport:
+class ImgLabelExport(OneDataset):
     """Writes pictures and masks, by split."""
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self._folder = folder
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         # Loaders that cut at 127 see nothing of 0 and 1.
-        self._scale = 255 if len(dataset.classes) + dataset.multilabel == 2 else 1
-        self._with_ignore = 0
+        self._scale = 255 if len(self._dataset.classes) + self._dataset.multilabel == 2 else 1
         self._counts: Counter[str] = Counter()
 
     @property
@@ -54,10 +52,8 @@ class ImgLabelExport:
     def add(self, sample: Sample) -> None:
         """Write a picture and its mask."""
         folder = self._folder / _FOLDERS[sample.split]
-        ignored = sample.mask == IGNORE
-        self._with_ignore += bool(ignored.any())
         self._counts[sample.split] += 1
-        mask = np.where(ignored, np.uint8(0), sample.mask) * np.uint8(self._scale)
+        mask = self._without_ignored(sample.mask) * np.uint8(self._scale)
         write(folder / "img" / f"{sample.key}.png", sample.image_bytes)
         write(folder / "labelcol" / f"{sample.key}.png", encode_png(mask))
 
@@ -65,12 +61,7 @@ class ImgLabelExport:
         """Write what UDTransNet needs."""
         write_patches(self._folder, UDTRANSNET)
         write_companion(self._folder, "hsmix_udtransnet")
-        if not self._with_ignore:
-            return []
-        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: labelcol has 0 there"]
+        return self._notes("labelcol has")
 
 
-EXPORT = Export(
-    lambda folder, datasets, _: ImgLabelExport(folder, datasets[0]),
-    check=lambda shape: check_pictures(shape, "imglabel"),
-)
+EXPORT = Export(ImgLabelExport, check=check_pictures)

@@ -1,12 +1,13 @@
 """litData: chunks with an index, written by its own writer."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
 from hsmix_gen.schemas.extras import load
 
@@ -27,14 +28,15 @@ _READ_PNG = 'np.asarray(Image.open(io.BytesIO(row["image"])))'
 _READ_NPY = 'np.load(io.BytesIO(row["image"]))'
 
 
-class LitdataExport:
+class LitdataExport(OneDataset):
     """Writes a folder of chunks for each split."""
 
-    def __init__(self, folder: Path, dataset: Dataset, make_writer: Any) -> None:
-        self._folder, self._make = folder, make_writer
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._make = load("litdata.streaming.writer", "--to litdata").BinaryWriter
         self._writers: dict[str, Any] = {}
-        self._counts: dict[str, int] = {}
-        image, read = ("PNG", _READ_PNG) if dataset.has_png else ("npy", _READ_NPY)
+        self._counts: Counter[str] = Counter()
+        image, read = ("PNG", _READ_PNG) if self._dataset.has_png else ("npy", _READ_NPY)
         self.guide = GUIDE.format(image=image, read=read)
 
     def add(self, sample: Sample) -> None:
@@ -42,15 +44,14 @@ class LitdataExport:
         if sample.split not in self._writers:
             folder = str(self._folder / sample.split)
             self._writers[sample.split] = self._make(folder, chunk_bytes=_CHUNK_BYTES)
-        number = self._counts.get(sample.split, 0)
-        self._counts[sample.split] = number + 1
-        self._writers[sample.split][number] = {
+        self._writers[sample.split][self._counts[sample.split]] = {
             "key": sample.key,
             "image": sample.image_bytes,
             "mask": encode_png(sample.mask),
             "soft": encode_soft(sample.soft),
             "json": canonical_json(sample.provenance()),
         }
+        self._counts[sample.split] += 1
 
     def finish(self) -> list[str]:
         """Write the last chunks and the indexes."""
@@ -71,8 +72,4 @@ def _without_clock(index: Path) -> None:
     index.write_text(canonical_json({**held, "updated_at": str(number)}), encoding="utf-8")
 
 
-EXPORT = Export(
-    lambda folder, datasets, _: LitdataExport(
-        folder, datasets[0], load("litdata.streaming.writer", "--to litdata").BinaryWriter
-    ),
-)
+EXPORT = Export(LitdataExport)

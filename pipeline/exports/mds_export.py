@@ -1,13 +1,12 @@
 """MosaicML Streaming: MDS shards, written by its own writer."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
 from hsmix_gen.schemas.extras import load
 
 _SHARD_BYTES = 2**26
@@ -25,12 +24,13 @@ From an object store: StreamingDataset(remote="s3://...", local="/scratch/...").
 """
 
 
-class MdsExport:
+class MdsExport(OneDataset):
     """Writes a folder of MDS shards for each split."""
 
-    def __init__(self, folder: Path, dataset: Dataset, make_writer: Any) -> None:
-        self._folder, self._make = folder, make_writer
-        self._has_png = dataset.has_png
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._make = load("streaming", "--to mds").MDSWriter
+        dataset, self._has_png = self._dataset, self._dataset.has_png
         height, width = dataset.size
         shape = "" if dataset.is_native else f":{height},{width},{dataset.shape.channels}"
         image = "png" if self._has_png else f"ndarray:{dataset.shape.dtype}{shape}"
@@ -64,6 +64,4 @@ class MdsExport:
         return []
 
 
-EXPORT = Export(
-    lambda folder, datasets, _: MdsExport(folder, datasets[0], load("streaming", "--to mds").MDSWriter),
-)
+EXPORT = Export(MdsExport)

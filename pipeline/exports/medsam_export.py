@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
 from hsmix_gen.pipeline.execution.human_units import size_text
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, check_has_unit, unit_image, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, Shape, check_has_unit, unit_image, write
 from hsmix_gen.pipeline.exports.patches import MEDSAM, write_patches
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
@@ -41,16 +41,17 @@ A sample takes {size}.
 """
 
 
-class MedsamExport:
+class MedsamExport(OneDataset):
     """Writes imgs and gts, by split."""
 
-    def __init__(self, folder: Path, dataset: Dataset, options: Options) -> None:
-        side = options.side
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        side = self._options.side
         if not _SIDES[0] <= side <= _SIDES[1]:
             raise OutputError(f"--image-size must be {_SIDES[0]} to {_SIDES[1]} pixels, got {side}")
-        self._folder, self._dataset, self._size = folder, dataset, (side, side)
-        self._by_component = options.boxes == "component"
-        self._with_ignore = self._n_train = 0
+        self._size = side, side
+        self._by_component = self._options.boxes == "component"
+        self._n_train = 0
 
     @property
     def guide(self) -> str:
@@ -69,7 +70,7 @@ class MedsamExport:
 
     def add(self, sample: Sample) -> str | None:
         """Write a sample; one for training has to have foreground."""
-        self._with_ignore += bool((sample.mask == IGNORE).any())
+        self._without_ignored(sample.mask)
         mask = resize_mask(sample.mask, self._size)
         mask = np.where(mask == IGNORE, np.uint8(0), mask)
         if sample.split == "train" and len(np.unique(mask)) < 2:
@@ -90,15 +91,13 @@ class MedsamExport:
         link.parent.mkdir(parents=True)
         link.symlink_to(Path("..", "..", "train"))
         write_patches(self._folder, MEDSAM)
-        if not self._with_ignore:
-            return []
-        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: gts have 0 there"]
+        return self._notes("gts have")
 
 
-def check(shape: Shape) -> None:
+def check(shape: Shape, kind: str) -> None:
     """Refuse images that the layout cannot hold."""
-    shape.check_channels("medsam", 1, 3)
-    check_has_unit(shape, "medsam")
+    shape.check_channels(kind, 1, 3)
+    check_has_unit(shape, kind)
 
 
 def areas_of(mask: arrays.Mask) -> npt.NDArray[Any]:
@@ -114,8 +113,4 @@ def _bytes(side: int) -> int:
     return side * side * (3 * 4 + 1)
 
 
-EXPORT = Export(
-    lambda folder, datasets, options: MedsamExport(folder, datasets[0], options),
-    check=check,
-    sample_bytes=lambda options: _bytes(options.side),
-)
+EXPORT = Export(MedsamExport, check=check, sample_bytes=lambda options: _bytes(options.side))

@@ -1,13 +1,12 @@
 """Decathlon tasks of NIfTI files for MONAI: image, label and soft label align under its tutorials as they stand."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, unit_image, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, unit_image, write
 from hsmix_gen.pipeline.exports.cases import cases_of
-from hsmix_gen.pipeline.exports.nnunet_files import nifti
+from hsmix_gen.pipeline.exports.nnunet_files import nifti, spacing_of
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.pipeline.files.atomic_files import json_bytes
 from hsmix_gen.schemas import arrays
@@ -39,12 +38,12 @@ monai.inferers.SliceInferer(roi_size=({width}, {height}), spatial_dim=2).
 _LICENCE = "that of the images it was made of"
 
 
-class MonaiExport:
+class MonaiExport(OneDataset):
     """Writes a Decathlon task for each split."""
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self._folder, self._dataset = folder, dataset
-        self._cases = cases_of(dataset, ("val", "test"))
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._cases = cases_of(self._dataset, ("val", "test"))
         self._listed: dict[str, list[dict[str, Any]]] = {}
         self._of_volumes = False
 
@@ -73,15 +72,12 @@ class MonaiExport:
             "label": [np.stack([sample.mask for sample in slices])],
             "soft": list(softs.transpose(1, 0, 2, 3)),
         }
-        row = slices[0].row
-        rows, columns = (row.spacing_a or (1.0, 1.0))[:2]
-        rows, columns = (columns, rows) if row.transform_a % 2 else (rows, columns)
-        split = slices[0].split
+        split, spacing = slices[0].split, (*spacing_of(slices[0].row), thickness)
         entry: dict[str, Any] = {}
         for part, volumes in parts.items():
             paths = [f"{part}s/{name}_{number:04d}.nii.gz" for number in range(len(volumes))]
             for path, volume in zip(paths, volumes, strict=True):
-                write(self._folder / split / path, nifti(volume, (rows, columns, thickness), flat=True))
+                write(self._folder / split / path, nifti(volume, spacing, flat=True))
             entry[part] = paths[0] if part == "label" else paths
         self._listed.setdefault(split, []).append(entry)
 
@@ -113,4 +109,4 @@ class MonaiExport:
         return []
 
 
-EXPORT = Export(lambda folder, datasets, _: MonaiExport(folder, datasets[0]))
+EXPORT = Export(MonaiExport)

@@ -9,13 +9,12 @@ import numpy as np
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, unit_image, write
-from hsmix_gen.pipeline.exports.cases import cases_of, has_volumes
-from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles, nifti
+from hsmix_gen.pipeline.exports.cases import cases_of
+from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles, nifti, spacing_of
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
-from hsmix_gen.schemas.records import ManifestRow
 
 SPLITS = "splits_final.json"
 _FOLDERS = {"train": "Tr", "val": "Tr", "test": "Ts"}
@@ -64,7 +63,7 @@ class NnunetExport:
         self._root = folder / f"Dataset{self._number:03d}_{name}"
         self._dataset = dataset
         self._cases = cases_of(dataset, ("test",))
-        self._of_volumes = has_volumes(self._cases)
+        self._of_volumes = any(case.wanted > 1 for case, _ in self._cases.values())
         self._labels = RegionLabels(dataset.classes) if dataset.multilabel else ClassLabels(dataset.classes)
         self._files = LabelFiles(is_png=dataset.has_png and not self._of_volumes)
         self._splits = _Splits()
@@ -99,7 +98,7 @@ class NnunetExport:
 
     def _write(self, name: str, part: str, slices: list[Sample], thickness: float | None) -> None:
         """Write a case for training or testing, of one slice or all."""
-        spacing = (*_spacing(slices[0].row), thickness or (1.0 if len(slices) > 1 else None))
+        spacing = (*spacing_of(slices[0].row), thickness or (1.0 if len(slices) > 1 else None))
         ending = self._files.ending
         if self._files.is_png:
             images = [slices[0].image_bytes]
@@ -205,17 +204,9 @@ def _put_beside_preprocessed(name: str, splits: bytes) -> list[str]:
     return [f"the splits lie in {path} too, where nnU-Net looks for them"]
 
 
-def check(shape: Shape) -> None:
+def check(shape: Shape, _kind: str) -> None:
     """Refuse labels that nnU-Net cannot hold."""
     (RegionLabels if shape.multilabel else ClassLabels)([""] * shape.classes)
-
-
-def _spacing(row: ManifestRow) -> tuple[float, float]:
-    """Return millimetres between rows and columns of a sample: those of A after its turn, or 1 where unknown."""
-    if row.spacing_a is None or len(row.spacing_a) < 2 or not np.all(np.asarray(row.spacing_a[:2]) > 0):
-        return 1.0, 1.0
-    rows, columns = row.spacing_a[:2]
-    return (columns, rows) if row.transform_a % 2 else (rows, columns)
 
 
 EXPORT = Export(NnunetExport, takes_folds=True, check=check)

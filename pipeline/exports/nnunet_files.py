@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.exports.base import write
-from hsmix_gen.schemas.records import IGNORE
+from hsmix_gen.schemas.records import IGNORE, ManifestRow
 
 _FAR_MM = 999.0
 """Distance to a next slice, as nnU-Net itself gives it to pictures, so that it plans in two dimensions."""
@@ -34,10 +34,8 @@ class LabelFiles:
 
     def __init__(self, *, is_png: bool) -> None:
         self.is_png = is_png
-        """Whether files are PNG, and not NIfTI; images and labels have one ending."""
         self.ending = ".png" if is_png else ".nii.gz"
         self.with_ignore: dict[Path, Spacing] = {}
-        """Files with ignored pixels and their spacing, rows first."""
 
     def write_label(
         self, path: Path, label: npt.NDArray[np.uint8], ignored: npt.NDArray[np.bool_], spacing: Spacing
@@ -60,6 +58,14 @@ class LabelFiles:
 
     def _bytes(self, label: npt.NDArray[Any], spacing: Spacing) -> bytes:
         return encode_png(label[0]) if self.is_png else nifti(label, spacing)
+
+
+def spacing_of(row: ManifestRow) -> tuple[float, float]:
+    """Return millimetres between rows and columns of a sample: those of A after its turn, or 1 where unknown."""
+    if row.spacing_a is None or len(row.spacing_a) < 2 or not np.all(np.asarray(row.spacing_a[:2]) > 0):
+        return 1.0, 1.0
+    rows, columns = row.spacing_a[:2]
+    return (columns, rows) if row.transform_a % 2 else (rows, columns)
 
 
 def nifti(volume: npt.NDArray[Any], spacing: Spacing, *, flat: bool = False) -> bytes:

@@ -31,7 +31,6 @@ class ClassLabels:
 
     def __init__(self, classes: list[str]) -> None:
         self.count = len(classes)
-        """Labels, background included; the value of ignore."""
         if self.count > _MOST_LABELS:
             raise OutputError(f"nnU-Net labels are 8-bit here, up to {_MOST_LABELS} classes, got {self.count}")
         self._names = _free_names(classes[1:])

@@ -37,7 +37,6 @@ class Codebase:
     repository: str
     commit: str
     patches: dict[str, tuple[Edit, ...]]
-    """Edits by the name of the patch; each patch is applied alone."""
 
 
 _NOTE = "hsmix.txt"

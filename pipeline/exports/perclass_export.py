@@ -1,9 +1,9 @@
 """A grey mask for each class, as UNeXt and UNet++ read them: soft labels reach their loss without a change."""
 
-from pathlib import Path
+from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, check_pictures, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_pictures, write
 from hsmix_gen.pipeline.exports.patches import UNEXT, write_companion, write_patches
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
@@ -34,14 +34,15 @@ Validation and test images lie in the same folders: a loader that draws a split 
 images. Give it the lists instead."""
 
 
-class PerClassExport:
+class PerClassExport(OneDataset):
     """Writes images and one mask for each foreground class, by split or in one tree, and lists of keys."""
 
-    def __init__(self, folder: Path, dataset: Dataset, *, one_tree: bool) -> None:
-        self._folder, self._one_tree = folder, one_tree
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._one_tree = self._options.one_tree
         # The background of classes that exclude each other follows from the others, and has no folder.
-        self._first = 0 if dataset.multilabel else 1
-        self._names = dataset.classes[self._first :]
+        self._first = 0 if self._dataset.multilabel else 1
+        self._names = self._dataset.classes[self._first :]
         self._keys: dict[str, list[str]] = {"train": [], "val": [], "test": []}
 
     @property
@@ -77,7 +78,4 @@ class PerClassExport:
         return []
 
 
-EXPORT = Export(
-    lambda folder, datasets, options: PerClassExport(folder, datasets[0], one_tree=options.one_tree),
-    check=lambda shape: check_pictures(shape, "perclass"),
-)
+EXPORT = Export(PerClassExport, check=check_pictures)

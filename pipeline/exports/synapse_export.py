@@ -1,7 +1,7 @@
 """TransUNet's layout of Synapse: npz slices for training, volumes in HDF5 for testing, lists of names."""
 
 import io
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample, Shape, check_has_unit, unit_image, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, Shape, check_has_unit, unit_image, write
 from hsmix_gen.pipeline.exports.cases import Case, cases_of
 from hsmix_gen.pipeline.exports.patches import HIFORMER, SWIN_UNET, TRANSUNET, write_companion, write_patches
-from hsmix_gen.schemas import arrays
-from hsmix_gen.schemas.records import IGNORE
 
 LISTS = "lists/lists_Synapse"
 _SWIN_LISTS = "lists/hsmix"
@@ -93,15 +91,14 @@ Labels of several channels a pixel have no place in these codebases: label holds
 counted from 1."""
 
 
-class SynapseExport:
+class SynapseExport(OneDataset):
     """Writes train_npz, val_npz, test_vol_h5, val_vol_h5, lists, and what the codebases need."""
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self._folder, self._dataset = folder, dataset
-        self._cases = cases_of(dataset, ("val", "test"))
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._cases = cases_of(self._dataset, ("val", "test"))
         self._slices: dict[str, list[str]] = {"train": [], "val": []}
         self._volumes: dict[str, list[str]] = {"val": [], "test": []}
-        self._with_ignore = 0
 
     @property
     def guide(self) -> str:
@@ -120,30 +117,27 @@ class SynapseExport:
 
     def add(self, sample: Sample) -> None:
         """Write a slice, and keep one that is evaluated on until its volume is whole."""
+        label = self._without_ignored(sample.mask)
         if sample.split in _SLICES:
-            image, label = self._pair(sample)
-            members: dict[str, npt.NDArray[Any]] = {"image": image, "label": label}
+            members: dict[str, npt.NDArray[Any]] = {"image": self._numbers(sample), "label": label}
             if not self._dataset.multilabel:
                 members["soft_label"] = sample.soft.transpose(1, 2, 0)
             write(self._folder / _SLICES[sample.split] / f"{sample.key}.npz", encode_npz(members))
             self._slices[sample.split].append(sample.key)
-        self._with_ignore += bool((sample.mask == IGNORE).any())
         if sample.split in _VOLUMES:
             case, plane = self._cases[sample.key]
-            if case.add(plane, sample):
+            # Ignored pixels are background, as losses know no other value.
+            if case.add(plane, replace(sample, mask=label)):
                 self._write_volume(case)
 
-    def _pair(self, sample: Sample) -> tuple[npt.NDArray[np.float32], arrays.Mask]:
-        """Return image and class ids of a slice; ignored pixels are background, as losses know no other value."""
-        image = unit_image(sample.image, self._dataset.shape)[..., 0]
-        return image, np.where(sample.mask == IGNORE, np.uint8(0), sample.mask)
+    def _numbers(self, sample: Sample) -> npt.NDArray[np.float32]:
+        return unit_image(sample.image, self._dataset.shape)[..., 0]
 
     def _write_volume(self, case: Case) -> None:
-        images, labels = zip(*(self._pair(sample) for sample in case.take()), strict=True)
-        buffer = io.BytesIO()
+        slices, buffer = case.take(), io.BytesIO()
         with h5py.File(buffer, "w") as file:
-            file.create_dataset("image", data=np.stack(images))
-            file.create_dataset("label", data=np.stack(labels))
+            file.create_dataset("image", data=np.stack([self._numbers(sample) for sample in slices]))
+            file.create_dataset("label", data=np.stack([sample.mask for sample in slices]))
         write(self._folder / _VOLUMES[case.split] / f"{case.name}.npy.h5", buffer.getvalue())
         self._volumes[case.split].append(case.name)
 
@@ -162,18 +156,16 @@ class SynapseExport:
         self._write_list(f"{LISTS}/all.lst", [f"{name}.npy.h5" for name in sorted(val + test)])
         write_patches(self._folder, TRANSUNET, SWIN_UNET, HIFORMER)
         write_companion(self._folder, "hsmix_synapse")
-        if not self._with_ignore:
-            return []
-        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: label has 0 there"]
+        return self._notes("label has")
 
     def _write_list(self, name: str, entries: list[str]) -> None:
         write(self._folder / name, "".join(f"{entry}\n" for entry in entries).encode())
 
 
-def check(shape: Shape) -> None:
+def check(shape: Shape, kind: str) -> None:
     """Refuse images that the layout cannot hold."""
-    shape.check_channels("synapse", 1)
-    check_has_unit(shape, "synapse")
+    shape.check_channels(kind, 1)
+    check_has_unit(shape, kind)
 
 
-EXPORT = Export(lambda folder, datasets, _: SynapseExport(folder, datasets[0]), check=check)
+EXPORT = Export(SynapseExport, check=check)

@@ -1,7 +1,6 @@
 """A Zarr v3 store for each split: image, mask, soft label and key of all samples."""
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Sample
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
 from hsmix_gen.pipeline.exports.cases import Case, cases_of
 
 _SHARD_BYTES = 2**26
@@ -39,11 +38,12 @@ arrays; row i is slice i.
 """
 
 
-class ZarrExport:
+class ZarrExport(OneDataset):
     """Writes SPLIT.zarr, one shard of samples, or of native size one case, at a time."""
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self._folder, self._dataset = folder, dataset
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        dataset = self._dataset
         self._arrays = {
             "image": ((*dataset.size, dataset.shape.channels), dataset.shape.dtype),
             "mask": (dataset.size, "uint8"),
@@ -136,4 +136,4 @@ class _Split:
         self._arrays["key"][:] = np.array(self._keys)
 
 
-EXPORT = Export(lambda folder, datasets, _: ZarrExport(folder, datasets[0]))
+EXPORT = Export(ZarrExport)

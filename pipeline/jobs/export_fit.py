@@ -24,7 +24,7 @@ def unfit(facts: DatasetFacts, name: str, kinds: Iterable[str]) -> dict[str, str
     for kind in kinds:
         export: Export = EXPORTS.module(kind).EXPORT
         try:
-            export.check(shape)
+            export.check(shape, kind)
         except OutputError as error:
             found[kind] = str(error)
     return found
