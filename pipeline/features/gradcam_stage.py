@@ -6,20 +6,17 @@ What a unit does stands in `gradcam_units`, which only the processes that do it 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner, Unit
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.layers import BlockTask, Layers
+from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.features.network_task import NetworkTask, is_recorded, network_path, read_record, record_path
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
-from hsmix_gen.schemas.records import BlockRecord, SourceRecord
+from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.saliency.backend import backend_of
-
-if TYPE_CHECKING:
-    from hsmix_gen.pipeline.features.gradcam_units import GradCamWorker
 
 GOOD_AUC = 0.7
 """Below this agreement of saliency and masks on training images the user is warned."""
@@ -31,7 +28,7 @@ def check_network(layers: Layers, config: SaliencyConfig, runner: Runner, report
     Raises ModelError if it cannot be made, loaded or used, or has no such network layer.
     """
     if backend_of(config).has_network and config.model is not None:
-        unit = Unit("check network", _check_network, (layers, config, Path.cwd()), uses_gpu=True)
+        unit = Unit("check network", _by_torch, ("check_user_network", layers, config, Path.cwd()), uses_gpu=True)
         for _ in runner.run([unit]):
             reporter.note(f"network {config.model} was checked")
 
@@ -72,17 +69,17 @@ class GradCam:
             )
         else:
             self._reporter.note(f"network: the layers of {self._config.saliency.model} are ranked")
-        return [Unit("network", _make_network, (task,), uses_gpu=True)]
+        return [Unit("network", _by_torch, ("make_network", task), uses_gpu=True)]
 
     @property
-    def worker(self) -> "partial[GradCamWorker]":
+    def worker(self) -> "partial[Any]":
         """What makes a worker that holds the network on a GPU, in whatever process calls it."""
-        return partial(_worker, self._layers, self._config.saliency, self._folder)
+        return partial(_by_torch, "GradCamWorker", self._layers, self._config.saliency, self._folder)
 
     @property
-    def on_processor(self) -> "partial[BlockRecord]":
+    def on_processor(self) -> "partial[Any]":
         """What maps a block on a processor, in the process that fitted the network if that is free."""
-        return partial(_map_block, config=self._config.saliency, folder=self._folder)
+        return partial(_by_torch, "map_block", config=self._config.saliency, folder=self._folder)
 
     def report(self) -> dict[str, Any]:
         """Return what is recorded of the network, and warn if its maps mean little."""
@@ -96,18 +93,11 @@ class GradCam:
         return {"backend": self._config.saliency.backend, **record}
 
 
-def _check_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:
-    """Make the user's network, load its weights and try it on empty images (a unit of work)."""
-    from hsmix_gen.pipeline.features.gradcam_units import check_user_network
+def _by_torch(name: str, *arguments: Any, **options: Any) -> Any:
+    """Call what has a name in `gradcam_units`, which is imported by the process that comes here (a unit of work)."""
+    from hsmix_gen.pipeline.features import gradcam_units
 
-    check_user_network(layers, config, folder)
-
-
-def _make_network(task: NetworkTask) -> None:
-    """Fit or load the network, choose its network layer, and write its record (a unit of work)."""
-    from hsmix_gen.pipeline.features.gradcam_units import make_network
-
-    make_network(task)
+    return getattr(gradcam_units, name)(*arguments, **options)
 
 
 def _take_over_network(layers: Layers, earlier: Layers) -> None:
@@ -118,16 +108,3 @@ def _take_over_network(layers: Layers, earlier: Layers) -> None:
     if network_path(earlier).is_file():
         atomic_files.write_whole(network_path(layers), network_path(earlier).read_bytes())
     atomic_files.write_whole(record_path(layers), record_path(earlier).read_bytes())
-
-
-def _worker(layers: Layers, config: SaliencyConfig, folder: Path) -> "GradCamWorker":
-    from hsmix_gen.pipeline.features.gradcam_units import GradCamWorker
-
-    return GradCamWorker(layers, config, folder)
-
-
-def _map_block(task: BlockTask, *, config: SaliencyConfig, folder: Path) -> BlockRecord:
-    """Map one block (a unit of work)."""
-    from hsmix_gen.pipeline.features.gradcam_units import kept_worker
-
-    return kept_worker(task.layers, config, folder).process(task)

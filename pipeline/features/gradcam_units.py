@@ -6,6 +6,7 @@ Only processes that do these units import this module, as it brings torch; the d
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,6 @@ THREADS = 1
 Ranking = list[tuple[str, float | None]]
 """Network layers with their AUC, best first."""
 
-_kept: dict[tuple[Any, ...], "GradCamWorker"] = {}
-"""The worker of this process, by all that it depends on."""
-
 
 class GradCamWorker:
     """Holds a network and maps blocks of cached images.
@@ -78,13 +76,14 @@ class GradCamWorker:
         return task.fill(lambda place: {"saliency": maps[place]})
 
 
-def kept_worker(layers: Layers, config: SaliencyConfig, folder: Path) -> GradCamWorker:
-    """Return the worker of this process for a network, made where another one, or none, was at work."""
-    key = (record_path(layers), record_path(layers).read_bytes(), config.model_dump_json(), folder)
-    if key not in _kept:
-        _kept.clear()
-        _kept[key] = GradCamWorker(layers, config, folder)
-    return _kept[key]
+def map_block(task: BlockTask, *, config: SaliencyConfig, folder: Path) -> BlockRecord:
+    """Map one block by the worker of this process, made where that of another network, or none, was at work."""
+    return _kept_worker(task.layers, config, folder, record_path(task.layers).read_bytes()).process(task)
+
+
+@lru_cache(maxsize=1)
+def _kept_worker(layers: Layers, config: SaliencyConfig, folder: Path, _record: bytes) -> GradCamWorker:
+    return GradCamWorker(layers, config, folder)
 
 
 def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:
