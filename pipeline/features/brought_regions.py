@@ -63,7 +63,8 @@ def regions_key(config: SuperpixelsConfig, ids: Iterable[str]) -> dict[str, Any]
         return key
     names = sorted(set(ids))
     maps = [
-        [(name, _digest(_file(folder, name))) for name in names] for folder in granularities(Path(config.folder or ""))
+        [(name, sha256_of_file(path) if (path := _file(folder, name)) else None) for name in names]
+        for folder in granularities(Path(config.folder or ""))
     ]
     return {**key, "maps": digest_of(maps)}
 
@@ -123,7 +124,3 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _ending(path: Path) -> str:
     return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
-
-
-def _digest(path: Path | None) -> str | None:
-    return sha256_of_file(path) if path else None

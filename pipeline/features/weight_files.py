@@ -5,11 +5,11 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.schemas.errors import ModelError
 
 # Where training scripts put the weights among optimiser and epoch.
@@ -32,7 +32,14 @@ def load_weights(network: nn.Module, path: Path) -> None:
     problems = [
         *_listed("missing", own.keys() - state.keys()),
         *_listed("not in the network", state.keys() - own.keys()),
-        *_listed("of another shape", _misshapen(own, state)),
+        *_listed(
+            "of another shape",
+            [
+                f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+                for name in own.keys() & state.keys()
+                if own[name].shape != state[name].shape
+            ],
+        ),
     ]
     if problems:
         raise ModelError(
@@ -98,18 +105,7 @@ def _without_prefix(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Ten
     return state
 
 
-def _misshapen(own: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> list[str]:
-    return [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own.keys() & state.keys()
-        if own[name].shape != state[name].shape
-    ]
-
-
 def _listed(problem: str, names: Iterable[str]) -> list[str]:
     """Return one phrase with the first few names, or none."""
     ordered = sorted(names)
-    if not ordered:
-        return []
-    more = ", ..." if len(ordered) > _SHOWN else ""
-    return [f"{len(ordered)} {problem} ({', '.join(ordered[:_SHOWN])}{more})"]
+    return [f"{len(ordered)} {problem} ({first_of(ordered, _SHOWN, more=', ...')})"] if ordered else []
