@@ -93,7 +93,7 @@ LIBRARY_HOMES = {
         "stages/saliency/torch_context.py",
         "stages/saliency/unet.py",
     },
-    "zarr": {"pipeline/features/feature_cache.py", "pipeline/exports/zarr_export.py"},
+    "zarr": {"pipeline/exports/zarr_export.py"},
     "random": NOWHERE,  # its state is global: chance comes from stages/randomness.py
     "multiprocessing": NOWHERE,  # Ray schedules
     "concurrent": {"pipeline/files/object_stores.py"},  # transfers in flight, a bounded number; Ray schedules all work

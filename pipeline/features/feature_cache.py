@@ -2,16 +2,16 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.features.zarr_shards import ShardedArray, described
-from hsmix_gen.pipeline.files import atomic_files, object_stores
+from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.commit_records import CommitRecords
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.errors import CacheError
@@ -52,16 +52,16 @@ class FeatureCache:
     Any Zarr reads a chunk that is missing as zeros without an error, so a block counts only with its commit record;
     index and chunks carry checksums, so a flipped bit is an error and never a pixel.
 
-    On a disk `zarr_shards` reads and writes; out of an object store Zarr reads, which fetches no more than it needs.
-    Rows that were read last are kept in `kept_bytes` of memory, the channels of a picture one after the other, as
-    mixing takes them; layers are named by their content, so that a row never changes.
+    `zarr_shards` reads and writes, out of an object store no more than index and chunk; files there stay open, as to
+    open one is a request. Rows that were read last are kept in `kept_bytes` of memory, the channels of a picture one
+    after the other, as mixing takes them; layers are named by their content, so that a row never changes.
     """
 
     def __init__(self, root: Path, *, kept_bytes: int = 0) -> None:
         self.root = root
         self._records = CommitRecords(root / RECORDS, root, BlockRecord, CacheError)
         self._arrays: dict[tuple[str, str], ShardedArray] = {}
-        self._open: dict[tuple[str, str], Any] = {}
+        self._open: dict[Path, BinaryIO] = {}
         self._kept: OrderedDict[tuple[str | int, ...], npt.NDArray[Any]] = OrderedDict()
         self._kept_bytes = self._room = kept_bytes
 
@@ -109,53 +109,49 @@ class FeatureCache:
         return values
 
     def _read(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        row = index[0]
         try:
-            return (self._read_remotely if is_remote(self.root) else self._read_locally)(layer, name, index)
+            array = self._described(layer, name)
+            with self._opened(self._shard_path(layer, name, row // array.shard[0])) as file:
+                return array.decode(file, row, index[1:])
         except (ValueError, RuntimeError, OSError) as error:
             raise CacheError(
-                f"{self._layer_path(layer)} array {name} row {index[0]} is damaged ({error}); "
+                f"{self._layer_path(layer)} array {name} row {row} is damaged ({error}); "
                 "run the same command again, it rebuilds what does not match its record"
             ) from None
 
-    def _read_locally(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
-        array, row = self._described(layer, name), index[0]
-        with self._shard_path(layer, name, row // array.shard[0]).open("rb", buffering=0) as file:
-            return array.decode(file, row, index[1:])
-
-    def _read_remotely(self, layer: str, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
-        array = self._opened(layer, name)
-        return object_stores.patiently(lambda: np.asarray(array[index]), str(self._layer_path(layer)))
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[BinaryIO]:
+        if is_remote(path):
+            if path not in self._open:
+                self._open[path] = path.open("rb", buffering=0)
+            yield self._open[path]
+        else:
+            with path.open("rb", buffering=0) as file:
+                yield file
 
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""
         return {record.block: record for record in self._records.sound(layer)}
 
-    def check_whole(self, layer: str, n_blocks: int) -> None:
+    def check_blocks(self, layer: str, n_blocks: int, *, by_size: bool = False) -> None:
         """Refuse a layer of which blocks are missing or damaged, where they cannot be made again.
 
-        Raises CacheError with the way out.
+        Readers ask `by_size`: files are neither read nor removed, as their own checksums find what is damaged inside of
+        one. Raises CacheError with the way out.
         """
-        self._check_blocks(layer, len(self.records(layer)), n_blocks)
-
-    def _check_blocks(self, layer: str, n_present: int, n_blocks: int) -> None:
+        folder = self._layer_path(layer)
+        if by_size:
+            sizes = {f"{folder.name}/{path}": size for path, size in atomic_files.sizes_below(folder).items()}
+            stated = self._records.stated(layer)
+            n_present = sum(all(sizes.get(file.path) == file.bytes for file in record.files) for record in stated)
+        else:
+            n_present = len(self.records(layer))
         if n_present < n_blocks:
             raise CacheError(
-                f"{self._layer_path(layer)}: {n_blocks - n_present} of {n_blocks} blocks are missing or do not match "
+                f"{folder}: {n_blocks - n_present} of {n_blocks} blocks are missing or do not match "
                 "their record; run prepare again, it makes them anew"
             )
-
-    def check_present(self, layer: str, n_blocks: int) -> None:
-        """Refuse a layer of which blocks are missing or of another size; files are neither read nor removed.
-
-        Readers ask this: their checksums find what is damaged inside of a file. Raises CacheError with the way out.
-        """
-        sizes = atomic_files.sizes_below(self._layer_path(layer))
-        folder = self._layer_path(layer).name
-        n_present = sum(
-            all(sizes.get(file.path.removeprefix(f"{folder}/")) == file.bytes for file in record.files)
-            for record in self._records.stated(layer)
-        )
-        self._check_blocks(layer, n_present, n_blocks)
 
     def commit(self, record: BlockRecord) -> None:
         """Write the record that makes a block count; the driver alone calls this, after checking the files.
@@ -183,28 +179,8 @@ class FeatureCache:
             try:
                 self._arrays[layer, name] = described(self._metadata_path(layer, name).read_bytes())
             except FileNotFoundError:
-                raise self._has_no_array(layer, name) from None
+                raise CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again") from None
         return self._arrays[layer, name]
-
-    def _opened(self, layer: str, name: str) -> Any:
-        """Return an array of Zarr in an object store."""
-        if (layer, name) not in self._open:
-            path = self._layer_path(layer)
-            assert is_remote(path)
-            import zarr
-
-            system = object_stores.filesystem(path.protocol, asynchronous=True)
-            store = zarr.storage.FsspecStore(system, read_only=True, path=path.key)
-            try:
-                self._open[layer, name] = object_stores.patiently(
-                    lambda: zarr.open_array(store, path=name, mode="r"), str(path)
-                )
-            except FileNotFoundError:
-                raise self._has_no_array(layer, name) from None
-        return self._open[layer, name]
-
-    def _has_no_array(self, layer: str, name: str) -> CacheError:
-        return CacheError(f"{self._layer_path(layer)} has no array {name}; run prepare again")
 
 
 def _json(described: Mapping[str, Any]) -> bytes:

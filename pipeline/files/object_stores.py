@@ -78,7 +78,7 @@ def requests_at_once() -> int:
     return _number(REQUESTS_VARIABLE, 8)
 
 
-def filesystem(protocol: str, *, asynchronous: bool = False) -> Any:
+def filesystem(protocol: str) -> Any:
     """Return the file system of fsspec for a protocol; credentials come from the environment, as its users know it.
 
     Raises
@@ -91,7 +91,7 @@ def filesystem(protocol: str, *, asynchronous: bool = False) -> Any:
 
     options = _s3_options() if protocol == "s3" else {}
     try:
-        system = fsspec.filesystem(protocol, asynchronous=asynchronous, use_listings_cache=False, **options)
+        system = fsspec.filesystem(protocol, use_listings_cache=False, **options)
     except Exception as error:
         raise _for_people(error, f"{protocol}://") from None
     # Attempts of s3fs around those of botocore would multiply.

@@ -176,10 +176,11 @@ class StorePath(PosixPath):
         errors: str | None = None,
         newline: str | None = None,
     ) -> Any:
-        """Open the object for reading; it is fetched in pieces of some megabytes when they are read."""
+        """Open the object for reading: fetched in pieces of some megabytes, without a buffer in just what is read."""
         if mode not in ("r", "rb", "rt"):
             raise ValueError(f"{self} can be opened for reading alone, got mode {mode}; write it whole")
-        raw = io.BufferedReader(_Pieces(self), _PIECE if buffering < 1 else buffering)
+        pieces = _Pieces(self)
+        raw = pieces if mode == "rb" and not buffering else io.BufferedReader(pieces, max(buffering, 0) or _PIECE)
         return raw if mode == "rb" else io.TextIOWrapper(raw, encoding or "utf-8", errors, newline)
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:

@@ -302,7 +302,7 @@ def run_generate(
         output.check_outside(cache)
     check_exports(made.folds[0].layers.facts, str(cache), config.run.exports)
     for layer in sorted({name for fold in made.folds for name in fold.layers.names.values()}):
-        FeatureCache(cache).check_whole(layer, made.folds[0].layers.n_blocks)
+        FeatureCache(cache).check_blocks(layer, made.folds[0].layers.n_blocks)
     prepared = choose_sources(made, config, reporter)
     with held(output, reporter):
         plans = [

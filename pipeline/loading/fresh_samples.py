@@ -109,7 +109,7 @@ class HsmixFresh(Sharded):
         prepared = _fold(root, found, fold)
         self._layers, self._records, self._mix = prepared.layers, prepared.records, config.mix
         for layer in dict.fromkeys(self._layers.names.values()):
-            FeatureCache(root).check_present(layer, self._layers.n_blocks)
+            FeatureCache(root).check_blocks(layer, self._layers.n_blocks, by_size=True)
         check_augmentation(config.mix, self._layers.facts.channels, self._layers.facts.dtype)
         other_group = needs_other_group(self._layers.facts, config)
         looks = wanted_looks(self._layers, self._records, config) if split == "train" else None
