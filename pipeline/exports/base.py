@@ -13,6 +13,7 @@ from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, nami
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
 from hsmix_gen.pipeline.dataset.run_history import kept_sources
 from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.files.atomic_files import matches
 from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.schemas import arrays
@@ -44,9 +45,15 @@ class Shape:
         """Refuse images of other numbers of channels than a layout holds."""
         if self.channels not in channels:
             holds = {(1,): "images of 1 channel", (1, 3): "grey or RGB images"}[channels]
-            way = " or ".join(map(str, channels))
-            has = f"{self.channels}" if channels == (1,) else f"{self.channels} channels"
-            raise OutputError(f"{kind} holds {holds}, {self.name} has {has}; make it with --channels {way}")
+            has = f"{self.channels}" if channels == (1,) else counted(self.channels, "channel")
+            raise OutputError(f"{kind} holds {holds}, {self.name} has {has}; {self.way_to(*channels)}")
+
+    def way_to(self, *channels: int) -> str:
+        """Return how a dataset gets one of these numbers of channels; --channels is for pictures alone."""
+        wanted = " or ".join(map(str, channels))
+        if self.channels in (1, 3) and self.intensity == "none" and self.dtype in _WHITE:
+            return f"make it with --channels {wanted}"
+        return f"volumes and arrays keep theirs: give {wanted} (a list, CSV, may name one file of several)"
 
 
 class Dataset:
@@ -220,19 +227,28 @@ def unit_image(image: arrays.Image, shape: Shape) -> npt.NDArray[np.float32]:
 
 def check_pictures(shape: Shape, kind: str) -> None:
     """Refuse images that are no 8-bit grey or RGB pictures."""
-    if shape.dtype != "uint8" or shape.channels not in (1, 3):
-        raise OutputError(
-            f"{kind} holds 8-bit grey or RGB pictures, {shape.name} has {shape.channels} channels of "
-            f"{shape.dtype}; make it with --dtype uint8 and 1 or 3 channels"
-        )
+    if shape.dtype == "uint8" and shape.channels in (1, 3):
+        return
+    ways = [] if shape.channels in (1, 3) else [shape.way_to(1, 3)]
+    if shape.dtype != "uint8":
+        ways.append(f"make it with --dtype uint8{' --intensity percentile' if _has_no_unit(shape) else ''}")
+    raise OutputError(
+        f"{kind} holds 8-bit grey or RGB pictures, {shape.name} has {counted(shape.channels, 'channel')} of "
+        f"{shape.dtype}; {' and '.join(ways)}"
+    )
 
 
 def check_has_unit(shape: Shape, kind: str) -> None:
     """Refuse images whose numbers have no white, so that [0, 1] means nothing for them."""
-    if shape.dtype == "float32" and shape.intensity == "none":
+    if _has_no_unit(shape):
         raise OutputError(
-            f"{kind} wants images in 0 to 1, {shape.name} holds float32 as they were; make it with --intensity window"
+            f"{kind} wants images in 0 to 1, {shape.name} holds float32 as they were; make it with --intensity "
+            "percentile, or --intensity window --window LOW HIGH"
         )
+
+
+def _has_no_unit(shape: Shape) -> bool:
+    return shape.dtype == "float32" and shape.intensity == "none"
 
 
 def write(path: Path, data: bytes) -> None:

@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.exports.base import Dataset, Sample
+from hsmix_gen.pipeline.files.state_names import STATE
 from hsmix_gen.schemas.records import SourceRecord
 
 _PLANE = re.compile(r"#plane=(\d+)")
+_TILE = re.compile(r"#plane=\d+,tile=")
 
 
 @dataclass
@@ -59,6 +62,36 @@ def cases_of(dataset: Dataset, splits: Collection[str]) -> dict[str, tuple[Case,
         case = Case(name, split, len(slices), _thickness(dataset.sources.get(dataset.rows[first].source_a)))
         found |= {key: (case, plane) for plane, key, _ in slices}
     return found
+
+
+def has_volumes(cases: dict[str, tuple[Case, int]]) -> bool:
+    """Return whether a case has several slices."""
+    return any(case.wanted > 1 for case, _ in cases.values())
+
+
+def case_notes(dataset: Dataset, cases: dict[str, tuple[Case, int]]) -> list[str]:
+    """Return why metrics of these cases would not be those of the source, where something is known to be so."""
+    rows = [dataset.rows[key] for key in cases]
+    if not dataset.sources:
+        several = [group for group, count in Counter(row.group_a for row in rows).items() if count > 1]
+        return (
+            [f"the dataset lacks its {STATE}, so each slice is a case: export it where it was made"] if several else []
+        )
+    records = [dataset.sources[row.source_a] for row in rows if row.source_a in dataset.sources]
+    files = {_PLANE.sub("", record.image) for record in records}
+    lost = [r for r in dataset.sources.values() if r.refusal and not r.is_left_out and _PLANE.sub("", r.image) in files]
+    notes = []
+    if lost:
+        notes.append(f"{counted(len(lost), 'slice')} of these cases, first {lost[0].id}, were refused and are missing")
+    if any(_TILE.search(record.image) for record in records):
+        notes.append("cases are tiles, as the dataset was made with --tiles: metrics are of tiles, not of whole images")
+    elif has_volumes(cases) and not dataset.is_native and {(r.height, r.width) for r in records} != {dataset.size}:
+        height, width = dataset.size
+        notes.append(
+            f"slices of whole volumes have {height} x {width} pixels, not their own: for metrics of the source make "
+            "the dataset with --eval-size native"
+        )
+    return notes
 
 
 def _thickness(record: SourceRecord | None) -> float | None:

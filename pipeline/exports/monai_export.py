@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, unit_image, write
-from hsmix_gen.pipeline.exports.cases import cases_of
+from hsmix_gen.pipeline.exports.cases import case_notes, cases_of
 from hsmix_gen.pipeline.exports.nnunet_files import nifti, spacing_of
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.pipeline.files.atomic_files import json_bytes
@@ -106,7 +106,7 @@ class MonaiExport(OneDataset):
             }
             write(self._folder / split / "dataset.json", json_bytes(described))
         write_companion(self._folder, "hsmix_monai")
-        return []
+        return case_notes(self._dataset, self._cases)
 
 
 EXPORT = Export(MonaiExport)

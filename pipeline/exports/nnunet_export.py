@@ -9,7 +9,7 @@ import numpy as np
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, unit_image, write
-from hsmix_gen.pipeline.exports.cases import cases_of
+from hsmix_gen.pipeline.exports.cases import case_notes, cases_of, has_volumes
 from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles, nifti, spacing_of
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
 from hsmix_gen.pipeline.exports.patches import write_companion
@@ -63,7 +63,7 @@ class NnunetExport:
         self._root = folder / f"Dataset{self._number:03d}_{name}"
         self._dataset = dataset
         self._cases = cases_of(dataset, ("test",))
-        self._of_volumes = any(case.wanted > 1 for case, _ in self._cases.values())
+        self._of_volumes = has_volumes(self._cases)
         self._labels = RegionLabels(dataset.classes) if dataset.multilabel else ClassLabels(dataset.classes)
         self._files = LabelFiles(is_png=dataset.has_png and not self._of_volumes)
         self._splits = _Splits()
@@ -137,12 +137,13 @@ class NnunetExport:
         }
         # The order of labels is that of regions_class_order, so keys are not sorted.
         write(self._root / "dataset.json", (json.dumps(described, indent=2) + "\n").encode())
+        notes = case_notes(self._dataset, self._cases)
         folds = self._splits.folds()
         if not folds:
-            return ["there are no validation cases, so no splits: train nnU-Net with the fold `all`"]
+            return [*notes, "there are no validation cases, so no splits: train nnU-Net with the fold `all`"]
         data = (json.dumps(folds, indent=2) + "\n").encode()
         write(self._root / SPLITS, data)
-        return _put_beside_preprocessed(self._root.name, data)
+        return [*notes, *_put_beside_preprocessed(self._root.name, data)]
 
     def _channel_names(self) -> dict[str, str]:
         """Return names by number; none but noNorm is a normalisation of nnU-Net, so that it takes the z-score."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
 from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, Shape, check_has_unit, unit_image, write
-from hsmix_gen.pipeline.exports.cases import Case, cases_of
+from hsmix_gen.pipeline.exports.cases import Case, case_notes, cases_of
 from hsmix_gen.pipeline.exports.patches import HIFORMER, SWIN_UNET, TRANSUNET, write_companion, write_patches
 
 LISTS = "lists/lists_Synapse"
@@ -156,7 +156,7 @@ class SynapseExport(OneDataset):
         self._write_list(f"{LISTS}/all.lst", [f"{name}.npy.h5" for name in sorted(val + test)])
         write_patches(self._folder, TRANSUNET, SWIN_UNET, HIFORMER)
         write_companion(self._folder, "hsmix_synapse")
-        return self._notes("label has")
+        return [*case_notes(self._dataset, self._cases), *self._notes("label has")]
 
     def _write_list(self, name: str, entries: list[str]) -> None:
         write(self._folder / name, "".join(f"{entry}\n" for entry in entries).encode())

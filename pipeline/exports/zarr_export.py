@@ -9,7 +9,7 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
-from hsmix_gen.pipeline.exports.cases import Case, cases_of
+from hsmix_gen.pipeline.exports.cases import Case, case_notes, cases_of
 
 _SHARD_BYTES = 2**26
 _MOST_IN_SHARD = 256
@@ -105,7 +105,7 @@ class ZarrExport(OneDataset):
                 # Others than zarr-python need not know consolidated metadata; they read the arrays' own, which stay.
                 warnings.simplefilter("ignore", ZarrUserWarning)
                 zarr.consolidate_metadata(str(self._folder / f"{split}.zarr"))
-        return []
+        return case_notes(self._dataset, self._cases)
 
 
 class _Split:

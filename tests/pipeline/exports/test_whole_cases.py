@@ -1,6 +1,8 @@
 """Validation and test in the exports: every slice, of native size where it is wanted, and metrics as of the source."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import pytest
 import zarr
 from scipy import ndimage
 
+from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from tests.command_line import run_cli
-from tests.pipeline.exports.handmade import export
+from tests.pipeline.exports.handmade import draw, export, make_output
 
 Volumes = dict[str, tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]]
 SPACING = (0.8, 0.7, 3.0)
@@ -166,3 +169,43 @@ def test_monai_has_whole_volumes_and_a_tree_for_each_split(
     label: Any = nibabel.loadsave.load(tmp_path / "dest" / "test" / entry["label"])
     assert np.array_equal(np.asanyarray(label.dataobj).transpose(2, 1, 0), in_frame(volumes[1]["case_4"][1]))
     assert len(json.loads((tmp_path / "dest" / "train" / "dataset.json").read_text())["training"]) == 6
+
+
+def slices_of_two(root: Path) -> Path:
+    """Write an output of two test volumes of two slices each."""
+    puts = [draw(f"test-{name}", channels=1, group_a=f"p{name[0]}") for name in ("a0", "a1", "b0", "b1")]
+    planes = {put.key: (f"{put.key[5]}.nii", int(put.key[6])) for put in puts}
+    return make_output(root, [draw("train-a", channels=1), *puts], planes=planes)
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "synapse", "monai"])
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({}, None),
+        ({"height": 12}, r"slices of whole volumes have 6 x 9 pixels.*--eval-size native"),
+        ({"image": "a.nii#plane=1,tile=0,0,6,9"}, r"cases are tiles, as the dataset was made with --tiles"),
+        ({"id": "test-a2-a", "refusal": "scan: torn"}, r"1 slice of these cases, first test-a2-a, were refused"),
+        (None, r"lacks its \.hsmix, so each slice is a case"),
+    ],
+    ids=["whole", "size", "tiles", "refused", "moved"],
+)
+def test_cases_that_are_not_those_of_the_source_are_named(
+    tmp_path: Path, kind: str, change: dict[str, Any] | None, note: str | None
+) -> None:
+    """Metrics of them would be others; in README.txt it stands too."""
+    root = slices_of_two(tmp_path / "out")
+    table = root / ".hsmix" / "sources.parquet"
+    if change is None:
+        table.unlink()
+    else:
+        records = read_sources(table)
+        (second,) = (record for record in records if record.id == "test-a1-a")
+        changed = dataclasses.replace(second, **change)
+        write_sources(table, [*(r for r in records if r.id != changed.id), changed])
+    found = export(root, tmp_path / "dest", kind)
+
+    said = [text for text in found.notes if "validation" not in text]
+    assert len(said) == (note is not None)
+    assert re.search(note or "", "".join(said))
+    assert all(f"Mind: {text}" in (tmp_path / "dest" / "README.txt").read_text() for text in said)

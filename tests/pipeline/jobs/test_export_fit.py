@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,29 @@ MANY = dataclasses.replace(RGB, classes=tuple(map(str, range(300))))
 )
 def test_each_export_refuses_what_it_cannot_hold(facts: DatasetFacts, kinds: set[str]) -> None:
     assert unfit(facts, "src", EXPORTS.names).keys() == kinds
+
+
+@pytest.mark.parametrize(
+    ("facts", "way"),
+    [
+        (RGB, r"has 3; make it with --channels 1$"),
+        (dataclasses.replace(CT, channels=4), r"has 4; volumes and arrays keep theirs: give 1 \(a list, CSV"),
+        (dataclasses.replace(RGB, dtype="float32"), r"has 3; volumes and arrays keep theirs"),
+    ],
+    ids=["pictures", "modalities", "numbers"],
+)
+def test_a_refusal_names_a_way_that_is_open(facts: DatasetFacts, way: str) -> None:
+    """--channels is for pictures; volumes are refused with it."""
+    assert re.search(way, unfit(facts, "src", ["synapse"])["synapse"])
+
+
+def test_numbers_become_pictures_by_percentiles() -> None:
+    """Of --dtype alone numbers from -4 to 4 would be cut, and a window needs its ends."""
+    reasons = unfit(dataclasses.replace(CT, dtype="float32", intensity=Intensity()), "src", ["perclass", "medsam"])
+
+    assert reasons["perclass"].endswith("1 channel of float32; make it with --dtype uint8 --intensity percentile")
+    assert "--intensity percentile, or --intensity window --window LOW HIGH" in reasons["medsam"]
+    assert unfit(CT, "src", ["perclass"])["perclass"].endswith("1 channel of uint16; make it with --dtype uint8")
 
 
 def test_a_run_names_all_reasons() -> None:
