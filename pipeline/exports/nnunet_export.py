@@ -21,16 +21,23 @@ _FOLDERS = {"train": "Tr", "val": "Tr", "test": "Ts"}
 
 GUIDE = """
 {folder} is a dataset of nnU-Net (v2): let nnUNet_raw be this folder, or move it into yours.
-Images are lossless, labels are hard. labelsTs holds the labels of the test cases, for nnUNetv2_evaluate_folder.{cases}
+Images are lossless, labels are hard. labelsTs holds the labels of the test cases.{cases}
 
     export nnUNet_raw=$DATA
     nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity -c 2d && \\
 {training}
-{soft}"""
+{test}{soft}"""
+_TEST = """
+Test cases are measured as whole cases, by class in predicted/summary.json:
+
+    nnUNetv2_predict -d {number} -c 2d -f {fold} -i $nnUNet_raw/{folder}/imagesTs -o predicted && \\
+        nnUNetv2_evaluate_folder $nnUNet_raw/{folder}/labelsTs predicted -djfile predicted/dataset.json \\
+        -pfile predicted/plans.json
+"""
 _SOFT = """
 Its own trainer takes hard labels. For the soft ones of softTr there is a trainer of one file:
 
-    nnUNet_extTrainer=$DATA/code nnUNetv2_train {number} 2d 0 -tr nnUNetTrainerHsmix
+    nnUNet_extTrainer=$DATA/code nnUNetv2_train {number} 2d {fold} -tr nnUNetTrainerHsmix
 
 "hsmix-gen: soft labels of ..." in its log proves that they are read.
 """
@@ -79,8 +86,10 @@ class NnunetExport:
             "n_train": len(folds[0]["train"]) if folds else 0,
             "n_val": len(folds[0]["val"]) if folds else 0,
             "cases": _CASES if self._of_volumes else "",
-            "soft": "" if self._dataset.multilabel else _SOFT.format(number=self._number),
+            "fold": "0" if folds else "all",
         }
+        words["test"] = _TEST.format(**words) if self._cases else ""
+        words["soft"] = "" if self._dataset.multilabel else _SOFT.format(**words)
         training = (_WITH_SPLITS if folds else _WITHOUT_SPLITS).format(**words)
         return GUIDE.format(training=training, **words)
 

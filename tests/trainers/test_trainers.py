@@ -19,6 +19,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.filterwar
 
 MakeClone = Callable[[str, Path], Clone]
 Exported = Callable[..., Path]
+# Console scripts of nnU-Net.
+_ENTRY = "from nnunetv2.{} import {} as main\nif __name__ == '__main__':\n    main()\n"
+PREDICT = _ENTRY.format("inference.predict_from_raw_data", "predict_entry_point")
+EVALUATE = _ENTRY.format("evaluation.evaluate_predictions", "evaluate_folder_entry_point")
 SYNAPSE_LOSS = r"iteration \d+ : loss : ([\d.]+)"
 
 
@@ -231,7 +235,10 @@ def test_nnunet(
     }
     plan = "nnunetv2/experiment_planning/plan_and_preprocess_entrypoints.py"
     train = ("nnunetv2/run/run_training.py", "-device", "cpu")
-    scripts = {"nnUNetv2_plan_and_preprocess": (plan, "-np", 1, "-npfp", 1), "nnUNetv2_train": train}
+    scripts: dict[str, tuple[object, ...]] = {
+        "nnUNetv2_plan_and_preprocess": (plan, "-np", 1, "-npfp", 1),
+        "nnUNetv2_train": train,
+    }
 
     for words in ("splits_final.json", "nnUNetTrainerHsmix"):
         run = theirs.follow(words, scripts=scripts, nnUNet_raw=str(data), **variables)
@@ -242,5 +249,12 @@ def test_nnunet(
         assert {path.name.partition("-")[0] for path in run.below(dataset / "softTr")} <= {"train"}
         assert "This split has 18 training and 3 validation cases" in run.text
         run.assert_learns(r"train_loss (-?[\d.]+)")
+    for name, entry in (("predict", PREDICT), ("evaluate", EVALUATE)):
+        (tmp_path / f"{name}.py").write_text(entry)
+    scripts["nnUNetv2_predict"] = (tmp_path / "predict.py", "-device", "cpu", "-npp", 1, "-nps", 1)
+    scripts["nnUNetv2_evaluate_folder"] = (tmp_path / "evaluate.py", "-np", 1)
+    theirs.follow("nnUNetv2_predict", scripts=scripts, nnUNet_raw=str(data), **variables)
+    measured = json.loads((theirs.root / "predicted" / "summary.json").read_text())["metric_per_case"]
+    assert {Path(case["reference_file"]) for case in measured} == set((dataset / "labelsTs").iterdir())
     (splits,) = json.loads((prepared / dataset.name / "splits_final.json").read_text())
     assert_no_parents_cross(data, set(splits["train"]), set(splits["val"]))

@@ -215,7 +215,20 @@ def test_missing_validation_cases_are_reported(tmp_path: Path) -> None:
 
     assert "train nnU-Net with the fold `all`" in found.text()
     assert not (tmp_path / "dest" / "Dataset501_twin" / "splits_final.json").exists()
-    assert "nnUNetv2_train 501 2d all" in (tmp_path / "dest" / "README.txt").read_text()
+    guide = (tmp_path / "dest" / "README.txt").read_text()
+    assert "nnUNetv2_train 501 2d all\n" in guide
+    assert "nnUNetv2_train 501 2d all -tr nnUNetTrainerHsmix" in guide
+    assert "nnUNetv2_predict" not in guide
+
+
+@pytest.mark.parametrize(("keys", "fold"), [(("train-a", "val-b", "test-c"), "0"), (("train-a", "test-c"), "all")])
+def test_the_guide_measures_test_cases(tmp_path: Path, keys: tuple[str, ...], fold: str) -> None:
+    """With the network of the fold that was trained, against their labels."""
+    export(make_output(tmp_path / "out", [draw(key) for key in keys]), tmp_path / "dest", "nnunet")
+
+    guide = (tmp_path / "dest" / "README.txt").read_text()
+    assert f"nnUNetv2_predict -d 501 -c 2d -f {fold} -i $nnUNet_raw/Dataset501_twin/imagesTs -o predicted" in guide
+    assert "nnUNetv2_evaluate_folder $nnUNet_raw/Dataset501_twin/labelsTs predicted" in guide
 
 
 def test_splits_lie_where_nnunet_looks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
