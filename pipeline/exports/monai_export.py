@@ -17,24 +17,33 @@ GUIDE = """
 Their dataset.json lists image, label and soft under "training": image and soft are lists of files, one for each
 channel, which LoadImaged stacks channels first. All files are NIfTI, so that no reader turns some of them only:
 
-    files = load_decathlon_datalist("train/dataset.json", True, "training")
-    keys = ["image", "label", "soft"]
+    import os
+    import torch
+    from monai.data import DataLoader, Dataset, load_decathlon_datalist
+    from monai.losses import DiceLoss
+    from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
+    data, keys = os.environ["DATA"], ["image", "label", "soft"]
+    files = load_decathlon_datalist(f"{{data}}/train/dataset.json", True, "training")
     load = Compose([LoadImaged(keys), EnsureChannelFirstd(keys)])    # (C, W, H), (1, W, H) and (K, W, H)
     loader = DataLoader(Dataset(files, load), batch_size=8, shuffle=True)
-    dice = DiceLoss(softmax=True, soft_label=True)     # without soft_label the minimum lies elsewhere
-    loss = dice(logits, batch["soft"]) + torch.nn.functional.cross_entropy(logits, batch["soft"])
+    dice = DiceLoss({activation}=True, soft_label=True)     # without soft_label the minimum lies elsewhere
+    for batch in loader:
+        logits, soft = model(batch["image"]), batch["soft"]
+        loss = dice(logits, soft) + torch.nn.functional.{loss}(logits, soft)
+        loss.backward()
 
 Spatial transforms take mode=("bilinear", "nearest", "bilinear") and padding_mode="border"; label has class ids.
 monai.apps.DecathlonDataset knows its ten tasks only, and redraws validation out of training. Take the one of code/:
 
     from hsmix_monai import DecathlonDataset           # PYTHONPATH=$DATA/code
-    train, val = (DecathlonDataset("$DATA", task, transform=load) for task in ("train", "val"))
+    train = DecathlonDataset(data, "train", transform=load)
 
 {cases}"""
 _VOLUMES = """\
 Validation and test are whole volumes, (C, W, H, slices): predict them slice by slice with
 monai.inferers.SliceInferer(roi_size=({width}, {height}), spatial_dim=2).
 """
+_EXCLUSIVE = ("softmax", "cross_entropy")
 _LICENCE = "that of the images it was made of"
 
 
@@ -52,7 +61,9 @@ class MonaiExport(OneDataset):
         """How MONAI reads it."""
         height, width = self._dataset.size
         cases = _VOLUMES.format(width=width, height=height) if self._of_volumes else ""
-        return GUIDE.format(splits=", ".join(f"{split}/" for split in self._listed), cases=cases)
+        losses = ("sigmoid", "binary_cross_entropy_with_logits") if self._dataset.multilabel else _EXCLUSIVE
+        splits = ", ".join(f"{split}/" for split in self._listed)
+        return GUIDE.format(splits=splits, activation=losses[0], loss=losses[1], cases=cases)
 
     def add(self, sample: Sample) -> None:
         """Write a sample; a slice that is evaluated on is kept until its volume is whole."""

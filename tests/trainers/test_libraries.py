@@ -5,6 +5,7 @@ of Project-MONAI/tutorials.
 """
 
 import logging
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,22 @@ def test_a_network_of_monai_learns_from_soft_labels(data: Path) -> None:
         means.append(sum(losses) / len(losses))
     logging.getLogger(__name__).info("means of epochs: %s", means)
     assert means[-1] < 0.9 * means[0]
+
+
+def test_the_program_of_the_guide_trains(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pasted from README.txt, with the second program, which reads by the class of the export."""
+    monai = pytest.importorskip("monai")
+    monkeypatch.setenv("DATA", str(data))
+    monkeypatch.syspath_prepend(data / "code")
+    parts = (data / "README.txt").read_text().split("\n\n")
+    first, second = (textwrap.dedent(part) for part in parts if part.startswith(("    import os", "    from hsmix")))
+    held: dict[str, Any] = {"model": monai.networks.nets.UNet(2, 3, 2, (8, 16), (2,))}
+
+    exec(first, held)  # noqa: S102 - ours
+    exec(second, held)  # noqa: S102 - ours
+
+    assert float(held["loss"]) > 0
+    assert len(held["train"]) == len(held["files"]) == 18
 
 
 def test_tasks_of_monai_are_the_splits(data: Path) -> None:

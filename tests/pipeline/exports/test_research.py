@@ -1,6 +1,8 @@
 """Exports for research code, read back by datasets written to the contracts of TransUNet, UNeXt and MedSAM."""
 
+import ast
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +378,22 @@ def test_files_for_monai_align(tmp_path: Path) -> None:
     assert np.allclose(read(entry["image"]) * 255, put.image.transpose(2, 1, 0), atol=1e-3)
     assert np.array_equal(read([entry["label"]])[0], put.mask.T)
     assert np.allclose(read(entry["soft"]), put.soft.transpose(0, 2, 1), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "losses"),
+    [
+        ("exclusive", ("softmax=True", ".cross_entropy(")),
+        ("multilabel", ("sigmoid=True", ".binary_cross_entropy_with")),
+    ],
+)
+def test_the_program_for_monai_is_for_pasting(tmp_path: Path, mode: str, losses: tuple[str, str]) -> None:
+    """A whole one, whose paths Python knows, with the losses of its labels."""
+    root = make_output(tmp_path / "out", [draw("train-a")], label_mode=mode, classes=["a", "b", "c"])
+    export(root, tmp_path / "dest", "monai")
+
+    parts = (tmp_path / "dest" / "README.txt").read_text().split("\n\n")
+    (program,) = (textwrap.dedent(part) for part in parts if part.startswith("    import os"))
+    assert {node.id for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Name)} >= {"load", "model"}
+    assert "$" not in program
+    assert all(loss in program for loss in losses)
