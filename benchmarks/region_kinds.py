@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from region_measures import leak
 from report import print_table
 
 from hsmix_gen.stages.saliency import quality
@@ -68,7 +69,7 @@ def _at(maps: Maps, mask: npt.NDArray[np.integer], aims: tuple[int, float], tole
     """Return recall and leak where maps have a number of regions, and where they have a length of boundaries."""
     measures = [
         [quality.boundary_recall(labels, mask, tolerance=tolerance) for labels in maps],
-        [quality.leak(labels, mask) for labels in maps],
+        [leak(labels, mask) for labels in maps],
     ]
     values = []
     for measure_size, aim in zip((region_count, _length), aims, strict=True):

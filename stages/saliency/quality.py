@@ -34,26 +34,6 @@ def boundary_recall(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.intege
     return _ratio(np.count_nonzero(contour & near), np.count_nonzero(contour))
 
 
-def achievable_accuracy(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> float:
-    """Measure how many pixels are right if each superpixel takes its most frequent class (ASA).
-
-    Returns the share in [0, 1] of the pixels that are not ignored.
-    """
-    wrong, valid = _wrongly_absorbed(labels, mask)
-    return _ratio(valid - wrong, valid)
-
-
-def leak(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> float:
-    """Measure the pixels that a superpixel's most frequent class absorbs wrongly, per foreground pixel.
-
-    Unlike `achievable_accuracy` it does not flatter small objects: 1 if all of the foreground is swallowed. Both
-    directions count, foreground taken as background and the reverse. Returns 0 or more.
-    """
-    mask = _ids(labels, mask)
-    wrong, _ = _wrongly_absorbed(labels, mask)
-    return _ratio(wrong, np.count_nonzero((mask != 0) & (mask != IGNORE)))
-
-
 def saliency_auc(saliency: npt.NDArray[np.floating], mask: npt.NDArray[np.integer]) -> float:
     """Measure how well a saliency map ranks foreground above background (area under the ROC curve).
 
@@ -83,19 +63,6 @@ def dice(prediction: npt.NDArray[np.integer], mask: npt.NDArray[np.integer], n_c
     both = np.bincount(mask[valid & (prediction == mask)], minlength=n_classes)[1:n_classes]
     present = predicted + true > 0
     return _ratio(float((2 * both[present] / (predicted + true)[present]).sum()), np.count_nonzero(present))
-
-
-def _wrongly_absorbed(labels: npt.NDArray[np.integer], mask: npt.NDArray[np.integer]) -> tuple[int, int]:
-    """Return how many pixels lack their superpixel's most frequent class, and how many count at all."""
-    mask = _ids(labels, mask)
-    valid = mask != IGNORE
-    classes = mask[valid].astype(np.int64)
-    n_classes = int(classes.max(initial=0)) + 1
-    pairs = labels[valid].astype(np.int64) * n_classes + classes
-    # Padding makes whole rows, one a superpixel, also when the last ones lack the last classes.
-    n_rows = int(labels.max()) + 1
-    histogram = np.bincount(pairs, minlength=n_rows * n_classes).reshape(n_rows, n_classes)
-    return pairs.size - int(histogram.max(axis=1).sum()), pairs.size
 
 
 def _boundaries(regions: npt.NDArray[np.integer], *, valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
