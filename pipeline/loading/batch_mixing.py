@@ -88,7 +88,7 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
     parents = _Parents(images, masks, superpixels, saliency)
     mixed, modes = [], []
     for place, (name, other) in enumerate(zip(names, partner, strict=True)):
-        mode, chosen = named_kind(*kind_of_pair(name, config, seed=seed), config)
+        mode, chosen = named_kind(*kind_of_pair(name, config, seed=seed), config.methods)
         plan = planned_sample(name, "train", mode, config.policy, seed=seed, method=chosen)
         need = needs(mode, config, chosen)
         for part, wanted, there in (

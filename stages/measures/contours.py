@@ -60,14 +60,9 @@ def by_numpy(
 
 def _steps(values: npt.NDArray[np.uint8], least: int) -> _Bools:
     """Return where the next pixel below or to the right differs by `least` or more, (H, W) bool."""
-    found = np.zeros(values.shape, np.bool_)
-    if least == 1:
-        found[:-1] = values[1:] != values[:-1]
-        found[:, :-1] |= values[:, 1:] != values[:, :-1]
-    else:
-        wide = values.astype(np.int16)
-        found[:-1] = np.abs(wide[1:] - wide[:-1]) >= least
-        found[:, :-1] |= np.abs(wide[:, 1:] - wide[:, :-1]) >= least
+    found, wide = np.zeros(values.shape, np.bool_), values.astype(np.int16)
+    found[:-1] = np.abs(wide[1:] - wide[:-1]) >= least
+    found[:, :-1] |= np.abs(wide[:, 1:] - wide[:, :-1]) >= least
     return found
 
 

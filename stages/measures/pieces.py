@@ -1,12 +1,11 @@
 """Objects that a mix cuts, and pieces of foreground too small to be one."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import scipy
 
 from hsmix_gen.schemas.arrays import AnyMask, Mask
+from hsmix_gen.schemas.records import Measures
 from hsmix_gen.stages.kernels.compiled import has, native
 from hsmix_gen.stages.labels.labels import collapse
 
@@ -22,26 +21,12 @@ _HALF = 128
 _FOUR = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """Connected pieces of foreground in the parents of a sample and in the sample."""
-
-    fragments: int
-    fragments_before: int
-    """Pieces below `LEAST_PIXELS` in the sample, and in both parents together."""
-    objects: int
-    """Larger pieces in both parents."""
-    cut: int
-    """Those of which the sample holds a part: more than a tenth, less than nine tenths."""
-    small: int = 0
-    small_cut: int = 0
-    """Objects below `SMALL_REGIONS` mean regions, and those of them that are cut: large ones are divided by design."""
-
-
 def count_pieces(
     mixed: Mask, mask_a: AnyMask, mask_b: AnyMask, weight_b: npt.NDArray[np.uint8], *, n_regions: int | None = None
-) -> Pieces:
+) -> Measures:
     """Count the pieces of a sample and of its parents; a pixel is that parent's which has the greater weight.
+
+    Large objects are divided by design; those below `SMALL_REGIONS` mean regions are counted apart.
 
     Parameters
     ----------
@@ -58,7 +43,10 @@ def count_pieces(
     fragments, *_ = tally(mixed, None, small)
     of_a = tally(collapse(mask_a), weight_b, small, is_b=False)
     of_b = tally(collapse(mask_b), weight_b, small)
-    return Pieces(fragments, *(sum(both) for both in zip(of_a, of_b, strict=True)))
+    before, objects, cut, few, few_cut = (sum(both) for both in zip(of_a, of_b, strict=True))
+    return Measures(
+        fragments=fragments, fragments_before=before, objects=objects, cut=cut, small=few, small_cut=few_cut
+    )
 
 
 def tally(

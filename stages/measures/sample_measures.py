@@ -1,6 +1,7 @@
 """All measures of one sample, taken while its parents are at hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +42,11 @@ def measure_sample(sample: Sample, a: Parent, b: Parent | None, *, n_classes: in
     weight = sample.weight_b
     pieces = count_pieces(sample.mixed.mask, a.mask, b.mask, weight, n_regions=sample.n_regions)
     agreement, chance = seam_agreement(b.image, b.mask, weight)
-    return Measures(
+    return replace(
+        pieces,
         pixels_a=before_a,
         pixels_b=class_pixels(b.mask, n_classes),
         pixels=mixed_pixels(sample, a.mask, b.mask, n_classes),
-        **vars(pieces),
         appearance=rounded(look_distance(a.image, b.image)),
         contour=rounded(agreement),
         contour_chance=rounded(chance),

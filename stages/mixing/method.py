@@ -34,12 +34,8 @@ class Parent:
         """Return the same parent under transform `number`."""
         if number == 0:
             return self
-        return Parent(
-            transform(self.image, number),
-            transform(self.mask, number),
-            transform(self.labels, number),
-            transform(self.saliency, number),
-        )
+        arrays = (self.image, self.mask, self.labels, self.saliency)
+        return Parent(*(transform(array, number) for array in arrays))  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -135,14 +131,12 @@ def method_named(name: str) -> Method:
     return method
 
 
-def method_of(mix: MixConfig, name: str | None = None) -> Method:
-    """Return the method of a sample: the one that its plan names, else the first that a configuration names."""
-    return method_named(name or mix.methods[0])
-
-
 def needs(mode: Mode, mix: MixConfig, name: str | None = None) -> Needs:
-    """Return what samples of a mode read of their parents; unmixed ones read neither superpixels nor saliency."""
-    return Needs() if mode == "none" else method_of(mix, name).needs(mode, mix)
+    """Return what samples of a mode read of their parents; unmixed ones read neither superpixels nor saliency.
+
+    Their method is the one that a plan names, else the first that a configuration names.
+    """
+    return Needs() if mode == "none" else method_named(name or mix.methods[0]).needs(mode, mix)
 
 
 def needs_of_all(mix: MixConfig) -> Needs:

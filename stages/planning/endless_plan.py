@@ -91,8 +91,8 @@ class EndlessPlan:
         if self._of_copy is None:
             return "none", None
         if self._is_paired:
-            return _PAIRED[twin], self._mix.methods[method_of_pair(pair, None, self._mix, seed=self._seed)]
-        return named_kind(*kind_of_pair(pair, self._mix, seed=self._seed), self._mix)
+            return _PAIRED[twin], self._mix.methods[method_of_pair(pair, self._mix, seed=self._seed)]
+        return named_kind(*kind_of_pair(pair, self._mix, seed=self._seed), self._mix.methods)
 
     @property
     def _is_paired(self) -> bool:

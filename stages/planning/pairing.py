@@ -92,8 +92,7 @@ class Plan:
         for index, position in enumerate(range(first, last)):
             row_a, row_b = int(part.row_a[position]), int(part.row_b[position])
             pair = pair_key(part.split, sources[row_a].id, int(part.copy[position]))
-            mode, number_of = MODES[int(part.mode[position])], int(part.method[position])
-            method = self.methods[number_of] if number_of >= 0 else None
+            mode, method = named_kind(int(part.mode[position]), int(part.method[position]), self.methods)
             sample = planned_sample(pair, part.split, mode, self.policy, seed=self.seed, method=method)
             yield replace(
                 sample,
@@ -248,7 +247,7 @@ def _plan_training(
     if mix.policy == "paired":
         order = np.repeat(order, 2)
         mode = np.tile([MODES.index("hard"), MODES.index("soft")], len(row_a))
-        drawn = [method_of_pair(key, None, mix, seed=seed) for key in _keys(row_a, copy, sources)]
+        drawn = [method_of_pair(key, mix, seed=seed) for key in _keys(row_a, copy, sources)]
         method = np.array(drawn, dtype=np.int64)[order]
     elif mix.policy == "per-batch":
         n_batches = -(-len(row_a) // mix.batch_size)
@@ -269,7 +268,7 @@ def kind_of_pair(pair: str, mix: MixConfig, *, seed: int) -> tuple[int, int]:
     lacks the mode has its other.
     """
     mode = draw_mode(passing_generator(seed, "mode", pair), mix.probabilities)
-    return _kind(mode, method_of_pair(pair, mode, mix, seed=seed), mix)
+    return _kind(mode, method_of_pair(pair, mix, seed=seed), mix)
 
 
 def draw_batch(mix: MixConfig, *number: int, seed: int) -> tuple[int, int]:
@@ -279,17 +278,15 @@ def draw_batch(mix: MixConfig, *number: int, seed: int) -> tuple[int, int]:
     return _kind(mode, drawn, mix)
 
 
-def method_of_pair(pair: str, mode: int | None, mix: MixConfig, *, seed: int) -> int:
-    """Return the method of a pair, an index into `mix.methods`; -1 for the mode ``none``."""
-    if mode == MODES.index("none"):
-        return -1
+def method_of_pair(pair: str, mix: MixConfig, *, seed: int) -> int:
+    """Return the method of a pair that is mixed, an index into `mix.methods`."""
     last = len(mix.methods) - 1
     return integer(passing_generator(seed, "method", pair), 0, last) if last else 0
 
 
-def named_kind(mode: int, method: int, mix: MixConfig) -> tuple[Mode, str | None]:
+def named_kind(mode: int, method: int, methods: Sequence[str]) -> tuple[Mode, str | None]:
     """Return mode and method by their names; no method of the mode ``none``."""
-    return MODES[mode], mix.methods[method] if method >= 0 else None
+    return MODES[mode], methods[method] if method >= 0 else None
 
 
 def _kind(mode: int, method: int, mix: MixConfig) -> tuple[int, int]:

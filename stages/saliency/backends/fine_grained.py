@@ -36,11 +36,9 @@ def _fine_grained_of_grey(values: npt.NDArray[np.int64]) -> npt.NDArray[np.float
         return np.zeros(grey.shape, np.float32)
     brighter = np.zeros(grey.shape, np.int64)
     darker = np.zeros(grey.shape, np.int64)
-    reach = max(_SURROUNDS)
     integral = np.pad(grey.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    integral = np.pad(integral, reach, mode="edge")
     for half_width in _SURROUNDS:
-        contrast = _contrast(grey, integral, half_width=half_width, reach=reach)
+        contrast = _contrast(grey, integral, half_width=half_width)
         brighter += np.maximum(contrast, 0)
         darker += np.maximum(-contrast, 0)
     both = _stretch(brighter) + _stretch(darker)
@@ -57,7 +55,7 @@ def _binomial_blur(grey: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _contrast(
-    grey: npt.NDArray[np.int64], integral: npt.NDArray[np.int64], *, half_width: int, reach: int
+    grey: npt.NDArray[np.int64], integral: npt.NDArray[np.int64], *, half_width: int
 ) -> npt.NDArray[np.int64]:
     """Return how much each pixel exceeds the mean of the others in its window, cut towards zero.
 
@@ -67,30 +65,24 @@ def _contrast(
     ----------
     grey : (H, W) int64
         Not constant, so that a window never holds its pixel alone.
-    integral : (H + 1 + 2 reach, W + 1 + 2 reach) int64
-        Sum of all pixels above and left, padded by its own edge on each side.
-    half_width, reach : int
-        Pixels; ``half_width <= reach``.
+    integral : (H + 1, W + 1) int64
+        Sum of all pixels above and left.
+    half_width : int
+        Pixels.
 
     Returns
     -------
     (H, W) int64
         -255 to 255.
     """
-    height, width = grey.shape
-    first, last = reach - half_width + 1, reach + half_width + 1
-    top, bottom = slice(first, first + height), slice(last, last + height)
-    left, right = slice(first, first + width), slice(last, last + width)
-    total = integral[bottom, right] - integral[top, right] - integral[bottom, left] + integral[top, left]
-    count = np.outer(_extent(height, half_width), _extent(width, half_width))
+    places = [np.arange(length) for length in grey.shape]
+    top, left = (np.maximum(place - half_width + 1, 0) for place in places)
+    bottom, right = (np.minimum(place + half_width + 1, len(place)) for place in places)
+    lines = integral.take(bottom, axis=0) - integral.take(top, axis=0)
+    total = lines.take(right, axis=1) - lines.take(left, axis=1)
+    count = np.outer(bottom - top, right - left)
     # grey - (total - grey) / (count - 1), on one denominator: exact, and the quotient cuts towards zero.
     return ((grey * count - total) / (count - 1)).astype(np.int64)
-
-
-def _extent(size: int, half_width: int) -> npt.NDArray[np.int64]:
-    """Return how many of `size` pixels lie in the window around each, along one axis."""
-    position = np.arange(size)
-    return np.minimum(position + half_width + 1, size) - np.maximum(position - half_width + 1, 0)
 
 
 def _stretch(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
