@@ -85,7 +85,8 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
     partner = list(others) if others is not None else partners(np.arange(n_images), step, seed=seed).tolist()
     if len(names) != n_images or len(partner) != n_images:
         raise ValueError(f"keys and others must be {n_images}, one for each image, got {len(names)} and {len(partner)}")
-    parents = _Parents(images, masks, superpixels, saliency)
+    parents = _parents(images, masks, superpixels, saliency)
+    height, width = images.shape[2:]
     mixed, modes = [], []
     for place, (name, other) in enumerate(zip(names, partner, strict=True)):
         mode, chosen = named_kind(*kind_of_pair(name, config, seed=seed), config.methods)
@@ -98,7 +99,7 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
             if wanted and not there:
                 raise ConfigError(f"method {chosen} reads {part} for {mode} mixing; give them, or another mode")
         a, b = (
-            parent.turned(draw_parent(plan.seed, side, variants=1, size=parents.size, mix=config).transform)
+            parent.turned(draw_parent(plan.seed, side, variants=1, size=(height, width), mix=config).transform)
             for side, parent in (("a", parents[place]), ("b", parents[other]))
         )
         made = make_sample(plan, a, None if mode == "none" else b, config, n_classes=n_classes)
@@ -108,35 +109,16 @@ def mix_batch(  # noqa: PLR0913 - tensors, and what decides the draws
     return {**_stacked(mixed, images.device), "mode": modes, "other": torch.tensor(others_used)}
 
 
-class _Parents:
-    """The images of a batch as the stages take them."""
-
-    def __init__(
-        self,
-        images: torch.Tensor,
-        masks: torch.Tensor,
-        superpixels: torch.Tensor | None,
-        saliency: torch.Tensor | None,
-    ) -> None:
-        self._images = images.cpu().numpy()
-        self._masks = _as_bytes(masks)
-        blank = np.zeros((len(images), *images.shape[2:]), np.uint8)
-        self._labels = (blank if superpixels is None else superpixels.cpu().numpy()).astype(np.uint16)
-        self._saliency = blank if saliency is None else _as_bytes(saliency)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        height, width = self._images.shape[2:]
-        return height, width
-
-    def __getitem__(self, place: int) -> Parent:
-        mask = self._masks[place]
-        return Parent(
-            np.ascontiguousarray(self._images[place].transpose(1, 2, 0)),
-            mask if mask.ndim == 2 else np.ascontiguousarray(mask.transpose(1, 2, 0)),
-            self._labels[place],
-            self._saliency[place],
-        )
+def _parents(
+    images: torch.Tensor, masks: torch.Tensor, superpixels: torch.Tensor | None, saliency: torch.Tensor | None
+) -> list[Parent]:
+    """Return the images of a batch as the stages take them."""
+    blank = np.zeros((len(images), *images.shape[2:]), np.uint8)
+    labels = (blank if superpixels is None else superpixels.cpu().numpy()).astype(np.uint16)
+    maps, planes = blank if saliency is None else _as_bytes(saliency), _as_bytes(masks)
+    pixels = np.ascontiguousarray(images.cpu().numpy().transpose(0, 2, 3, 1))
+    planes = planes if planes.ndim == 3 else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+    return [Parent(*parts) for parts in zip(pixels, planes, labels, maps, strict=True)]
 
 
 def _as_bytes(tensor: torch.Tensor) -> npt.NDArray[np.uint8]:
