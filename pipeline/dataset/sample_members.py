@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.dataset.array_bytes import (
     without_palette,
 )
 from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
-from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft, soft_encoding_of, soft_member
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS, decode_soft, encode_soft, soft_encoding_of
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.config import OutputConfig, SoftEncoding
 from hsmix_gen.schemas.digests import canonical_json
@@ -26,7 +26,8 @@ from hsmix_gen.stages.mixing.mixing import Mixed
 PARTS = ("image", "mask", "soft")
 """What a sample shows."""
 _DEFAULT = OutputConfig()
-_WORDS = {"image": "image", "mask": "mask", "soft": "soft label"}
+WORDS = {"image": "image", "mask": "mask", "soft": "soft label"}
+"""How messages name a part."""
 
 
 def image_is_png(channels: int, dtype: str) -> bool:
@@ -41,7 +42,7 @@ def image_member(channels: int, dtype: str) -> str:
 
 def member_names(channels: int, dtype: str, soft_encoding: SoftEncoding) -> list[str]:
     """Return the names of all members of a sample, sorted as they stand in a tar file."""
-    return sorted([image_member(channels, dtype), "json", "mask.png", soft_member(soft_encoding)])
+    return sorted([image_member(channels, dtype), "json", "mask.png", SOFT_FORMS[soft_encoding].member])
 
 
 def encode_image(image: arrays.Image) -> bytes:
@@ -58,7 +59,7 @@ def encode_members(mixed: Mixed, provenance: dict[str, Any], output: OutputConfi
         image_member(image.shape[-1], str(image.dtype)): encode_image(image),
         "json": canonical_json(provenance).encode(),
         "mask.png": with_palette(mask, CLASS_COLOURS) if output.mask_palette else mask,
-        soft_member(output.soft_encoding): encode_soft(mixed.soft, output.soft_encoding),
+        SOFT_FORMS[output.soft_encoding].member: encode_soft(mixed.soft, output.soft_encoding),
     }
 
 
@@ -91,13 +92,8 @@ def decoded(part: str, members: Mapping[str, bytes], described: Mapping[str, Any
     }[part]
     if (array.shape, array.dtype.name) != (shape, dtype):
         got = f"{array.shape} {array.dtype}"
-        raise OutputError(f"has its {word_of(part)} as {got}, expected {shape} {dtype}")
+        raise OutputError(f"has its {WORDS[part]} as {got}, expected {shape} {dtype}")
     return array
-
-
-def word_of(part: str) -> str:
-    """Return how messages name a part."""
-    return _WORDS[part]
 
 
 def decode_image(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:  # noqa: ARG001

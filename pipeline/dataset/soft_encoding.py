@@ -48,14 +48,9 @@ def check_soft_encoding(encoding: SoftEncoding, facts: DatasetFacts) -> None:
         )
 
 
-def soft_member(encoding: SoftEncoding) -> str:
-    """Return the name of the member that holds the soft label."""
-    return _FORMS[encoding].member
-
-
 def encode_soft(soft: SoftLabel, encoding: SoftEncoding = "npz") -> bytes:
     """Return a (C, H, W) soft label as the bytes of its member, the same for equal labels."""
-    return _FORMS[encoding].encode(soft)
+    return SOFT_FORMS[encoding].encode(soft)
 
 
 def encode_column(soft: SoftLabel, encoding: SoftEncoding, member: bytes) -> bytes:
@@ -68,13 +63,13 @@ def decode_soft(data: bytes, encoding: SoftEncoding, shape: tuple[int, ...]) -> 
 
     Whatever the bytes are not is raised by whoever finds it; the shape is the caller's to check.
     """
-    return _FORMS[encoding].decode(data, shape)
+    return SOFT_FORMS[encoding].decode(data, shape)
 
 
 def describe_soft(encoding: SoftEncoding, facts: DatasetFacts) -> dict[str, Any]:
     """Return what ``dataset.json`` states about soft labels, enough to read them without this program."""
     n_classes, (height, width) = facts.n_classes, facts.size
-    form = _FORMS[encoding]
+    form = SOFT_FORMS[encoding]
     stored: dict[str, Any] = {
         "npz": {SOFT_NAME: [[n_classes, height, width], "float16"]},
         "npy": {"": [[n_classes, height, width], "float16"]},
@@ -122,7 +117,7 @@ def _plane(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.ui
     return array
 
 
-_FORMS: dict[SoftEncoding, SoftForm] = {
+SOFT_FORMS: dict[SoftEncoding, SoftForm] = {
     "npz": SoftForm(
         "soft.npz",
         lambda soft: encode_npz({SOFT_NAME: soft}),

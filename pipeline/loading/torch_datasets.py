@@ -29,7 +29,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of, naming_sample
 from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, read_dataset
-from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded, member_of, word_of
+from hsmix_gen.pipeline.dataset.sample_members import PARTS, WORDS, decoded, member_of
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.stages.randomness import generator_for, permutation
 
@@ -139,7 +139,7 @@ class HsmixDataset(Sharded):
         key, members = self._keys[shard][index], self._reader.read(shard, index)
         sample = {}
         for part in self._parts:
-            with naming_sample(self._reader.file(shard, index, part), key, f"has a damaged {word_of(part)}"):
+            with naming_sample(self._reader.file(shard, index, part), key, f"has a damaged {WORDS[part]}"):
                 sample[part] = torch.from_numpy(decoded(part, members, self._described))
         with naming_sample(self._reader.file(shard, index), key, "has a damaged json"):
             text = member_of(members, "json").decode()

@@ -6,7 +6,7 @@ import yaml
 
 from hsmix_gen.pipeline.dataset.formats.base import best_format, format_of
 from hsmix_gen.pipeline.dataset.formats.snippets import TORCH_LOOP
-from hsmix_gen.pipeline.dataset.soft_encoding import soft_encoding_of, soft_member
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS, soft_encoding_of
 from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.families import AUGMENTATIONS, METHODS
@@ -112,7 +112,7 @@ def _soft_words(dataset: dict[str, Any]) -> dict[str, str]:
     """Return what the snippets say of soft labels; the decoder comes first, as it has words of its own."""
     multilabel = dataset["label_mode"] == "multilabel"
     encoding = soft_encoding_of(dataset)
-    member = soft_member(encoding)
+    member = SOFT_FORMS[encoding].member
     n_classes, height, width = dataset["soft"]["shape"] if encoding in ("pair", "png") else (0, 0, 0)
     expand = 'Lambdad("soft", lambda path: soft_label(Path(path).read_bytes()))'
     return {
@@ -270,13 +270,14 @@ def _features_text(mix: MixConfig, run: dict[str, Any]) -> str:
 
 
 def _label_text(dataset: dict[str, Any]) -> str:
-    member = soft_member(soft_encoding_of(dataset))
+    encoding = soft_encoding_of(dataset)
+    member = SOFT_FORMS[encoding].member
     stored = {
         "npz": f"`{member}` holds the soft label `soft`, (C, H, W) float16",
         "npy": f"`{member}` holds the soft label, (C, H, W) float16",
         "pair": f"`{member}` holds the soft label, (C, H, W), as `class_a`, `class_b` and `weight_b` in 255ths",
         "png": f"`{member}` holds the soft label, (C, H, W), as 8-bit planes one below the other, in 255ths",
-    }[soft_encoding_of(dataset)]
+    }[encoding]
     if dataset["label_mode"] == "multilabel":
         return (
             f"{stored}, a channel of its own for each class, without\n"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hsmix_gen.pipeline.dataset import sample_members
 from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
 from hsmix_gen.pipeline.dataset.formats.base import Columns, ShardWriter, format_of
-from hsmix_gen.pipeline.dataset.soft_encoding import encode_column, soft_member
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS, encode_column
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import NATIVE, Layers
 from hsmix_gen.pipeline.files import atomic_files
@@ -131,7 +131,7 @@ def make_one(
 def table_columns(made: Made, facts: DatasetFacts, output: OutputConfig) -> Columns:
     """Return what tables hold of a sample in their own way."""
     mixed, encoding = made.sample.mixed, output.soft_encoding
-    soft = partial(encode_column, mixed.soft, encoding, made.members[soft_member(encoding)])
+    soft = partial(encode_column, mixed.soft, encoding, made.members[SOFT_FORMS[encoding].member])
     columns: dict[str, Callable[[], bytes]] = {"soft": soft}
     if output.parquet_preview:
         first = 0 if facts.multilabel else 1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.formats.base import Format, Stored, format_of, naming_sample
-from hsmix_gen.pipeline.dataset.sample_members import PARTS, decoded, word_of
+from hsmix_gen.pipeline.dataset.sample_members import PARTS, WORDS, decoded
 from hsmix_gen.pipeline.mixing.make_shard import table_columns
 from hsmix_gen.pipeline.verification.file_checks import ListedFiles
 from hsmix_gen.pipeline.verification.reopened import Reopened
@@ -113,7 +113,7 @@ def _label_problem(stored: Stored, row: ManifestRow, dataset: dict[str, Any]) ->
     """Return what is wrong with mask and soft label, or nothing."""
     parts = []
     for part in ("mask", "soft"):
-        with naming_sample(stored.file, stored.key, f"has a damaged {word_of(part)}"):
+        with naming_sample(stored.file, stored.key, f"has a damaged {WORDS[part]}"):
             parts.append(decoded(part, stored.members, dataset))
     mask, soft = parts
     if mask.shape != soft.shape[1:] or (row.split == "train" and list(mask.shape) != dataset["size"]):
