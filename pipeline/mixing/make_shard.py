@@ -146,8 +146,8 @@ def mix_one(
 
     It is not augmented yet: measures compare it with its parents.
     """
-    draw_a = _drawn(plan, "a", layers, mix)
-    draw_b = _drawn(plan, "b", layers, mix) if plan.row_b is not None else None
+    draw_a = drawn(plan, "a", layers, mix)
+    draw_b = drawn(plan, "b", layers, mix) if plan.row_b is not None else None
     a = (
         read_native(cache, layers, plan.row_a, sources[plan.row_a])
         if layers.native and plan.split != "train"
@@ -192,7 +192,8 @@ def read_native(cache: FeatureCache, layers: Layers, row: int, source: SourceRec
     )
 
 
-def _drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> ParentDraw:
+def drawn(plan: SamplePlan, parent: str, layers: Layers, mix: MixConfig) -> ParentDraw:
+    """Return which of its superpixels and turns parent ``a`` or ``b`` has; what is evaluated on stays as it is."""
     if plan.split != "train":
         return ParentDraw(0, 0)
     return draw_parent(plan.seed, parent, variants=layers.variants, size=layers.facts.size, mix=mix)

@@ -41,18 +41,16 @@ def contrast_of(images: Sequence[Image]) -> Contrast | None:
 
 
 def as_rgb(image: Image, contrast: Contrast | None = None) -> Picture:
-    """Return an image as (H, W, 3) uint8: the first channel unless it is RGB, stretched unless it is uint8.
+    """Return an image as (H, W, 3) uint8: the first channel unless it is RGB, in the contrast of `contrast_of`.
 
     Parameters
     ----------
     image : (H, W, C)
     contrast : (float, float) or None
-        What is shown black and white; None leaves uint8 as it is and takes the extremes of others.
+        What is shown black and white; None leaves uint8 as it is.
     """
     if image.shape[-1] != 3:
         image = image[..., :1]
-    if contrast is None and image.dtype != np.uint8:
-        contrast = float(image.min()), float(image.max())
     if contrast is not None:
         low, high = contrast
         share = (image.astype(np.float64) - low) / max(high - low, 1e-9)

@@ -14,21 +14,15 @@ from hsmix_gen.pipeline.features.cache_description import Prepared
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.mixing import panels
-from hsmix_gen.pipeline.mixing.make_shard import Sources, make_one, mix_one, read_parent
+from hsmix_gen.pipeline.mixing.make_shard import Sources, drawn, make_one, mix_one
 from hsmix_gen.pipeline.mixing.panels import Contrast, Picture, as_rgb, contrast_of, enlarged
-from hsmix_gen.schemas.arrays import AnyMask, Image, Labels
+from hsmix_gen.schemas.arrays import AnyMask, Image
 from hsmix_gen.schemas.config import MixConfig, RunConfig
 from hsmix_gen.schemas.records import SamplePlan
 from hsmix_gen.stages.labels.labels import collapse
-from hsmix_gen.stages.mixing.draws import ParentDraw, draw_parent
-from hsmix_gen.stages.mixing.method import Needs, Parent, needs, needs_of_all
+from hsmix_gen.stages.mixing.method import Parent, needs, needs_of_all
 from hsmix_gen.stages.planning.pairing import Plan
 
-PANELS = ("A", "B", "superpixels of B", "saliency of B", "mix", "mask", "soft mask")
-"""Columns; where images are neither grey nor RGB, each channel of the mix has a column of its own.
-
-Where no sample reads superpixels their column shows what of B enters; where none reads saliency its column is left out.
-"""
 ROWS = 8
 PANEL_SIDE = 200
 LARGE_SIDE = 288
@@ -51,10 +45,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class PanelRow:
-    """Pictures side by side with their titles and a caption."""
+    """Pictures side by side with a caption."""
 
-    pictures: Sequence[Picture]
-    titles: Sequence[str]
+    pictures: dict[str, Picture]
+    """By their titles."""
     caption: str
     side: int
 
@@ -108,25 +102,26 @@ class Painter:
         for number in range(len(channels)):
             images = [_shown_channels(image)[number] for image in (a.image, b.image)]
             contrast = contrast_of(images)
-            pictures = [
-                _outlined(image, parent.mask, contrast, LARGE_SIDE)
-                for image, parent in zip(images, (a, b), strict=True)
-            ]
-            titles = ["A", "B"]
+            pictures = {
+                name: _outlined(image, parent.mask, contrast, LARGE_SIDE)
+                for name, image, parent in zip("AB", images, (a, b), strict=True)
+            }
             for mode, sample in made.items():
                 mixed = enlarged(as_rgb(_shown_channels(sample.mixed.image)[number], contrast), LARGE_SIDE)
                 seamed = panels.with_boundaries(mixed, enlarged(sample.weight_b, LARGE_SIDE))
-                pictures.append(panels.with_contour(seamed, enlarged(sample.mixed.mask, LARGE_SIDE)))
-                titles += [mode]
+                pictures[mode] = panels.with_contour(seamed, enlarged(sample.mixed.mask, LARGE_SIDE))
             if "soft" in made:
-                pictures.append(panels.lambda_colours(made["soft"].weight_b))
-                titles.append("lambda of soft")
+                pictures["lambda of soft"] = panels.lambda_colours(made["soft"].weight_b)
             name = f", channel {number}" if len(channels) > 1 else ""
-            rows.append(PanelRow(pictures, titles, f"{caption}{name}: {self._names(plan)}", LARGE_SIDE))
+            rows.append(PanelRow(pictures, f"{caption}{name}: {self._names(plan)}", LARGE_SIDE))
         return rows
 
     def small(self, shown: Shown) -> PanelRow:
-        """Return the row of one sample: its parents, features, mix and masks."""
+        """Return the row of one sample: its parents, features, mix and masks.
+
+        Where images are neither grey nor RGB, each channel of the mix has a column of its own. Where no sample reads
+        superpixels their column shows what of B enters; where none reads saliency its column is left out.
+        """
         plan = shown.plan
         made = make_one(*self._given(plan))
         sample = made.sample
@@ -138,21 +133,24 @@ class Painter:
         has_regions = plan.row_b is None or needs(plan.mode, self.config.mix, plan.method).superpixels
         large_b = enlarged(as_rgb(b.image, contrast), PANEL_SIDE)
         channels = _shown_channels(sample.mixed.image)
-        pictures = [
-            *(_outlined(parent.image, parent.mask, contrast, PANEL_SIDE) for parent in (a, b)),
+        columns = {name: _outlined(one.image, one.mask, contrast, PANEL_SIDE) for name, one in (("A", a), ("B", b))}
+        columns["superpixels of B" if needed.superpixels else "share of B"] = (
             panels.with_boundaries(large_b, enlarged(b.labels, PANEL_SIDE), chosen=chosen)
             if has_regions
-            else panels.with_share(large_b, enlarged(sample.weight_b, PANEL_SIDE)),
-            *([panels.heat_map(as_rgb(b.image, contrast), b.saliency)] if needed.saliency else []),
-            *(as_rgb(one, contrast if len(channels) == 1 else contrast_of([one])) for one in channels),
-            CLASS_COLOURS[sample.mixed.mask],
-            panels.soft_colours(sample.mixed.soft, first=first),
-        ]
-        titles = _titles(self.prepared.layers.facts.channels, needed)
+            else panels.with_share(large_b, enlarged(sample.weight_b, PANEL_SIDE))
+        )
+        if needed.saliency:
+            columns["saliency of B"] = panels.heat_map(as_rgb(b.image, contrast), b.saliency)
+        if len(channels) == 1:
+            columns["mix"] = as_rgb(channels[0], contrast)
+        else:
+            columns |= {f"mix, channel {k}": as_rgb(one, contrast_of([one])) for k, one in enumerate(channels)}
+        columns["mask"] = CLASS_COLOURS[sample.mixed.mask]
+        columns["soft mask"] = panels.soft_colours(sample.mixed.soft, first=first)
         remarks = [shown.remark, f"then {made.row.augment}" if made.row.augment else ""]
         remark = "".join(f"; {text}" for text in remarks if text)
         made_by = plan.mode if plan.method is None else f"{plan.method}, {plan.mode}"
-        return PanelRow(pictures, titles, f"{made_by}: {self._names(plan)}{remark}", PANEL_SIDE)
+        return PanelRow(columns, f"{made_by}: {self._names(plan)}{remark}", PANEL_SIDE)
 
     def _given(self, plan: SamplePlan) -> tuple[FeatureCache, Layers, SamplePlan, Sources, MixConfig]:
         """Return what a sample is made from."""
@@ -165,13 +163,11 @@ class Painter:
     def _whole_parent(self, plan: SamplePlan, name: str, row: int) -> Parent:
         """Return a parent with all of its features, also those that its mode does not use."""
         layers = self.prepared.layers
-        draw = ParentDraw(0, 0)
-        if plan.split == "train":
-            draw = draw_parent(plan.seed, name, variants=layers.variants, size=layers.facts.size, mix=self.config.mix)
-        parent = read_parent(self.cache, layers, plan, row, ParentDraw(draw.variant, 0), self.config.mix)
-        labels: Labels = self.cache.read(layers.superpixels, "labels", row, draw.variant)
+        draw = drawn(plan, name, layers, self.config.mix)
+        image, mask = (self.cache.read(layers.images, part, row) for part in ("image", "mask"))
+        labels = self.cache.read(layers.superpixels, "labels", row, draw.variant)
         saliency = self.cache.read(layers.saliency, "saliency", row)
-        return Parent(parent.image, parent.mask, labels, saliency).turned(draw.transform)
+        return Parent(image, mask, labels, saliency).turned(draw.transform)
 
     def _names(self, plan: SamplePlan) -> str:
         ids = [self.prepared.records[row].id for row in (plan.row_a, plan.row_b) if row is not None]
@@ -196,16 +192,9 @@ def _shown_channels(image: Image) -> list[Image]:
     return [image] if n_channels in (1, 3) else [image[..., k : k + 1] for k in range(n_channels)]
 
 
-def _titles(n_channels: int, needed: Needs) -> list[str]:
-    of_b = "superpixels of B" if needed.superpixels else "share of B"
-    mix = ["mix"] if n_channels in (1, 3) else [f"mix, channel {k}" for k in range(n_channels)]
-    replaced = {"superpixels of B": [of_b], "saliency of B": ["saliency of B"] * needed.saliency, "mix": mix}
-    return [title for panel in PANELS for title in replaced.get(panel, [panel])]
-
-
 def _panel_size(row: PanelRow) -> tuple[int, int]:
     """Return width and height of the panels of a row in pixels."""
-    height, width = row.pictures[0].shape[:2]
+    height, width = next(iter(row.pictures.values())).shape[:2]
     scale = row.side / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -214,7 +203,7 @@ def _sheet(rows: Sequence[PanelRow], prepared: Prepared) -> Pillow.Image:
     sizes = [_panel_size(row) for row in rows]
     width = max(len(row.pictures) * (size[0] + _MARGIN) for row, size in zip(rows, sizes, strict=True)) + _MARGIN
     # Equal titles stand above the first of the rows that share them.
-    titled = [number == 0 or row.titles != rows[number - 1].titles for number, row in enumerate(rows)]
+    titled = [number == 0 or [*row.pictures] != [*rows[number - 1].pictures] for number, row in enumerate(rows)]
     heights = [
         size[1] + _MARGIN + _CAPTION + (_TITLE if has_title else 0)
         for size, has_title in zip(sizes, titled, strict=True)
@@ -233,7 +222,7 @@ def _draw_row(
     sheet: Pillow.Image, draw: ImageDraw.ImageDraw, row: PanelRow, top: int, *, has_title: bool, size: tuple[int, int]
 ) -> None:
     font = ImageFont.load_default(13)
-    for column, (picture, title) in enumerate(zip(row.pictures, row.titles, strict=True)):
+    for column, (title, picture) in enumerate(row.pictures.items()):
         left = _MARGIN + column * (size[0] + _MARGIN)
         if has_title:
             draw.text((left, top - _TITLE + _MARGIN // 2), title, fill="black", font=font)
