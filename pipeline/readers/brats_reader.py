@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.readers.paths.folder_walk import visible, walk
-from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, parted, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
@@ -119,16 +119,10 @@ class BratsReader:
         ids = case_ids([(case.name, f"{case.folder}/{case.name}") for case in cases])
         whole = [case.modalities for case in cases if "label" in case.files]
         wanted = common_channels(whole)
-        items: list[SourceItem] = []
-        refusals = list(walked.refusals)
-        for case, case_id in zip(cases, ids, strict=True):
-            reason = _problem(case, wanted)
-            if reason:
-                refusals.append(Refusal(case_id, str(source / case.folder), "discover", reason))
-            else:
-                items.append(_item(case, case_id, wanted, source))
+        items, refusals = parted(_item(*pair, wanted, source) for pair in zip(cases, ids, strict=True))
         labelling, notes = _labelling(cases)
-        return Found(tuple(items), tuple(refusals), (*_notes(wanted, whole), *notes, *walked.notes), labelling)
+        all_notes = (*_notes(wanted, whole), *notes, *walked.notes)
+        return Found(items, (*walked.refusals, *refusals), all_notes, labelling)
 
 
 def _folders(source: Path) -> Iterable[list[str]]:
@@ -211,7 +205,11 @@ def _problem(case: _Case, wanted: Sequence[str]) -> str:
     return ""
 
 
-def _item(case: _Case, item_id: str, wanted: Sequence[str], source: Path) -> SourceItem:
+def _item(case: _Case, item_id: str, wanted: Sequence[str], source: Path) -> SourceItem | Refusal:
+    reason = _problem(case, wanted)
+    if reason:
+        return Refusal(item_id, str(source / case.folder), "discover", reason)
+
     def path(kind: str) -> str:
         return str(source / case.files[kind][0])
 

@@ -28,7 +28,7 @@ from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
 )
 from hsmix_gen.pipeline.readers.paths.folder_walk import walk
 from hsmix_gen.pipeline.readers.paths.grouped import grouped
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, parted, safe_id
 from hsmix_gen.pipeline.readers.paths.kind_words import kind_of
 from hsmix_gen.pipeline.readers.paths.label_tools import label_tool_hints
 from hsmix_gen.pipeline.readers.paths.lone_files import OTHER_FORMS, LoneFiles
@@ -244,22 +244,19 @@ def _are_masks(paths: Sequence[str]) -> bool:
 
 def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks, lone: LoneFiles, lists: VocLists) -> Found:
     splits = dict(lists.splits)
-    items: list[SourceItem] = []
-    refusals: list[Refusal] = []
-    for name, one in zip(_names(candidates), candidates, strict=True):
+
+    def item(name: str, one: Candidate) -> SourceItem | Refusal:
         problem = _problem(one, masks)
-        hint = "" if one.images and one.masks else lone.hint(one)
         if problem:
-            problem = f"{problem}; {hint}" if hint else problem
+            hint = "" if one.images and one.masks else lone.hint(one)
             first = (one.images or one.masks)[0].path
-            refusals.append(Refusal(safe_id(name), str(source / first), "discover", problem))
-            continue
+            return Refusal(safe_id(name), str(source / first), "discover", f"{problem}; {hint}" if hint else problem)
         image = one.images[0].path
-        mask = _content(source, one, masks)
         split = splits.get(one.stem) or split_of_path(image) or split_of_path(one.masks[0].path)
         content = Content("nifti" if masks.form == "nifti" else "picture", (str(source / image),))
-        items.append(SourceItem(safe_id(name), content, mask, split=split))
-    return Found(tuple(items), tuple(refusals))
+        return SourceItem(safe_id(name), content, _content(source, one, masks), split=split)
+
+    return Found(*parted(map(item, _names(candidates), candidates)))
 
 
 def _problem(one: Candidate, masks: _Masks) -> str:

@@ -14,7 +14,7 @@ from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.files.tables import read_table
 from hsmix_gen.pipeline.readers.colour_tables import read_colours
 from hsmix_gen.pipeline.readers.paths.confined_root import Root
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, parted, safe_id
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_word
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -70,12 +70,8 @@ class ListReader:
         if missing:
             raise SourceError(f"{source} has no column {missing[0]}, got {', '.join(columns)}; rename one")
         table = _Table(source, config)
-        found = [table.item(number, row) for number, row in enumerate(rows, start=1)]
-        return Found(
-            tuple(item for item in found if isinstance(item, SourceItem)),
-            tuple(item for item in found if isinstance(item, Refusal)),
-            labelling=table.labelling,
-        )
+        found = parted(table.item(number, row) for number, row in enumerate(rows, start=1))
+        return Found(*found, labelling=table.labelling)
 
 
 class _Table:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.readers.dataset_json import Description, read_description
 from hsmix_gen.pipeline.readers.paths.case_folders import Case, CaseFolders, NameCase, case_folders, cases_in, root_of
-from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, parted, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem, picture
 
@@ -67,17 +67,11 @@ def find_cases(root: Path, form: Form, description: Description) -> Found:
     """Return an item for each whole case, and a refusal for each other."""
     cases, refusals, notes = _all_cases(root, form)
     channels = form.channels or common_channels([case.images for case in cases if case.images and case.labels])
-    items: list[SourceItem] = []
     ids = case_ids([(case.name, f"{case.folder}/{case.name}") for case in cases])
-    for case, case_id in zip(cases, ids, strict=True):
-        reason = _problem(case, channels, form)
-        if reason:
-            refusals.append(Refusal(case_id, str(case.files[0]), "discover", reason))
-        else:
-            items.append(_item(case, case_id, channels, form))
+    items, left_out = parted(_item(*pair, channels, form) for pair in zip(cases, ids, strict=True))
     if description.channels:
         notes.insert(0, f"channels are {', '.join(description.channels)}")
-    return Found(tuple(items), tuple(refusals), tuple(notes), description.labelling)
+    return Found(items, (*refusals, *left_out), tuple(notes), description.labelling)
 
 
 def _all_cases(root: Path, form: Form) -> tuple[list[Case], list[Refusal], list[str]]:
@@ -116,7 +110,10 @@ def _problem(case: Case, channels: Sequence[int], form: Form) -> str:
     return ""
 
 
-def _item(case: Case, case_id: str, channels: Sequence[int], form: Form) -> SourceItem:
+def _item(case: Case, case_id: str, channels: Sequence[int], form: Form) -> SourceItem | Refusal:
+    reason = _problem(case, channels, form)
+    if reason:
+        return Refusal(case_id, str(case.files[0]), "discover", reason)
     images = tuple(str(case.images[number][0]) for number in channels)
     label = str(case.labels[0])
     if form.endings == NIFTI_ENDINGS:

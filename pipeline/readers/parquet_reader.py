@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.readers.colour_tables import with_colours
 from hsmix_gen.pipeline.readers.paths.folder_walk import is_written
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, parted, safe_id
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name, split_of_word
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -86,10 +86,8 @@ class ParquetReader:
         names = Counter(row.name.casefold() for row in rows)
         apart = len(files) > 1 and max(names.values(), default=0) > 1
         prefixes = {file: f"{file.relative_to(source).with_suffix('').as_posix()}-" if apart else "" for file in files}
-        found = [row.item(prefixes[row.file]) for row in rows]
-        items = tuple(one for one in found if isinstance(one, SourceItem))
-        left_out = (*refusals, *(one for one in found if isinstance(one, Refusal)))
-        return with_colours(Found(items, left_out), source, config)
+        items, left_out = parted(row.item(prefixes[row.file]) for row in rows)
+        return with_colours(Found(items, (*refusals, *left_out)), source, config)
 
 
 @dataclass(frozen=True)

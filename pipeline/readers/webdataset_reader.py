@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from hsmix_gen.pipeline.decoders.packed_members import read_tar_index
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.readers.colour_tables import with_colours
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, parted, safe_id
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -101,11 +101,10 @@ class _Shard:
     def found(self, prefix: str) -> Found:
         """Return the items, and what cannot be used."""
         found = [self._sample(f"{prefix}{key}", names) for key, names in self.samples.items()]
-        refusals = [one for one in found if isinstance(one, Refusal)]
         if self._index.problem:
             reason = f"{self._index.problem}; the {len(self._index.members)} members before it are used"
-            refusals.append(Refusal(safe_id(self.path.stem), str(self.path), "discover", reason))
-        return Found(tuple(one for one in found if isinstance(one, SourceItem)), tuple(refusals))
+            found.append(Refusal(safe_id(self.path.stem), str(self.path), "discover", reason))
+        return Found(*parted(found))
 
     def _sample(self, name: str, names: Sequence[str]) -> SourceItem | Refusal:
         item_id = safe_id(name)

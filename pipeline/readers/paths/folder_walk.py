@@ -17,6 +17,8 @@ from hsmix_gen.schemas.records import Refusal
 
 _MAX_NEAR = 64
 _MAX_SHOWN = 3
+# Python's stand-ins for bytes of a name that are no UTF-8.
+_LOST_BYTES = re.compile("[\udc80-\udcff]")
 _MARKS = (
     frozenset({STATE}),  # an output, from its first moment
     frozenset({"manifest.parquet", "dataset.json", "run.json"}),  # a copy of one without its state
@@ -59,7 +61,7 @@ def walk(source: Path, endings: Collection[str] = ()) -> Walked:
     for folder, _, names in visible(source, refuse, written.append, links):
         relative = PurePosixPath(Path(folder).relative_to(source).as_posix())
         found += [(relative / name).as_posix() for name in names if not wanted or name.lower().endswith(wanted)]
-    nameless = [name for name in found if not _is_text(name)]
+    nameless = list(filter(_LOST_BYTES.search, found))
     refusals += [_nameless(source, name) for name in nameless]
     shown = first_of(sorted(written), _MAX_SHOWN, more=", ...")
     notes = [f"left alone {counted(len(written), 'folder')} that hsmix-gen wrote: {shown}"] if written else []
@@ -141,15 +143,6 @@ def _listed(folder: Path) -> tuple[frozenset[str], list[str]]:
     except OSError:
         return frozenset(), []
     return frozenset(entry.name for entry in entries), folders
-
-
-def _is_text(name: str) -> bool:
-    """Return whether a name can stand in tables; bytes that are no UTF-8 cannot."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _nameless(source: Path, name: str) -> Refusal:

@@ -3,10 +3,11 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem
 
 Channel = TypeVar("Channel", int, str)
@@ -31,6 +32,12 @@ class Found:
     """Files that the reader does not open: their number by ending."""
     hints: tuple[str, ...] = ()
     """What else lies there that masks can be made of; where nothing was found it says what to do."""
+
+
+def parted(read: Iterable[SourceItem | Refusal]) -> tuple[tuple[SourceItem, ...], tuple[Refusal, ...]]:
+    """Return the items among what was read, and the refusals."""
+    of_kind = grouped((isinstance(one, Refusal), one) for one in read)
+    return tuple(of_kind.get(False, ())), tuple(of_kind.get(True, ()))  # type: ignore[arg-type]
 
 
 def safe_id(name: str) -> str:

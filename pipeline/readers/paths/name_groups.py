@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths.grouped import grouped
@@ -193,23 +193,21 @@ def _all_readings(stem: str) -> Iterator[_Reading]:
     while stem:
         head, tail = stem[:-_TAIL], stem[-_TAIL:]
         side, named, number = (pattern.fullmatch(tail) for pattern in (_SIDE, _NAMED, _PLAIN))
+        is_clear = is_paired = False
         if side:
-            stem = head + (side["base"] or side["longer"])
-            reading = _Reading(stem, ord((side["letter"] or side["word"])[0].lower()))
+            base, count = side["base"] or side["longer"], ord((side["letter"] or side["word"])[0].lower())
         elif named:
-            stem = head + named["base"]
-            reading = _Reading(stem, int(named["number"]), clear=bool(named["plane"] or named["joined"]))
+            base, count, is_clear = named["base"], int(named["number"]), bool(named["plane"] or named["joined"])
             # Planes are of something, whose own number is not to be taken off.
-            plain = _MANY if reading.clear else plain
+            plain = _MANY if is_clear else plain
         elif number and plain < _MANY:
-            stem = head + number["base"]
-            reading = _Reading(stem, int(number["number"]), paired=plain > 0)
+            base, count, is_paired = number["base"], int(number["number"]), plain > 0
             plain += 1
         else:
             return
-        stem = stem.rstrip(" _.-(")
+        stem = (head + base).rstrip(" _.-(")
         if stem:
-            yield replace(reading, key=stem)
+            yield _Reading(stem, count, is_clear, is_paired)
 
 
 def _is_somebody(key: str) -> bool:
