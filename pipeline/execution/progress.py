@@ -51,11 +51,14 @@ class Reporter:
     ----------
     seconds : dict
         Wall time of each stage so far.
+    note, warn, close : callable
+        Those of the display.
     """
 
     def __init__(self, display: Display) -> None:
         self.display = display
         self.seconds: dict[str, float] = {}
+        self.note, self.warn, self.close = display.note, display.warn, display.close
 
     @contextmanager
     def stage(self, name: str, total: int, *, done: int = 0) -> Iterator["Stage"]:
@@ -66,18 +69,6 @@ class Reporter:
             yield stage
         finally:
             stage.end()
-
-    def note(self, text: str) -> None:
-        """Report something worth knowing."""
-        self.display.note(text)
-
-    def warn(self, text: str) -> None:
-        """Report something that the user should check."""
-        self.display.warn(text)
-
-    def close(self) -> None:
-        """Leave the screen tidy."""
-        self.display.close()
 
 
 class Stage:

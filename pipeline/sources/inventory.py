@@ -177,11 +177,10 @@ def of_records(inventory: Inventory, records: Sequence[SourceRecord]) -> Invento
     return dataclasses.replace(inventory, records=list(records), scans=scans, places=places, twins=[])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Piece(Job):
     """The job of reading some items; its parts are the items."""
 
-    number: int
     items: tuple[SourceItem, ...]
     options: ScanOptions
 
@@ -245,18 +244,18 @@ def _scanned(
     items: Sequence[SourceItem], options: ScanOptions, runner: Runner, reporter: Reporter
 ) -> tuple[list[ScanResult], list[ImageOrigin]]:
     """Return what was seen of each image and where it comes from, sorted by id."""
-    pieces = [Piece(number, tuple(piece), options) for number, piece in enumerate(_pieces(items))]
-    found: dict[int, list[list[ScanResult]]] = {}
+    pieces = [Piece(tuple(piece), options) for piece in _pieces(items)]
+    found: dict[Piece, list[list[ScanResult]]] = {}
     # Starts Ray where it is late, which is no part of the scan's time.
     run = runner.run
     with reporter.stage("scan", len(items)) as stage:
         for piece, results in finish_jobs(run, pieces, "scan", reporter):
-            found[piece.number] = results
+            found[piece] = results
             stage.advance(len(results))
     seen = [
         (result, ImageOrigin(item, result.part))
         for piece in pieces
-        for item, results in zip(piece.items, found[piece.number], strict=True)
+        for item, results in zip(piece.items, found[piece], strict=True)
         for result in results
     ]
     seen.sort(key=lambda pair: pair[0].id)
