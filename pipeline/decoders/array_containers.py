@@ -249,10 +249,7 @@ def _h5_names(file: h5py.File) -> list[str]:
             names.append(name)
         return True if len(names) >= _MAX_LISTED else None
 
-    def find_external(name: str, link: object) -> str | None:
-        return name if isinstance(link, h5py.ExternalLink) else None
-
-    external = file.visititems_links(find_external)
+    external = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
     if external is not None:
         raise SourceError(_leaves_file(external))
     file.visititems(visit)
