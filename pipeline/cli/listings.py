@@ -1,7 +1,6 @@
 """What users choose by name, in words: dataset presets with their sources, and mixing methods."""
 
-from typing import Any
-
+from hsmix_gen.pipeline.execution.human_units import text_of
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
@@ -21,12 +20,8 @@ def preset_text(name: str) -> str:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
     preset = PRESETS[name]
     lines = [f"{name}: {preset.summary}"]
-    lines += [f"  {key} = {_value(value)}  ({preset.sources[key]})" for key, value in preset.values.items()]
+    lines += [f"  {key} = {text_of(value)}  ({preset.sources[key]})" for key, value in preset.values.items()]
     return "\n".join(lines)
-
-
-def _value(value: Any) -> str:
-    return " ".join(str(entry) for entry in value) if isinstance(value, tuple) else str(value)
 
 
 def methods_text() -> str:

@@ -1,6 +1,7 @@
 """Numbers, bytes and seconds in words."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 def counted(number: int, word: str) -> str:
@@ -11,6 +12,11 @@ def counted(number: int, word: str) -> str:
 def first_of(names: Sequence[str], most: int, *, more: str = ", …") -> str:
     """Return some names with commas between, and where there are others `more` behind them."""
     return ", ".join(names[:most]) + (more if len(names) > most else "")
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it is written behind an option."""
+    return " ".join(map(text_of, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def size_text(n_bytes: float) -> str:

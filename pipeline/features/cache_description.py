@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline.execution.human_units import text_of
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.sealed_json import unsealed, write_sealed
@@ -279,11 +280,6 @@ def sets_text(sets: Sequence[FeatureSet], *more: str) -> str:
     return "; ".join(
         f"({n}) " + ", ".join(f"{key} {text_of(one.options[key])}" for key in keys) for n, one in enumerate(sets, 1)
     )
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it is written behind an option."""
-    return " ".join(map(text_of, value)) if isinstance(value, list) else str(value)
 
 
 def _the_only_one(root: Path, sets: list[FeatureSet]) -> FeatureSet:

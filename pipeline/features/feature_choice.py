@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hsmix_gen.pipeline.execution.human_units import text_of
 from hsmix_gen.pipeline.features.cache_description import (
     FeatureSet,
     feature_options,
@@ -11,7 +12,6 @@ from hsmix_gen.pipeline.features.cache_description import (
     lacking,
     load,
     sets_text,
-    text_of,
 )
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError
