@@ -84,10 +84,6 @@ class Output:
         atomic_files.write_json(self._described, [asdict(record) for record in records])
         atomic_files.write_whole(self.root / MANIFEST, manifest)
 
-    def remove_temporaries(self) -> None:
-        """Remove what dead attempts left, in the cache inside too."""
-        atomic_files.remove_temporaries(self.root)
-
     def fold(self, number: int) -> "Output":
         """Return the output of one fold."""
         part = Output(self.root / f"fold-{number}", home=self.root, anew=self.anew)

@@ -110,7 +110,8 @@ def _fitted(path: Path, origin: ImageOrigin, facts: DatasetFacts, how: ReadOptio
 @lru_cache(maxsize=4)
 def _opened(path: Path, _stamp: tuple[int, int], item: SourceItem, how: ReadOptions) -> Stack:
     """Return an open label map; the slices of a volume follow each other, in some granularities."""
-    return open_pair(dataclasses.replace(item, mask=Content(_FORMATS[_ending(path)], (str(path),))), how)[1]
+    form = next(form for ending, form in _FORMATS.items() if path.name.endswith(ending))
+    return open_pair(dataclasses.replace(item, mask=Content(form, (str(path),))), how)[1]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -120,7 +121,3 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _file(folder: Path, name: str) -> Path | None:
     return next((path for ending in _FORMATS if (path := folder / f"{name}{ending}").is_file()), None)
-
-
-def _ending(path: Path) -> str:
-    return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from hsmix_gen.stages.imaging import intensity as intensities
 from hsmix_gen.stages.imaging import standardise
 from hsmix_gen.stages.labels.mask_values import to_channels, to_class_ids
 from hsmix_gen.stages.measures.looks import look_vector
+
+Body = npt.NDArray[np.bool_]
+"""Where the body is on a plane."""
 
 
 def make_images(task: BlockTask, origins: Sequence[ImageOrigin], how: ReadOptions) -> BlockRecord:
@@ -100,14 +103,8 @@ def _opened(
         return image, mask, None
     planes = (_plane(image, index, channels) for index in range(image.n_planes))
     has_bodies = image.body(0) is not None
-    bodies = (_body(image, index) for index in range(image.n_planes)) if has_bodies else None
+    bodies = (cast(Body, image.body(index)) for index in range(image.n_planes)) if has_bodies else None
     return image, mask, intensities.measure(planes, intensity, bodies)
-
-
-def _body(image: Stack, index: int) -> npt.NDArray[np.bool_]:
-    body = image.body(index)
-    assert body is not None
-    return body
 
 
 def _stamps(item: SourceItem) -> tuple[tuple[int, int], ...]:

@@ -57,15 +57,6 @@ class Estimate:
         return max(self.seconds.get("network", 0.0), (rest + self.seconds.get("network", 0.0)) / self.workers)
 
 
-@dataclasses.dataclass(frozen=True)
-class Scale:
-    """How many times more a run has than its probe: images, samples, and folds."""
-
-    images: float
-    samples: float
-    folds: int
-
-
 def estimates_text(
     source: Path, parts: Mapping[str, tuple[Output, RunConfig]], reporter: Reporter, *, fresh: bool
 ) -> str:
@@ -129,7 +120,7 @@ def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter
         cache_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     usable = [record for record in inventory.records if record.refusal is None]
     n_samples = sum(plan.n_samples for plan in plans)
-    scale = Scale(len(usable) / n_probe, n_samples / result.samples, len(plans))
+    more = {"images": len(usable) / n_probe, "samples": n_samples / result.samples}
     return Estimate(
         images=len(usable),
         refused=len(inventory.records) - len(usable) + len(inventory.unpaired),
@@ -137,7 +128,7 @@ def estimate(source: Path, output: Output, config: RunConfig, reporter: Reporter
         shards=sum(part.n_shards for plan in plans for part in plan.splits),
         output_bytes=result.bytes * n_samples // result.samples,
         cache_bytes=cache_bytes * len(inventory.records) // n_probe,
-        seconds=_scaled(quiet.seconds, prepared, config, scale),
+        seconds=_scaled(quiet.seconds, prepared, config, n_folds=len(plans), **more),
         workers=config.run.workers or processors(),
     )
 
@@ -178,18 +169,20 @@ def _probe_config(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"saliency": saliency, "mix": mix, "output": output})
 
 
-def _scaled(seconds: dict[str, float], prepared: Prepared, config: RunConfig, scale: Scale) -> dict[str, float]:
-    network = prepared.saliency.get("seconds", {"fit": 0.0, "layer": 0.0})
+def _scaled(
+    seconds: dict[str, float], prepared: Prepared, config: RunConfig, *, images: float, samples: float, n_folds: int
+) -> dict[str, float]:
+    """Return the seconds of a probe for a run with so many times more images and samples."""
     # A network, and what follows from it, is made for each fold.
-    has_network = "network" in prepared.saliency
-    networks = scale.folds if has_network else 1
+    network = prepared.saliency.get("seconds")
+    networks = n_folds if network else 1
     scaled = {
-        "images": seconds["images"] * scale.images,
-        "superpixels": seconds["superpixels"] * scale.images,
-        "saliency": seconds["saliency"] * scale.images * networks,
-        "mix": seconds["mix"] * scale.samples,
+        "images": seconds["images"] * images,
+        "superpixels": seconds["superpixels"] * images,
+        "saliency": seconds["saliency"] * images * networks,
+        "mix": seconds["mix"] * samples,
     }
-    if has_network:
+    if network:
         steps = min(USUAL_ASKS * ASK_EVERY, config.saliency.fit_steps)
         layer = network["layer"] * config.saliency.probe_images / 2 * -(-steps // ASK_EVERY)
         scaled["network"] = (network["fit"] * steps / PROBE_STEPS + layer) * networks

@@ -45,9 +45,15 @@ def link_features(
         for number in range(n_generations)
     ]
     link: FeatureGeneration | None = None
+    root = cache
     for records, folder in [*generations, (inventory.records, None)]:
-        if link is None or _features_of(records) != _features_of(link.records):
-            link = _next_link(cache, link, records, folder, inventory, config, gpu=gpu)
+        if link is not None:
+            if _features_of(records) == _features_of(link.records):
+                continue
+            # What is refused while features are made is not known before: an output that is bound names the folder.
+            root = cache / (folder or EXTENSION + digest_of([content_digest(records), _features_of(records)]))
+        layers = name_layers(root, records, inventory, config, gpu=gpu, earlier=link.layers if link else None)
+        link = FeatureGeneration(layers, records, link)
     assert link is not None
     return link
 
@@ -60,24 +66,6 @@ def compute_features(
         reporter.note("the features that are to be taken over are made again")
         compute_features(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
     return prepare(inventory, link, config, runner, reporter)
-
-
-def _next_link(
-    cache: Path,
-    before: FeatureGeneration | None,
-    records: Sequence[SourceRecord],
-    folder: str | None,
-    inventory: Inventory,
-    config: RunConfig,
-    *,
-    gpu: bool,
-) -> FeatureGeneration:
-    if before is None:
-        return FeatureGeneration(name_layers(cache, records, inventory, config, gpu=gpu), records)
-    # What is refused while features are made is not known before: an output that is bound names the folder.
-    root = cache / (folder or EXTENSION + digest_of([content_digest(records), _features_of(records)]))
-    layers = name_layers(root, records, inventory, config, gpu=gpu, earlier=before.layers)
-    return FeatureGeneration(layers, records, before)
 
 
 def _features_of(records: Sequence[SourceRecord]) -> list[tuple[str, str, str, bool]]:

@@ -175,8 +175,8 @@ def ends_of(source: Path) -> list[str]:
         return []
     if source.is_file():
         return [str(source)]
-    ends = (_first_file(source, last=last) for last in (False, True))
-    return list(dict.fromkeys(end for end in ends if end is not None))
+    ends = [next(_files(source, last=last), None) for last in (False, True)]
+    return list(dict.fromkeys(filter(None, ends)))
 
 
 def files_of(places: Sequence[ImageOrigin]) -> list[str]:
@@ -307,20 +307,17 @@ def _unshared(folder: Path, reason: str) -> str:
     )
 
 
-def _first_file(folder: Path, *, last: bool, depth: int = 0) -> str | None:
-    """Return the first or last file below a folder in the order of names; hidden ones are left out."""
+def _files(folder: Path, *, last: bool, depth: int = 0) -> Iterator[str]:
+    """Yield the files below a folder in the order of names, or the last first; hidden ones are left out."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name, reverse=last)
     except OSError:
-        return None
+        return
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_file():
-            return entry.path
-        if entry.is_dir() and depth < _DEPTH:
-            inside = _first_file(Path(entry.path), last=last, depth=depth + 1)
-            if inside is not None:
-                return inside
-    return None
+            yield entry.path
+        elif entry.is_dir() and depth < _DEPTH:
+            yield from _files(Path(entry.path), last=last, depth=depth + 1)

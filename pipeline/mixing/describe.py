@@ -38,7 +38,7 @@ def finish(
     refusals = prepared.refusals
     for record in output.rows():
         batches.append(manifest_batch(record.rows))
-        shards.append(Written(record.name, record.split, record.files, tuple(row.key for row in record.rows)))
+        shards.append(Written(record.split, record.files, tuple(row.key for row in record.rows)))
         modes.update(row.mode for row in record.rows if row.split == "train")
         refusals.extend(record.refusals)
     dataset = describe_dataset(prepared, config, plan, shards)
@@ -91,6 +91,10 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
     """Return ``dataset.json``: what a trainer has to know, and each file with its checksum."""
     facts = prepared.layers.facts
     used = {row for part in plan.splits for row in part.row_a.tolist()}
+    counts = {
+        part.split: [len(shard.keys) for shard in shards if shard.split == part.split and shard.files]
+        for part in plan.splits
+    }
     return {
         "name": config.output.name,
         "contract": CONTRACT_VERSION,
@@ -113,11 +117,11 @@ def describe_dataset(prepared: Prepared, config: RunConfig, plan: Plan, shards: 
                 "samples": part.n_samples,
                 "images": sum(prepared.records[row].split == part.split for row in used),
                 "shards": part.n_shards,
-                "samples_per_shard": _extent(shards, part.split),
+                "samples_per_shard": [min(counts[part.split], default=0), max(counts[part.split], default=0)],
             }
             for part in plan.splits
         },
-        "readers": _readers(config.output, shards),
+        "readers": _readers(config.output, counts["train"]),
         "fold": prepared.fold,
         "formats": {form: _files_of(form, shards) for form in config.output.formats},
         "config_digest": digest_of(config.of_bytes()),
@@ -160,15 +164,8 @@ def describe_refusals(refusals: list[Refusal], *, sources: int) -> dict[str, Any
     }
 
 
-def _extent(shards: Sequence[Written], split: str) -> list[int]:
-    """Return the least and the most samples of a shard of a split."""
-    counts = [len(shard.keys) for shard in shards if shard.split == split and shard.files]
-    return [min(counts, default=0), max(counts, default=0)]
-
-
-def _readers(output: OutputConfig, shards: Sequence[Written]) -> dict[str, int]:
-    """Return who may read the training shards at once, and how many samples each of them gets at least."""
-    counts = [len(shard.keys) for shard in shards if shard.split == "train" and shard.files]
+def _readers(output: OutputConfig, counts: Sequence[int]) -> dict[str, int]:
+    """Return who may read training shards of so many samples at once, and how many each of them gets at least."""
     shards_each = len(counts) // output.readers
     return {
         "ranks": output.ranks,

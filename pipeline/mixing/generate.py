@@ -10,6 +10,7 @@ from hsmix_gen.pipeline.execution.isolation import finish_jobs
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
 from hsmix_gen.pipeline.features.cache_description import Prepared
+from hsmix_gen.pipeline.files.atomic_files import remove_temporaries
 from hsmix_gen.pipeline.mixing.describe import finish
 from hsmix_gen.pipeline.mixing.make_shard import ShardTask
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, looks_of, plan_output, plan_samples, wanted_looks
@@ -60,7 +61,7 @@ def generate(
         _say_looks(prepared, config, looks if isinstance(looks, Looks) else None, reporter)
     _bind(planned, prepared.layers.facts, config)
     prepared, plan, shards = replace(prepared, records=list(planned.records)), planned.plan, planned.shards
-    output.remove_temporaries()
+    remove_temporaries(output.root)
     done = output.records()
     if done.keys() - shards.keys():
         # They are of a binding that was lost, and would come into the manifest.
@@ -78,7 +79,7 @@ def generate(
             done[record.name] = replace(record, rows=())
             stage.advance(len(job.task.samples))
     # A worker that was killed and replaced leaves its unfinished files.
-    output.remove_temporaries()
+    remove_temporaries(output.root)
     if missing or not output.is_complete or restated(output, config):
         finish(prepared, output, config, written_plan(plan, done, prepared.records), runner.n_workers, reporter)
     return outcome(prepared, output, plan)

@@ -73,7 +73,6 @@ class Evidence:
     refused: int
     options: dict[str, Any]
     """The configuration by ``section.key``."""
-    layers: Layers | None = None
     notes: tuple[str, ...] = field(default=())
     """What could not be measured, and why."""
 
@@ -141,7 +140,7 @@ def gather(
     images, twins, n_hashed = _measured(layers, known, records, reporter, most_images, most_hashed)
     return Evidence(
         root, "output", described["name"], described, records, samples, images, twins, n_hashed,
-        run["sources"], run["refused"]["total"], config.flat(), layers, tuple(notes),
+        run["sources"], run["refused"]["total"], config.flat(), tuple(notes),
     )  # fmt: skip
 
 
@@ -168,8 +167,7 @@ def _of_cache(root: Path, reporter: Reporter, most_images: int, most_hashed: int
     notes = (f"the cache holds {len(sets)} sets of features; this is the last of them",) if len(sets) > 1 else ()
     return Evidence(
         root, "cache", root.name, described, records, {}, images, twins, n_hashed,
-        len(prepared.records) + len(prepared.unpaired), len(prepared.refusals), chosen.config.flat(),
-        prepared.layers, notes,
+        len(prepared.records) + len(prepared.unpaired), len(prepared.refusals), chosen.config.flat(), notes,
     )  # fmt: skip
 
 

@@ -71,19 +71,12 @@ class Reopened:
         OutputError
             If the row names a mode, a method, a split or a source that there is not.
         """
-        plan, records = self.plan_of(row), self.prepared.records
+        plan, records, layers = self.plan_of(row), self.prepared.records, self.prepared.layers
         # A part of a cache may be divided into other splits and folds than all of it.
         sources = {
             i: replace(records[i], split=plan.split, fold=row.fold) for i in (plan.row_a, plan.row_b) if i is not None
         }
-        return make_one(
-            FeatureCache(self.prepared.layers.root),
-            self.prepared.layers,
-            plan,
-            sources,
-            self.config.mix,
-            self.config.output,
-        )
+        return make_one(FeatureCache(layers.root), layers, plan, sources, self.config.mix, self.config.output)
 
 
 def reopen(root: Path, cache: Path | None = None) -> Reopened:

@@ -25,7 +25,6 @@ _LAST = 99
 class Written:
     """A finished shard: its files in all formats and the keys of its samples in order."""
 
-    name: str
     split: str
     files: tuple[FileRecord, ...]
     keys: tuple[str, ...]
