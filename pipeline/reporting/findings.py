@@ -132,7 +132,7 @@ def _leakage(evidence: Evidence) -> Seen:
     homes: dict[tuple[str, str], set[str]] = defaultdict(set)
     for record in evidence.records:
         homes["group", record.group].add(record.split)
-        homes["image content", record.image_sha256].add(record.split)
+        homes["image content", record.content].add(record.split)
     for kind in ("source", "group"):
         for side in ("a", "b") if evidence.samples else ():
             pairs = set(

@@ -9,7 +9,7 @@ from hsmix_gen.pipeline.reporting.evidence import Evidence, Measured
 from hsmix_gen.pipeline.reporting.findings import _LOOKS
 from hsmix_gen.pipeline.reporting.thresholds import RULES
 from hsmix_gen.schemas.config import RunConfig
-from hsmix_gen.schemas.records import SourceRecord
+from hsmix_gen.schemas.records import SourceRecord, Split
 from hsmix_gen.stages.measures.image_measures import ImageMeasures
 
 MODES = {"hard": ["hard"], "soft": ["soft"], "both": ["hard", "soft"], "cache": []}
@@ -45,3 +45,17 @@ def test_a_superpixel_above_all_matters_where_mixes_go_by_size(
 
     assert next(rule for rule in RULES if rule.name == "outweighed").light(value) == light
     assert ("300 times" in text) == (light == "red")
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_blank_planes_of_equal_bytes_are_no_leakage(blank: bool) -> None:
+    """Planes beside the body are alike in all volumes, as `verify` says too."""
+    splits: tuple[tuple[str, Split], ...] = (("a", "train"), ("b", "test"))
+    records = [
+        SourceRecord(name, name, split, None, name, name, "equal", "", 4, 4, blank=blank) for name, split in splits
+    ]
+    evidence = Evidence(Path(), "cache", "set", {}, records, {}, [], [], 0, 2, 0, {})
+
+    value, _ = _LOOKS["leakage"](evidence)
+
+    assert value == (0 if blank else 1)
