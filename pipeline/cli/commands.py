@@ -233,8 +233,7 @@ def preview(
     worst: int | None,
     keys: tuple[str, ...],
     mode: "Mode | None",
-    target: Path | None,
-    cache: Path | None,
+    **places: Any,
 ) -> None:
     """Draw a contact sheet of some samples.
 
@@ -246,11 +245,7 @@ def preview(
 
     if keys and (worst or mode):
         raise click.UsageError("--key names samples, which --worst and --mode choose; leave out one of them")
-    path = mended(
-        lambda: preview_output(
-            output, rows=worst or rows, target=target, cache=cache, keys=keys, mode=mode, worst=bool(worst)
-        )
-    )
+    path = mended(lambda: preview_output(output, rows=worst or rows, keys=keys, mode=mode, worst=bool(worst), **places))
     click.echo(f"wrote {path}")
 
 
@@ -348,7 +343,9 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 @click.option("--to", "kind", required=True, type=click.Choice(EXPORTS.names), help="Layout to write.")
 @click.option("--name", metavar="TEXT", help="Name of the nnunet dataset.  [default: that of OUTPUT]")
 @click.option("--dataset-id", type=int, default=501, show_default=True, help="Number of the nnunet dataset.")
-@click.option("--image-size", type=int, default=1024, show_default=True, help="Side of medsam images in pixels.")
+@click.option(
+    "--image-size", "side", type=int, default=1024, show_default=True, help="Side of medsam images in pixels."
+)
 @click.option(
     "--boxes",
     type=click.Choice(("class", "component")),
@@ -358,18 +355,7 @@ def replay(output: Path, key: str, *, target: Path, cache: Path | None) -> None:
 )
 @click.option("--one-tree", is_flag=True, help="perclass: all splits in one tree, distinguished by lists.")
 @reporting_options
-def export(
-    output: Path,
-    dest: Path,
-    *,
-    kind: str,
-    name: str | None,
-    dataset_id: int,
-    image_size: int,
-    boxes: str,
-    one_tree: bool,
-    **shown: Any,
-) -> None:
+def export(output: Path, dest: Path, *, kind: str, progress: Any, log_format: Any, **options: Any) -> None:
     """Write a finished dataset in the layout of another trainer.
 
     DEST is new or empty, and whole once it is there; README.txt in it states how the trainer reads it. nnunet takes
@@ -381,9 +367,8 @@ def export(
     from hsmix_gen.pipeline.exports.base import Options
     from hsmix_gen.pipeline.exports.export import export_output
 
-    options = Options(name, dataset_id, image_size, boxes, one_tree)
-    with closing(make_reporter(shown["progress"], shown["log_format"])) as reporter:
-        click.echo(mended(lambda: export_output(output, dest, kind, reporter, options)).text())
+    with closing(make_reporter(progress, log_format)) as reporter:
+        click.echo(mended(lambda: export_output(output, dest, kind, reporter, Options(**options))).text())
 
 
 @cli.command(titles=JOB)
