@@ -41,13 +41,6 @@ class Shape:
     """Channels of the soft label."""
     multilabel: bool = False
 
-    def check_channels(self, kind: str, *channels: int) -> None:
-        """Refuse images of other numbers of channels than a layout holds."""
-        if self.channels not in channels:
-            holds = {(1,): "images of 1 channel", (1, 3): "grey or RGB images"}[channels]
-            has = f"{self.channels}" if channels == (1,) else counted(self.channels, "channel")
-            raise OutputError(f"{kind} holds {holds}, {self.name} has {has}; {self.way_to(*channels)}")
-
     def way_to(self, *channels: int) -> str:
         """Return how a dataset gets one of these numbers of channels; --channels is for pictures alone."""
         wanted = " or ".join(map(str, channels))
@@ -238,8 +231,12 @@ def check_pictures(shape: Shape, kind: str) -> None:
     )
 
 
-def check_has_unit(shape: Shape, kind: str) -> None:
-    """Refuse images whose numbers have no white, so that [0, 1] means nothing for them."""
+def check_unit_image(shape: Shape, kind: str, *channels: int) -> None:
+    """Refuse images of other numbers of channels, or whose numbers have no white, so that [0, 1] means nothing."""
+    if shape.channels not in channels:
+        holds = {(1,): "images of 1 channel", (1, 3): "grey or RGB images"}[channels]
+        has = f"{shape.channels}" if channels == (1,) else counted(shape.channels, "channel")
+        raise OutputError(f"{kind} holds {holds}, {shape.name} has {has}; {shape.way_to(*channels)}")
     if _has_no_unit(shape):
         raise OutputError(
             f"{kind} wants images in 0 to 1, {shape.name} holds float32 as they were; make it with --intensity "

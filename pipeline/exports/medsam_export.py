@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
 from hsmix_gen.pipeline.execution.human_units import size_text
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, Shape, check_has_unit, unit_image, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_unit_image, unit_image, write
 from hsmix_gen.pipeline.exports.patches import MEDSAM, write_patches
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
@@ -94,12 +94,6 @@ class MedsamExport(OneDataset):
         return self._notes("gts have")
 
 
-def check(shape: Shape, kind: str) -> None:
-    """Refuse images that the layout cannot hold."""
-    shape.check_channels(kind, 1, 3)
-    check_has_unit(shape, kind)
-
-
 def areas_of(mask: arrays.Mask) -> npt.NDArray[Any]:
     """Return a mask in which each connected area of a class has a number of its own, from 1; 0 stays background."""
     areas = np.zeros(mask.shape, dtype=np.uint16)
@@ -113,4 +107,8 @@ def _bytes(side: int) -> int:
     return side * side * (3 * 4 + 1)
 
 
-EXPORT = Export(MedsamExport, check=check, sample_bytes=lambda options: _bytes(options.side))
+EXPORT = Export(
+    MedsamExport,
+    check=lambda shape, kind: check_unit_image(shape, kind, 1, 3),
+    sample_bytes=lambda options: _bytes(options.side),
+)

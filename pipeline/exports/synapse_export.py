@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, Shape, check_has_unit, unit_image, write
+from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_unit_image, unit_image, write
 from hsmix_gen.pipeline.exports.cases import Case, case_notes, cases_of
 from hsmix_gen.pipeline.exports.patches import HIFORMER, SWIN_UNET, TRANSUNET, write_companion, write_patches
 
@@ -162,10 +162,4 @@ class SynapseExport(OneDataset):
         write(self._folder / name, "".join(f"{entry}\n" for entry in entries).encode())
 
 
-def check(shape: Shape, kind: str) -> None:
-    """Refuse images that the layout cannot hold."""
-    shape.check_channels(kind, 1)
-    check_has_unit(shape, kind)
-
-
-EXPORT = Export(SynapseExport, check=check)
+EXPORT = Export(SynapseExport, check=lambda shape, kind: check_unit_image(shape, kind, 1))

@@ -155,9 +155,6 @@ class HsmixFresh(Sharded):
         """Return what reads the samples of an epoch, whichever is set."""
         return lambda number, _: self.read(number, epoch)
 
-    def keep(self, count: int) -> None:
-        """Do nothing: rows are kept by their bytes."""
-
     def check_ranks(self, world_size: int) -> None:
         """Refuse more ranks than there are samples.
 

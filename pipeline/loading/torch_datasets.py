@@ -70,7 +70,6 @@ class Sharded(Dataset[Any], ABC):
         """Return what the transform makes of a sample."""
         return self._transform(sample) if self._transform else sample
 
-    @abstractmethod
     def keep(self, count: int) -> None:
         """Expect that the next `count` samples of a shard are asked for in any order."""
 
