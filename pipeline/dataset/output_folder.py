@@ -19,15 +19,12 @@ from hsmix_gen.schemas.families import FORMATS
 from hsmix_gen.schemas.records import FileRecord, ShardRecord, record_of
 
 MANIFEST = "manifest.parquet"
-OWN_NAMES = (
-    *FORMATS.names, MANIFEST, "dataset.json", "run.json", "refused.csv", "README.md", "preview.png",
-    "croissant.json", "report.html", "report.json", STATE,
-)  # fmt: skip
-"""Everything that a run may leave in its output."""
 REPORT = ("report.html", "report.json")
 """What ``hsmix-gen report`` leaves; it goes when the dataset changes."""
 FOR_PEOPLE = ("README.md", "preview.png", "croissant.json")
 """Files that a user may edit or draw again; they have to be there, and that is all."""
+OWN_NAMES = (*FORMATS.names, MANIFEST, "dataset.json", "run.json", "refused.csv", *FOR_PEOPLE, *REPORT, STATE)
+"""Everything that a run may leave in its output."""
 FOLD = re.compile(r"fold-\d+")
 """Name of the output of one fold inside of an output."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import ManifestRow
 
 SPLITS = "splits_final.json"
 _FOLDERS = {"train": "Tr", "val": "Tr", "test": "Ts"}
@@ -141,7 +143,7 @@ class NnunetExport:
         described = {
             "channel_names": self._channel_names(),
             **labels,
-            "numTraining": self._splits.count,
+            "numTraining": sum(map(len, self._splits.rows.values())),
             "file_ending": self._files.ending,
         }
         # The order of labels is that of regions_class_order, so keys are not sorted.
@@ -166,22 +168,15 @@ class NnunetExport:
 
 
 class _Splits:
-    """Collects which cases train and which validate, by fold, with the parents of each."""
+    """Collects which cases train and which validate, by fold."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._keys: dict[tuple[int, str], list[str]] = {}
-        self._parents: dict[tuple[int, str], set[str]] = {}
+        self.rows: dict[tuple[int, str], dict[str, ManifestRow]] = {}
+        """Rows by key of the cases of each fold and split."""
 
     def add(self, sample: Sample) -> None:
         """Take a case for training or validation."""
-        self.count += 1
-        place = (sample.fold or 0, sample.split)
-        row = sample.row
-        self._keys.setdefault(place, []).append(sample.key)
-        parents = {f"image {name}" for name in (row.source_a, row.source_b) if name is not None}
-        groups = {f"group {name}" for name in (row.group_a, row.group_b) if name is not None}
-        self._parents.setdefault(place, set()).update(parents | groups)
+        self.rows.setdefault((sample.fold or 0, sample.split), {})[sample.key] = sample.row
 
     def folds(self) -> list[dict[str, list[str]]]:
         """Return the splits in the order of the folds, those that have both sides.
@@ -192,14 +187,19 @@ class _Splits:
             If an image or group is a parent on both sides.
         """
         found = []
-        for fold in sorted({fold for fold, _ in self._keys}):
-            train, val = (self._keys.get((fold, split), []) for split in ("train", "val"))
-            both = self._parents.get((fold, "train"), set()) & self._parents.get((fold, "val"), set())
+        for fold in sorted({fold for fold, _ in self.rows}):
+            train, val = (self.rows.get((fold, split), {}) for split in ("train", "val"))
+            both = _parents(train.values()) & _parents(val.values())
             if both:
                 raise OutputError(f"{min(both)} is in training and validation of split {fold}; see hsmix-gen verify")
             if train and val:
                 found.append({"train": sorted(train), "val": sorted(val)})
         return found
+
+
+def _parents(rows: Collection[ManifestRow]) -> set[str]:
+    images = {f"image {name}" for row in rows for name in (row.source_a, row.source_b) if name is not None}
+    return images | {f"group {name}" for row in rows for name in (row.group_a, row.group_b) if name is not None}
 
 
 def _put_beside_preprocessed(name: str, splits: bytes) -> list[str]:

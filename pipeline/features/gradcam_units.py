@@ -4,7 +4,7 @@ Only processes that do these units import this module, as it brings torch; the d
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +34,7 @@ from hsmix_gen.schemas.records import BlockRecord
 from hsmix_gen.stages.measures.sample_measures import rounded
 from hsmix_gen.stages.planning.pairing import probe_rows
 from hsmix_gen.stages.saliency.fit_batches import Samples
-from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, fit_network
+from hsmix_gen.stages.saliency.fitting import FitConfig, fit_network
 from hsmix_gen.stages.saliency.gradcam import CamOptions, GradCam
 from hsmix_gen.stages.saliency.layer_ranking import rank_layers
 from hsmix_gen.stages.saliency.network_io import to_input
@@ -162,35 +162,30 @@ def _fitted(task: NetworkTask) -> tuple[dict[str, Any], nn.Module, Ranking, dict
         measured.append((ranking, time.monotonic() - started))
         return is_enough([best[1] for (best, *_), _ in measured])
 
-    started = time.monotonic()
-    fitted = _fit(task, finds_objects)
-    took, layer_took = time.monotonic() - started, sum(seconds for _, seconds in measured)
-    networks.save_fitted(network_path(task.layers), fitted)
-    made = {
-        "network": "fitted U-Net",
-        "validation_dice": rounded(fitted.validation_dice),
-        "steps": len(fitted.losses),
-    }
-    return made, fitted.network, measured[-1][0], {"fit": took - layer_took, "layer": layer_took}
-
-
-def _fit(task: NetworkTask, finds_objects: Callable[[nn.Module], bool]) -> Fitted:
     layers, config = task.layers, task.saliency
     cache = FeatureCache(layers.root)
-    fit = replace(FitConfig(), steps=config.fit_steps, side=input_side(config) or FitConfig().side)
-    return fit_network(
+    started = time.monotonic()
+    fitted = fit_network(
         _samples(cache, layers, task.train_rows),
         _samples(cache, layers, task.val_rows) if task.val_rows else None,
         n_channels=layers.facts.channels,
         # Channels of multi-label collapse to ids, with the background that they lack.
         n_classes=layers.facts.n_classes + layers.facts.multilabel,
-        config=fit,
+        config=replace(FitConfig(), steps=config.fit_steps, side=input_side(config) or FitConfig().side),
         seed=task.seed,
         is_enough=finds_objects,
         ask_every=ASK_EVERY,
         device=networks.best_device(),
         threads=THREADS,
     )
+    took, layer_took = time.monotonic() - started, sum(seconds for _, seconds in measured)
+    networks.save_fitted(network_path(layers), fitted)
+    made = {
+        "network": "fitted U-Net",
+        "validation_dice": rounded(fitted.validation_dice),
+        "steps": len(fitted.losses),
+    }
+    return made, fitted.network, measured[-1][0], {"fit": took - layer_took, "layer": layer_took}
 
 
 def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> Ranking:
@@ -213,10 +208,7 @@ def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> l
 
 
 def _samples(cache: FeatureCache, layers: Layers, rows: Sequence[int]) -> Samples:
-    def load(indices: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
-        return _read(cache, layers, [rows[i] for i in indices])
-
-    return Samples(load, len(rows))
+    return Samples(lambda indices: _read(cache, layers, [rows[i] for i in indices]), len(rows))
 
 
 def _read(cache: FeatureCache, layers: Layers, rows: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:

@@ -223,8 +223,10 @@ class WholeJob:
             return self._mixed(ready)
         if any(record.refusal is not None for record in ready.known.records):
             self.reporter.note("none of the sources that were refused can be used")
-        if ready.wanted.earlier is not None and not _is_bound(ready):
-            atomic_files.remove_tree(ready.wanted.layers[0].root)
+        folder = ready.wanted.layers[0].root
+        bound = {one.features for planned in ready.plans for one in planned.output.bindings.read()}
+        if ready.wanted.earlier is not None and folder.name not in bound:
+            atomic_files.remove_tree(folder)
         return self.run()
 
     def _prepared(self, retry: Retry) -> "_Ready":
@@ -315,11 +317,6 @@ def run_generate(
             preflight.places(None, [output.state], finished=cache)
             preflight.plan([fold.layers for fold in prepared], plans)
             return _generated(prepared, output, plans, config, runner, reporter)
-
-
-def _is_bound(ready: _Ready) -> bool:
-    folder = ready.wanted.layers[0].root.name
-    return any(bound.features == folder for plan in ready.plans for bound in plan.output.bindings.read())
 
 
 def _clear_renewed(output: Output, plans: list[OutputPlan]) -> None:
