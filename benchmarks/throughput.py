@@ -103,7 +103,7 @@ class Workshop:
         self.n_classes = prepared.layers.facts.n_classes
         self._cache = FeatureCache(prepared.layers.root)
         record = atomic_files.read_json(record_path(prepared.layers))
-        network = networks.load_fitted(network_path(prepared.layers)).network
+        network = networks.load_fitted(network_path(prepared.layers))
         self._gradcam = GradCam(network, [record["layer"]], cam_options(config.saliency, record["side"]))
 
     def gradcam(self, images: Pixels) -> Pixels:

@@ -56,7 +56,7 @@ class GradCamWorker:
     def __init__(self, layers: Layers, config: SaliencyConfig, folder: Path) -> None:
         record = read_record(layers)
         if config.model is None:
-            network = networks.load_fitted(network_path(layers)).network
+            network = networks.load_fitted(network_path(layers))
         else:
             network = _user_network(layers, config, folder)
         if networks.weights_digest(network) != record["weights"]:

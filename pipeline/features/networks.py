@@ -18,8 +18,7 @@ from hsmix_gen.pipeline.features.weight_files import is_torchscript, load_weight
 from hsmix_gen.pipeline.files.atomic_files import write_whole
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import ModelError
-from hsmix_gen.schemas.records import record_of
-from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, build_unet
+from hsmix_gen.stages.saliency.fitting import Fitted, build_unet
 from hsmix_gen.stages.saliency.network_io import input_size, logits_of
 from hsmix_gen.stages.saliency.network_layers import refuse_torchscript
 
@@ -121,8 +120,8 @@ def save_fitted(path: Path, fitted: Fitted) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def load_fitted(path: Path) -> Fitted:
-    """Return what `save_fitted` wrote, the network on the CPU and in evaluation mode.
+def load_fitted(path: Path) -> nn.Module:
+    """Return the network that `save_fitted` wrote, on the CPU and in evaluation mode.
 
     Raises ModelError if the file is missing or of another kind.
     """
@@ -133,12 +132,10 @@ def load_fitted(path: Path) -> Fitted:
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ModelError(f"{path} must be of the format {_FORMAT!r}, got another; remove it to fit again")
     record: dict[str, Any] = json.loads(content["record"])
-    config = record_of(FitConfig, record["config"])
-    kept = {name: record[name] for name in ("n_channels", "n_classes", "seed")}
-    network = build_unet(**kept, features=config.features)
+    shape = {name: record[name] for name in ("n_channels", "n_classes", "seed")}
+    network = build_unet(**shape, features=record["config"]["features"])
     network.load_state_dict(content["state_dict"])
-    dice, losses = float(record["validation_dice"]), tuple(record["losses"])
-    return Fitted(network.eval(), **kept, config=config, validation_dice=dice, losses=losses)
+    return network.eval()
 
 
 def _find_callable(spec: str, folder: Path) -> Callable[[], object]:
