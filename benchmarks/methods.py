@@ -15,7 +15,7 @@ from hsmix_gen.pipeline.dataset.sample_members import encode_members
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import Mode, SamplePlan
-from hsmix_gen.stages.mixing.geometry import in_planes
+from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.method import Parent, method_named
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
 from hsmix_gen.stages.saliency.backend import Subject
@@ -99,7 +99,7 @@ def _parent(number: int) -> Parent:
     assert BACKEND.map_of is not None
     saliency = np.rint(BACKEND.map_of(subject) * 255).astype(np.uint8)
     # Laid out as the cache gives them.
-    return Parent(in_planes(image), in_planes(mask // 255), in_planes(labels), in_planes(saliency))
+    return Parent(*(transform(array, 0) for array in (image, mask // 255, labels, saliency)))  # type: ignore[type-var]
 
 
 def _encoded(sample: Sample) -> Any:

@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.files.commit_records import CommitRecords
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.errors import CacheError
 from hsmix_gen.schemas.records import BlockRecord, FileRecord
-from hsmix_gen.stages.mixing.geometry import in_planes
+from hsmix_gen.stages.mixing.geometry import transform
 
 BLOCK_IMAGES = 16
 BLOCK_BYTES = 64 * 2**20
@@ -100,7 +100,7 @@ class FeatureCache:
             return self._kept[key]
         values = self._read(layer, name, (row, *index))
         if values.nbytes <= self._kept_bytes:
-            values = in_planes(values) if values.ndim == 3 else values
+            values = transform(values, 0) if values.ndim == 3 else values
             self._kept[key] = values
             self._room -= values.nbytes
             while self._room < 0:

@@ -1,12 +1,11 @@
 """The loops that were compiled with the package, if they were: libraries and Python give the same without them."""
 
+# What was compiled, see ``_native.pyi``; None where nothing could be.
 try:
-    from hsmix_gen.stages.kernels import _native
+    from hsmix_gen.stages.kernels import _native as native
 except ImportError:  # there was no compiler
-    _native = None  # type: ignore[assignment]
+    native = None  # type: ignore[assignment]
 
-native = _native
-"""Whatever was compiled, see ``_native.pyi``; None where nothing could be."""
 COMPILED = native is not None
 """Whether the loops were compiled."""
 

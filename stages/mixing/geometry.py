@@ -25,25 +25,16 @@ def allowed(size: tuple[int, int]) -> tuple[int, ...]:
 def transform(array: _Array, number: int) -> _Array:
     """Apply transform r + 4f: ``numpy.rot90`` r times on the first two axes, then a left-right flip if f = 1.
 
-    The channels of an image lie one after the other in memory afterwards: gathering pixels of three bytes is slow.
+    The channels of an image lie one after the other in memory afterwards, under 0 too: gathering pixels of three bytes
+    is slow.
     """
     if not 0 <= number < N_TRANSFORMS:
         raise ValueError(f"a transform must be 0 to 7, got {number}")
     planes = laid_out(array if array.ndim == 2 else array.transpose(2, 0, 1))
     turned = planes.swapaxes(-1, -2) if number % 2 else planes
     turned = turned[..., :: -1 if number in _ROWS_FLIP else 1, :: -1 if number in _COLUMNS_FLIP else 1]
-    result: _Array = _channels_last(laid_out(turned))
-    return result
-
-
-def in_planes(array: _Array) -> _Array:
-    """Return an (H, W) or (H, W, C) array whose channels lie one after the other in memory, line by line."""
-    planes: _Array = _channels_last(laid_out(array if array.ndim == 2 else array.transpose(2, 0, 1)))
-    return planes
-
-
-def _channels_last(planes: npt.NDArray[Any]) -> Any:
-    return planes if planes.ndim == 2 else planes.transpose(1, 2, 0)
+    result: Any = laid_out(turned)
+    return result if array.ndim == 2 else result.transpose(1, 2, 0)  # type: ignore[no-any-return]
 
 
 def laid_out(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -15,31 +14,22 @@ from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.method import Pair
 from hsmix_gen.stages.mixing.objects import foreground, labelled_objects
 from hsmix_gen.stages.randomness import integer, passing_generator
-from hsmix_gen.stages.superpixels.label_maps import looked_up, region_count, region_totals
+from hsmix_gen.stages.superpixels.label_maps import looked_up, neighbour_pairs, region_count, region_totals
 
 # The compiled loop keeps a square of neighbours in memory.
 _MOST_COMPILED = 2048
 _Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Taken:
-    """What stands in A."""
-
-    from_b: _Bools
-    """(H, W) bool; pixels of B."""
-    flags: tuple[str, ...] = ()
-
-
-def take(pair: Pair) -> Taken:
-    """Return what of B stands in A; equal pairs give equal pixels."""
+def take(pair: Pair) -> tuple[_Bools, tuple[str, ...]]:
+    """Return which pixels of B stand in A, (H, W) bool, and what is special about them; equal pairs give equal ones."""
     labels_b, mask_b, mix, seed = pair.b.labels, pair.b.mask, pair.mix, pair.seed
     drawn = draw_object(seed, mask_b) if mix.selection.startswith("object") else None
     if mix.selection == "object-mask" and drawn is not None:
-        return Taken(drawn)
+        return drawn, ()
     n_regions = int(labels_b.max()) + 1
     if n_regions <= 1:
-        return Taken(np.zeros(labels_b.shape, dtype=bool), ("single_superpixel",))
+        return np.zeros(labels_b.shape, dtype=bool), ("single_superpixel",)
     if drawn is not None:
         selected = by_majority(drawn, labels_b)
     elif mix.selection == "bernoulli":
@@ -48,10 +38,10 @@ def take(pair: Pair) -> Taken:
         selected = grow(seed, labels_b, mix.grown_area)
     flags = ("no_object",) if drawn is None and mix.selection.startswith("object") else ()
     if not mix.small_object_guard:
-        return Taken(looked_up(selected, labels_b), flags)
+        return looked_up(selected, labels_b), flags
     guarded = guard.guard_selection(selected, labels_b, pair.a.mask, mask_b, ratio=mix.small_object_ratio)
     changed = () if np.array_equal(guarded, selected) else ("guarded",)
-    return Taken(looked_up(guarded, labels_b), (*flags, *changed))
+    return looked_up(guarded, labels_b), (*flags, *changed)
 
 
 def grow(seed: int, labels: arrays.Labels, area: tuple[float, float]) -> _Bools:
@@ -109,14 +99,9 @@ def _grown(labels: arrays.Labels, draws: list[float], area: tuple[float, float])
 
 def borders(labels: arrays.Labels) -> list[dict[int, int]]:
     """Return for each superpixel its neighbours in rising order, with the sides of pixels that they share."""
-    wide = labels.astype(np.uint32)
-    neighbours = (wide[:, 1:], wide[:, :-1]), (wide[1:], wide[:-1])
-    apart = [(one[one != other], other[one != other]) for one, other in neighbours]
-    ones, others = (np.concatenate(ends) for ends in zip(*apart, strict=True))
-    pairs, lengths = np.unique(np.minimum(ones, others) << 16 | np.maximum(ones, others), return_counts=True)
-    near: list[dict[int, int]] = [{} for _ in range(int(labels.max()) + 1)]
-    for pair, length in zip(pairs.tolist(), lengths.tolist(), strict=True):
-        smaller, greater = pair >> 16, pair & 0xFFFF
+    pairs, lengths = neighbour_pairs(labels)
+    near: list[dict[int, int]] = [{} for _ in range(region_count(labels))]
+    for (smaller, greater), length in zip(pairs.tolist(), lengths.tolist(), strict=True):
         near[smaller][greater] = near[greater][smaller] = length
     return near
 

@@ -67,14 +67,9 @@ class EndlessPlan:
         if self._of_copy is not None:
             self._partners_of(0)  # refuses what cannot be mixed, before training begins
 
-    @property
-    def n_images(self) -> int:
-        """Images of the split."""
-        return len(self._rows)
-
     def __len__(self) -> int:
         """Return the samples of a copy."""
-        return self.n_images * (len(_PAIRED) if self._is_paired else 1)
+        return len(self._rows) * (len(_PAIRED) if self._is_paired else 1)
 
     def sample(self, copy: int, number: int) -> SamplePlan:
         """Return a sample of a copy; samples follow their images, of a pair the hard one comes first."""

@@ -4,9 +4,9 @@ Images are neither turned nor mirrored: maps are made of upright images, and wha
 a network learns in few steps.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -85,15 +85,8 @@ def draw_batches(
     (B, C, h, w) float32, (B, h, w) int64
         Images and masks.
     """
-    order = _endless_order(count, seed=seed)
+    orders = (permutation(generator_for(seed, "fit-order", epoch), count).tolist() for epoch in itertools.count())
+    order = itertools.chain.from_iterable(orders)
     for _ in range(steps):
-        images, masks = zip(*samples.take(list(islice(order, batch))), strict=True)
+        images, masks = zip(*samples.take(list(itertools.islice(order, batch))), strict=True)
         yield torch.stack(images), torch.stack(masks)
-
-
-def _endless_order(count: int, *, seed: int) -> Iterator[int]:
-    """Yield the indices in one random order after the other."""
-    epoch = 0
-    while True:
-        yield from permutation(generator_for(seed, "fit-order", epoch), count).tolist()
-        epoch += 1

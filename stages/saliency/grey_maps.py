@@ -33,10 +33,8 @@ def mean_map(
         raise ValueError(f"image must be (H, W, C), got {image.shape}; add the channel axis last")
     if image.shape[2] in (1, 3):
         return saliency(_grey(image))
-    total = np.zeros(image.shape[:2])
-    for channel in range(image.shape[2]):
-        total += saliency(_grey(image[..., channel : channel + 1]))
-    mean: npt.NDArray[np.float32] = (total / image.shape[2]).astype(np.float32)
+    maps = [saliency(_grey(image[..., channel : channel + 1])) for channel in range(image.shape[2])]
+    mean: npt.NDArray[np.float32] = np.mean(maps, axis=0, dtype=np.float64).astype(np.float32)
     return mean
 
 

@@ -31,6 +31,21 @@ def region_totals(
     return totals
 
 
+def neighbour_pairs(labels: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the pairs of regions that share sides of pixels, (E, 2) int64, and the number of these sides, (E,) int64.
+
+    Pairs are in rising order, the smaller number first; numbers below 0 are no regions.
+    """
+    n_regions = region_count(labels)
+    codes = []
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        differ = (one != other) & (one >= 0) & (other >= 0)
+        a, b = one[differ].astype(np.int64), other[differ]
+        codes.append(np.minimum(a, b) * n_regions + np.maximum(a, b))
+    unique, sides = np.unique(np.concatenate(codes), return_counts=True)
+    return np.stack(np.divmod(unique, n_regions), axis=1), sides
+
+
 def stratified_counts(minimum: int, maximum: int, variants: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Draw numbers of regions that cover a range: variant g is uniform on the g-th of equal parts of it.
 

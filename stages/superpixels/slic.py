@@ -67,66 +67,54 @@ class Slic:
         What maskSLIC leaves over inside is a region of its own, the last; it does so where it finds no step between
         its centres, as with a single region.
         """
-        labels = self._cut(n_regions)
+        labels = self._by_loops(n_regions) if self._compiled else self._by_scikit_image(n_regions)
         if self._mask is not None:
             labels[self._mask & (labels == 0)] = labels.max() + 1
         return labels
 
-    def _cut(self, n_regions: int) -> npt.NDArray[np.integer]:
-        if not self._compiled:
-            from skimage.segmentation import slic
+    def _by_scikit_image(self, n_regions: int) -> npt.NDArray[np.integer]:
+        from skimage.segmentation import slic
 
-            return slic(  # type: ignore[no-any-return]
-                self._image,
-                n_segments=n_regions,
-                max_num_iter=_ROUNDS,
-                start_label=1,
-                channel_axis=-1,
-                **self._settings,
-            )
+        return slic(  # type: ignore[no-any-return]
+            self._image,
+            n_segments=n_regions,
+            max_num_iter=_ROUNDS,
+            start_label=1,
+            channel_axis=-1,
+            **self._settings,
+        )
+
+    def _by_loops(self, n_regions: int) -> npt.NDArray[np.integer]:
         if self._points is None:
             places, step = _grid(self._shape, n_regions)
         else:
             places, step = self._points.spread(n_regions)
-        colours = np.zeros((places.shape[1], self._planes.shape[0]))
-        labels = np.empty(self._shape, np.int32)
-        if self._points is not None:
-            self._search(labels, places, colours, step, by_colour=False)
-        self._search(labels, places, colours, step, by_colour=True)
-        connected = np.empty_like(labels)
-        mean_size = (labels.size if self._mask is None else int(self._mask.sum())) / places.shape[1]
-        native.connect(labels, connected, self._shape, int(_LEAST_SIZE * mean_size), int(_MOST_SIZE * mean_size))
-        return connected
-
-    def _search(
-        self,
-        labels: npt.NDArray[np.int32],
-        places: npt.NDArray[np.float64],
-        colours: npt.NDArray[np.float64],
-        step: float,
-        *,
-        by_colour: bool,
-    ) -> None:
-        """Move centres and write labels."""
         channels, height, stride = self._planes.shape
         count = places.shape[1]
         (_, down), (_, across) = _regular_grid(self._shape, count)
         single = np.float32(step)  # as scikit-image keeps it
         with np.errstate(divide="ignore"):
             weight = float(np.float64(1.0) / np.float64(single * single))
-        native.kmeans(
-            self._planes,
-            b"" if self._mask is None else self._mask,
-            places,
-            colours,
-            labels,
-            (channels, height, self._shape[1], stride),
-            (2 * down, 2 * across),
-            weight,
-            count,
-            _ROUNDS,
-            by_colour,
-        )
+        colours = np.zeros((count, channels))
+        labels = np.empty(self._shape, np.int32)
+        for by_colour in (True,) if self._points is None else (False, True):  # moves centres and writes labels
+            native.kmeans(
+                self._planes,
+                b"" if self._mask is None else self._mask,
+                places,
+                colours,
+                labels,
+                (channels, height, self._shape[1], stride),
+                (2 * down, 2 * across),
+                weight,
+                count,
+                _ROUNDS,
+                by_colour,
+            )
+        connected = np.empty_like(labels)
+        mean_size = (labels.size if self._mask is None else int(self._mask.sum())) / count
+        native.connect(labels, connected, self._shape, int(_LEAST_SIZE * mean_size), int(_MOST_SIZE * mean_size))
+        return connected
 
 
 class _Points:

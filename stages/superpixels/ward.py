@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.stages.kernels.compiled import has, native
+from hsmix_gen.stages.superpixels.label_maps import neighbour_pairs
 
 _SCALE = 16  # of means and weights, see native/ward.c
 # Costs stay below 2 ** 63: 2 ** 32 for the squared distance of one channel, a quarter of the pixels times the scale.
@@ -45,7 +46,7 @@ def joins(labels: npt.NDArray[np.int32], values: npt.NDArray[np.int32]) -> npt.N
     if values.size > _MOST_VALUES:
         raise ValueError(f"values must number at most {_MOST_VALUES}, got {values.size}; cut tiles")
     sizes, sums = _totals(labels, values)
-    edges = _edges(labels)
+    edges = neighbour_pairs(labels)[0].astype(np.int32)
     if not has("ward"):
         return _joined(sizes.tolist(), sums.tolist(), edges.tolist())
     pairs = np.empty((len(sizes), 2), np.int32)
@@ -71,18 +72,6 @@ def _totals(
     # Sums of whole numbers are exact in float64 below 2 ** 53.
     sums = [np.bincount(regions, weights=plane[inside]) for plane in values]
     return sizes.astype(np.int64), np.stack(sums, axis=1).astype(np.int64)
-
-
-def _edges(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return the (E, 2) pairs of regions that share a side of a pixel, each once, the smaller number first."""
-    n_regions = int(labels.max()) + 1
-    codes = []
-    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
-        differ = (one != other) & (one >= 0) & (other >= 0)
-        a, b = one[differ].astype(np.int64), other[differ]
-        codes.append(np.minimum(a, b) * n_regions + np.maximum(a, b))
-    unique = np.unique(np.concatenate(codes))
-    return np.stack([unique // n_regions, unique % n_regions], axis=1).astype(np.int32)
 
 
 def _joined(sizes: list[int], sums: list[list[int]], edges: list[list[int]]) -> npt.NDArray[np.int32]:

@@ -26,8 +26,8 @@ class CutMix(Method):
         rng = pair.generator("rectangle")
         if pair.mix.area == "own":
             return Weights(draw_rectangle(rng, pair.size))
-        taken = take(pair)
-        return Weights(place_rectangle(rng, pair.size, int(taken.from_b.sum())))
+        from_b, _ = take(pair)
+        return Weights(place_rectangle(rng, pair.size, int(from_b.sum())))
 
 
 def draw_rectangle(rng: np.random.Generator, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -34,8 +34,8 @@ class FMix(Method):
         """Return whether each pixel is among those of the greatest noise."""
         field = noise(derive_key(pair.seed, "noise"), pair.size)
         if pair.mix.area == "matched":
-            taken = take(pair)
-            count = int(taken.from_b.sum())
+            from_b, _ = take(pair)
+            count = int(from_b.sum())
         else:
             count = integer(pair.generator("share"), 0, field.size)
         return Weights(greatest(field, count))

@@ -51,9 +51,9 @@ class HSMix(Method):
 
 
 def _hard_weights(pair: Pair) -> Weights:
-    taken = take(pair)
-    n_regions = regions.count_mixed_regions(pair.a.labels, pair.b.labels, taken.from_b)
-    return Weights(taken.from_b, taken.flags, n_regions)
+    from_b, taken_flags = take(pair)
+    n_regions = regions.count_mixed_regions(pair.a.labels, pair.b.labels, from_b)
+    return Weights(from_b, taken_flags, n_regions)
 
 
 def _random_weights(pair: Pair) -> Weights:
@@ -66,26 +66,26 @@ def _matched_weights(pair: Pair) -> Weights:
     """Return a drawn lambda for each region of the mix, scaled so that B takes as much as saliency would give it."""
     by_saliency = _saliency_weights(pair)
     wanted = float(by_saliency.weight_b.mean(dtype=np.float64)) / 255
-    region, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, take(pair).from_b)
+    region, n_regions = regions.mixed_regions(pair.a.labels, pair.b.labels, take(pair)[0])
     matched = regions.with_mean(draw_weights(pair.seed, n_regions), np.bincount(region.ravel()), wanted)
     return replace(by_saliency, weight_b=regions.quantise(matched, pair.mix.lambda_range)[region])
 
 
 def _saliency_weights(pair: Pair) -> Weights:
     a, b, mix = pair.a, pair.b, pair.mix
-    taken = take(pair)
-    if "single_superpixel" in taken.flags:
-        return Weights(np.zeros(pair.size, dtype=np.uint8), taken.flags, 1)
+    from_b, taken_flags = take(pair)
+    if "single_superpixel" in taken_flags:
+        return Weights(np.zeros(pair.size, dtype=np.uint8), taken_flags, 1)
     flat = [name for name, parent in (("a", a), ("b", b)) if not parent.saliency.any()]
-    flags = [*taken.flags, *(f"flat_saliency_{name}" for name in flat)]
+    flags = [*taken_flags, *(f"flat_saliency_{name}" for name in flat)]
     # One flat map makes the ratio 0 or 1 everywhere, which says nothing: one half is the honest weight. With A
     # flat the published sum gives lambda by area, which is kept, as it is where both are flat (ratio one half).
     if flat == ["b"] or (flat == ["a"] and mix.aggregate == "mean"):
         half = regions.quantise(np.array([0.5]), mix.lambda_range)
         even = np.full(pair.size, half[0], dtype=np.uint8)
-        n_regions = regions.count_mixed_regions(a.labels, b.labels, taken.from_b)
+        n_regions = regions.count_mixed_regions(a.labels, b.labels, from_b)
         return Weights(even, flags, n_regions)
-    weight_b, found = regions.weigh_regions((a.labels, b.labels), taken.from_b, (a.saliency, b.saliency), mix)
+    weight_b, found = regions.weigh_regions((a.labels, b.labels), from_b, (a.saliency, b.saliency), mix)
     return Weights(weight_b, [*flags, *found.flags], len(found.weight))
 
 

@@ -18,16 +18,11 @@ class Mixup(Method):
     def weigh(self, pair: Pair) -> Weights:
         """Return one lambda for all pixels."""
         if pair.mix.area == "own":
-            share = draw_lambda(pair.generator("lambda"))
+            share = float(pair.generator("lambda").random())
         else:
-            taken = take(pair)
-            share = int(taken.from_b.sum()) / taken.from_b.size
+            from_b, _ = take(pair)
+            share = int(from_b.sum()) / from_b.size
         return Weights(np.full(pair.size, quantise(np.array([share]), pair.mix.lambda_range)[0], dtype=np.uint8))
-
-
-def draw_lambda(rng: np.random.Generator) -> float:
-    """Draw the weight of B, in [0, 1)."""
-    return float(rng.random())
 
 
 METHOD = Mixup()

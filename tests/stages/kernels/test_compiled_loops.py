@@ -16,7 +16,7 @@ from hsmix_gen.stages.labels.labels import mixed_labels
 from hsmix_gen.stages.measures import contours, looks, sample_measures
 from hsmix_gen.stages.measures.pieces import tally, tally_by_scipy
 from hsmix_gen.stages.mixing import mixing, smoothing
-from hsmix_gen.stages.mixing.geometry import in_planes, transform
+from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.methods import fmix, guided
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.mixing.objects import labelled_objects
@@ -146,7 +146,7 @@ def test_pictures_are_turned_as_by_numpy(size: tuple[int, int], dtype: Any, chan
     for number in range(8):
         turned = np.rot90(picture, number % 4)
         expected = turned[:, ::-1] if number > 3 else turned
-        for given in (picture, in_planes(picture), picture[::-1].copy()[::-1]):
+        for given in (picture, transform(picture, 0), picture[::-1].copy()[::-1]):
             found = transform(given, number)
             np.testing.assert_array_equal(found, expected)
             assert np.moveaxis(found, -1, 0).flags.c_contiguous if channels else found.flags.c_contiguous
