@@ -20,15 +20,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders.array_containers import ArrayForm, OpenArray, open_array
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import (
-    ArrayStack,
-    ReadOptions,
-    Stack,
-    check_plane,
-    is_small,
-    labels_of,
-    small_labels,
-)
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, check_plane, is_small, small_labels
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 
@@ -71,8 +63,7 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         values, axes = _read(path, content.key, "--mask-key", lambda shape: _mask_axes(shape, image), how, take)
         if "c" in axes and values.shape[axes.index("c")] > 1:
             raise SourceError(_one_hot(values.shape))
-    labels = small_labels(values, str(path)) if how.threshold is None else labels_of(values, str(path), how)
-    return ArrayStack(_ordered(labels, axes)[..., 0], is_volume="z" in axes)
+    return ArrayStack(_ordered(small_labels(values, str(path), how), axes)[..., 0], is_volume="z" in axes)
 
 
 def array_key(name: str, axes: str = "", plane: int | None = None) -> str:

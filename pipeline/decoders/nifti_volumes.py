@@ -13,7 +13,7 @@ from nibabel.arrayproxy import ArrayProxy
 from hsmix_gen.pipeline.decoders.geometry import orientation
 from hsmix_gen.pipeline.decoders.nifti_headers import NiftiHeader, read_header
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
-from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, is_small, labels_of, small_labels
+from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, is_small, small_labels
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content
 from hsmix_gen.stages.labels.scaled_labels import unscaled_labels
@@ -148,13 +148,12 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
 
 def _labels(values: npt.NDArray[Any], header: NiftiHeader, how: ReadOptions) -> npt.NDArray[Any]:
     """Return whole numbers in the smallest type that holds them, or the mask cut at the threshold."""
-    if how.threshold is not None:
-        return labels_of(values, str(header.path), how)
+    is_scaled = header.scaled and how.threshold is None
     # To look for all that may be wrong takes as long as to unpack the file.
-    if header.scaled and not is_small(values, np.empty_like(values, np.uint8)) and np.isfinite(values).all():
+    if is_scaled and not is_small(values, np.empty_like(values, np.uint8)) and np.isfinite(values).all():
         with refusing(str(header.path)):
             values = unscaled_labels(values, header.slope)
-    return small_labels(values, str(header.path))
+    return small_labels(values, str(header.path), how)
 
 
 def _read_values(header: NiftiHeader) -> npt.NDArray[Any]:

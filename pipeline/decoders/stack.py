@@ -164,8 +164,10 @@ def whole_numbers(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return values
 
 
-def small_labels(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return `whole_numbers` in the smallest unsigned integers that hold them."""
+def small_labels(values: npt.NDArray[Any], name: str, how: ReadOptions) -> npt.NDArray[Any]:
+    """Return `labels_of` in the smallest unsigned integers that hold them."""
+    if how.threshold is not None:
+        return labels_of(values, name, how)
     if values.dtype == np.uint8:
         return values
     # Nearly all labels are whole and below 256: one comparison proves it, whatever the type.
