@@ -160,12 +160,8 @@ def _chosen(by_ending: Mapping[str, str], words: Iterable[str], key: str | None)
     if key is not None:
         wanted = key.lower().lstrip(".")
         return [name for ending, name in by_ending.items() if ending == wanted or ending.rpartition(".")[0] == wanted]
-    found = []
-    for ending, name in by_ending.items():
-        word, _, form = ending.rpartition(".")
-        if form in _FORMS and word in words:
-            found.append(name)
-    return found
+    parts = ((name, *ending.rpartition(".")) for ending, name in by_ending.items())
+    return [name for name, word, _, form in parts if form in _FORMS and word in words]
 
 
 def _problem(sides: tuple[Sequence[str], Sequence[str]]) -> str:

@@ -187,11 +187,9 @@ def _range(image: Stack, part: Part) -> tuple[float, float, float]:
     if image.is_picture:
         return 0.0, 0.0, 0.0
     plane = cut(image.plane(part.plane), part)
-    empty = ~plane.any(axis=-1)
     body = image.body(part.plane)
-    if body is not None:
-        empty = ~cut(body, part)
-    return float(plane.min()), float(plane.max()), float(empty.mean())
+    full = plane.any(axis=-1) if body is None else cut(body, part)
+    return float(plane.min()), float(plane.max()), float((~full).mean())
 
 
 def _part_id(item_id: str, image: Stack, part: Part) -> str:

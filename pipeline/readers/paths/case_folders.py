@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.split_words import SHORT_WORDS, SPLIT_WORDS
 from hsmix_gen.schemas.records import Split
 
@@ -69,12 +70,9 @@ def files_by_stem(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]
     OSError
         If the folder cannot be read.
     """
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.iterdir()):
-        ending = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
-        if ending and not path.name.startswith("."):
-            found[path.name[: -len(ending)]].append(path)
-    return dict(found)
+    shown = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    ended = ((path, ending) for path in shown for ending in endings if path.name.lower().endswith(ending))
+    return grouped((path.name[: -len(ending)], path) for path, ending in ended)
 
 
 def cases_in(folders: CaseFolders, name_case: NameCase, endings: Sequence[str]) -> list[Case]:
