@@ -18,6 +18,7 @@ from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files.tables import manifest_columns
 from hsmix_gen.pipeline.sources.perceptual_hash import hash_of
+from hsmix_gen.pipeline.sources.splits import spread
 from hsmix_gen.pipeline.verification.reopened import reopen
 from hsmix_gen.schemas.arrays import Image
 from hsmix_gen.schemas.config import RunConfig
@@ -102,26 +103,16 @@ class Evidence:
         return bool(self.described["label_mode"] == "exclusive")
 
 
-def is_cache(root: Path) -> bool:
-    """Return whether a folder is a cache, and no dataset."""
-    return not (root / MANIFEST).is_file() and bool(descriptions(root))
-
-
 def gather(
-    root: Path,
-    reporter: Reporter,
-    *,
-    cache: Path | None = None,
-    most_images: int = MOST_IMAGES,
-    most_hashed: int = MOST_HASHED,
+    root: Path, reporter: Reporter, *, cache: Path | None = None, most: tuple[int, int] = (MOST_IMAGES, MOST_HASHED)
 ) -> Evidence:
     """Return the evidence on a finished dataset, or on the features of a cache.
 
-    `cache` is that of an output, if it was moved. `most_images` are measured, `most_hashed` compared with each other.
-    Raises OutputError or CacheError if there is neither, or it is not finished.
+    `cache` is that of an output, if it was moved. `most` are the numbers of images that are measured, and that are
+    compared with each other. Raises OutputError or CacheError if there is neither, or it is not finished.
     """
-    if is_cache(root):
-        return _of_cache(root, reporter, most_images, most_hashed)
+    if not (root / MANIFEST).is_file() and descriptions(root):
+        return _of_cache(root, reporter, most)
     run, described, samples = read_run(root), read_dataset(root), manifest_columns(root / MANIFEST)
     notes: list[str] = []
     kept: list[SourceRecord] = []
@@ -137,14 +128,14 @@ def gather(
         notes.append(f"superpixels, saliency and near duplicates were not measured: {error}")
     used = {*samples["source_a"].tolist(), *samples["source_b"].tolist()}
     records = [record for record in kept if record.id in used]
-    images, twins, n_hashed = _measured(layers, known, records, reporter, most_images, most_hashed)
+    images, twins, n_hashed = _measured(layers, known, records, reporter, most)
     return Evidence(
         root, "output", described["name"], described, records, samples, images, twins, n_hashed,
         run["sources"], run["refused"]["total"], config.flat(), tuple(notes),
     )  # fmt: skip
 
 
-def _of_cache(root: Path, reporter: Reporter, most_images: int, most_hashed: int) -> Evidence:
+def _of_cache(root: Path, reporter: Reporter, most: tuple[int, int]) -> Evidence:
     sets = []
 
     def newest(_: Path, found: list[FeatureSet]) -> FeatureSet:
@@ -155,7 +146,7 @@ def _of_cache(root: Path, reporter: Reporter, most_images: int, most_hashed: int
     prepared: Prepared = chosen.folds[0]
     facts = prepared.layers.facts
     records = [record for record in prepared.records if record.refusal is None]
-    images, twins, n_hashed = _measured(prepared.layers, prepared.records, records, reporter, most_images, most_hashed)
+    images, twins, n_hashed = _measured(prepared.layers, prepared.records, records, reporter, most)
     described = {
         "classes": list(facts.classes),
         "label_mode": "multilabel" if facts.multilabel else "exclusive",
@@ -173,14 +164,14 @@ def _of_cache(root: Path, reporter: Reporter, most_images: int, most_hashed: int
 
 def _measured(
     layers: Layers | None, known: Sequence[SourceRecord], records: Sequence[SourceRecord], reporter: Reporter,
-    most_images: int, most_hashed: int,
+    most: tuple[int, int],
 ) -> tuple[list[Measured], list[Twins], int]:  # fmt: skip
     """Return the measures of a part of the images, pairs that look alike, and how many were compared."""
     if layers is None:
         return [], [], 0
     row_of = {record.id: row for row, record in enumerate(known)}
     cache = FeatureCache(layers.root)
-    drawn, hashed = _drawn(records, most_images), _drawn(records, most_hashed)
+    drawn, hashed = (spread(records, count) for count in most)
     found, looks = [], []
     with reporter.stage("report", len(drawn) + len(hashed)) as stage:
         for record in drawn:
@@ -213,9 +204,3 @@ def look_hash(image: Image) -> int | None:
     if scaled.std() < _FLAT:
         return None
     return hash_of(Pillow.fromarray(np.rint(scaled).astype(np.uint8)))
-
-
-def _drawn(records: Sequence[SourceRecord], count: int) -> list[SourceRecord]:
-    """Return so many records, or all, evenly spread over their order."""
-    count = min(count, len(records))
-    return [records[i * len(records) // count] for i in range(count)]

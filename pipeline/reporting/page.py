@@ -14,7 +14,7 @@ from markupsafe import Markup
 from hsmix_gen.pipeline.execution import versions
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.pipeline.reporting import charts
-from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
+from hsmix_gen.pipeline.reporting.evidence import Evidence
 from hsmix_gen.pipeline.reporting.findings import (
     Finding,
     class_shares,
@@ -29,10 +29,11 @@ from hsmix_gen.pipeline.reporting.findings import (
 from hsmix_gen.pipeline.reporting.pictures import pictures_of
 from hsmix_gen.pipeline.reporting.thresholds import RULES
 from hsmix_gen.pipeline.reporting.worst import drawn_samples, replay_command, worst_samples
+from hsmix_gen.pipeline.sources.splits import spread
 from hsmix_gen.schemas.errors import OutputError
 
 MOST_ROWS = 50_000
-"""Samples in the table; of more, so many are drawn."""
+"""Samples in the table; of more, so many are drawn beside the worst."""
 _TABLE = {
     "area_b": "share of B",
     "lambda_std": "lambda spread",
@@ -66,9 +67,10 @@ def page_text(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    numbers = _shown_rows(evidence.samples)
     worst = worst_samples(evidence.samples)
-    pictures, notes = _pictures(evidence, [number for one in worst for number in one.numbers], set(numbers))
+    sought = {number for one in worst for number in one.numbers}
+    numbers = sorted(sought.union(spread(range(evidence.n_samples), MOST_ROWS)))
+    pictures, notes = _pictures(evidence, sought, set(numbers))
     rows = _rows(evidence, numbers, pictures)
     place = {number: row for row, number in enumerate(numbers)}
     return environment.get_template("report.html").render(
@@ -108,7 +110,7 @@ def _asset(name: str) -> str:
     return files("hsmix_gen.pipeline.reporting").joinpath(name).read_text(encoding="utf-8")
 
 
-def _pictures(evidence: Evidence, wanted: Sequence[int], shown: set[int]) -> tuple[dict[int, str], list[str]]:
+def _pictures(evidence: Evidence, wanted: set[int], shown: set[int]) -> tuple[dict[int, str], list[str]]:
     """Return pictures of the worst samples and of a drawn part, and what kept them away."""
     numbers = sorted({*wanted, *(number for number in drawn_samples(evidence.samples) if number in shown)})
     if not numbers or is_remote(evidence.root):
@@ -117,15 +119,6 @@ def _pictures(evidence: Evidence, wanted: Sequence[int], shown: set[int]) -> tup
         return pictures_of(evidence.root, evidence.described, evidence.samples, numbers), []
     except (OutputError, OSError) as error:
         return {}, [f"pictures are left out: {error}"]
-
-
-def _shown_rows(samples: Columns) -> list[int]:
-    """Return the places of the samples in the table: all, or of very many a drawn part with the worst."""
-    count = len(samples.get("key", ()))
-    if count <= MOST_ROWS:
-        return list(range(count))
-    worst = {number for one in worst_samples(samples) for number in one.numbers}
-    return sorted(worst | {i * count // MOST_ROWS for i in range(MOST_ROWS)})
 
 
 def _rows(evidence: Evidence, numbers: Sequence[int], pictures: dict[int, str]) -> str:

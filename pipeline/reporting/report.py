@@ -91,7 +91,7 @@ def report_output(
 def key_lines(root: Path) -> list[str]:
     """Return the most important lines of the report of a dataset, from a few of its images; nothing is written."""
     quiet = Reporter(SilentDisplay())
-    findings = find(gather(root, quiet, most_images=QUICK_IMAGES, most_hashed=QUICK_IMAGES))
+    findings = find(gather(root, quiet, most=(QUICK_IMAGES, QUICK_IMAGES)))
     return [finding.line() for finding in findings[:_KEY_LINES]]
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.reporting.evidence import Columns
 from hsmix_gen.pipeline.reporting.findings import cut_share, seam_gain
+from hsmix_gen.pipeline.sources.splits import spread
 from hsmix_gen.schemas.records import Mode
 
 WORST = 24
@@ -70,9 +71,7 @@ def drawn_samples(samples: Columns) -> list[int]:
     modes = sorted(set(samples["mode"].tolist())) if samples else []
     found: list[int] = []
     for mode in modes:
-        places = np.flatnonzero(samples["mode"] == mode)
-        share = min(len(places), -(-DRAWN // len(modes)))
-        found += [int(places[i * len(places) // share]) for i in range(share)]
+        found += spread(np.flatnonzero(samples["mode"] == mode).tolist(), -(-DRAWN // len(modes)))
     return sorted(found)
 
 
