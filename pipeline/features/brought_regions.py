@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions, Stack
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
+from hsmix_gen.pipeline.features.image_units import stamp_of
 from hsmix_gen.pipeline.features.layers import BlockTask
 from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
 from hsmix_gen.pipeline.sources.inventory import ImageOrigin
@@ -103,7 +104,7 @@ def _read(folder: Path, origin: ImageOrigin, image: Image, facts: DatasetFacts, 
 def _fitted(path: Path, origin: ImageOrigin, facts: DatasetFacts, how: ReadOptions) -> npt.NDArray[np.int64]:
     """Return the labels of one image at its stored size; what the image does not cover has the number 0."""
     part = origin.part
-    labels = cut(_opened(path, _stamp(path), origin.item, how).plane(part.plane), part).astype(np.int64)
+    labels = cut(_opened(path, stamp_of(path), origin.item, how).plane(part.plane), part).astype(np.int64)
     return standardise.fit_labels(labels + 1, facts.size, facts.fit)
 
 
@@ -112,11 +113,6 @@ def _opened(path: Path, _stamp: tuple[int, int], item: SourceItem, how: ReadOpti
     """Return an open label map; the slices of a volume follow each other, in some granularities."""
     form = next(form for ending, form in _FORMATS.items() if path.name.endswith(ending))
     return open_pair(dataclasses.replace(item, mask=Content(form, (str(path),))), how)[1]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
 
 
 def _file(folder: Path, name: str) -> Path | None:

@@ -108,13 +108,15 @@ def _opened(
 
 
 def _stamps(item: SourceItem) -> tuple[tuple[int, int], ...]:
-    ensure_local([*item.image.paths, *item.mask.paths, item.image.body])
-    stamps = []
-    for path in (*item.image.paths, *item.mask.paths, item.image.body):
-        if path:
-            try:
-                status = Path(path).stat()
-            except OSError as error:
-                raise SourceError(f"{path} cannot be read ({error.strerror}); was it moved?") from None
-            stamps.append((status.st_mtime_ns, status.st_size))
-    return tuple(stamps)
+    paths = [path for path in (*item.image.paths, *item.mask.paths, item.image.body) if path]
+    ensure_local(paths)
+    return tuple(map(stamp_of, paths))
+
+
+def stamp_of(path: str | Path) -> tuple[int, int]:
+    """Return time and size of a file, by which a changed one is known; raises SourceError if it is not there."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); was it moved?") from None
+    return status.st_mtime_ns, status.st_size
