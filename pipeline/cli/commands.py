@@ -112,7 +112,7 @@ def retry_refused(source: Path, output: Path, **options: Any) -> None:
     from hsmix_gen.pipeline.jobs.run import retry_refused
     from hsmix_gen.pipeline.verification.reopened import config_of
 
-    job = CommandCall(options, begun=lambda: config_of(output))
+    job = CommandCall(options, base=lambda: config_of(output).flat())
     job.show(job.call(lambda: retry_refused(source, Output(output), job.config, job.reporter)))
 
 
@@ -133,7 +133,7 @@ def rebuild(croissant: Path, source: Path, output: Path, **options: Any) -> None
     from hsmix_gen.pipeline.jobs.rebuild import rebuild as make_again
 
     recipe = mended(lambda: read_recipe(croissant))
-    job = CommandCall(options, begun=lambda: recipe.config)
+    job = CommandCall(options, base=recipe.config.flat)
     job.show(job.call(lambda: make_again(recipe, source, Output(output), job.config, job.reporter)))
     click.echo(f"{output} is, to the last bit, what {croissant} describes: {len(recipe.files)} checksums are equal")
 
@@ -384,7 +384,7 @@ def demo(output: Path, *, fresh: bool, **options: Any) -> None:
     from hsmix_gen.pipeline.dataset.output_folder import Output
     from hsmix_gen.pipeline.jobs.run import run_all
 
-    job = CommandCall(options, base=DEMO_VALUES)
+    job = CommandCall(options, base=lambda: DEMO_VALUES)
     folder = output.with_name(output.name + "-source")
     mended(lambda: write_demo_source(folder))
     finished = job.call(lambda: run_all(folder, Output(output), job.config, job.reporter, fresh=fresh))

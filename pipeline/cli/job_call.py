@@ -24,9 +24,8 @@ class CommandCall:
         self,
         options: dict[str, Any],
         *,
-        base: dict[str, Any] | None = None,
+        base: Callable[[], dict[str, Any] | None] = lambda: None,
         cache: Path | None = None,
-        begun: "Callable[[], RunConfig] | None" = None,
     ) -> None:
         from hsmix_gen.pipeline.execution.progress import make_reporter
 
@@ -35,7 +34,7 @@ class CommandCall:
         progress, log_format = options.pop("progress"), options.pop("log_format")
         self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
         self._options = {name: value for name, value in options.items() if value not in (None, ())}
-        self.config: RunConfig = mended(lambda: self._resolve(base if begun is None else begun().flat(), cache))
+        self.config: RunConfig = mended(lambda: self._resolve(base(), cache))
         self.reporter = make_reporter("none" if quiet else progress, log_format)
 
     def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
