@@ -45,13 +45,14 @@ class Output:
     def __init__(self, root: Path, *, home: Path | None = None, anew: bool = False) -> None:
         self.root = root
         self.state = root / STATE
+        self._described = self.state / DESCRIBED
         self._home = home or root
         self._records = CommitRecords(self.state / SHARD_RECORDS, root, ShardRecord, OutputError)
         self.anew = anew
         """Whether it is going to be cleared, once what replaces it is known to be possible."""
-        self.bindings = Bindings(root, self.state, anew=anew)
+        self.bindings = Bindings(root, anew=anew)
         """What its runs were made of."""
-        self.guard: Callable[[], None] = _unguarded
+        self.guard: Callable[[], None] = lambda: None
         """Called before a record is written; it raises where another driver has taken over."""
 
     @property
@@ -162,11 +163,7 @@ class Output:
         inside = [folder / name for folder in (self.default_cache, self.state) for name in _names(folder)]
         for path in own + [path for path in inside if path != self.default_cache and path.name != LEASE_FILE]:
             atomic_files.remove_tree(path)
-        self.anew, self.bindings = False, Bindings(self.root, self.state)
-
-    @property
-    def _described(self) -> Path:
-        return self.state / DESCRIBED
+        self.anew, self.bindings = False, Bindings(self.root)
 
     def records(self) -> dict[str, ShardRecord]:
         """Return the finished shards whose files match their record, without rows; others are forgotten."""
@@ -201,10 +198,6 @@ class Output:
     def uncomplete(self) -> None:
         """Withdraw the manifest before shards are written again."""
         (self.root / MANIFEST).unlink(missing_ok=True)
-
-
-def _unguarded() -> None:
-    """Raise nothing: nobody else can be at work."""
 
 
 def _names(folder: Path) -> list[str]:

@@ -64,15 +64,13 @@ class Bindings:
     Parameters
     ----------
     root : Path
-        Folder of the dataset, for messages.
-    state : Path
-        Folder of its state.
+        Folder of the dataset.
     anew : bool
         Whether what lies there counts as not there.
     """
 
-    def __init__(self, root: Path, state: Path, *, anew: bool = False) -> None:
-        self._root, self._state, self._anew = root, state, anew
+    def __init__(self, root: Path, *, anew: bool = False) -> None:
+        self._root, self._state, self._anew = root, root / STATE, anew
         self._read: list[RunIdentity] | None = [] if anew else None
 
     def read(self) -> list[RunIdentity]:
