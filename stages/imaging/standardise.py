@@ -148,9 +148,8 @@ def resize_image(image: npt.NDArray[Any], size: tuple[int, int]) -> arrays.Image
     planes = [resize_plane(image[..., c].astype(np.float32), size) for c in range(image.shape[-1])]
     if image.dtype == np.float32:
         return np.stack(planes, axis=-1)
-    limit = np.iinfo(image.dtype).max
-    rounded = np.clip(np.rint(np.stack(planes, axis=-1)), 0, limit)
-    return rounded.astype(np.uint16) if image.dtype == np.uint16 else rounded.astype(np.uint8)
+    rounded: arrays.Image = np.rint(np.stack(planes, axis=-1)).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
+    return rounded
 
 
 def resize_mask(mask: arrays.Mask, size: tuple[int, int]) -> arrays.Mask:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import IGNORE, ScanResult
@@ -183,14 +184,11 @@ def understand_values(masks: Sequence[MaskValues], *, numbered: bool | None = No
 def nearest_ranges(classes: Mapping[int, int]) -> str:
     """Return the option that gives every value from 0 to the greatest the class of the nearest known value."""
     known = sorted(value for value in classes if classes[value] != IGNORE)
-    groups: list[tuple[int, int, int]] = []
-    for value, after in zip(known, [*known[1:], known[-1]], strict=True):
-        top = after if value == after else (value + after) // 2
-        start = groups[-1][1] + 1 if groups else 0
-        if groups and groups[-1][2] == classes[value]:
-            start = groups.pop()[0]
-        groups.append((start, top, classes[value]))
-    return ",".join(f"{start}-{top}={class_id}" for start, top, class_id in groups)
+    changes = [pair for pair in pairwise(known) if classes[pair[0]] != classes[pair[1]]]
+    tops = [*((value + after) // 2 for value, after in changes), known[-1]]
+    ids = [*(classes[value] for value, _ in changes), classes[known[-1]]]
+    starts = [0, *(top + 1 for top in tops[:-1])]
+    return ",".join(f"{start}-{top}={class_id}" for start, top, class_id in zip(starts, tops, ids, strict=True))
 
 
 def is_grey_scale(classes: Mapping[int, int]) -> bool:
@@ -231,14 +229,11 @@ def _greys(found: Sequence[int], masks: Sequence[MaskValues], white: int, k: int
                 shades[value] = class_id
     for class_id in range(1, k):
         values = [value for value in exact if exact[value] == class_id and not _is_stray(value, masks)]
+        thick = [value for value in values if any(value in mask.counts and not mask.is_thin(value) for mask in masks)]
         # White is thin where all objects are, such as vessels.
-        if not (values if class_id == k - 1 else _have_area(values, masks)):
+        if not (values if class_id == k - 1 else thick):
             return None
     return _Convention({0: 0} | exact, shades)
-
-
-def _have_area(values: Collection[int], masks: Sequence[MaskValues]) -> bool:
-    return any(value in mask.counts and not mask.is_thin(value) for mask in masks for value in values)
 
 
 def _is_stray(value: int, masks: Sequence[MaskValues]) -> bool:

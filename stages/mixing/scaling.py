@@ -58,12 +58,9 @@ def _interpolated(image: arrays.Image, rows: npt.NDArray[np.int64], columns: npt
     is_real = image.dtype == np.float32
     between = _between(image.astype(np.float64 if is_real else np.int64), rows)
     value = np.swapaxes(_between(np.swapaxes(between, 0, 1), columns), 0, 1)
-    if is_real:
-        real: npt.NDArray[np.float32] = (value / STEPS**2).astype(np.float32)
-        return real
-    whole = (value + STEPS**2 // 2) // STEPS**2
-    bytes_or_more: arrays.Image = whole.astype(np.uint8) if image.dtype == np.uint8 else whole.astype(np.uint16)
-    return bytes_or_more
+    scaled_down = value / STEPS**2 if is_real else (value + STEPS**2 // 2) // STEPS**2
+    found: arrays.Image = scaled_down.astype(image.dtype)
+    return found
 
 
 def _between(values: npt.NDArray[Any], place: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

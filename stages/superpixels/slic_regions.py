@@ -8,9 +8,6 @@ import numpy.typing as npt
 from hsmix_gen.stages.superpixels.label_maps import renumbered
 from hsmix_gen.stages.superpixels.slic import Slic
 
-RGB_COMPACTNESS = 10.0
-OTHER_COMPACTNESS = 0.1
-
 
 def segment(
     image: npt.NDArray[np.generic],
@@ -71,7 +68,7 @@ def segment(
 
 def default_compactness(image: npt.NDArray[np.generic]) -> float:
     """Return the weight of distance for an (H, W, C) image."""
-    return RGB_COMPACTNESS if image.shape[2] == 3 else OTHER_COMPACTNESS
+    return 10.0 if image.shape[2] == 3 else 0.1
 
 
 def stretched_channels(image: npt.NDArray[np.generic], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.generic]:

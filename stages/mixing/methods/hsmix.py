@@ -40,7 +40,8 @@ class HSMix(Method):
         """Return which pixels are taken from B, or lambda by region."""
         mix = pair.mix
         if pair.mode == "hard":
-            weights = _hard_weights(pair)
+            from_b, flags = take(pair)
+            weights = Weights(from_b, flags, regions.count_mixed_regions(pair.a.labels, pair.b.labels, from_b))
         elif mix.weight == "saliency":
             weights = _saliency_weights(pair)
         elif mix.area == "matched":
@@ -48,12 +49,6 @@ class HSMix(Method):
         else:
             return _random_weights(pair)
         return replace(weights, select_p=mix.select if mix.selection == "bernoulli" else None, selection=mix.selection)
-
-
-def _hard_weights(pair: Pair) -> Weights:
-    from_b, taken_flags = take(pair)
-    n_regions = regions.count_mixed_regions(pair.a.labels, pair.b.labels, from_b)
-    return Weights(from_b, taken_flags, n_regions)
 
 
 def _random_weights(pair: Pair) -> Weights:
