@@ -133,7 +133,7 @@ def matches(record: FileRecord, root: Path) -> bool:
 def all_match(records: Iterable[FileRecord], root: Path) -> list[bool]:
     """Return for each record whether it matches; in a store several are read at once."""
     check = partial(matches, root=root)
-    return list(object_stores.together(check, records) if is_remote(root) else map(check, records))
+    return object_stores.together(check, records) if is_remote(root) else list(map(check, records))
 
 
 def sizes_below(folder: Path, *, deep: bool = True) -> dict[str, int]:
@@ -161,7 +161,7 @@ def read_all(paths: Iterable[Path]) -> list[bytes]:
     """Return the contents of small files; in a store some are read at once."""
     paths = list(paths)
     if paths and is_remote(paths[0]):
-        return list(object_stores.together(lambda path: path.read_bytes(), paths))
+        return object_stores.together(lambda path: path.read_bytes(), paths)
     return [path.read_bytes() for path in paths]
 
 
@@ -185,9 +185,7 @@ def remove_temporaries(folder: Path) -> None:
 def remove_tree(path: Path) -> None:
     """Remove a file, or a folder with all that lies in it; links are removed, not followed."""
     if is_remote(path):
-        inside = list(path.rglob("*"))
-        for _ in object_stores.together(lambda found: found.unlink(missing_ok=True), inside):
-            pass
+        object_stores.together(lambda found: found.unlink(missing_ok=True), path.rglob("*"))
     elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

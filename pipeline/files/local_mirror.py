@@ -191,8 +191,7 @@ def fetch(wanted: Sequence[Wanted], note: Callable[[str], None]) -> None:
             f"make room, or name another folder in {FOLDER_VARIABLE}"
         )
     note(f"fetching {len(missing)} of {len(wanted)} files, {size / 1e6:.1f} MB, into {folder}")
-    for _ in object_stores.together(_download, missing):
-        pass
+    object_stores.together(_download, missing)
 
 
 def _download(wanted: Wanted) -> None:

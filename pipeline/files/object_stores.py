@@ -139,15 +139,11 @@ def patiently(call: Callable[[], _Result], address: str, *, how: Patience | None
     raise AssertionError
 
 
-def together(call: Callable[[_One], _Result], ones: Iterable[_One]) -> Iterator[_Result]:
-    """Yield the results of a call for each of some things, in order, a bounded number at once."""
+def together(call: Callable[[_One], _Result], ones: Iterable[_One]) -> list[_Result]:
+    """Return the results of a call for each of some things, in order; a bounded number of calls are made at once."""
     with ThreadPoolExecutor(requests_at_once(), thread_name_prefix="store") as pool:
-        futures = [pool.submit(call, one) for one in ones]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        # What has not begun when one fails is left.
+        return list(pool.map(call, ones))
 
 
 def endpoint() -> str:

@@ -81,10 +81,6 @@ class StorePath(PosixPath):
             raise ValueError(f"{name} leads out of the bucket of {self}")
         return type(self)(self.parts[0], joined[1:])
 
-    def joinpath(self, *names: str | os.PathLike[str]) -> Self:
-        """Return the address of a name inside."""
-        return self / posixpath.join(*map(str, names))
-
     @property
     def protocol(self) -> str:
         """``s3`` or ``gs``."""
@@ -100,14 +96,6 @@ class StorePath(PosixPath):
         """What it lies in; of a bucket the bucket."""
         return self if len(self.parts) == 2 else type(self)(*self.parts[:-1])
 
-    def resolve(self, strict: bool = False) -> Self:  # noqa: ARG002 - as of any path
-        """Return itself: an address is absolute, and there are no links."""
-        return self
-
-    def absolute(self) -> Self:
-        """Return itself."""
-        return self
-
     def exists(self) -> bool:
         """Return whether there is an object here, or one inside."""
         return self._kind() is not None
@@ -119,10 +107,6 @@ class StorePath(PosixPath):
     def is_dir(self) -> bool:
         """Return whether there is an object inside."""
         return self._kind() == "directory"
-
-    def is_symlink(self) -> bool:
-        """Return false: stores have no links."""
-        return False
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002 - there are none
         """Return size and time."""
@@ -160,13 +144,6 @@ class StorePath(PosixPath):
         content = bytes(data)
         self.ask(lambda system: system.pipe_file(self.key, content))
         return len(content)
-
-    def write_text(
-        self, data: str, encoding: str | None = None, errors: str | None = None, newline: str | None = None
-    ) -> int:
-        """Write a text as the whole object."""
-        assert newline is None
-        return self.write_bytes(data.encode(encoding or "utf-8", errors or "strict"))
 
     def open(
         self,
