@@ -18,8 +18,8 @@ from hsmix_gen.pipeline.decoders.picture_codec import read_bytes
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.schemas.errors import SourceError
 
-MIN_NUMBERS = 6
-"""Three points of a polygon; pycocotools would take four numbers for a box."""
+# Three points of a polygon; pycocotools would take four numbers for a box.
+_MIN_NUMBERS = 6
 _PARTS = ("images", "annotations", "categories")
 _NOWHERE = -1
 _KEPT_FILES = 8
@@ -206,13 +206,12 @@ def whole(value: Any) -> int:
 def _has_outline(segmentation: Any) -> bool:
     if isinstance(segmentation, dict):
         return bool(segmentation.get("counts"))
-    return any(len(polygon) >= MIN_NUMBERS for polygon in polygons_of(segmentation))
+    return bool(polygons_of(segmentation))
 
 
 def polygons_of(segmentation: Any) -> list[list[Any]]:
-    """Return the polygons of an annotation; some exporters write a single one without the outer list."""
+    """Return the polygons of an annotation with an extent; some exporters write one without the outer list."""
     if not isinstance(segmentation, list) or not segmentation:
         return []
-    if isinstance(segmentation[0], int | float):
-        return [segmentation]
-    return [polygon for polygon in segmentation if isinstance(polygon, list)]
+    polygons = [segmentation] if isinstance(segmentation[0], int | float) else segmentation
+    return [polygon for polygon in polygons if isinstance(polygon, list) and len(polygon) >= _MIN_NUMBERS]

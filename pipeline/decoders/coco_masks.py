@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as runs
 
-from hsmix_gen.pipeline.decoders.coco_index import MIN_NUMBERS, CocoImage, polygons_of, read_index, whole
+from hsmix_gen.pipeline.decoders.coco_index import CocoImage, polygons_of, read_index, whole
 from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
@@ -120,7 +120,7 @@ def _region(annotation: Mapping[str, Any], size: tuple[int, int]) -> _Region | N
     segmentation, name = annotation.get("segmentation"), f"annotation {annotation.get('id')}"
     if isinstance(segmentation, dict):
         return _Region(0, 0, _checked_runs(segmentation, size, name))
-    polygons = [_points(polygon, name) for polygon in polygons_of(segmentation) if len(polygon) >= MIN_NUMBERS]
+    polygons = [_points(polygon, name) for polygon in polygons_of(segmentation)]
     inside = [points for points in (_clipped(points, size) for points in polygons) if len(points) >= 3]
     if not inside:
         return None
