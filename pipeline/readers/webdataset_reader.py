@@ -67,7 +67,7 @@ class WebdatasetReader:
                     raise
                 refusals.append(Refusal(safe_id(path.stem), str(path), "discover", str(error)))
         keys = Counter(key.casefold() for shard in opened for key in shard.samples)
-        clash = max(keys.values(), default=0) > 1
+        clash = len(shards) > 1 and max(keys.values(), default=0) > 1
         items: list[SourceItem] = []
         for shard in opened:
             found = shard.found(f"{shard.path.relative_to(source).with_suffix('').as_posix()}-" if clash else "")

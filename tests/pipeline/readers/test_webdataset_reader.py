@@ -116,6 +116,14 @@ def test_keys_that_begin_anew_in_each_shard_are_distinguished(tmp_path: Path) ->
     assert [item.id for item in find(tmp_path).items] == ["train-0-0", "val-0-0"]
 
 
+def test_keys_of_a_lone_shard_that_differ_in_case_stay_as_they_are(tmp_path: Path) -> None:
+    """There is no other shard whose name could distinguish them; who reads the source refuses both."""
+    path = shard(tmp_path / "s.tar", ["a.jpg", "a.seg.png", "A.jpg", "A.seg.png"])
+
+    assert [item.id for item in find(path).items] == ["a", "A"]
+    assert [item.id for item in find(tmp_path).items] == ["a", "A"]
+
+
 def test_keys_that_are_unique_stay_as_they_are(tmp_path: Path) -> None:
     shard(tmp_path / "train-0.tar", ["a.jpg", "a.mask.png"])
     shard(tmp_path / "train-1.tar", ["b.jpg", "b.mask.png"])
