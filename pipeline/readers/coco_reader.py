@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from hsmix_gen.pipeline.decoders.coco_index import CocoImage, CocoIndex, read_index
 from hsmix_gen.pipeline.readers.paths.confined_root import Root
 from hsmix_gen.pipeline.readers.paths.grouped import grouped
-from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, parted, safe_id
 from hsmix_gen.pipeline.readers.paths.label_tools import is_coco
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_of_name
 from hsmix_gen.schemas.config import SourceConfig
@@ -62,17 +62,15 @@ class CocoReader:
         categories, classes, notes = _classes(indices, config)
         bits = config.labels == "multilabel"
         key = mask_key("", "multilabel" if bits else "exclusive", categories)
-        pairs: list[tuple[str, SourceItem]] = []
-        refusals: list[Refusal] = []
+        read: list[SourceItem | Refusal] = []
         root = Root(Path(config.root) if config.root else _root(source))
         for path, index in indices.items():
             places = _Places(Path(path), root)
-            for image in index.images.values():
-                found = places.item(image, key)
-                (refusals if isinstance(found, Refusal) else pairs).append(found)  # type: ignore[arg-type]
+            read += [places.item(image, key) for image in index.images.values()]
             again = "an image id is listed twice; keep one entry of"
-            refusals += [_refused(image, path, f"{again} {image.id}") for image in index.repeated]
-        items, twice = _named(pairs)
+            read += [_refused(image, path, f"{again} {image.id}") for image in index.repeated]
+        found, refusals = parted(read)
+        items, twice = _named(found, root)
         values = () if bits else tuple((number, number) for number in range(len(classes)))
         return Found(items, (*refusals, *twice), notes, Labelling(classes, values, bits=bits))
 
@@ -111,8 +109,8 @@ class _Places:
         self._folders = list(dict.fromkeys([*above, *(folder / name for folder in (above[2], above[3]))]))
         self._split = split_of_name(name) or split_of_folder(path.parent.name)
 
-    def item(self, image: CocoImage, key: str) -> tuple[str, SourceItem] | Refusal:
-        """Return an image with its place in the root, or why it is left out."""
+    def item(self, image: CocoImage, key: str) -> SourceItem | Refusal:
+        """Return an image with its mask, or why it is left out."""
         candidates = [folder / image.file_name.replace("\\", "/") for folder in self._folders]
         path = next((one for one in candidates if one.is_file()), None)
         if not any(self._root.holds(one) for one in ([path] if path else candidates)):
@@ -127,8 +125,7 @@ class _Places:
         split = self._split or split_of_folder(path.parent.name)
         mask = Content("coco", (str(self._path),), image.id + key)
         stem, mark, _ = path.stem.partition(".rf.")
-        item = SourceItem("", picture(str(path)), mask, stem if mark else None, split)
-        return self._root.relative(path), item
+        return SourceItem("", picture(str(path)), mask, stem if mark else None, split)
 
 
 def _refused(image: CocoImage, path: str, reason: str) -> Refusal:
@@ -171,18 +168,19 @@ def _classes(
     return wanted, ("background", *unique), tuple(notes)
 
 
-def _named(pairs: Sequence[tuple[str, SourceItem]]) -> tuple[tuple[SourceItem, ...], list[Refusal]]:
+def _named(found: Sequence[SourceItem], root: Root) -> tuple[tuple[SourceItem, ...], list[Refusal]]:
     """Return items with ids and groups, and the refusals of pictures that are listed twice."""
     by_path: dict[str, SourceItem] = {}
     refusals = []
-    for path, item in pairs:
+    for item in found:
+        path = root.relative(Path(item.image.uri))
         if by_path.setdefault(path, item) is not item:
             other = by_path[path].mask.uri
             reason = f"is listed twice, first in {other}; keep one entry of a picture"
             refusals.append(Refusal(safe_id(PurePosixPath(path).stem), item.mask.uri, "discover", reason))
     stems = {PurePosixPath(path).stem.casefold() for path in by_path}
     splits = grouped((item.group, item.split) for item in by_path.values())
-    torn = {group for group, found in splits.items() if len(set(found)) > 1}
+    torn = {group for group, named in splits.items() if len(set(named)) > 1}
     items = []
     for path, item in by_path.items():
         pure = PurePosixPath(path).with_suffix("")

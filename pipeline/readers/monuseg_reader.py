@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hsmix_gen.pipeline.readers.paths.folder_walk import folders_near, walk
-from hsmix_gen.pipeline.readers.paths.ids import Found, pair_problem, safe_id
+from hsmix_gen.pipeline.readers.paths.ids import Found, pair_problem, parted, safe_id
 from hsmix_gen.pipeline.readers.paths.official_splits import part_patients, without_lone_training
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_path
 from hsmix_gen.schemas.config import SourceConfig
@@ -59,22 +59,13 @@ class MonusegReader:
         """Return the slides under `source`."""
         walked = walk(source, (_OUTLINES, *_PICTURES))
         slides = _sorted_out(walked.files, config)
-        items: list[SourceItem] = []
-        refusals = list(walked.refusals)
+        found, refusals = parted(_pair(source, name, slide) for name, slide in sorted(slides.items()))
         n_aside = sum(len(slide.masks) for slide in slides.values() if slide.outlines)
-        for name, slide in sorted(slides.items()):
-            masks = slide.outlines or slide.masks
-            problem = pair_problem(slide.images, masks)
-            if problem:
-                first = (slide.images or masks)[0]
-                refusals.append(Refusal(safe_id(name), str(source / first), "discover", problem))
-                continue
-            items.append(_item(source, name, slide.images[0], masks[0]))
         notes = [f"{n_aside} masks were left aside, as their slides have outlines"] if n_aside else []
-        items, parted_notes = part_patients(without_lone_training(items), source, config)
+        items, parted_notes = part_patients(without_lone_training(found), source, config)
         all_drawn = all(item.mask.format == "polygons" for item in items)
         all_notes = (*notes, *parted_notes, *walked.notes)
-        return Found(tuple(items), tuple(refusals), all_notes, _DRAWN if all_drawn else _ANY_MASK)
+        return Found(tuple(items), (*walked.refusals, *refusals), all_notes, _DRAWN if all_drawn else _ANY_MASK)
 
 
 def patient_of(name: str) -> str:
@@ -115,12 +106,15 @@ def _mask_suffix(stem: str, config: SourceConfig) -> str:
     return ""
 
 
-def _item(source: Path, name: str, image: str, mask: str) -> SourceItem:
-    path = str(source / mask)
-    outlined = PurePosixPath(mask).suffix.lower() == _OUTLINES
-    content = Content("polygons", (path,)) if outlined else picture(path)
-    split = split_of_path(image) or split_of_path(mask)
-    return SourceItem(safe_id(name), picture(str(source / image)), content, patient_of(name), split)
+def _pair(source: Path, name: str, slide: _Slide) -> SourceItem | Refusal:
+    images, masks = slide.images, slide.outlines or slide.masks
+    problem = pair_problem(images, masks)
+    if problem:
+        return Refusal(safe_id(name), str(source / (images or masks)[0]), "discover", problem)
+    image, mask = str(source / images[0]), str(source / masks[0])
+    content = Content("polygons", (mask,)) if slide.outlines else picture(mask)
+    split = split_of_path(images[0]) or split_of_path(masks[0])
+    return SourceItem(safe_id(name), picture(image), content, patient_of(name), split)
 
 
 READER = MonusegReader()

@@ -63,20 +63,14 @@ class SynapseReader:
         if not self.recognises(source):
             wanted = " or ".join(half.folder for half in _HALVES)
             raise SourceError(f"{source} has no folder {wanted} up to {_MAX_DEPTH} levels down; name the folder above")
-        items: list[SourceItem] = []
-        refusals: list[Refusal] = []
-        notes: list[str] = []
-        for half in _HALVES:
-            folder = _find_folder(source, half.folder)
-            if folder is None:
-                notes.append(f"there is no folder {half.folder}: nothing for {half.split}")
-                continue
-            found = _find_half(folder, half, _find_list(source, half.list_name), config)
-            items += found.items
-            refusals += found.refusals
-            notes += found.notes
+        found = [_find_half(source, half, config) for half in _HALVES]
         labels = tuple((label, label) for label in range(len(CLASSES)))
-        return Found(tuple(items), tuple(refusals), tuple(notes), Labelling(classes=CLASSES, values=labels))
+        return Found(
+            tuple(item for half in found for item in half.items),
+            tuple(refusal for half in found for refusal in half.refusals),
+            tuple(note for half in found for note in half.notes),
+            Labelling(classes=CLASSES, values=labels),
+        )
 
 
 def _find_folder(source: Path, name: str) -> Path | None:
@@ -97,7 +91,11 @@ def _find_list(source: Path, name: str) -> Path | None:
     return next((path for path in lists if path.name == name and path.parent.name.lower() == _LISTS_FOLDER), None)
 
 
-def _find_half(folder: Path, half: _Half, listing: Path | None, config: SourceConfig) -> Found:
+def _find_half(source: Path, half: _Half, config: SourceConfig) -> Found:
+    folder = _find_folder(source, half.folder)
+    if folder is None:
+        return Found((), notes=(f"there is no folder {half.folder}: nothing for {half.split}",))
+    listing = _find_list(source, half.list_name)
     walked = walk(folder, half.endings)
     files: dict[str, str] = {}
     refusals = list(walked.refusals)
