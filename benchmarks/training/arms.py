@@ -92,6 +92,17 @@ WORDS: dict[str, str] = {
     "hsmix-object-hard": "HSMix, object selection, hard only",
     "hsmix-grid": "HSMix on a square grid",
     "hsmix-random": "HSMix, random lambda",
+    "hsmix-object-mask": "HSMix, object by its mask",
+    "hsmix-hard-third": "HSMix, hard, a third unmixed",
+    "hsmix-soft-third": "HSMix, soft, a third unmixed",
+    "hsmix-soft-mean": "HSMix, soft only by means",
+    "hsmix-soft-half": "HSMix, soft only, lambda to 0.5",
+    "hsmix-half": "HSMix, half of the superpixels",
+    "hsmix-coarse": "HSMix, 20 to 40 superpixels",
+    "hsmix-searched": "HSMix, as searched",
+    "cutmix-third": "CutMix, a third unmixed",
+    "cutmix-matched": "CutMix, area of HSMix",
+    "mixup-third": "Mixup, a third unmixed",
 }
 """Names for people; what is not listed is shown by its name."""
 

@@ -22,7 +22,7 @@ CAUSES = (
     "cutmix-third", "hsmix-hard-third", "hsmix-soft-third", "hsmix-soft-mean", "hsmix-soft-half", "hsmix-half",
     "hsmix-coarse", "hsmix-connected-hard", "hsmix-object-mask", "cutmix-matched",
 )  # fmt: skip
-SEARCHED = "strong+hsmix-searched"
+SEARCHED, PIECES = "strong+hsmix-searched", "strong+hsmix-connected-hard"
 POLICIES = ("none", "trivial+flips", "rand+flips", "augmix+flips")
 
 
@@ -70,6 +70,8 @@ STAGES = (
     Stage("The same with ten seeds", ASKED, seeds=range(10)),
     Stage("The same in the longest, with ten seeds", ASKED, datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
     Stage("And on glands", ASKED, datasets=("glas",), steps=(LONGEST,), seeds=range(5)),
+    Stage("And whole pieces alone, hard", (PIECES,), seeds=range(5)),
+    Stage("The same in the longest", (PIECES,), datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
     Stage("Does the setting that the search found do better?", (SEARCHED,), datasets=("isic",), seeds=range(5)),
     Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in ASKED[1:]),
           datasets=("isic",), seeds=range(5)),
