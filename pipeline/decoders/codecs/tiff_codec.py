@@ -17,7 +17,7 @@ from hsmix_gen.schemas.errors import SourceError
 _SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _ORIENTATION = "Orientation"
 SWAPPED = range(5, 9)
-"""Orientations of which rows are columns."""
+"""Orientations whose rows are stored as columns."""
 _KINDS = tifffile.PHOTOMETRIC
 _LAB = (_KINDS.CIELAB, _KINDS.ICCLAB)
 _KNOWN_KINDS = (
