@@ -99,7 +99,7 @@ def _parent(number: int) -> Parent:
     assert BACKEND.map_of is not None
     saliency = np.rint(BACKEND.map_of(subject) * 255).astype(np.uint8)
     # Laid out as the cache gives them.
-    return Parent(*(transform(array, 0) for array in (image, mask // 255, labels, saliency)))  # type: ignore[type-var]
+    return Parent(transform(image, 0), transform(mask // 255, 0), transform(labels, 0), transform(saliency, 0))
 
 
 def _encoded(sample: Sample) -> Any:

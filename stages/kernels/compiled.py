@@ -1,11 +1,12 @@
 """The loops that were compiled with the package, if they were: libraries and Python give the same without them."""
 
-# What was compiled, see ``_native.pyi``; None where nothing could be.
 try:
-    from hsmix_gen.stages.kernels import _native as native
+    from hsmix_gen.stages.kernels import _native
 except ImportError:  # there was no compiler
-    native = None  # type: ignore[assignment]
+    _native = None  # type: ignore[assignment]
 
+native = _native
+"""Whatever was compiled, see ``_native.pyi``; None where nothing could be."""
 COMPILED = native is not None
 """Whether the loops were compiled."""
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ class Parent:
         """Return the same parent under transform `number`."""
         if number == 0:
             return self
-        arrays = (self.image, self.mask, self.labels, self.saliency)
-        return Parent(*(transform(array, number) for array in arrays))  # type: ignore[type-var]
+        planes: tuple[Any, ...] = (self.image, self.mask, self.labels, self.saliency)
+        return Parent(*(transform(array, number) for array in planes))
 
 
 @dataclass(frozen=True)

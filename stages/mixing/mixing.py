@@ -66,11 +66,14 @@ def _blended(
     """Return a plane of the mix, as the compiled loop gives it for bytes; of hard mixing all weights are 0 or 255."""
     if is_hard:
         return np.where(weight_b, b, a)
+    blended: npt.NDArray[Any]
     if a.dtype == np.float32:
         share = weight_b.astype(np.float64) / 255
-        return (1 - share) * a + share * b
-    part = weight_b.astype(np.uint32)
-    return (a * (255 - part) + b * part + np.uint32(127)) // np.uint32(255)
+        blended = (1 - share) * a + share * b
+    else:
+        part = weight_b.astype(np.uint32)
+        blended = (a * (255 - part) + b * part + np.uint32(127)) // np.uint32(255)
+    return blended
 
 
 def mix(

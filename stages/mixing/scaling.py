@@ -59,8 +59,7 @@ def _interpolated(image: arrays.Image, rows: npt.NDArray[np.int64], columns: npt
     between = _between(image.astype(np.float64 if is_real else np.int64), rows)
     value = np.swapaxes(_between(np.swapaxes(between, 0, 1), columns), 0, 1)
     scaled_down = value / STEPS**2 if is_real else (value + STEPS**2 // 2) // STEPS**2
-    found: arrays.Image = scaled_down.astype(image.dtype)
-    return found
+    return scaled_down.astype(image.dtype)  # type: ignore[return-value]
 
 
 def _between(values: npt.NDArray[Any], place: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

@@ -34,7 +34,7 @@ def mean_map(
     if image.shape[2] in (1, 3):
         return saliency(_grey(image))
     maps = [saliency(_grey(image[..., channel : channel + 1])) for channel in range(image.shape[2])]
-    mean: npt.NDArray[np.float32] = np.mean(maps, axis=0, dtype=np.float64).astype(np.float32)
+    mean: npt.NDArray[np.float32] = np.stack(maps).mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
 
 

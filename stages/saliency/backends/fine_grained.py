@@ -82,7 +82,8 @@ def _contrast(
     total = lines.take(right, axis=1) - lines.take(left, axis=1)
     count = np.outer(bottom - top, right - left)
     # grey - (total - grey) / (count - 1), on one denominator: exact, and the quotient cuts towards zero.
-    return ((grey * count - total) / (count - 1)).astype(np.int64)
+    contrast: npt.NDArray[np.int64] = ((grey * count - total) / (count - 1)).astype(np.int64)
+    return contrast
 
 
 def _stretch(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -40,7 +40,7 @@ def grey(value: int) -> npt.NDArray[np.uint8]:
     return np.full((SIDE, SIDE, 1), value, np.uint8)
 
 
-def counts(*arrays: npt.NDArray[np.uint8]) -> tuple[int, int, int, int]:
+def counts(*arrays: npt.NDArray[np.uint8]) -> tuple[int | None, ...]:
     found = count_pieces(*arrays)
     return found.fragments, found.fragments_before, found.objects, found.cut
 
