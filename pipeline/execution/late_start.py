@@ -20,6 +20,9 @@ class LateRunner:
         self._runner: Runner | None = None
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            # Copies and inspections ask for such names, of objects that were not initialised too: they start nothing.
+            raise AttributeError(f"{type(self).__name__} has no {name}")
         self._runner = self._runner or self._start()
         return getattr(self._runner, name)
 

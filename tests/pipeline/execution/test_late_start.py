@@ -1,5 +1,6 @@
 """Ray is started for work, not for a mistake in a path; whoever waits for it reads so at once."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,17 @@ def test_a_runner_that_nothing_asked_for_is_neither_started_nor_closed() -> None
 
     with running(RunConfig(), Reporter(log), making(log)):
         pass
+
+    assert log.stated == []
+
+
+def test_a_look_at_a_runner_does_not_start_it() -> None:
+    """A copy asks for names of Python's own before there is anything in it; that ended in a recursion."""
+    log = Log()
+
+    with running(RunConfig(), Reporter(log), making(log)) as runner:
+        assert not hasattr(runner, "__wrapped__")
+        copy.copy(runner)
 
     assert log.stated == []
 
