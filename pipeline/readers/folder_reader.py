@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS, UNREAD_ENDINGS
-from hsmix_gen.pipeline.decoders.refusal_errors import start_of
+from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.readers.colour_tables import classes_of_colours
 from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
@@ -154,9 +154,13 @@ def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[Na
 
 
 def _voc_lists(source: Path, files: Sequence[str]) -> VocLists:
-    lists = filter(VOC_LISTS.fullmatch, files)
-    heads = ((path, start_of(source / path, _VOC_LIST_BYTES)) for path in lists)
-    return read_voc_lists([(path, head.decode("utf-8-sig", "replace")) for path, head in heads])
+    texts = []
+    for path in filter(VOC_LISTS.fullmatch, files):
+        if (source / path).is_file():
+            # Without a list that cannot be read its images would be drawn into other splits.
+            with refusing(source / path), (source / path).open("rb") as file:
+                texts.append((path, file.read(_VOC_LIST_BYTES).decode("utf-8-sig", "replace")))
+    return read_voc_lists(texts)
 
 
 def _listed_ones(candidates: list[Candidate], lists: VocLists) -> tuple[list[Candidate], list[str]]:

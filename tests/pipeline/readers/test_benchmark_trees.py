@@ -46,6 +46,16 @@ def test_voc_keeps_the_splits_of_its_lists(tmp_path: Path) -> None:
     assert found.labelling == VOC_LABELS
 
 
+def test_a_list_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
+    """Its images would be drawn into other splits without a word."""
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").symlink_to("/proc/self/mem")  # a file that nobody can read from its start
+
+    with pytest.raises(SourceError, match=r"val\.txt cannot be read \(Input/output error\)"):
+        find(tmp_path, "JPEGImages/a.jpg", "SegmentationClass/a.png")
+
+
 def test_a_listed_image_without_mask_is_refused(tmp_path: Path) -> None:
     lists = tmp_path / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
