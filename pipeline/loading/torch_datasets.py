@@ -332,14 +332,14 @@ def as_floats(sample: Sample) -> Sample:
     Parameters
     ----------
     sample : dict
-        Tensors on any device; what is none (``key``, ``json``) stays as it is.
+        ``image``, ``mask`` and ``soft`` are tensors on any device; all else, such as ``key``, stays as it is.
 
     Returns
     -------
     dict
         ``image`` and ``soft`` float32, images of whole numbers divided by the greatest; ``mask`` int64.
     """
-    return {part: _usable(part, value) if isinstance(value, torch.Tensor) else value for part, value in sample.items()}
+    return {part: _usable(part, value) if part in PARTS else value for part, value in sample.items()}
 
 
 def _usable(part: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -66,6 +66,17 @@ def test_a_batch_as_it_is_stored_becomes_that_of_floats(cache: Path) -> None:
     assert same(as_floats(stored), floats)
 
 
+def test_what_is_no_part_of_a_sample_stays_as_it_is() -> None:
+    """The partners that `mix_batch` returns are indices, and so may be what a transform adds."""
+    others = torch.tensor([1, 0])
+
+    found = as_floats({"image": torch.full((2, 1, 2, 2), 255, dtype=torch.uint8), "other": others, "key": ["a", "b"]})
+
+    assert found["image"].unique().tolist() == [1.0]
+    assert found["other"] is others
+    assert found["key"] == ["a", "b"]
+
+
 def test_validation_images_pass_through(output: Path, cache: Path) -> None:
     stored = HsmixDataset(output, split="val")
     fresh = HsmixFresh(cache, split="val", epoch=7)
