@@ -71,9 +71,13 @@ def segment_labels(dataset: Dataset) -> dict[int, str]:
 
 def _values(dataset: Dataset, renumbered: Mapping[str, str], *, bits: bool) -> dict[int, int]:
     """Return the value of each described segment; 0 is the background of label maps."""
-    numbers = {segment: int(renumbered.get(str(segment), segment)) for segment in segment_labels(dataset)}
-    if not numbers:
+    described = segment_labels(dataset)
+    if not described:
         raise SourceError("describes no segments; give a DICOM segmentation")
+    strange = [segment for segment in described if renumbered and str(segment) not in renumbered]
+    if strange:
+        raise SourceError(f"has segment {strange[0]}, which was not there when its segments were numbered; run again")
+    numbers = {segment: int(renumbered.get(str(segment), segment)) for segment in described}
     if not bits:
         return numbers
     most = max(numbers.values())

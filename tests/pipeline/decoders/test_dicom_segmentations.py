@@ -137,6 +137,15 @@ def test_segments_may_be_renumbered(tmp_path: Path, key: str, expected: list[int
     assert [int(values[1, 2, 3]), int(values[3, 9, 13])] == expected
 
 
+def test_segments_that_were_not_numbered_are_refused(tmp_path: Path) -> None:
+    """A file that was changed since has classes that nobody knows; under its own number one would be another class."""
+    image = write_image(tmp_path / "image")
+    mask = write_mask(tmp_path / "seg.dcm", image, two_segments())
+
+    with pytest.raises(SourceError, match="has segment 2, which was not there when its segments were numbered"):
+        values_of(image, Content("dicomseg", mask.paths, "1=2"))
+
+
 def test_frames_that_cover_a_part_of_the_plane_are_laid_there(tmp_path: Path) -> None:
     """Rows 2 to 5 and columns 3 to 8 only, walked from the other end in both directions."""
     image = write_image(tmp_path / "image")
