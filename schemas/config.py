@@ -323,8 +323,9 @@ class MixConfig(Section):
                 own = [name for name in self.methods if name in having]
                 if own:
                     yield f"mix.{field} changes nothing in {own[0]} with the other options; drop it"
-                using = " and ".join(having)
-                yield f"mix.{field} is used by {using} only, got method {self.method}; drop one of them"
+                else:
+                    using = " and ".join(having)
+                    yield f"mix.{field} is used by {using} only, got method {self.method}; drop one of them"
 
     @property
     def methods(self) -> tuple[str, ...]:
