@@ -146,7 +146,7 @@ def _corruption_table(table: pa.Table) -> str:
         row = f"{one.setting.dataset}, {one.setting.steps} steps", words_of(one.arm)
         p = f"; p {one.holm:.2g}" if one.gain.is_decided else ""
         cells.setdefault(row, {})[name] = interval(one.gain) + p
-    rows = [[*row, *gains.values()] for row, gains in sorted(cells.items())]
+    rows = [[*row, *(gains.get(name, "") for name in CORRUPTIONS)] for row, gains in sorted(cells.items())]
     return markdown(["data", "arm", *CORRUPTIONS], rows) if rows else "Nothing was run yet."
 
 
