@@ -6,7 +6,6 @@ Only processes that do these units import this module, as it brings torch; the d
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,9 @@ THREADS = 1
 Ranking = list[tuple[str, float | None]]
 """Network layers with their AUC, best first."""
 
+_kept: dict[tuple[Any, ...], "GradCamWorker"] = {}
+"""The worker of this process, by all that it depends on."""
+
 
 class GradCamWorker:
     """Holds a network and maps blocks of cached images.
@@ -78,12 +80,13 @@ class GradCamWorker:
 
 def map_block(task: BlockTask, *, config: SaliencyConfig, folder: Path) -> BlockRecord:
     """Map one block by the worker of this process, made where that of another network, or none, was at work."""
-    return _kept_worker(task.layers, config, folder, record_path(task.layers).read_bytes()).process(task)
-
-
-@lru_cache(maxsize=1)
-def _kept_worker(layers: Layers, config: SaliencyConfig, folder: Path, _record: bytes) -> GradCamWorker:
-    return GradCamWorker(layers, config, folder)
+    given = task.layers, config, folder
+    key = *given, record_path(task.layers).read_bytes()
+    if key not in _kept:
+        # The other network goes first: two of a user's need not fit into memory.
+        _kept.clear()
+        _kept[key] = GradCamWorker(*given)
+    return _kept[key].process(task)
 
 
 def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> None:

@@ -4,14 +4,18 @@ import json
 import math
 import pickle
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from hsmix_gen.pipeline.features import gradcam_units
+from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.features.networks import (
     check_network,
     load_fitted,
@@ -19,7 +23,9 @@ from hsmix_gen.pipeline.features.networks import (
     save_fitted,
     weights_digest,
 )
+from hsmix_gen.schemas.config import SaliencyConfig
 from hsmix_gen.schemas.errors import ModelError
+from hsmix_gen.schemas.records import DatasetFacts
 from hsmix_gen.stages.saliency.fitting import FitConfig, Fitted, build_unet
 
 MODULE = """
@@ -316,3 +322,28 @@ def test_other_files_are_no_fitted_networks(tmp_path: Path) -> None:
     for name in ("gone.pt", "text.pt", "format.pt", "code.pt"):
         with pytest.raises(ModelError, match="remove it to fit again"):
             load_fitted(tmp_path / name)
+
+
+def test_the_network_before_is_given_up_before_another_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two networks of a user need not fit into the memory of a worker."""
+    at_once: list[int] = []
+    alive: weakref.WeakSet[object] = weakref.WeakSet()
+
+    class Worker:
+        def __init__(self, *_: object) -> None:
+            alive.add(self)
+            at_once.append(len(alive))
+
+        def process(self, task: object) -> object:
+            return task
+
+    monkeypatch.setattr(gradcam_units, "GradCamWorker", Worker)
+    monkeypatch.setattr(gradcam_units, "_kept", {})
+    (tmp_path / "networks").mkdir()
+    for saliency in ("a", "a", "b"):
+        (tmp_path / "networks" / f"{saliency}.json").write_text("{}")
+        facts = DatasetFacts((8, 8), 1, "uint8", ("background", "lesion"), ((0, 0), (1, 1)))
+        task: Any = SimpleNamespace(layers=Layers(tmp_path, "images", "superpixels", saliency, facts, 1, 1))
+        gradcam_units.map_block(task, config=SaliencyConfig(), folder=tmp_path)
+
+    assert at_once == [1, 1]
