@@ -92,10 +92,12 @@ class _Choice:
         reason = f"by --limit {limit}"
         kept = set(spread(sorted(set(names)), limit))
         few = [r if name in kept else _left_out(r, reason) for name, r in zip(names, records, strict=True)]
-        homes = of_every_split(*(self._homes(self._split(some)) for some in (few, records)))
+        divided = self._split(records)
+        homes = of_every_split(self._homes(self._split(few)), self._homes(divided))
         return [
-            replace(record, split=homes[name]) if name in homes else _left_out(record, reason)
-            for name, record in zip(names, records, strict=True)
+            # What stands in no list says so, as without a limit.
+            one if one.is_left_out else replace(one, split=homes[name]) if name in homes else _left_out(one, reason)
+            for name, one in zip(names, divided, strict=True)
         ]
 
     def _homes(self, records: Sequence[SourceRecord]) -> dict[str, Split]:

@@ -330,6 +330,17 @@ def test_parts_of_a_cache_are_whole_volumes(volumes: FeatureSet, tmp_path: Path)
     assert set(slices(volumes, folds=2)["val"]) == {3}
 
 
+def test_what_is_left_out_says_by_which_option(volumes: FeatureSet, tmp_path: Path) -> None:
+    lists = write_lists(tmp_path / "lists", {"train": ["v0", "v1", "v2", "v3"], "val": ["v4"]})
+    changed = volumes.config.source.model_copy(update={"split": str(lists), "limit": 4})
+    config = volumes.config.model_copy(update={"source": changed})
+    chosen = choose_sources(volumes, config, Reporter(SilentDisplay()))[0].records
+
+    reasons = {record.group: record.refusal for record in chosen if record.refusal is not None}
+    assert reasons.pop("v5") == f"left out: stands in no list of {lists}"
+    assert set(reasons.values()) == {"left out: by --limit 4"}
+
+
 def test_volumes_are_not_evaluated_on_slices_that_were_chosen_for_training(volumes: FeatureSet) -> None:
     thinned = volumes.config.volume.model_copy(update={"every": 2})
     made = dataclasses.replace(volumes, config=volumes.config.model_copy(update={"volume": thinned}))
