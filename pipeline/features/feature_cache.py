@@ -3,7 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -122,13 +122,13 @@ class FeatureCache:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO]:
-        if is_remote(path):
-            if path not in self._open:
-                self._open[path] = path.open("rb", buffering=0)
-            yield self._open[path]
-        else:
-            with path.open("rb", buffering=0) as file:
-                yield file
+        with ExitStack() as closing:
+            file = closing.enter_context(self._open.pop(path, None) or path.open("rb", buffering=0))
+            yield file
+            if is_remote(path):
+                # Where something is wrong it does not stay open: a block that is made anew may have another size.
+                self._open[path] = file
+                closing.pop_all()
 
     def records(self, layer: str) -> dict[int, BlockRecord]:
         """Return the finished blocks of a layer whose files match their record; others are forgotten."""

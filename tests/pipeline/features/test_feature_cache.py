@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from hsmix_gen.pipeline.features import feature_cache
 from hsmix_gen.pipeline.features.feature_cache import ArraySpec, FeatureCache, block_rows, block_size
 from hsmix_gen.schemas.errors import CacheError
 from hsmix_gen.schemas.records import BlockRecord, FileRecord, Refusal
@@ -178,6 +179,23 @@ def test_a_block_holds_16_images_or_less_where_they_are_large(
     size: tuple[int, int], channels: int, variants: int, expected: int
 ) -> None:
     assert block_size(size, channels, variants) == expected
+
+
+def test_a_file_of_a_store_that_is_damaged_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of stores stay open, and know their size; a block that was made anew may have another."""
+    cache = filled(tmp_path)
+    monkeypatch.setattr(feature_cache, "is_remote", lambda _: True)
+    path = tmp_path / write(cache, 0).files[0].path
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CacheError, match="array image row 0 is damaged"):
+        cache.read(LAYER, "image", 0)
+
+    write(cache, 0)
+
+    for row in (0, 1, 0):
+        np.testing.assert_array_equal(cache.read(LAYER, "image", row), values(0)["image"][row])
+    (still_open,) = cache._open.values()
+    still_open.close()
 
 
 def test_blocks_partition_the_rows() -> None:
