@@ -74,9 +74,9 @@ def case_notes(dataset: Dataset, cases: dict[str, tuple[Case, int]]) -> list[str
     rows = [dataset.rows[key] for key in cases]
     if not dataset.sources:
         several = [group for group, count in Counter(row.group_a for row in rows).items() if count > 1]
-        return (
-            [f"the dataset lacks its {STATE}, so each slice is a case: export it where it was made"] if several else []
-        )
+        # Those of one group may be slices of a volume, or pictures of a patient: nothing else says so here.
+        why = f"the dataset lacks its {STATE}, which states what are slices of one volume, so each image is a case"
+        return [f"{why}: export volumes where they were made"] if several else []
     records = [dataset.sources[row.source_a] for row in rows if row.source_a in dataset.sources]
     files = {_PLANE.sub("", record.image) for record in records}
     lost = [r for r in dataset.sources.values() if r.refusal and not r.is_left_out and _PLANE.sub("", r.image) in files]
