@@ -78,11 +78,11 @@ def case_notes(dataset: Dataset, cases: dict[str, tuple[Case, int]]) -> list[str
         why = f"the dataset lacks its {STATE}, which states what are slices of one volume, so each image is a case"
         return [f"{why}: export volumes where they were made"] if several else []
     records = [dataset.sources[row.source_a] for row in rows if row.source_a in dataset.sources]
-    files = {_PLANE.sub("", record.image) for record in records}
-    lost = [r for r in dataset.sources.values() if r.refusal and not r.is_left_out and _PLANE.sub("", r.image) in files]
+    files = {_file_of(record) for record in records}
+    lost = [r for r in dataset.sources.values() if r.refusal and not r.is_left_out and _file_of(r) in files]
     notes = []
     if lost:
-        notes.append(f"{counted(len(lost), 'slice')} of these cases, first {lost[0].id}, were refused and are missing")
+        notes.append(f"these cases lack {counted(len(lost), 'refused slice')}, first {lost[0].id}")
     if any(_TILE.search(record.image) for record in records):
         notes.append("cases are tiles, as the dataset was made with --tiles: metrics are of tiles, not of whole images")
     elif has_volumes(cases) and not dataset.is_native and {(r.height, r.width) for r in records} != {dataset.size}:
@@ -92,6 +92,11 @@ def case_notes(dataset: Dataset, cases: dict[str, tuple[Case, int]]) -> list[str
             "the dataset with --eval-size native"
         )
     return notes
+
+
+def _file_of(record: SourceRecord) -> str:
+    """Return the file that a slice, or a tile of it, was cut from."""
+    return record.image.partition("#plane=")[0]
 
 
 def _thickness(record: SourceRecord | None) -> float | None:

@@ -122,8 +122,9 @@ class FeatureCache:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO]:
+        kept = self._open.pop(path, None)
         with ExitStack() as closing:
-            file = closing.enter_context(self._open.pop(path, None) or path.open("rb", buffering=0))
+            file = closing.enter_context(kept or path.open("rb", buffering=0))
             yield file
             if is_remote(path):
                 # Where something is wrong it does not stay open: a block that is made anew may have another size.

@@ -33,7 +33,7 @@ def check_network(layers: Layers, config: SaliencyConfig, runner: Runner, report
             reporter.note(f"network {config.model} was checked")
 
 
-class GradCam:
+class GradCamStage:
     """The Grad-CAM part of `prepare`.
 
     The reporter shows how good the network and its maps are. `earlier` are the features of a dataset that is extended;

@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.execution.units import Runner, Unit, Worker
 from hsmix_gen.pipeline.features.brought_regions import PRECOMPUTED, make_brought_regions
 from hsmix_gen.pipeline.features.cache_description import Prepared, begin, save
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
-from hsmix_gen.pipeline.features.gradcam_stage import GradCam
+from hsmix_gen.pipeline.features.gradcam_stage import GradCamStage
 from hsmix_gen.pipeline.features.image_units import make_images
 from hsmix_gen.pipeline.features.layers import (
     BlockTask,
@@ -85,7 +85,8 @@ def prepare(
     before: Sequence[Layers | None] = wanted.earlier.layers if wanted.earlier else [None] * len(layers)
     has_network = backend_of(config.saliency).has_network
     saliency = [
-        GradCam(fold, config, reporter, old) if has_network else None for fold, old in zip(layers, before, strict=True)
+        GradCamStage(fold, config, reporter, old) if has_network else None
+        for fold, old in zip(layers, before, strict=True)
     ]
 
     filler = _Filler(wanted, runner, reporter)

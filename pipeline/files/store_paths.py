@@ -96,6 +96,10 @@ class StorePath(PosixPath):
         """What it lies in; of a bucket the bucket."""
         return self if len(self.parts) == 2 else type(self)(*self.parts[:-1])
 
+    def absolute(self) -> Self:
+        """Return the address as it is: that of a path would be one on this machine."""
+        return self
+
     def exists(self) -> bool:
         """Return whether there is an object here, or one inside."""
         return self._kind() is not None

@@ -35,7 +35,7 @@ def part_patients(
     return parted, [note] if counts else []
 
 
-def part_groups(items: Sequence[SourceItem], groups: Collection[str | None], word: str) -> tuple[list[SourceItem], str]:
+def part_groups(items: Sequence[SourceItem], groups: Collection[str], word: str) -> tuple[list[SourceItem], str]:
     """Return the items, those of some groups that stand in several splits parted, and how many of them these are.
 
     `word` is what a group is called.

@@ -6,7 +6,7 @@ import pytest
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.features.feature_cache import ArraySpec, FeatureCache
-from hsmix_gen.pipeline.features.gradcam_stage import GradCam
+from hsmix_gen.pipeline.features.gradcam_stage import GradCamStage
 from hsmix_gen.pipeline.features.network_task import record_path
 from hsmix_gen.pipeline.files.sealed_json import write_sealed
 from hsmix_gen.schemas.config import RunConfig
@@ -32,7 +32,7 @@ def test_some_maps_of_a_network_that_is_fitted_anew_are_made_again(
     if record == "damaged":
         path.write_bytes(path.read_bytes().replace(b"up", b"UP"))
 
-    units = GradCam(layers, RunConfig(), Reporter(SilentDisplay())).network_units([])
+    units = GradCamStage(layers, RunConfig(), Reporter(SilentDisplay())).network_units([])
 
     assert len(units) == (record != "sound")
     assert len(cache.records(layer)) == kept
