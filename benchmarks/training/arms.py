@@ -57,13 +57,7 @@ METHODS: dict[str, Values] = {
     "hsmix-half": {"mix.select": 0.5},
     "hsmix-coarse": {"superpixels.regions": (20, 40)},
     # Best of the second rung of the search.
-    "hsmix-searched": {
-        "mix.selection": "connected",
-        "mix.select": 0.5,
-        "superpixels.regions": (50, 200),
-        "superpixels.variants": 1,
-        **_TWO_THIRDS_HARD,
-    },
+    "hsmix-searched": {**PROFILES["tuned"].values, "superpixels.variants": 1},
     # Relatives.
     "classmix": _hard("classmix"),
     "copy-paste": _hard("copy-paste"),
@@ -99,7 +93,7 @@ WORDS: dict[str, str] = {
     "hsmix-soft-half": "HSMix, soft only, lambda to 0.5",
     "hsmix-half": "HSMix, half of the superpixels",
     "hsmix-coarse": "HSMix, 20 to 40 superpixels",
-    "hsmix-searched": "HSMix, as searched",
+    "hsmix-searched": "HSMix (tuned, one granularity)",
     "cutmix-third": "CutMix, a third unmixed",
     "cutmix-matched": "CutMix, area of HSMix",
     "mixup-third": "Mixup, a third unmixed",

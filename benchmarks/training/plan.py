@@ -63,6 +63,8 @@ def _on_strong(methods: Sequence[str]) -> tuple[str, ...]:
 
 ASKED = ("strong+flips", "strong+cutmix", "strong+hsmix-connected")
 """What is run where a question is dear: the layer alone, the method to beat, and the best selection of HSMix."""
+SHOWN = (*MAIN, SEARCHED, PIECES)
+"""What the first tables compare."""
 
 STAGES = (
     Stage("Does mixing help on top of strong augmentation, in a short training?", MAIN, steps=(SHORT,), seeds=range(3)),
@@ -70,9 +72,9 @@ STAGES = (
     Stage("The same with ten seeds", ASKED, seeds=range(10)),
     Stage("The same in the longest, with ten seeds", ASKED, datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
     Stage("And on glands", ASKED, datasets=("glas",), steps=(LONGEST,), seeds=range(5)),
-    Stage("And whole pieces alone, hard", (PIECES,), seeds=range(5)),
+    Stage("And whole pieces alone, hard", (PIECES,), seeds=range(10)),
     Stage("The same in the longest", (PIECES,), datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
-    Stage("Does the setting that the search found do better?", (SEARCHED,), datasets=("isic",), seeds=range(5)),
+    Stage("Does the setting that the search found do better?", (SEARCHED,), seeds=range(10)),
     Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in ASKED[1:]),
           datasets=("isic",), seeds=range(5)),
     Stage("Other forms of HSMix, its controls and relatives", _on_strong((MIXED[1], *MIXED[3:6], *MIXED[7:])),

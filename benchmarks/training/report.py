@@ -41,7 +41,7 @@ def write(table: pa.Table, docs: Path) -> None:
     page, folder = docs / "evidence.md", docs / "evidence"
     main = [one for one in against_references(table) if _is_main(one.setting)]
     strong = [one for one in main if one.reference == _STRONG and "@" not in one.arm]
-    asked, relatives = ([one for one in strong if (one.arm in plan.MAIN) is is_asked] for is_asked in (True, False))
+    asked, relatives = ([one for one in strong if (one.arm in plan.SHOWN) is is_asked] for is_asked in (True, False))
     put(README, "gains", gains_table([one for one in asked if one.gain.seeds > 1]))
     put(page, "strong", gains_table(asked, with_level=True))
     put(page, "relatives", gains_table(relatives, with_level=True))
@@ -122,7 +122,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _against_cutmix(table: pa.Table) -> list[Comparison]:
     ones = against_references(table, reference=_CUTMIX)
-    wanted = [one for one in ones if _is_main(one.setting) and one.arm in plan.MAIN]
+    wanted = [one for one in ones if _is_main(one.setting) and one.arm in plan.SHOWN]
     return corrected(wanted)
 
 
@@ -130,7 +130,7 @@ def _score_tables(table: pa.Table) -> str:
     parts = []
     for score, words in (("boundary_f", "Boundary F at 2 px, points"), ("hd95", "HD95, pixels (less is better)")):
         ones = [one for one in against_references(table, score=score) if _is_main(one.setting)]
-        parts.append(f"{words}:\n\n{gains_table([one for one in ones if one.arm in plan.MAIN])}")
+        parts.append(f"{words}:\n\n{gains_table([one for one in ones if one.arm in plan.SHOWN])}")
     return "\n\n".join(parts)
 
 

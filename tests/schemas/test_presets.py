@@ -6,6 +6,7 @@ import pytest
 
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
+from hsmix_gen.stages.mixing.method import needs_of_all
 
 EVERY = [(kind, name) for kind, known in (("p", PROFILES), ("c", CONTROLS), ("d", PRESETS)) for name in known]
 KNOWN = {"p": PROFILES, "c": CONTROLS, "d": PRESETS}
@@ -49,6 +50,18 @@ def test_the_robust_profile_averages_caps_lambda_and_guards_small_objects() -> N
     assert (mix.aggregate, mix.lambda_range, mix.small_object_guard) == ("mean", (0.0, 0.5), True)
 
 
+def test_the_tuned_profile_takes_whole_pieces_hard_and_reads_no_saliency() -> None:
+    mix = made_of(PROFILES["tuned"]).mix
+
+    assert (mix.selection, mix.probabilities) == ("connected", (1 / 3, 2 / 3, 0.0))
+    assert not needs_of_all(mix).saliency
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_mixes_from_any_cache(name: str) -> None:
+    assert all(key.startswith("mix.") for key in PROFILES[name].values)
+
+
 @pytest.mark.parametrize(
     ("name", "probabilities"),
     [("hard-only", (1 / 3, 2 / 3, 0)), ("soft-only", (1 / 3, 0, 2 / 3)), ("none", (1, 0, 0)),
@@ -60,7 +73,8 @@ def test_a_control_of_one_mode_leaves_as_many_samples_unmixed(name: str, probabi
 
 @pytest.mark.parametrize("named", [*PRESETS.values(), *PROFILES.values()], ids=[*PRESETS, *PROFILES])
 def test_a_preset_names_the_method_and_how_it_selects(named: Preset) -> None:
-    assert (named.values["mix.method"], named.values["mix.selection"]) == ("hsmix", "bernoulli")
+    selection = "connected" if named is PROFILES["tuned"] else "bernoulli"
+    assert (named.values["mix.method"], named.values["mix.selection"]) == ("hsmix", selection)
 
 
 def test_isic_has_the_published_range_of_regions() -> None:

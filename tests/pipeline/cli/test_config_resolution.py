@@ -205,7 +205,10 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
             {"options": {"preset": "isic"}},
             "preset must be one of isic2017, glas, monuseg, synapse, brats2018, got isic; did you mean isic2017?",
         ),
-        ({"options": {"profile": "robst"}}, "profile must be one of paper, robust, got robst; did you mean robust?"),
+        (
+            {"options": {"profile": "robst"}},
+            "profile must be one of paper, robust, tuned, got robst; did you mean robust?",
+        ),
         (
             {"options": {"control": "grid"}},
             "control must be one of square-grid, random-lambda, cutmix, mixup, hard-only, soft-only, none, got grid; "
