@@ -195,7 +195,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=64, help="images")
     parser.add_argument("--size", type=int, nargs=2, default=(224, 224), metavar=("H", "W"), help="pixels")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is timed")
-    parser.add_argument("--batch", type=int, default=16, help="samples of a step")
+    parser.add_argument("--batch", type=int, default=8, help="samples of a step")
     parser.add_argument("--steps", type=int, default=40, help="steps of the training loop")
     return parser.parse_args()
 
