@@ -48,7 +48,7 @@ def write(table: pa.Table, docs: Path) -> None:
     put(page, "cutmix", gains_table(_against_cutmix(table)))
     put(page, "flips", gains_table([one for one in main if one.reference == "flips"]))
     put(page, "other scores", _score_tables(table))
-    put(page, "corruptions", _corruption_table(table))
+    put(page, "corruptions", corruption_table(table))
     put(page, "others", gains_table([one for one in against_references(table) if not _is_main(one.setting)]))
     put(page, "copies", gains_table([one for one in main if "@" in one.arm]))
     put(page, "search", _search_tables(table))
@@ -134,7 +134,8 @@ def _score_tables(table: pa.Table) -> str:
     return "\n\n".join(parts)
 
 
-def _corruption_table(table: pa.Table) -> str:
+def corruption_table(table: pa.Table) -> str:
+    """Return the gains over the layer alone, a column for each corruption, p corrected for their number."""
     found = [
         (name, one)
         for name in CORRUPTIONS
@@ -146,7 +147,7 @@ def _corruption_table(table: pa.Table) -> str:
         row = f"{one.setting.dataset}, {one.setting.steps} steps", words_of(one.arm)
         p = f"; p {one.holm:.2g}" if one.gain.is_decided else ""
         cells.setdefault(row, {})[name] = interval(one.gain) + p
-    rows = [[*row, *(gains.get(name, "") for name in CORRUPTIONS)] for row, gains in sorted(cells.items())]
+    rows = [[*row, *(gains.get(name, "-") for name in CORRUPTIONS)] for row, gains in sorted(cells.items())]
     return markdown(["data", "arm", *CORRUPTIONS], rows) if rows else "Nothing was run yet."
 
 
@@ -226,11 +227,11 @@ def _plan_table(table: pa.Table) -> str:
     for stage in plan.STAGES:
         runs = list(stage.runs())
         rows.append([stage.question, str(len(done.intersection(runs))), str(len(runs))])
-    spent = f"All {len(done)} stored runs, those of the search included, took {_hours(table):.1f} processor hours."
+    spent = f"All {len(done)} stored runs, those of the search included, took {hours_of(table):.1f} processor hours."
     return f"{markdown(['question', 'runs done', 'runs planned'], rows)}\n\n{spent}"
 
 
-def _hours(table: pa.Table) -> float:
+def hours_of(table: pa.Table) -> float:
     """Return the time of all trainings; each row of a run names that of the run."""
     seconds = table.group_by(list(KEY)).aggregate([("seconds", "max")])["seconds_max"]
     return float(pc.sum(seconds).as_py() or 0.0) / 3600

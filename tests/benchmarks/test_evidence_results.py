@@ -185,3 +185,24 @@ def test_the_plan_names_each_run_once_and_begins_with_the_main_question() -> Non
     assert len(set(runs)) == len(runs)
     assert runs[0] == Run("isic", 40, plan.NETWORK, "strong+flips", plan.SHORT, plan.SIZE, "test", 0)
     assert {run.arm for run in runs[:3]} == {"strong+flips", "strong+cutmix", "strong+hsmix"}
+
+
+def test_gains_stand_under_the_corruption_they_are_of_and_hours_count_each_run_once() -> None:
+    """Ten points under noise alone; blur was not measured."""
+    scores = {"clean": (0.5, 0.5), "noise": (0.5, 0.6)}
+    rows = [
+        {**row, "dataset": "isic", "n": 40, "network": plan.NETWORK, "arm": arm, "steps": 900, "size": plan.SIZE,
+         "on": "test", "seed": seed, "corruption": corruption, "seconds": 1800.0}
+        for corruption, levels in scores.items()
+        for arm, level in zip(("strong+flips", "strong+cutmix"), levels, strict=True)
+        for seed in (0, 1)
+        for row in rows_of(level, level + 0.02)
+    ]  # fmt: skip
+    table = pa.Table.from_pylist(rows, SCHEMA)
+
+    head, _, line = (text.strip("| ").split(" | ") for text in report.corruption_table(table).splitlines())
+
+    found = dict(zip(head, line, strict=True))
+    assert found["noise"].startswith("**+10.00")
+    assert (found["clean"][:5], found["blur"]) == ("+0.00", "-")
+    assert report.hours_of(table) == pytest.approx(2)

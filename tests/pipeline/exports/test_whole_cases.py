@@ -185,7 +185,10 @@ def slices_of_two(root: Path) -> Path:
         ({}, None),
         ({"height": 12}, r"slices of whole volumes have 6 x 9 pixels.*--eval-size native"),
         ({"image": "a.nii#plane=1,tile=0,0,6,9"}, r"cases are tiles, as the dataset was made with --tiles"),
-        ({"id": "test-a2-a", "refusal": "scan: torn"}, r"these cases lack 1 refused slice, first test-a2-a"),
+        (
+            {"id": "test-a2-a", "image": "a.nii#plane=2,tile=0,0,6,9", "refusal": "scan: torn"},
+            r"these cases lack 1 refused slice, first test-a2-a",
+        ),
         (None, r"lacks its \.hsmix, which .* so each image is a case"),
     ],
     ids=["whole", "size", "tiles", "refused", "moved"],

@@ -90,3 +90,9 @@ def test_addresses_are_sorted_compared_and_travel_between_processes() -> None:
     assert sorted([b, a]) == [a, b]
     assert pickle.loads(pickle.dumps(a)) == a  # noqa: S301 - as Ray does
     assert {a: 1}[location("s3://bucket/a/")] == 1
+
+
+def test_an_address_has_no_place_on_this_machine() -> None:
+    assert location("s3://bucket/a").absolute() == location("s3://bucket/a")
+    with pytest.raises(TypeError, match="lies in a store"):
+        location("s3://bucket/a").resolve()

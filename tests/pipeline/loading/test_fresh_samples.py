@@ -63,6 +63,8 @@ def test_a_batch_as_it_is_stored_becomes_that_of_floats(cache: Path) -> None:
     stored, floats = (next(iter(DataLoader(HsmixFresh(cache, raw=raw), batch_size=4))) for raw in (True, False))
 
     assert stored["image"].dtype == torch.uint8
+    assert [floats[part].dtype for part in ("image", "mask", "soft")] == [torch.float32, torch.int64, torch.float32]
+    assert 0.5 < float(floats["image"].max()) <= 1
     assert same(as_floats(stored), floats)
 
 
