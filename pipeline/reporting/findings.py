@@ -12,8 +12,11 @@ from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.name_groups import guess_groups
 from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
 from hsmix_gen.pipeline.reporting.thresholds import RULES, SEVERITY, Light
+from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import SPLITS, SourceRecord
 from hsmix_gen.stages.measures.domains import Domains, two_domains
+from hsmix_gen.stages.mixing.method import needs
 
 FLAT_LAMBDA = 0.02
 """Spread of lambda below which a soft mix has no contrast."""
@@ -299,9 +302,12 @@ def _fragments(evidence: Evidence) -> Seen:
 
 def _seam(evidence: Evidence) -> Seen:
     hard = of_mode(evidence.samples, "hard")
+    if hard.any():  # the seam of others follows no superpixels; samples without a method are of hsmix
+        cut = [name for name in METHODS.names if needs("hard", MixConfig(), name).superpixels]
+        hard &= np.isin(evidence.samples["method"], ["", *cut])
     gain = known_numbers(seam_gain(evidence.samples)[hard]) if hard.any() else np.empty(0)
     if not len(gain):
-        return _NAN, "no hard mixes that were measured"
+        return _NAN, "no hard mixes of superpixels that were measured"
     chance = float(np.nanmedian(evidence.samples["contour_chance"][hard]))
     return float(
         np.median(gain)

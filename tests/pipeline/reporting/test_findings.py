@@ -59,3 +59,17 @@ def test_blank_planes_of_equal_bytes_are_no_leakage(blank: bool) -> None:
     value, _ = _LOOKS["leakage"](evidence)
 
     assert value == (0 if blank else 1)
+
+
+@pytest.mark.parametrize(("method", "is_judged"), [("hsmix", True), ("", True), ("cutmix", False)])
+def test_seams_are_judged_of_superpixels_alone(method: str, is_judged: bool) -> None:
+    """A rectangle lies on contours by chance, and no compactness changes that."""
+    samples = {
+        "mode": np.array(["hard"]), "split": np.array(["train"]), "method": np.array([method]),
+        "contour": np.array([0.33]), "contour_chance": np.array([0.33]),
+    }  # fmt: skip
+    evidence = Evidence(Path(), "output", "set", {}, [], samples, [], [], 0, 1, 0, {})
+
+    value, _ = _LOOKS["seam"](evidence)
+
+    assert (next(rule for rule in RULES if rule.name == "seam").light(value) != "grey") is is_judged
