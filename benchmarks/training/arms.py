@@ -56,7 +56,8 @@ METHODS: dict[str, Values] = {
     "hsmix-soft-half": {**_SOFT, "mix.lambda_range": (0.0, 0.5)},
     "hsmix-half": {"mix.select": 0.5},
     "hsmix-coarse": {"superpixels.regions": (20, 40)},
-    # Best of the second rung of the search.
+    # Best of the second rung of the search: with four granularities, as the profile has them, and as it was searched.
+    "hsmix-tuned": PROFILES["tuned"].values,
     "hsmix-searched": {**PROFILES["tuned"].values, "superpixels.variants": 1},
     # Relatives.
     "classmix": _hard("classmix"),
@@ -93,6 +94,7 @@ WORDS: dict[str, str] = {
     "hsmix-soft-half": "HSMix, soft only, lambda to 0.5",
     "hsmix-half": "HSMix, half of the superpixels",
     "hsmix-coarse": "HSMix, 20 to 40 superpixels",
+    "hsmix-tuned": "HSMix (tuned)",
     "hsmix-searched": "HSMix (tuned, one granularity)",
     "cutmix-third": "CutMix, a third unmixed",
     "cutmix-matched": "CutMix, area of HSMix",

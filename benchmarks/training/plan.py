@@ -22,7 +22,7 @@ CAUSES = (
     "cutmix-third", "hsmix-hard-third", "hsmix-soft-third", "hsmix-soft-mean", "hsmix-soft-half", "hsmix-half",
     "hsmix-coarse", "hsmix-connected-hard", "hsmix-object-mask", "cutmix-matched",
 )  # fmt: skip
-SEARCHED, PIECES = "strong+hsmix-searched", "strong+hsmix-connected-hard"
+SEARCHED, PIECES, TUNED = "strong+hsmix-searched", "strong+hsmix-connected-hard", "strong+hsmix-tuned"
 POLICIES = ("none", "trivial+flips", "rand+flips", "augmix+flips")
 
 
@@ -63,17 +63,20 @@ def _on_strong(methods: Sequence[str]) -> tuple[str, ...]:
 
 ASKED = ("strong+flips", "strong+cutmix", "strong+hsmix-connected")
 """What is run where a question is dear: the layer alone, the method to beat, and the best selection of HSMix."""
-SHOWN = (*MAIN, SEARCHED, PIECES)
+DECIDED = (*ASKED, PIECES, TUNED)
+"""What is run in the longest trainings: these and both forms that did best before."""
+SHOWN = (*MAIN, SEARCHED, PIECES, TUNED)
 """What the first tables compare."""
 
 STAGES = (
     Stage("Does mixing help on top of strong augmentation, in a short training?", MAIN, steps=(SHORT,), seeds=range(3)),
     Stage("The same in a long one", MAIN, seeds=range(3)),
     Stage("The same with ten seeds", ASKED, seeds=range(10)),
-    Stage("The same in the longest, with ten seeds", ASKED, datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
-    Stage("And on glands", ASKED, datasets=("glas",), steps=(LONGEST,), seeds=range(5)),
+    Stage("The same in the longest, with ten seeds", DECIDED, datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
+    Stage("And on glands", DECIDED, datasets=("glas",), steps=(LONGEST,), seeds=range(10)),
+    Stage("And on cells and the hippocampus", (*ASKED[:2], TUNED), datasets=("cells", "hippocampus"), steps=(LONGEST,),
+          seeds=range(5)),
     Stage("And whole pieces alone, hard", (PIECES,), seeds=range(10)),
-    Stage("The same in the longest", (PIECES,), datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
     Stage("Does the setting that the search found do better?", (SEARCHED,), seeds=range(10)),
     Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in ASKED[1:]),
           datasets=("isic",), seeds=range(5)),

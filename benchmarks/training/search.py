@@ -70,9 +70,6 @@ def search(place: Place, *, until: float) -> None:
         ranked = ranking(results.table(), left, steps, seeds)
         rows = [[arm, f"{value:+.2f}", str(settings[arm])] for arm, value in ranked]
         print_table(f"{steps} steps, seeds {seeds.start} to {seeds.stop - 1}", ["setting", "gain", "values"], rows)
-        if _is_over(ranked):
-            print("no setting of this rung gains: the search ends here")
-            return
         left = _best(ranked)
 
 
@@ -85,8 +82,6 @@ def finished_rungs(table: pa.Table) -> Iterator[tuple[int, range, Ranked]]:
             return
         ranked = ranking(table, left, steps, seeds)
         yield steps, seeds, ranked
-        if _is_over(ranked):
-            return
         left = _best(ranked)
 
 
@@ -118,11 +113,6 @@ def ranking(table: pa.Table, arms: Sequence[str], steps: int, seeds: range) -> R
         for arm in arms:
             gains[arm].append(levels[arm] - levels[_REFERENCE])
     return sorted(((arm, float(np.mean(values))) for arm, values in gains.items()), key=lambda pair: -pair[1])
-
-
-def _is_over(ranked: Ranked) -> bool:
-    """Return whether not even the best gains: more seeds would compare losses."""
-    return ranked[0][1] <= 0
 
 
 def _best(ranked: Ranked) -> list[str]:

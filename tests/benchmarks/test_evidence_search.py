@@ -70,9 +70,3 @@ def test_a_rung_counts_when_all_of_its_runs_are_there() -> None:
 
     assert [steps for steps, *_ in search.finished_rungs(table)] == [plan.SHORT]
     assert list(search.finished_rungs(table.slice(1))) == []
-
-
-def test_the_search_ends_with_a_rung_in_which_nothing_gains() -> None:
-    table = gathered(2, lambda *_: -1.0)
-
-    assert [steps for steps, *_ in search.finished_rungs(table)] == [plan.SHORT]
