@@ -179,7 +179,10 @@ def _judge(times: Mapping[str, list[float]], waits: Mapping[str, list[float]], o
             Claim("fresh against reading shards by webdataset", ratio(WEBDATASET, FRESH), least=LEAST_OF_READING),
             Claim("fresh against reading shards by our helper", ratio(HELPER, FRESH), least=LEAST_OF_READING),
             Claim("fresh against HSMix without a cache", ratio(ON_THE_FLY, FRESH), least=LEAST_OVER_ON_THE_FLY),
-            Claim("share of a training loop that waits, samples as stored", waits["as stored"][0], most=MOST_WAIT),
+            *(
+                Claim(f"share of a training loop that waits, {name}", wait, most=MOST_WAIT)
+                for name, (wait, _) in waits.items()
+            ),
         ]
     )
 
@@ -195,7 +198,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=64, help="images")
     parser.add_argument("--size", type=int, nargs=2, default=(224, 224), metavar=("H", "W"), help="pixels")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is timed")
-    parser.add_argument("--batch", type=int, default=8, help="samples of a step")
+    parser.add_argument("--batch", type=int, default=16, help="samples of a step")
     parser.add_argument("--steps", type=int, default=40, help="steps of the training loop")
     return parser.parse_args()
 
