@@ -87,7 +87,9 @@ def test_the_table_of_layouts_is_what_the_readers_state() -> None:
     """In the order in which they are tried."""
     page = text_of(DOCS / "reference" / "data.md")
     table = page[page.index("| layout |") :].partition("\n\n")[0].splitlines()[2:]
-    assert table == [f"| `{one.name}` | {one.reads} | {one.recognised_by} | {one.refuses} |" for one in readers()]
+    assert table == [
+        f"| `{name}` | {one.READS} | {one.RECOGNISED_BY} | {one.REFUSES} |" for name, one in readers().items()
+    ]
 
 
 def test_the_table_of_extras_is_complete() -> None:

@@ -62,30 +62,25 @@ from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.records import SourceItem, picture
 
 
-class TwinsReader:
-    """Two files a name."""
-
-    name = "twins"
-    options = frozenset()
-    tried = 5
-    reads = "photographs and truths"
-    recognised_by = "`.photo.png`"
-    refuses = "nothing"
-
-    def recognises(self, source):
-        """Return whether there is a photograph."""
-        return source.is_dir() and any(source.glob("*.photo.png"))
-
-    def find(self, source, config):
-        """Return all photographs."""
-        found = []
-        for photo in sorted(source.glob("*.photo.png")):
-            name = photo.name.partition(".")[0]
-            found.append(SourceItem(name, picture(str(photo)), picture(str(source / f"{name}.truth.png"))))
-        return Found(tuple(found))
+OPTIONS = frozenset()
+TRIED = 5
+READS = "photographs and truths"
+RECOGNISED_BY = "`.photo.png`"
+REFUSES = "nothing"
 
 
-READER = TwinsReader()
+def recognises(source):
+    """Return whether there is a photograph."""
+    return source.is_dir() and any(source.glob("*.photo.png"))
+
+
+def find(source, config):
+    """Return all photographs."""
+    found = []
+    for photo in sorted(source.glob("*.photo.png")):
+        name = photo.name.partition(".")[0]
+        found.append(SourceItem(name, picture(str(photo)), picture(str(source / f"{name}.truth.png"))))
+    return Found(tuple(found))
 ''',
     "pipeline/exports/keys_export.py": '''"""A list of the keys of all samples."""
 

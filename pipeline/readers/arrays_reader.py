@@ -1,4 +1,10 @@
-"""Folders of arrays: npz and HDF5 files that hold image and mask, or files of one array in pairs."""
+"""Folders of arrays: npz and HDF5 files that hold image and mask, or files of one array in pairs.
+
+npz, h5 and npy files, however nested, alone or among each other. A file that holds both image and mask, under the usual
+names or those of `image_key` and `mask_key`, is an item; an HDF5 file may hold one pair in each of its groups. Files of
+one array belong in pairs: a folder above them or the end of their stem says which is the mask, and the paths are equal
+without those words.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +20,15 @@ from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem
+
+OPTIONS = frozenset({"image_key", "image_suffix", "mask_key", "mask_suffix", "stacks"})
+TRIED = 130
+READS = (
+    "other npz, npy and h5: one file with both arrays, or files in pairs (`--image-key`, "
+    "`--mask-key`); several planes are a volume, or with `--stacks pictures` as many pictures"
+)
+RECOGNISED_BY = "such files and no pictures"
+REFUSES = "pickled objects, links out of an HDF5 file, NaN"
 
 # Where one of these lies beside arrays, another reader knows better; forcing the layout still works.
 _OTHER_ENDINGS = (
@@ -49,49 +64,32 @@ class _Findings:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-class ArraysReader:
-    """npz, h5 and npy files, however nested, alone or among each other.
+def recognises(source: Path) -> bool:
+    """Return whether the source is a file of arrays, or a folder with such files and no other images."""
+    if not source.is_dir():
+        return source.is_file() and source.name.lower().endswith(ENDINGS)
+    seen = False
+    for _, _, names in visible(source):
+        lower = [name.lower() for name in names]
+        if any(name.endswith(_OTHER_ENDINGS) for name in lower):
+            return False
+        seen = seen or any(name.endswith(ENDINGS) for name in lower)
+    return seen
 
-    A file that holds both image and mask, under the usual names or those of `image_key` and `mask_key`, is an item;
-    an HDF5 file may hold one pair in each of its groups. Files of one array belong in pairs: a folder above them or
-    the end of their stem says which is the mask, and the paths are equal without those words.
-    """
 
-    name = "arrays"
-    options = frozenset({"image_key", "image_suffix", "mask_key", "mask_suffix", "stacks"})
-    tried = 130
-    reads = (
-        "other npz, npy and h5: one file with both arrays, or files in pairs (`--image-key`, "
-        "`--mask-key`); several planes are a volume, or with `--stacks pictures` as many pictures"
-    )
-    recognised_by = "such files and no pictures"
-    refuses = "pickled objects, links out of an HDF5 file, NaN"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether the source is a file of arrays, or a folder with such files and no other images."""
-        if not source.is_dir():
-            return source.is_file() and source.name.lower().endswith(ENDINGS)
-        seen = False
-        for _, _, names in visible(source):
-            lower = [name.lower() for name in names]
-            if any(name.endswith(_OTHER_ENDINGS) for name in lower):
-                return False
-            seen = seen or any(name.endswith(ENDINGS) for name in lower)
-        return seen
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the pairs of arrays; only headers are read."""
-        base, walked = _files(source)
-        findings = _Findings(refusals=list(walked.refusals))
-        for path in walked.files:
-            try:
-                forms = list_arrays(base / path)
-                _take_file(path, forms, config, findings)
-            except SourceError as error:
-                _refuse(findings, base, path, str(error).removeprefix(f"{base / path} "))
-        _take_sides(base, findings)
-        found = _as_found(base, findings, of_pictures=config.stacks == "pictures")
-        return replace(found, notes=found.notes + walked.notes)
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the pairs of arrays; only headers are read."""
+    base, walked = _files(source)
+    findings = _Findings(refusals=list(walked.refusals))
+    for path in walked.files:
+        try:
+            forms = list_arrays(base / path)
+            _take_file(path, forms, config, findings)
+        except SourceError as error:
+            _refuse(findings, base, path, str(error).removeprefix(f"{base / path} "))
+    _take_sides(base, findings)
+    found = _as_found(base, findings, of_pictures=config.stacks == "pictures")
+    return replace(found, notes=found.notes + walked.notes)
 
 
 def _files(source: Path) -> tuple[Path, Walked]:
@@ -229,6 +227,3 @@ def _refuse(findings: _Findings, base: Path, path: str, reason: str) -> None:
 
 def _ending(path: str) -> str:
     return next(ending for ending in _LONGEST_FIRST if path.lower().endswith(ending))
-
-
-READER = ArraysReader()

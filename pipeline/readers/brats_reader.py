@@ -1,4 +1,8 @@
-"""BraTS of 2015 to 2024: a folder a case, a NIfTI file a modality."""
+"""BraTS of 2015 to 2024: a folder a case, a NIfTI file a modality.
+
+Case folders, below HGG and LGG or any others, or flat; also a single case. Channels are flair, t1, t1ce and t2 in this
+order, as far as most cases have them. Other files are ignored.
+"""
 
 import re
 from collections import defaultdict
@@ -12,6 +16,12 @@ from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channel
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
+
+OPTIONS = frozenset[str]()
+TRIED = 90
+READS = "BraTS 2015 to 2024: case folders with a NIfTI file a modality, below `HGG/`, `LGG/` or flat"
+RECOGNISED_BY = "`_flair`, `_t1`, `_t1ce`, `_t2`, `_seg`, or `-t2f`, `-t1n`, `-t1c`, `-t2w`, `-seg`"
+REFUSES = "a case that lacks a modality or its labels"
 
 MODALITIES = ("flair", "t1", "t1ce", "t2")
 """Names of the channels, in their order."""
@@ -95,34 +105,22 @@ class _Case:
         return self.of_2023["patient"] if self.of_2023 else self.name
 
 
-class BratsReader:
-    """Case folders, below HGG and LGG or any others, or flat; also a single case.
+def recognises(source: Path) -> bool:
+    """Return whether a folder, or one not far below, holds modalities under the names of BraTS."""
+    return any(case.is_clear for names in _folders(source) for case in _cases(names, source))
 
-    Channels are flair, t1, t1ce and t2 in this order, as far as most cases have them. Other files are ignored.
-    """
 
-    name = "brats"
-    options = frozenset[str]()
-    tried = 90
-    reads = "BraTS 2015 to 2024: case folders with a NIfTI file a modality, below `HGG/`, `LGG/` or flat"
-    recognised_by = "`_flair`, `_t1`, `_t1ce`, `_t2`, `_seg`, or `-t2f`, `-t1n`, `-t1c`, `-t2w`, `-seg`"
-    refuses = "a case that lacks a modality or its labels"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether a folder, or one not far below, holds modalities under the names of BraTS."""
-        return any(case.is_clear for names in _folders(source) for case in _cases(names, source))
-
-    def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - no option changes what is a case
-        """Return all cases that have a label."""
-        walked = walk(source, NIFTI_ENDINGS)
-        cases = _cases(walked.files, source)
-        ids = case_ids([(case.name, f"{case.folder}/{case.name}") for case in cases])
-        whole = [case.modalities for case in cases if "label" in case.files]
-        wanted = common_channels(whole)
-        items, refusals = parted(_item(*pair, wanted, source) for pair in zip(cases, ids, strict=True))
-        labelling, notes = _labelling(cases)
-        all_notes = (*_notes(wanted, whole), *notes, *walked.notes)
-        return Found(items, (*walked.refusals, *refusals), all_notes, labelling)
+def find(source: Path, config: SourceConfig) -> Found:  # noqa: ARG001 - no option changes what is a case
+    """Return all cases that have a label."""
+    walked = walk(source, NIFTI_ENDINGS)
+    cases = _cases(walked.files, source)
+    ids = case_ids([(case.name, f"{case.folder}/{case.name}") for case in cases])
+    whole = [case.modalities for case in cases if "label" in case.files]
+    wanted = common_channels(whole)
+    items, refusals = parted(_item(*pair, wanted, source) for pair in zip(cases, ids, strict=True))
+    labelling, notes = _labelling(cases)
+    all_notes = (*_notes(wanted, whole), *notes, *walked.notes)
+    return Found(items, (*walked.refusals, *refusals), all_notes, labelling)
 
 
 def _folders(source: Path) -> Iterable[list[str]]:
@@ -227,6 +225,3 @@ def _notes(wanted: Sequence[str], cases: Sequence[Sequence[str]]) -> tuple[str, 
         f"{name} is left out: {sum(name in case for case in cases)} of {len(cases)} cases have it" for name in dropped
     ]
     return tuple(notes)
-
-
-READER = BratsReader()

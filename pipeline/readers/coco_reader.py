@@ -1,4 +1,8 @@
-"""COCO folders: images that annotation files list, with their classes, splits and places."""
+"""COCO folders: images that annotation files list, with their classes, splits and places.
+
+A folder with annotation files (``annotations/instances_*.json``, ``train/_annotations.coco.json``), or one. Categories
+are classes in the order of their ids, 1 to K; with ``labels`` ``multilabel`` each has a channel.
+"""
 
 import re
 from collections import Counter
@@ -17,6 +21,12 @@ from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.extras import load
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, picture
 
+OPTIONS = frozenset({"root"})
+TRIED = 10
+READS = "polygons and run lengths of every category"
+RECOGNISED_BY = "its JSON files, also `result.json` of Label Studio"
+REFUSES = "sizes that differ from the picture, names that leave the folder"
+
 MAX_CLASSES = 254
 """Most exclusive classes: 255 is ignore."""
 MAX_BITS = 62
@@ -27,52 +37,40 @@ _RESULT = "result.json"
 _SPLIT_FILES = re.compile(r"(train|val|valid|test).*\.json", re.IGNORECASE)
 
 
-class CocoReader:
-    """A folder with annotation files (``annotations/instances_*.json``, ``train/_annotations.coco.json``), or one.
+def recognises(source: Path) -> bool:
+    """Return whether the source is a JSON file, or a folder with JSON files of the usual names."""
+    if source.is_file():
+        return source.suffix.lower() == ".json" and source.name.lower() != "dataset.json"
+    return source.is_dir() and bool(_annotation_files(source))
 
-    Categories are classes in the order of their ids, 1 to K; with ``labels`` ``multilabel`` each has a channel.
+
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the images that the annotation files list, those without annotations too.
+
+    Raises
+    ------
+    SourceError
+        If there is no annotation file, one is damaged, or their categories cannot be classes.
     """
-
-    name = "coco"
-    options = frozenset({"root"})
-    tried = 10
-    reads = "polygons and run lengths of every category"
-    recognised_by = "its JSON files, also `result.json` of Label Studio"
-    refuses = "sizes that differ from the picture, names that leave the folder"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether the source is a JSON file, or a folder with JSON files of the usual names."""
-        if source.is_file():
-            return source.suffix.lower() == ".json" and source.name.lower() != "dataset.json"
-        return source.is_dir() and bool(_annotation_files(source))
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the images that the annotation files list, those without annotations too.
-
-        Raises
-        ------
-        SourceError
-            If there is no annotation file, one is damaged, or their categories cannot be classes.
-        """
-        load("pycocotools", f"{source} (layout {self.name})")
-        paths = [source] if source.is_file() else _annotation_files(source) or sorted(source.glob("*.json"))
-        if not paths:
-            raise SourceError(f"{source} has no file such as annotations/instances_train.json; give the file itself")
-        indices = {str(path): read_index(str(path)) for path in paths}
-        categories, classes, notes = _classes(indices, config)
-        bits = config.labels == "multilabel"
-        key = mask_key("", "multilabel" if bits else "exclusive", categories)
-        read: list[SourceItem | Refusal] = []
-        root = Root(Path(config.root) if config.root else _root(source))
-        for path, index in indices.items():
-            places = _Places(Path(path), root)
-            read += [places.item(image, key) for image in index.images.values()]
-            again = "an image id is listed twice; keep one entry of"
-            read += [_refused(image, path, f"{again} {image.id}") for image in index.repeated]
-        found, refusals = parted(read)
-        items, twice = _named(found, root)
-        values = () if bits else tuple((number, number) for number in range(len(classes)))
-        return Found(items, (*refusals, *twice), notes, Labelling(classes, values, bits=bits))
+    load("pycocotools", f"{source} (layout coco)")
+    paths = [source] if source.is_file() else _annotation_files(source) or sorted(source.glob("*.json"))
+    if not paths:
+        raise SourceError(f"{source} has no file such as annotations/instances_train.json; give the file itself")
+    indices = {str(path): read_index(str(path)) for path in paths}
+    categories, classes, notes = _classes(indices, config)
+    bits = config.labels == "multilabel"
+    key = mask_key("", "multilabel" if bits else "exclusive", categories)
+    read: list[SourceItem | Refusal] = []
+    root = Root(Path(config.root) if config.root else _root(source))
+    for path, index in indices.items():
+        places = _Places(Path(path), root)
+        read += [places.item(image, key) for image in index.images.values()]
+        again = "an image id is listed twice; keep one entry of"
+        read += [_refused(image, path, f"{again} {image.id}") for image in index.repeated]
+    found, refusals = parted(read)
+    items, twice = _named(found, root)
+    values = () if bits else tuple((number, number) for number in range(len(classes)))
+    return Found(items, (*refusals, *twice), notes, Labelling(classes, values, bits=bits))
 
 
 def _annotation_files(folder: Path) -> list[Path]:
@@ -200,6 +198,3 @@ def mask_key(image_id: str, labels: str, categories: Sequence[int]) -> str:
             parts.append([category, category])
     listed = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
     return f"{image_id};{labels};{listed}"
-
-
-READER = CocoReader()

@@ -1,4 +1,9 @@
-"""Folders of DICOM series with DICOM segmentations or NIfTI masks."""
+"""Folders of DICOM series with DICOM segmentations or NIfTI masks.
+
+Series in any folders, one item each, with a segmentation that references it or a NIfTI mask. A NIfTI mask belongs to
+the series whose folder, patient or UID it is named by, or to the only series below the folder it lies in. Scouts
+without a mask are left out, contours (RTSTRUCT) are counted. Names of persons and UIDs appear in no id.
+"""
 
 import re
 from collections import defaultdict
@@ -21,6 +26,15 @@ from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 if TYPE_CHECKING:
     from hsmix_gen.pipeline.readers.dicom_folder import Contents, Segmentation, Series
 
+OPTIONS = frozenset[str]()
+TRIED = 120
+READS = (
+    "series (uncompressed, RLE, JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS, JPEG 2000, HTJ2K; HU by slope and "
+    "intercept, MONOCHROME1) with DICOM-SEG or NIfTI masks"
+)
+RECOGNISED_BY = "the mark `DICM` in a file"
+REFUSES = "gaps between slices, two masks for one series; RTSTRUCT"
+
 _ENDINGS = frozenset({".dcm", ".dicom", ".ima"})
 _NIFTI = (".nii.gz", ".nii")
 _LOOKED_AT = 16
@@ -37,60 +51,43 @@ class _Mask:
     segmentation: "Segmentation | None" = None
 
 
-class DicomReader:
-    """Series in any folders, one item each, with a segmentation that references it or a NIfTI mask.
+def recognises(source: Path) -> bool:
+    """Return whether one of the first files that may be DICOM bears its mark."""
+    below = (Path(folder, name) for folder, _, names in visible(source) for name in sorted(names))
+    return any(map(has_mark, islice((path for path in below if _may_be_dicom(path.name)), _LOOKED_AT)))
 
-    A NIfTI mask belongs to the series whose folder, patient or UID it is named by, or to the only series below the
-    folder it lies in. Scouts without a mask are left out, contours (RTSTRUCT) are counted. Names of persons and
-    UIDs appear in no id.
-    """
 
-    name = "dicom"
-    options = frozenset[str]()
-    tried = 120
-    reads = (
-        "series (uncompressed, RLE, JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS, JPEG 2000, HTJ2K; HU by slope and "
-        "intercept, MONOCHROME1) with DICOM-SEG or NIfTI masks"
-    )
-    recognised_by = "the mark `DICM` in a file"
-    refuses = "gaps between slices, two masks for one series; RTSTRUCT"
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the series that have one mask."""
+    load("pydicom", f"{source} (layout dicom)")
+    # pydicom takes half a second to import; other layouts need none of it.
+    from hsmix_gen.pipeline.readers.dicom_folder import read_contents, series_ids
 
-    def recognises(self, source: Path) -> bool:
-        """Return whether one of the first files that may be DICOM bears its mark."""
-        below = (Path(folder, name) for folder, _, names in visible(source) for name in sorted(names))
-        return any(map(has_mark, islice((path for path in below if _may_be_dicom(path.name)), _LOOKED_AT)))
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the series that have one mask."""
-        load("pydicom", f"{source} (layout {self.name})")
-        # pydicom takes half a second to import; other layouts need none of it.
-        from hsmix_gen.pipeline.readers.dicom_folder import read_contents, series_ids
-
-        walked = walk(source)
-        marked = {file for file in walked.files if _may_be_dicom(file) and has_mark(source / file)}
-        contents = read_contents(source, sorted(marked))
-        refusals = [*walked.refusals, *contents.refusals, *_unmarked(source, walked.files, marked)]
-        masks, strays = _masks_of(source, contents, [file for file in walked.files if file.endswith(_NIFTI)])
-        chosen: list[tuple[str, Series, _Mask]] = []
-        for item_id, series in zip(series_ids(contents.series), contents.series, strict=True):
-            found = masks.get(series.uid, [])
-            if len(found) == 1:
-                chosen.append((item_id, series, found[0]))
-            elif found or not series.is_localizer:
-                refusals.append(Refusal(item_id, str(source / series.files[0]), "discover", _problem(series, found)))
-        keys, labelling, notes = _understand([mask for _, _, mask in chosen], config)
-        items = [
-            SourceItem(
-                item_id,
-                Content("dicom", tuple(str(source / file) for file in series.files)),
-                Content("dicomseg" if mask.segmentation else "nifti", (str(source / mask.file),), key),
-                series.group,
-                series.split,
-            )
-            for (item_id, series, mask), key in zip(chosen, keys, strict=True)
-        ]
-        notes += _notes(contents, {uid for uid, found in masks.items() if found})
-        return Found(tuple(items), (*refusals, *strays), (*notes, *walked.notes), labelling, names_persons=True)
+    walked = walk(source)
+    marked = {file for file in walked.files if _may_be_dicom(file) and has_mark(source / file)}
+    contents = read_contents(source, sorted(marked))
+    refusals = [*walked.refusals, *contents.refusals, *_unmarked(source, walked.files, marked)]
+    masks, strays = _masks_of(source, contents, [file for file in walked.files if file.endswith(_NIFTI)])
+    chosen: list[tuple[str, Series, _Mask]] = []
+    for item_id, series in zip(series_ids(contents.series), contents.series, strict=True):
+        found = masks.get(series.uid, [])
+        if len(found) == 1:
+            chosen.append((item_id, series, found[0]))
+        elif found or not series.is_localizer:
+            refusals.append(Refusal(item_id, str(source / series.files[0]), "discover", _problem(series, found)))
+    keys, labelling, notes = _understand([mask for _, _, mask in chosen], config)
+    items = [
+        SourceItem(
+            item_id,
+            Content("dicom", tuple(str(source / file) for file in series.files)),
+            Content("dicomseg" if mask.segmentation else "nifti", (str(source / mask.file),), key),
+            series.group,
+            series.split,
+        )
+        for (item_id, series, mask), key in zip(chosen, keys, strict=True)
+    ]
+    notes += _notes(contents, {uid for uid, found in masks.items() if found})
+    return Found(tuple(items), (*refusals, *strays), (*notes, *walked.notes), labelling, names_persons=True)
 
 
 def has_mark(path: Path) -> bool:
@@ -223,6 +220,3 @@ def _notes(contents: "Contents", with_masks: set[str]) -> list[str]:
         (contents.others, "DICOM files that hold no images (reports, doses, plans and so on) were left out"),
     ]
     return [f"{count} {text}" for count, text in notes if count]
-
-
-READER = DicomReader()

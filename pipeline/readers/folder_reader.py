@@ -1,4 +1,11 @@
-"""Folders of images and masks, paired by name: separate folders, suffixes, or one stem with two endings."""
+"""Folders of images and masks, paired by name: separate folders, suffixes, or one stem with two endings.
+
+Images and masks in a folder, however nested. A file is a mask if a folder above it, or the end of its stem, says so.
+Image and mask belong together when their paths are equal without those words and without the ending. Where no picture
+lies, NIfTI volumes are paired in the same way. An image may have a mask for each class, in folders named by the
+classes, or for each object, in a folder of its own or numbered. Where nothing says "mask", images and masks share stems
+in one folder and differ in their ending: then the single-channel files are masks.
+"""
 
 import os
 import re
@@ -40,6 +47,21 @@ from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem
 
+OPTIONS = frozenset({"colours", "image_suffix", "mask_suffix"})
+TRIED = 140
+READS = (
+    "images and masks in folders of any such names, equal stems or a suffix; a mask for each class "
+    "(folders named by the classes), for each object, several for one image; NIfTI volumes by the same names; "
+    "the trees of PASCAL VOC and CVAT, CamVid, DRIVE, CHASE_DB1, HRF, STARE, PH2, Montgomery and Kaggle LGG; "
+    "palette and coloured masks (`class_dict.csv`, `labelmap.txt`, `label_colors.txt` or `--colours`); JPEG "
+    "masks of a few greys, put back to them"
+)
+RECOGNISED_BY = "any other folder"
+REFUSES = (
+    "stems that stand twice, masks without image (the nearest name is shown), swapped folders; files of labelme, "
+    "VIA, CVAT, YOLO or run lengths are named with the way to masks"
+)
+
 _NOT_IMAGES = ("_superpixels",)
 _MAX_CLASSES = 62
 _PEEKED_AT = 8
@@ -69,68 +91,43 @@ class _Masks:
     notes: tuple[str, ...] = ()
 
 
-class FolderReader:
-    """Images and masks in a folder, however nested.
+def recognises(source: Path) -> bool:
+    """Return whether the source is a folder."""
+    return source.is_dir()
 
-    A file is a mask if a folder above it, or the end of its stem, says so. Image and mask belong together when
-    their paths are equal without those words and without the ending. Where no picture lies, NIfTI volumes are paired in
-    the same way. An image may have a mask for each class, in folders named by the classes, or for each object, in a
-    folder of its own or numbered. Where nothing says "mask", images and masks share stems in one folder and differ in
-    their ending: then the single-channel files are masks.
+
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the pairs under `source`.
+
+    Raises
+    ------
+    SourceError
+        If a colour table cannot be read.
     """
-
-    name = "folder"
-    options = frozenset({"colours", "image_suffix", "mask_suffix"})
-    tried = 140
-    reads = (
-        "images and masks in folders of any such names, equal stems or a suffix; a mask for each class "
-        "(folders named by the classes), for each object, several for one image; NIfTI volumes by the same names; "
-        "the trees of PASCAL VOC and CVAT, CamVid, DRIVE, CHASE_DB1, HRF, STARE, PH2, Montgomery and Kaggle LGG; "
-        "palette and coloured masks (`class_dict.csv`, `labelmap.txt`, `label_colors.txt` or `--colours`); JPEG "
-        "masks of a few greys, put back to them"
+    walked = walk(source)
+    pictures = [path for path in walked.files if _is_picture(path)]
+    volumes = [] if pictures else [path for path in walked.files if path.lower().endswith(NIFTI_ENDINGS)]
+    paths, notes = without_extras(pictures or volumes)
+    others = OTHER_FORMS if _are_masks(paths) else UNREAD_ENDINGS
+    files = renamed(name_files(paths, config, [path for path in walked.files if ending_of(path) in others]))
+    if files and not any(file.is_mask for file in files):
+        files, said = _classified_by_ending(source, files)
+        notes += said
+    lists = _voc_lists(source, walked.files) if is_voc(paths) else VocLists()
+    candidates, said = _listed_ones(pair(files), lists)
+    masks = _Masks("nifti") if volumes else _how_masks_are(source, candidates, walked.files, config)
+    if is_voc(paths) and masks.form == "picture" and is_pascal(one.stem for one in candidates):
+        masks = replace(masks, labelling=VOC_LABELS)
+    _check_not_swapped(source, candidates, masks)
+    found = _items(source, candidates, masks, LoneFiles(candidates, walked.files), lists)
+    return Found(
+        tuple(without_lone_training(found.items)),
+        (*walked.refusals, *found.refusals),
+        (*notes, *said, *masks.notes, *walked.notes),
+        masks.labelling,
+        left=_left_alone(walked.files, used=bool(volumes)),
+        hints=label_tool_hints(source, walked.files),
     )
-    recognised_by = "any other folder"
-    refuses = (
-        "stems that stand twice, masks without image (the nearest name is shown), swapped folders; files of labelme, "
-        "VIA, CVAT, YOLO or run lengths are named with the way to masks"
-    )
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether the source is a folder."""
-        return source.is_dir()
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the pairs under `source`.
-
-        Raises
-        ------
-        SourceError
-            If a colour table cannot be read.
-        """
-        walked = walk(source)
-        pictures = [path for path in walked.files if _is_picture(path)]
-        volumes = [] if pictures else [path for path in walked.files if path.lower().endswith(NIFTI_ENDINGS)]
-        paths, notes = without_extras(pictures or volumes)
-        others = OTHER_FORMS if _are_masks(paths) else UNREAD_ENDINGS
-        files = renamed(name_files(paths, config, [path for path in walked.files if ending_of(path) in others]))
-        if files and not any(file.is_mask for file in files):
-            files, said = _classified_by_ending(source, files)
-            notes += said
-        lists = _voc_lists(source, walked.files) if is_voc(paths) else VocLists()
-        candidates, said = _listed_ones(pair(files), lists)
-        masks = _Masks("nifti") if volumes else _how_masks_are(source, candidates, walked.files, config)
-        if is_voc(paths) and masks.form == "picture" and is_pascal(one.stem for one in candidates):
-            masks = replace(masks, labelling=VOC_LABELS)
-        _check_not_swapped(source, candidates, masks)
-        found = _items(source, candidates, masks, LoneFiles(candidates, walked.files), lists)
-        return Found(
-            tuple(without_lone_training(found.items)),
-            (*walked.refusals, *found.refusals),
-            (*notes, *said, *masks.notes, *walked.notes),
-            masks.labelling,
-            left=_left_alone(walked.files, used=bool(volumes)),
-            hints=label_tool_hints(source, walked.files),
-        )
 
 
 def _is_picture(path: str) -> bool:
@@ -317,6 +314,3 @@ def _left_alone(files: Iterable[str], *, used: bool) -> tuple[tuple[str, int], .
     """Return how many files of each ending this reader does not open; `used` = NIfTI files were."""
     counts = Counter(ending for ending in map(ending_of, files) if ending in _OTHERS)
     return tuple((ending, counts[ending]) for ending in sorted(counts) if not (used and ending in NIFTI_ENDINGS))
-
-
-READER = FolderReader()

@@ -1,4 +1,8 @@
-"""GlaS, glands in histology: Warwick-QU as it is distributed, and the img/labelcol folders that networks train on."""
+"""GlaS, glands in histology: Warwick-QU as it is distributed, and the img/labelcol folders that networks train on.
+
+``X.bmp`` with ``X_anno.bmp`` and the patients in Grade.csv, or ``img/X.png`` with ``labelcol/X.png``. Values in masks
+are numbers of glands (or 255), not classes. The official split has most patients on both sides.
+"""
 
 import csv
 import re
@@ -14,6 +18,12 @@ from hsmix_gen.pipeline.readers.paths.split_words import deepest_split
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, Split, picture
 
+OPTIONS = frozenset({"mask_suffix"})
+TRIED = 60
+READS = "Warwick-QU (`_anno.bmp` of gland numbers, patients from `Grade.csv`); `img/` + `labelcol/`"
+RECOGNISED_BY = "`_anno.bmp`, or both folders"
+REFUSES = "images or masks alone"
+
 _ENDINGS = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 _IMAGE_FOLDER, _MASK_FOLDER = "img", "labelcol"
 _SUFFIX = "_anno"
@@ -26,53 +36,40 @@ _GRADES = "grade.csv"
 _MAX_GRADES_BYTES = 2**24
 
 
-class GlasReader:
-    """``X.bmp`` with ``X_anno.bmp`` and the patients in Grade.csv, or ``img/X.png`` with ``labelcol/X.png``.
+def recognises(source: Path) -> bool:
+    """Return whether Warwick-QU masks, or folders img and labelcol, lie in the source or not far below."""
+    near = list(folders_near(source, _FAMILIAR))
+    images = [names for folder, names in near if PurePosixPath(folder).name.lower() == _IMAGE_FOLDER]
+    if any(_SLIDE.match(name) for names in images for name in names):
+        return False
+    return any(
+        {_IMAGE_FOLDER, _MASK_FOLDER} <= {name.lower() for name in names} or any(map(_WARWICK_MASK.fullmatch, names))
+        for _, names in near
+    )
 
-    Values in masks are numbers of glands (or 255), not classes. The official split has most patients on both sides.
-    """
 
-    name = "glas"
-    options = frozenset({"mask_suffix"})
-    tried = 60
-    reads = "Warwick-QU (`_anno.bmp` of gland numbers, patients from `Grade.csv`); `img/` + `labelcol/`"
-    recognised_by = "`_anno.bmp`, or both folders"
-    refuses = "images or masks alone"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether Warwick-QU masks, or folders img and labelcol, lie in the source or not far below."""
-        near = list(folders_near(source, _FAMILIAR))
-        images = [names for folder, names in near if PurePosixPath(folder).name.lower() == _IMAGE_FOLDER]
-        if any(_SLIDE.match(name) for names in images for name in names):
-            return False
-        return any(
-            {_IMAGE_FOLDER, _MASK_FOLDER} <= {name.lower() for name in names}
-            or any(map(_WARWICK_MASK.fullmatch, names))
-            for _, names in near
-        )
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the glands under `source`."""
-        walked = walk(source, (*_ENDINGS, _GRADES))
-        tables = [path for path in walked.files if PurePosixPath(path).name.lower() == _GRADES]
-        pictures = [path for path in walked.files if path not in tables]
-        images, masks, n_others = _sorted_out(pictures, config.mask_suffix or _SUFFIX)
-        items: list[SourceItem] = []
-        refusals = list(walked.refusals)
-        ids = _ids(sorted(images.keys() | masks.keys()))
-        for key, item_id in ids.items():
-            problem = pair_problem(images.get(key, []), masks.get(key, []))
-            if problem:
-                first = (images.get(key) or masks[key])[0]
-                refusals.append(Refusal(item_id, str(source / first), "discover", problem))
-                continue
-            image, mask = (picture(str(source / paths[key][0])) for paths in (images, masks))
-            items.append(SourceItem(item_id, image, mask, split=_split_of(key)))
-        notes = [f"{n_others} pictures belong to no layout of GlaS and were left aside"] if n_others else []
-        items, patient_notes = _with_patients(without_lone_training(items), source, tables)
-        items, parted_notes = part_patients(items, source, config)
-        notes += [*patient_notes, *parted_notes, *walked.notes]
-        return Found(tuple(items), tuple(refusals), tuple(notes), _LABELLING, free_names=False)
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the glands under `source`."""
+    walked = walk(source, (*_ENDINGS, _GRADES))
+    tables = [path for path in walked.files if PurePosixPath(path).name.lower() == _GRADES]
+    pictures = [path for path in walked.files if path not in tables]
+    images, masks, n_others = _sorted_out(pictures, config.mask_suffix or _SUFFIX)
+    items: list[SourceItem] = []
+    refusals = list(walked.refusals)
+    ids = _ids(sorted(images.keys() | masks.keys()))
+    for key, item_id in ids.items():
+        problem = pair_problem(images.get(key, []), masks.get(key, []))
+        if problem:
+            first = (images.get(key) or masks[key])[0]
+            refusals.append(Refusal(item_id, str(source / first), "discover", problem))
+            continue
+        image, mask = (picture(str(source / paths[key][0])) for paths in (images, masks))
+        items.append(SourceItem(item_id, image, mask, split=_split_of(key)))
+    notes = [f"{n_others} pictures belong to no layout of GlaS and were left aside"] if n_others else []
+    items, patient_notes = _with_patients(without_lone_training(items), source, tables)
+    items, parted_notes = part_patients(items, source, config)
+    notes += [*patient_notes, *parted_notes, *walked.notes]
+    return Found(tuple(items), tuple(refusals), tuple(notes), _LABELLING, free_names=False)
 
 
 def read_patients(table: Path) -> dict[str, str]:
@@ -165,6 +162,3 @@ def _with_patients(items: list[SourceItem], source: Path, tables: list[str]) -> 
     if not without:
         return grouped, []
     return grouped, [f"Grade.csv names no one patient for {len(without)} images, first {without[0]}; each is its own"]
-
-
-READER = GlasReader()

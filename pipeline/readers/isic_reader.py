@@ -1,4 +1,9 @@
-"""ISIC challenges 2016 to 2018: photographs of skin lesions, each with the mask of its lesion."""
+"""ISIC challenges 2016 to 2018: photographs of skin lesions, each with the mask of its lesion.
+
+``<id>.jpg`` and ``<id>_segmentation.png`` in folders of their own for each part, or all in one. The splits are those of
+the challenge, named by folders such as ``ISIC-2017_Validation_Data``. Superpixel maps beside the photographs and masks
+of dermoscopic attributes (2018, task 2) are no masks of lesions.
+"""
 
 import re
 from collections import defaultdict
@@ -11,6 +16,12 @@ from hsmix_gen.pipeline.readers.paths.official_splits import without_lone_traini
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_path
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, Refusal, SourceItem, picture
+
+OPTIONS = frozenset({"mask_suffix"})
+TRIED = 50
+READS = "ISIC 2016, 2017, 2018: photographs and lesion masks; `*_superpixels.png` and attribute masks are no part of it"
+RECOGNISED_BY = "`ISIC…_segmentation.png` beside or in folders of the challenge"
+REFUSES = "a photograph without mask, an id in two releases"
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _NAME = re.compile(r"(ISIC_\d{4,})(?:_(.+))?", re.IGNORECASE)
@@ -30,48 +41,33 @@ class _Files:
     others: int = 0
 
 
-class IsicReader:
-    """``<id>.jpg`` and ``<id>_segmentation.png`` in folders of their own for each part, or all in one.
+def recognises(source: Path) -> bool:
+    """Return whether masks with ISIC names lie in the source or not far below."""
+    return any(any(map(_MASK.fullmatch, names)) for _, names in folders_near(source, _FAMILIAR))
 
-    The splits are those of the challenge, named by folders such as ``ISIC-2017_Validation_Data``. Superpixel maps
-    beside the photographs and masks of dermoscopic attributes (2018, task 2) are no masks of lesions.
-    """
 
-    name = "isic"
-    options = frozenset({"mask_suffix"})
-    tried = 50
-    reads = (
-        "ISIC 2016, 2017, 2018: photographs and lesion masks; `*_superpixels.png` and attribute masks are no part of it"
-    )
-    recognised_by = "`ISIC…_segmentation.png` beside or in folders of the challenge"
-    refuses = "a photograph without mask, an id in two releases"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether masks with ISIC names lie in the source or not far below."""
-        return any(any(map(_MASK.fullmatch, names)) for _, names in folders_near(source, _FAMILIAR))
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the lesions under `source`."""
-        walked = walk(source, _ENDINGS)
-        files = _sorted_out(walked.files, config.mask_suffix or "_segmentation")
-        items: list[SourceItem] = []
-        refusals = list(walked.refusals)
-        for name in sorted(files.images.keys() | files.masks.keys()):
-            images, masks = files.images.get(name, []), files.masks.get(name, [])
-            problem = pair_problem(images, masks) or _split_problem(images[0], masks[0])
-            if problem:
-                refusals.append(Refusal(safe_id(name), str(source / (images or masks)[0]), "discover", problem))
-                continue
-            split = split_of_path(images[0]) or split_of_path(masks[0])
-            image, mask = (picture(str(source / path)) for path in (images[0], masks[0]))
-            items.append(SourceItem(safe_id(name), image, mask, split=split))
-        left = [
-            (files.attributes, "masks of attributes (task 2) are no masks of lesions"),
-            (files.others, "pictures have no name of a photograph or mask of ISIC"),
-        ]
-        notes = [f"{count} {what} and were left aside" for count, what in left if count]
-        items = without_lone_training(items)
-        return Found(tuple(items), tuple(refusals), (*notes, *walked.notes), _LABELLING, free_names=False)
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the lesions under `source`."""
+    walked = walk(source, _ENDINGS)
+    files = _sorted_out(walked.files, config.mask_suffix or "_segmentation")
+    items: list[SourceItem] = []
+    refusals = list(walked.refusals)
+    for name in sorted(files.images.keys() | files.masks.keys()):
+        images, masks = files.images.get(name, []), files.masks.get(name, [])
+        problem = pair_problem(images, masks) or _split_problem(images[0], masks[0])
+        if problem:
+            refusals.append(Refusal(safe_id(name), str(source / (images or masks)[0]), "discover", problem))
+            continue
+        split = split_of_path(images[0]) or split_of_path(masks[0])
+        image, mask = (picture(str(source / path)) for path in (images[0], masks[0]))
+        items.append(SourceItem(safe_id(name), image, mask, split=split))
+    left = [
+        (files.attributes, "masks of attributes (task 2) are no masks of lesions"),
+        (files.others, "pictures have no name of a photograph or mask of ISIC"),
+    ]
+    notes = [f"{count} {what} and were left aside" for count, what in left if count]
+    items = without_lone_training(items)
+    return Found(tuple(items), tuple(refusals), (*notes, *walked.notes), _LABELLING, free_names=False)
 
 
 def _sorted_out(paths: tuple[str, ...], mask_suffix: str) -> _Files:
@@ -100,6 +96,3 @@ def _split_problem(image: str, mask: str) -> str:
     if of_image and of_mask and of_image != of_mask:
         return f"image lies with {of_image}, its mask {mask} with {of_mask}; move one of them"
     return ""
-
-
-READER = IsicReader()

@@ -1,4 +1,8 @@
-"""Lists of pairs: CSV, Parquet or JSONL with columns image and mask, and if wanted id, group and split."""
+"""Lists of pairs: CSV, Parquet or JSONL with columns image and mask, and if wanted id, group and split.
+
+A table with one row per pair. Paths are relative to the folder of the list and may not leave it, or the folder that
+``root`` names. A list that lies outside of that folder has its paths relative to it.
+"""
 
 import csv
 import io
@@ -12,6 +16,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS
 from hsmix_gen.pipeline.files.tables import read_table
+from hsmix_gen.pipeline.readers import parquet_reader
 from hsmix_gen.pipeline.readers.colour_tables import read_colours
 from hsmix_gen.pipeline.readers.paths.confined_root import Root
 from hsmix_gen.pipeline.readers.paths.ids import Found, parted, safe_id
@@ -20,6 +25,15 @@ from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SPLITS, Content, Labelling, Refusal, SourceItem, picture
 
+OPTIONS = frozenset({"colours", "image_key", "mask_key", "root"})
+TRIED = 40
+READS = (
+    "CSV, TSV, Parquet or JSONL with columns `image`, `mask` and, if you like, `id`, `group`, "
+    "`split`; pictures, NIfTI, arrays; coloured masks with `--colours`"
+)
+RECOGNISED_BY = "a file with such an ending"
+REFUSES = "paths that leave the folder of the list (or `--root`)"
+
 ENDINGS = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})
 ARRAY_ENDINGS = (".npy", ".npz", ".h5", ".hdf5")
 NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -27,51 +41,31 @@ _DOUBLE_ENDINGS = (".nii.gz", ".npy.h5")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
-class ListReader:
-    """A table with one row per pair.
+def recognises(source: Path) -> bool:
+    """Return whether the source is a file with the ending of a list; Parquet with pictures inside is none."""
+    if source.suffix.lower() not in ENDINGS or not source.is_file():
+        return False
+    return source.suffix.lower() != ".parquet" or not parquet_reader.recognises(source)
 
-    Paths are relative to the folder of the list and may not leave it, or the folder that ``root`` names. A list
-    that lies outside of that folder has its paths relative to it.
+
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the pairs that a list names.
+
+    Raises
+    ------
+    SourceError
+        If the list or a colour table cannot be read, or the list has no columns image and mask.
     """
-
-    name = "list"
-    options = frozenset({"colours", "image_key", "mask_key", "root"})
-    tried = 40
-    reads = (
-        "CSV, TSV, Parquet or JSONL with columns `image`, `mask` and, if you like, `id`, `group`, "
-        "`split`; pictures, NIfTI, arrays; coloured masks with `--colours`"
-    )
-    recognised_by = "a file with such an ending"
-    refuses = "paths that leave the folder of the list (or `--root`)"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether the source is a file with the ending of a list; Parquet with pictures inside is none."""
-        if source.suffix.lower() not in ENDINGS or not source.is_file():
-            return False
-        if source.suffix.lower() != ".parquet":
-            return True
-        from hsmix_gen.pipeline.readers.parquet_reader import ParquetReader
-
-        return not ParquetReader().recognises(source)
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the pairs that a list names.
-
-        Raises
-        ------
-        SourceError
-            If the list or a colour table cannot be read, or the list has no columns image and mask.
-        """
-        if source.suffix.lower() not in ENDINGS or not source.is_file():
-            raise SourceError(f"{source} is no list, expected a file with ending {', '.join(sorted(ENDINGS))}")
-        rows = _rows(source)
-        columns = list(dict.fromkeys(name for row in rows for name in row if name))
-        missing = [name for name in ("image", "mask") if rows and name not in columns]
-        if missing:
-            raise SourceError(f"{source} has no column {missing[0]}, got {', '.join(columns)}; rename one")
-        table = _Table(source, config)
-        found = parted(table.item(number, row) for number, row in enumerate(rows, start=1))
-        return Found(*found, labelling=table.labelling)
+    if source.suffix.lower() not in ENDINGS or not source.is_file():
+        raise SourceError(f"{source} is no list, expected a file with ending {', '.join(sorted(ENDINGS))}")
+    rows = _rows(source)
+    columns = list(dict.fromkeys(name for row in rows for name in row if name))
+    missing = [name for name in ("image", "mask") if rows and name not in columns]
+    if missing:
+        raise SourceError(f"{source} has no column {missing[0]}, got {', '.join(columns)}; rename one")
+    table = _Table(source, config)
+    found = parted(table.item(number, row) for number, row in enumerate(rows, start=1))
+    return Found(*found, labelling=table.labelling)
 
 
 class _Table:
@@ -219,6 +213,3 @@ def _json_object(source: Path, line: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"expected an object a line, got {line}")  # noqa: TRY004 - the caller's kind
     return row
-
-
-READER = ListReader()

@@ -1,4 +1,8 @@
-"""MoNuSeg, nuclei in histology: slides of the TCGA with outlines as Aperio XML, or with masks drawn from them."""
+"""MoNuSeg, nuclei in histology: slides of the TCGA with outlines as Aperio XML, or with masks drawn from them.
+
+``X.tif`` with ``X.xml``, side by side or in ``Tissue Images`` and ``Annotations``, or with pictures as masks. Where a
+slide has outlines, masks that others drew from them are left aside. The patient is in the barcode.
+"""
 
 import re
 from collections import defaultdict
@@ -11,6 +15,15 @@ from hsmix_gen.pipeline.readers.paths.official_splits import part_patients, with
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_path
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, picture
+
+OPTIONS = frozenset({"mask_suffix"})
+TRIED = 70
+READS = (
+    "TIFF with Aperio XML outlines (holes, overlaps and points outside are handled), or drawn masks; "
+    "the patient is in the barcode"
+)
+RECOGNISED_BY = "`.xml` beside `.tif`, `Tissue Images/` + `Annotations/`"
+REFUSES = "XML with entities, outlines without numbers"
 
 _OUTLINES = ".xml"
 _PICTURES = (".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg")
@@ -35,37 +48,22 @@ class _Slide:
     masks: list[str] = field(default_factory=list)
 
 
-class MonusegReader:
-    """``X.tif`` with ``X.xml``, side by side or in ``Tissue Images`` and ``Annotations``, or with pictures as masks.
+def recognises(source: Path) -> bool:
+    """Return whether slides with outlines, or the folders of MoNuSeg, lie in the source or not far below."""
+    return any(_is_familiar(folder, names) for folder, names in folders_near(source, _FAMILIAR))
 
-    Where a slide has outlines, masks that others drew from them are left aside. The patient is in the barcode.
-    """
 
-    name = "monuseg"
-    options = frozenset({"mask_suffix"})
-    tried = 70
-    reads = (
-        "TIFF with Aperio XML outlines (holes, overlaps and points outside are handled), or drawn masks; "
-        "the patient is in the barcode"
-    )
-    recognised_by = "`.xml` beside `.tif`, `Tissue Images/` + `Annotations/`"
-    refuses = "XML with entities, outlines without numbers"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether slides with outlines, or the folders of MoNuSeg, lie in the source or not far below."""
-        return any(_is_familiar(folder, names) for folder, names in folders_near(source, _FAMILIAR))
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the slides under `source`."""
-        walked = walk(source, (_OUTLINES, *_PICTURES))
-        slides = _sorted_out(walked.files, config)
-        found, refusals = parted(_pair(source, name, slide) for name, slide in sorted(slides.items()))
-        n_aside = sum(len(slide.masks) for slide in slides.values() if slide.outlines)
-        notes = [f"{n_aside} masks were left aside, as their slides have outlines"] if n_aside else []
-        items, parted_notes = part_patients(without_lone_training(found), source, config)
-        all_drawn = all(item.mask.format == "polygons" for item in items)
-        all_notes = (*notes, *parted_notes, *walked.notes)
-        return Found(tuple(items), (*walked.refusals, *refusals), all_notes, _DRAWN if all_drawn else _ANY_MASK)
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the slides under `source`."""
+    walked = walk(source, (_OUTLINES, *_PICTURES))
+    slides = _sorted_out(walked.files, config)
+    found, refusals = parted(_pair(source, name, slide) for name, slide in sorted(slides.items()))
+    n_aside = sum(len(slide.masks) for slide in slides.values() if slide.outlines)
+    notes = [f"{n_aside} masks were left aside, as their slides have outlines"] if n_aside else []
+    items, parted_notes = part_patients(without_lone_training(found), source, config)
+    all_drawn = all(item.mask.format == "polygons" for item in items)
+    all_notes = (*notes, *parted_notes, *walked.notes)
+    return Found(tuple(items), (*walked.refusals, *refusals), all_notes, _DRAWN if all_drawn else _ANY_MASK)
 
 
 def patient_of(name: str) -> str:
@@ -115,6 +113,3 @@ def _pair(source: Path, name: str, slide: _Slide) -> SourceItem | Refusal:
     content = Content("polygons", (mask,)) if slide.outlines else picture(mask)
     split = split_of_path(images[0]) or split_of_path(masks[0])
     return SourceItem(safe_id(name), picture(image), content, patient_of(name), split)
-
-
-READER = MonusegReader()

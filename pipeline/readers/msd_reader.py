@@ -1,4 +1,8 @@
-"""Reader of the Medical Segmentation Decathlon; nnU-Net's raw folders hold cases of the same kind."""
+"""Reader of the Medical Segmentation Decathlon; nnU-Net's raw folders hold cases of the same kind.
+
+Folders ``images*`` and ``labels*`` (or ``masks*``) of NIfTI files with equal names; 4-D files have channels.
+``dataset.json``, if there, names the classes. Images of ``imagesTs`` have no labels and are left out.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +14,12 @@ from hsmix_gen.pipeline.readers.paths.case_folders import Case, CaseFolders, Nam
 from hsmix_gen.pipeline.readers.paths.ids import Found, case_ids, common_channels, parted, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem, picture
+
+OPTIONS = frozenset[str]()
+TRIED = 110
+READS = "`imagesTr` + `labelsTr` of NIfTI, also 4-D; classes and regions from `dataset.json`"
+RECOGNISED_BY = "these folders, or `images*` + `labels*`"
+REFUSES = "an image without label"
 
 
 @dataclass(frozen=True)
@@ -23,31 +33,19 @@ class Form:
     """Those of each case; None: those that most cases have."""
 
 
-class MsdReader:
-    """Folders ``images*`` and ``labels*`` (or ``masks*``) of NIfTI files with equal names; 4-D files have channels.
+def recognises(source: Path) -> bool:
+    """Return whether an image has a label of its name."""
+    return any(
+        case.images and case.labels
+        for folders in case_folders(root_of(source))
+        for case in cases_or_none(folders, as_file)
+    )
 
-    ``dataset.json``, if there, names the classes. Images of ``imagesTs`` have no labels and are left out.
-    """
 
-    name = "msd"
-    options = frozenset[str]()
-    tried = 110
-    reads = "`imagesTr` + `labelsTr` of NIfTI, also 4-D; classes and regions from `dataset.json`"
-    recognised_by = "these folders, or `images*` + `labels*`"
-    refuses = "an image without label"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether an image has a label of its name."""
-        return any(
-            case.images and case.labels
-            for folders in case_folders(root_of(source))
-            for case in cases_or_none(folders, as_file)
-        )
-
-    def find(self, source: Path, config: SourceConfig) -> Found:  # noqa: ARG002 - no option changes what is a case
-        """Return all cases that have a label."""
-        root = root_of(source)
-        return find_cases(root, Form(NIFTI_ENDINGS, as_file, (0,)), read_description(root))
+def find(source: Path, config: SourceConfig) -> Found:  # noqa: ARG001 - no option changes what is a case
+    """Return all cases that have a label."""
+    root = root_of(source)
+    return find_cases(root, Form(NIFTI_ENDINGS, as_file, (0,)), read_description(root))
 
 
 def as_file(stem: str) -> tuple[str, int]:
@@ -119,6 +117,3 @@ def _item(case: Case, case_id: str, channels: Sequence[int], form: Form) -> Sour
     if form.endings == NIFTI_ENDINGS:
         return SourceItem(case_id, Content("nifti", images), Content("nifti", (label,)), case_id, case.split)
     return SourceItem(case_id, picture(images[0]), picture(label), split=case.split)
-
-
-READER = MsdReader()

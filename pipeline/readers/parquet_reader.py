@@ -1,4 +1,8 @@
-"""Parquet tables with pictures inside, as HF ``datasets`` writes them: an image and a mask column, one row a pair."""
+"""Parquet tables with pictures inside, as HF ``datasets`` writes them: an image and a mask column, one row a pair.
+
+A Parquet file, or a folder of them, with the bytes of images and masks in binary or HF image columns. Tables whose
+images are paths are lists and belong to the reader ``list``.
+"""
 
 import re
 from collections import Counter
@@ -18,6 +22,12 @@ from hsmix_gen.pipeline.readers.paths.split_words import split_of_folder, split_
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import SPLITS, Content, Refusal, SourceItem
+
+OPTIONS = frozenset({"colours", "image_key", "mask_key"})
+TRIED = 20
+READS = "tables with pictures inside, as HF `datasets` writes them; coloured masks as in `folder`"
+RECOGNISED_BY = "columns of bytes"
+REFUSES = "empty cells"
 
 _IMAGES = ("image", "img", "images", "picture", "photo", "pixel_values", "input")
 _MASKS = (
@@ -42,52 +52,40 @@ class _Columns:
     split: str = ""
 
 
-class ParquetReader:
-    """A Parquet file, or a folder of them, with the bytes of images and masks in binary or HF image columns.
-
-    Tables whose images are paths are lists and belong to the reader ``list``.
-    """
-
-    name = "parquet"
-    options = frozenset({"colours", "image_key", "mask_key"})
-    tried = 20
-    reads = "tables with pictures inside, as HF `datasets` writes them; coloured masks as in `folder`"
-    recognised_by = "columns of bytes"
-    refuses = "empty cells"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether the first Parquet file has columns of bytes for image and mask; only its schema is read."""
-        try:
-            files = _files(source)
-            return bool(files) and _columns(pq.read_schema(files[0]), SourceConfig()) is not None
-        except Exception:
-            return False
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the rows of all tables.
-
-        Raises
-        ------
-        SourceError
-            If there is no table, or one is damaged or lacks an image or mask column, or a colour table cannot be read.
-        """
+def recognises(source: Path) -> bool:
+    """Return whether the first Parquet file has columns of bytes for image and mask; only its schema is read."""
+    try:
         files = _files(source)
-        if not files:
-            raise SourceError(f"{source} holds no .parquet file; give a folder of tables with columns image and mask")
-        rows: list[_Row] = []
-        refusals: list[Refusal] = []
-        for file in files:
-            try:
-                rows += _rows(file, config)
-            except SourceError as error:
-                if len(files) == 1:
-                    raise
-                refusals.append(Refusal(safe_id(file.stem), str(file), "discover", str(error)))
-        names = Counter(row.name.casefold() for row in rows)
-        apart = len(files) > 1 and max(names.values(), default=0) > 1
-        prefixes = {file: f"{file.relative_to(source).with_suffix('').as_posix()}-" if apart else "" for file in files}
-        items, left_out = parted(row.item(prefixes[row.file]) for row in rows)
-        return with_colours(Found(items, (*refusals, *left_out)), source, config)
+        return bool(files) and _columns(pq.read_schema(files[0]), SourceConfig()) is not None
+    except Exception:
+        return False
+
+
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the rows of all tables.
+
+    Raises
+    ------
+    SourceError
+        If there is no table, or one is damaged or lacks an image or mask column, or a colour table cannot be read.
+    """
+    files = _files(source)
+    if not files:
+        raise SourceError(f"{source} holds no .parquet file; give a folder of tables with columns image and mask")
+    rows: list[_Row] = []
+    refusals: list[Refusal] = []
+    for file in files:
+        try:
+            rows += _rows(file, config)
+        except SourceError as error:
+            if len(files) == 1:
+                raise
+            refusals.append(Refusal(safe_id(file.stem), str(file), "discover", str(error)))
+    names = Counter(row.name.casefold() for row in rows)
+    apart = len(files) > 1 and max(names.values(), default=0) > 1
+    prefixes = {file: f"{file.relative_to(source).with_suffix('').as_posix()}-" if apart else "" for file in files}
+    items, left_out = parted(row.item(prefixes[row.file]) for row in rows)
+    return with_colours(Found(items, (*refusals, *left_out)), source, config)
 
 
 @dataclass(frozen=True)
@@ -202,6 +200,3 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         value = value["path"]
     return "" if value is None else str(value).strip()
-
-
-READER = ParquetReader()

@@ -1,6 +1,6 @@
 """Readers of source layouts: what each must offer, and which one a source belongs to.
 
-A layout is a module ``NAME_reader`` in this folder that holds a `Reader` as ``READER``; nothing else names it.
+A layout is a module ``NAME_reader`` in this folder that is a `Reader`; nothing else names it.
 """
 
 from contextlib import suppress
@@ -14,18 +14,17 @@ from hsmix_gen.schemas.families import READERS
 
 
 class Reader(Protocol):
-    """A layout of source data."""
+    """A layout of source data, as a module."""
 
-    name: str
-    options: frozenset[str]
+    OPTIONS: frozenset[str]
     """Those options of `SourceConfig` that only some layouts have, and this one has."""
-    tried: int
+    TRIED: int
     """Place in the order in which readers are tried: special layouts before those that take nearly anything."""
-    reads: str
+    READS: str
     """For people: what is read."""
-    recognised_by: str
+    RECOGNISED_BY: str
     """For people: what shows that a source is of this layout."""
-    refuses: str
+    REFUSES: str
     """For people: what is left out, by name."""
 
     def recognises(self, source: Path) -> bool:
@@ -37,33 +36,33 @@ class Reader(Protocol):
         ...
 
 
-def readers() -> tuple[Reader, ...]:
-    """Return all readers in the order in which they are tried."""
-    return tuple(sorted((READERS.module(name).READER for name in READERS.names), key=lambda reader: reader.tried))
+def readers() -> dict[str, Reader]:
+    """Return all readers by the names of their layouts, in the order in which they are tried."""
+    known: dict[str, Reader] = {name: READERS.module(name) for name in READERS.names}
+    return dict(sorted(known.items(), key=lambda named: named[1].TRIED))
 
 
-def reader_for(source: Path, layout: str) -> Reader:
-    """Return the reader of a layout, or of ``auto`` the first that recognises the source."""
+def layout_of(source: Path) -> str:
+    """Return the layout of the first reader that recognises a source."""
     known = readers()
-    if layout != "auto":
-        return next(reader for reader in known if reader.name == layout)
-    for reader in known:
+    for name, reader in known.items():
         # A folder below that cannot be opened says nothing of the layout; the reader that is taken reports it.
         with suppress(OSError):
             if reader.recognises(source):
-                return reader
+                return name
     raise SourceError(
-        f"{source} is of no known layout; known are {', '.join(r.name for r in known)}: choose one with --layout, or "
+        f"{source} is of no known layout; known are {', '.join(known)}: choose one with --layout, or "
         "name the pairs in a list with columns image and mask"
     )
 
 
-def check_options(reader: Reader, source: Path, config: SourceConfig) -> None:
+def check_options(layout: str, source: Path, config: SourceConfig) -> None:
     """Refuse what would be set without any effect."""
-    for name in sorted(frozenset[str]().union(*(known.options for known in readers())) - reader.options):
-        if getattr(config, name) != SourceConfig.model_fields[name].default:
-            having = ", ".join(known.name for known in readers() if name in known.options)
+    options = {name: reader.OPTIONS for name, reader in readers().items()}
+    for option in sorted(frozenset[str]().union(*options.values()) - options[layout]):
+        if getattr(config, option) != SourceConfig.model_fields[option].default:
+            having = ", ".join(name for name, known in options.items() if option in known)
             raise ConfigError(
-                f"{name} is an option of the layouts {having}, and {source} was read as {reader.name}; "
-                f"leave --{name.replace('_', '-')} away, or choose one of those with --layout"
+                f"{option} is an option of the layouts {having}, and {source} was read as {layout}; "
+                f"leave --{option.replace('_', '-')} away, or choose one of those with --layout"
             )

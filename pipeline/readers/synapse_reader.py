@@ -1,4 +1,9 @@
-"""The multi-organ CT ("Synapse") as TransUNet holds it: slices in npz, test volumes in h5, and lists of both."""
+"""The multi-organ CT ("Synapse") as TransUNet holds it: slices in npz, test volumes in h5, and lists of both.
+
+``train_npz/caseNNNN_sliceMMM.npz``, ``test_vol_h5/caseNNNN.npy.h5`` and ``lists_Synapse/*.txt``. The folders may lie up
+to two levels down. The lists are official: ``train.txt`` names the training slices, ``test_vol.txt`` the test volumes,
+and what they do not name is left out, as TransUNet leaves it out. A case is a group, so that its slices never part.
+"""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +15,12 @@ from hsmix_gen.pipeline.readers.paths.ids import Found, safe_id
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Labelling, Refusal, SourceItem, Split
+
+OPTIONS = frozenset({"image_key", "mask_key"})
+TRIED = 80
+READS = "TransUNet's `train_npz`, `test_vol_h5` and `lists`"
+RECOGNISED_BY = "these folders"
+REFUSES = "files without `image` or `label`"
 
 CLASSES = (
     "background", "aorta", "gallbladder", "left kidney", "right kidney", "liver", "pancreas", "spleen", "stomach",
@@ -39,38 +50,24 @@ _HALVES = (
 )
 
 
-class SynapseReader:
-    """``train_npz/caseNNNN_sliceMMM.npz``, ``test_vol_h5/caseNNNN.npy.h5`` and ``lists_Synapse/*.txt``.
+def recognises(source: Path) -> bool:
+    """Return whether there is a folder named like one of TransUNet's."""
+    return any(_find_folder(source, half.folder) is not None for half in _HALVES)
 
-    The folders may lie up to two levels down. The lists are official: ``train.txt`` names the training slices,
-    ``test_vol.txt`` the test volumes, and what they do not name is left out, as TransUNet leaves it out. A case is a
-    group, so that its slices never part.
-    """
 
-    name = "synapse"
-    options = frozenset({"image_key", "mask_key"})
-    tried = 80
-    reads = "TransUNet's `train_npz`, `test_vol_h5` and `lists`"
-    recognised_by = "these folders"
-    refuses = "files without `image` or `label`"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether there is a folder named like one of TransUNet's."""
-        return any(_find_folder(source, half.folder) is not None for half in _HALVES)
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the slices and volumes that the lists name."""
-        if not self.recognises(source):
-            wanted = " or ".join(half.folder for half in _HALVES)
-            raise SourceError(f"{source} has no folder {wanted} up to {_MAX_DEPTH} levels down; name the folder above")
-        found = [_find_half(source, half, config) for half in _HALVES]
-        labels = tuple((label, label) for label in range(len(CLASSES)))
-        return Found(
-            tuple(item for half in found for item in half.items),
-            tuple(refusal for half in found for refusal in half.refusals),
-            tuple(note for half in found for note in half.notes),
-            Labelling(classes=CLASSES, values=labels),
-        )
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the slices and volumes that the lists name."""
+    if not recognises(source):
+        wanted = " or ".join(half.folder for half in _HALVES)
+        raise SourceError(f"{source} has no folder {wanted} up to {_MAX_DEPTH} levels down; name the folder above")
+    found = [_find_half(source, half, config) for half in _HALVES]
+    labels = tuple((label, label) for label in range(len(CLASSES)))
+    return Found(
+        tuple(item for half in found for item in half.items),
+        tuple(refusal for half in found for refusal in half.refusals),
+        tuple(note for half in found for note in half.notes),
+        Labelling(classes=CLASSES, values=labels),
+    )
 
 
 def _find_folder(source: Path, name: str) -> Path | None:
@@ -150,6 +147,3 @@ def _item(name: str, path: Path, half: _Half, config: SourceConfig) -> SourceIte
         for key in (config.image_key or "image", config.mask_key or "label")
     )
     return SourceItem(safe_id(name), image, mask, match[1] if match else name, half.split)
-
-
-READER = SynapseReader()

@@ -1,4 +1,9 @@
-"""WebDataset as a source: tar shards whose members of one key are an image and its mask."""
+"""WebDataset as a source: tar shards whose members of one key are an image and its mask.
+
+A tar file, or a folder of them, also one folder for each split; nothing is unpacked to disk. The key of a sample is the
+name of its members up to the first dot after the last ``/``; what follows distinguishes image (``jpg``, ``image.png``,
+``img.npy`` and so on) from mask (``mask.png``, ``seg.png``, ``label.npy``).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +18,12 @@ from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, Refusal, SourceItem
 
+OPTIONS = frozenset({"colours", "image_key", "mask_key"})
+TRIED = 30
+READS = "tar shards; nothing is unpacked to disk; coloured masks as in `folder`"
+RECOGNISED_BY = "`.tar` files"
+REFUSES = "compressed tar, links, samples that lack a member"
+
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _FORMS = frozenset({ending[1:] for ending in IMAGE_ENDINGS} | {"npy"})
 _IMAGE_WORDS = frozenset({"", "image", "img", "input", "photo", "picture"})
@@ -24,56 +35,43 @@ _BESIDE = frozenset({".tar", ".json", ".jsonl", ".txt", ".md", ".csv", ".yaml", 
 """Endings of files that may lie beside shards."""
 
 
-class WebdatasetReader:
-    """A tar file, or a folder of them, also one folder for each split; nothing is unpacked to disk.
+def recognises(source: Path) -> bool:
+    """Return whether the source is a tar file, or a folder that holds tar files and no pictures."""
+    if not source.is_dir():
+        return source.is_file() and source.name.lower().endswith((".tar", *_COMPRESSED))
+    files = [path for folder in _folders(source) for path in folder.iterdir() if path.is_file()]
+    endings = {".tar" if path.name.lower().endswith(_COMPRESSED) else path.suffix.lower() for path in files}
+    return ".tar" in endings and endings <= _BESIDE
 
-    The key of a sample is the name of its members up to the first dot after the last ``/``; what follows distinguishes
-    image (``jpg``, ``image.png``, ``img.npy`` and so on) from mask (``mask.png``, ``seg.png``, ``label.npy``).
+
+def find(source: Path, config: SourceConfig) -> Found:
+    """Return the samples of all shards.
+
+    Raises
+    ------
+    SourceError
+        If there is no shard, or one is compressed or no tar file, or a colour table cannot be read.
     """
-
-    name = "webdataset"
-    options = frozenset({"colours", "image_key", "mask_key"})
-    tried = 30
-    reads = "tar shards; nothing is unpacked to disk; coloured masks as in `folder`"
-    recognised_by = "`.tar` files"
-    refuses = "compressed tar, links, samples that lack a member"
-
-    def recognises(self, source: Path) -> bool:
-        """Return whether the source is a tar file, or a folder that holds tar files and no pictures."""
-        if not source.is_dir():
-            return source.is_file() and source.name.lower().endswith((".tar", *_COMPRESSED))
-        files = [path for folder in _folders(source) for path in folder.iterdir() if path.is_file()]
-        endings = {".tar" if path.name.lower().endswith(_COMPRESSED) else path.suffix.lower() for path in files}
-        return ".tar" in endings and endings <= _BESIDE
-
-    def find(self, source: Path, config: SourceConfig) -> Found:
-        """Return the samples of all shards.
-
-        Raises
-        ------
-        SourceError
-            If there is no shard, or one is compressed or no tar file, or a colour table cannot be read.
-        """
-        shards = _shards(source)
-        if not shards:
-            raise SourceError(f"{source} holds no .tar file; give a folder of WebDataset shards")
-        opened: list[_Shard] = []
-        refusals: list[Refusal] = []
-        for path in shards:
-            try:
-                opened.append(_Shard(path, config))
-            except SourceError as error:
-                if len(shards) == 1:
-                    raise
-                refusals.append(Refusal(safe_id(path.stem), str(path), "discover", str(error)))
-        keys = Counter(key.casefold() for shard in opened for key in shard.samples)
-        clash = len(shards) > 1 and max(keys.values(), default=0) > 1
-        items: list[SourceItem] = []
-        for shard in opened:
-            found = shard.found(f"{shard.path.relative_to(source).with_suffix('').as_posix()}-" if clash else "")
-            items += found.items
-            refusals += found.refusals
-        return with_colours(Found(tuple(items), tuple(refusals)), source, config)
+    shards = _shards(source)
+    if not shards:
+        raise SourceError(f"{source} holds no .tar file; give a folder of WebDataset shards")
+    opened: list[_Shard] = []
+    refusals: list[Refusal] = []
+    for path in shards:
+        try:
+            opened.append(_Shard(path, config))
+        except SourceError as error:
+            if len(shards) == 1:
+                raise
+            refusals.append(Refusal(safe_id(path.stem), str(path), "discover", str(error)))
+    keys = Counter(key.casefold() for shard in opened for key in shard.samples)
+    clash = len(shards) > 1 and max(keys.values(), default=0) > 1
+    items: list[SourceItem] = []
+    for shard in opened:
+        found = shard.found(f"{shard.path.relative_to(source).with_suffix('').as_posix()}-" if clash else "")
+        items += found.items
+        refusals += found.refusals
+    return with_colours(Found(tuple(items), tuple(refusals)), source, config)
 
 
 class _Shard:
@@ -172,6 +170,3 @@ def _problem(sides: tuple[Sequence[str], Sequence[str]]) -> str:
         if len(names) > 1:
             return f"sample has {len(names)} members that may be its {side}: {', '.join(names)}; {way}"
     return ""
-
-
-READER = WebdatasetReader()

@@ -10,7 +10,7 @@ from hsmix_gen.pipeline.decoders.codecs.pointers import refuse_pointer
 from hsmix_gen.pipeline.execution.human_units import counted
 from hsmix_gen.pipeline.readers.paths.grouped import grouped
 from hsmix_gen.pipeline.readers.paths.ids import Found
-from hsmix_gen.pipeline.readers.registry import check_options, reader_for
+from hsmix_gen.pipeline.readers.registry import check_options, layout_of, readers
 from hsmix_gen.pipeline.sources.groups import assign_groups, part_guessed, possible_groups
 from hsmix_gen.pipeline.sources.hashed_ids import hidden_items, hidden_refusals, read_key, write_map
 from hsmix_gen.pipeline.sources.layout_trials import note_on_forced, notes_on_left
@@ -67,15 +67,14 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
     """
     check_there(source)
     refuse_pointer(str(source))
-    reader = reader_for(source, config.source.layout)
-    check_options(reader, source, config.source)
-    found = reader.find(source, config.source)
+    forced = config.source.layout if config.source.layout != "auto" else None
+    layout = forced or layout_of(source)
+    check_options(layout, source, config.source)
+    found = readers()[layout].find(source, config.source)
     items, clashes = _unique(found.items)
     if not items:
-        forced = config.source.layout if config.source.layout != "auto" else None
-        raise SourceError(
-            _nothing_found(source, found, clashes, reader.name) + (note_on_forced(source, forced) if forced else "")
-        )
+        other = note_on_forced(source, forced) if forced else ""
+        raise SourceError(_nothing_found(source, found, clashes, layout) + other)
     there = {item.id for item in items}
     is_private = config.source.ids == "hashed" or (config.source.ids == "auto" and found.names_persons)
     if known and is_private:
@@ -103,7 +102,7 @@ def discover(source: Path, config: RunConfig, known: Mapping[str, Split] | None 
         assigned, note = few_shot(assigned, config.source.subset, seed=config.source.subset_seed)
         split_notes.append(note)
     discovery = Discovery(
-        reader.name,
+        layout,
         tuple(assigned),
         (*found.refusals, *clashes),
         (*_notes(source, found), *grouping.notes, *split_notes, *torn_notes),

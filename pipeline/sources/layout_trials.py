@@ -8,7 +8,7 @@ from pathlib import Path
 from hsmix_gen.pipeline.decoders.picture_codec import UNREAD_ENDINGS
 from hsmix_gen.pipeline.decoders.registry import open_pair
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.registry import Reader, reader_for
+from hsmix_gen.pipeline.readers.registry import layout_of, readers
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import HsmixError
 
@@ -33,7 +33,7 @@ def notes_on_left(source: Path, left: Mapping[str, int]) -> list[str]:
     left : mapping
         Number of files by ending.
     """
-    pairs_by = cache(lambda layout: _pairs_of(reader_for(source, layout), source))
+    pairs_by = cache(lambda layout: _pairs_of(layout, source))
     return [
         f"{number} {ending} files were left alone{_way(ending, number, pairs_by)}"
         for ending, number in sorted(left.items())
@@ -43,10 +43,10 @@ def notes_on_left(source: Path, left: Mapping[str, int]) -> list[str]:
 def note_on_forced(source: Path, layout: str) -> str:
     """Return that the layout which recognises a source reads it, where another was asked for and does not."""
     with suppress(HsmixError):
-        reader = reader_for(source, "auto")
-        count = 0 if reader.name == layout else _pairs_of(reader, source)
+        own = layout_of(source)
+        count = 0 if own == layout else _pairs_of(own, source)
         if count:
-            return f"; without --layout {layout} it is read as {reader.name}, {count} pairs"
+            return f"; without --layout {layout} it is read as {own}, {count} pairs"
     return ""
 
 
@@ -61,10 +61,10 @@ def _way(ending: str, number: int, pairs_by: Callable[[str], int]) -> str:
     return f"; --layout {best} reads {pairs_by(best)} pairs"
 
 
-def _pairs_of(reader: Reader, source: Path) -> int:
-    """Return how many pairs a reader finds, 0 if the first of them cannot be opened."""
+def _pairs_of(layout: str, source: Path) -> int:
+    """Return how many pairs are found in a layout, 0 if the first of them cannot be opened."""
     with suppress(HsmixError, OSError):
-        items = reader.find(source, SourceConfig()).items
+        items = readers()[layout].find(source, SourceConfig()).items
         if items:
             image, mask = open_pair(items[0], ReadOptions())
             image.plane(0), mask.plane(0)

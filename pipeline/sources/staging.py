@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hsmix_gen.pipeline.files.local_mirror import address_of, fetch, listed, present, remove_others, staged_path
 from hsmix_gen.pipeline.files.store_paths import is_remote, location
-from hsmix_gen.pipeline.readers.list_reader import ListReader
+from hsmix_gen.pipeline.readers import list_reader
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
 
@@ -42,8 +42,8 @@ def stage(source: Path, config: RunConfig, note: Callable[[str], None]) -> tuple
     path = staged_path(source)
     if not is_one:
         remove_others(path, wanted)
-    elif ListReader().recognises(path):
-        items = ListReader().find(path, config.source).items
+    elif list_reader.recognises(path):
+        items = list_reader.find(path, config.source).items
         texts = {text: None for item in items for content in (item.image, item.mask) for text in content.paths}
         fetch(present(address for address in map(address_of, texts) if address is not None), note)
     return path, config

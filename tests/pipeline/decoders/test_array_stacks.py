@@ -11,7 +11,7 @@ import pytest
 
 from hsmix_gen.pipeline.decoders.arrays import array_key, open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.arrays_reader import ArraysReader
+from hsmix_gen.pipeline.readers import arrays_reader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, SourceItem
 from tests.pipeline.decoders.written_arrays import every_kind, image, npy, npz, refusal
@@ -22,7 +22,7 @@ HOW = ReadOptions()
 
 
 def find(source: Path, stacks: str) -> list[SourceItem]:
-    found = ArraysReader().find(source, SourceConfig.model_validate({"stacks": stacks}))
+    found = arrays_reader.find(source, SourceConfig.model_validate({"stacks": stacks}))
     assert found.refusals == ()
     return list(found.items)
 

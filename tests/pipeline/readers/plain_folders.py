@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hsmix_gen.pipeline.readers.folder_reader import FolderReader
+from hsmix_gen.pipeline.readers import folder_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from tests.pipeline.readers.layouts import lay
@@ -13,7 +13,7 @@ from tests.pipeline.readers.layouts import lay
 def find(source: Path, *paths: str, **config: str) -> Found:
     """Lay out empty files and return what the reader makes of them."""
     lay(source, *paths)
-    return FolderReader().find(source, SourceConfig.model_validate(config))
+    return folder_reader.find(source, SourceConfig.model_validate(config))
 
 
 def picture(path: Path, mode: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from hsmix_gen.pipeline.decoders.arrays import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.arrays_reader import ArraysReader
+from hsmix_gen.pipeline.readers import arrays_reader
 from hsmix_gen.pipeline.readers.paths.array_names import case_of, read_naming, split_of
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
@@ -38,7 +38,7 @@ def write(path: Path, values: Any = PICTURE, **arrays: Any) -> Path:
 
 
 def find(source: Path, **options: Any) -> Found:
-    return ArraysReader().find(source, SourceConfig(**options))
+    return arrays_reader.find(source, SourceConfig(**options))
 
 
 def ids(found: Found) -> list[str]:
@@ -332,12 +332,12 @@ def test_a_single_file_is_a_source_too(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", image=VOLUME, label=VOLUME)
     write(tmp_path / "b.h5", image=VOLUME, label=VOLUME)
 
-    assert ArraysReader().recognises(path)
+    assert arrays_reader.recognises(path)
     assert ids(find(path)) == ["a"]
 
 
 def test_an_absent_source_is_reported(tmp_path: Path) -> None:
-    assert not ArraysReader().recognises(tmp_path / "none")
+    assert not arrays_reader.recognises(tmp_path / "none")
     with pytest.raises(SourceError, match="none does not exist"):
         find(tmp_path / "none")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsmix_gen.pipeline.readers.folder_reader import FolderReader
+from hsmix_gen.pipeline.readers import folder_reader
 from hsmix_gen.pipeline.readers.paths.benchmark_trees import VOC_LABELS
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -174,7 +174,7 @@ def test_folders_of_images_and_masks_that_were_swapped_are_recognised(tmp_path: 
         picture(tmp_path / "masks" / f"{name}.jpg", 200, "RGB")
 
     with pytest.raises(SourceError) as refused:
-        FolderReader().find(tmp_path, SourceConfig())
+        folder_reader.find(tmp_path, SourceConfig())
 
     assert str(refused.value) == (
         f"{tmp_path} has images and masks the wrong way round: images/a.png has at most 4 colours, and masks/a.jpg, "
@@ -187,7 +187,7 @@ def test_folders_that_may_be_right_are_read(tmp_path: Path, of_image: int, of_ma
     picture(tmp_path / "images" / "a.png", of_image)
     picture(tmp_path / "masks" / "a.png", of_mask)
 
-    assert len(FolderReader().find(tmp_path, SourceConfig()).items) == 1
+    assert len(folder_reader.find(tmp_path, SourceConfig()).items) == 1
 
 
 def test_one_pair_that_looks_swapped_says_nothing(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_one_pair_that_looks_swapped_says_nothing(tmp_path: Path) -> None:
         picture(tmp_path / "images" / f"{name}.png", colours[0])
         picture(tmp_path / "masks" / f"{name}.png", colours[1])
 
-    assert len(FolderReader().find(tmp_path, SourceConfig()).items) == 2
+    assert len(folder_reader.find(tmp_path, SourceConfig()).items) == 2
 
 
 @pytest.mark.parametrize(

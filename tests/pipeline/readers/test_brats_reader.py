@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.readers.brats_reader import BratsReader
+from hsmix_gen.pipeline.readers import brats_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -20,7 +20,7 @@ def case(folder: str, *kinds: str, ending: str = ".nii.gz") -> list[str]:
 
 
 def find(source: Path, *paths: str) -> Found:
-    return BratsReader().find(lay(source, *paths), SourceConfig())
+    return brats_reader.find(lay(source, *paths), SourceConfig())
 
 
 def images(found: Found) -> dict[str, list[str]]:
@@ -43,7 +43,7 @@ def test_a_case_is_found_in_every_tree(tmp_path: Path, folder: str, ending: str)
 
     name = folder.rpartition("/")[2]
     (item,) = found.items
-    assert BratsReader().recognises(tmp_path)
+    assert brats_reader.recognises(tmp_path)
     assert (item.id, item.group, item.split) == (name, name, None)
     assert item.image.format == item.mask.format == "nifti"
     assert item.image.paths == tuple(
@@ -57,9 +57,9 @@ def test_a_case_is_found_in_every_tree(tmp_path: Path, folder: str, ending: str)
 def test_a_source_may_be_a_case_itself(tmp_path: Path) -> None:
     lay(tmp_path, *case("BraTS2021_00006"))
 
-    found = BratsReader().find(tmp_path / "BraTS2021_00006", SourceConfig())
+    found = brats_reader.find(tmp_path / "BraTS2021_00006", SourceConfig())
 
-    assert BratsReader().recognises(tmp_path / "BraTS2021_00006")
+    assert brats_reader.recognises(tmp_path / "BraTS2021_00006")
     assert list(images(found)) == ["BraTS2021_00006"]
 
 
@@ -86,8 +86,8 @@ def test_files_as_deepmedic_names_them_are_a_case_of_2015(tmp_path: Path) -> Non
 
     found = find(folder, *(f"{name}.nii.gz" for name in names), "License_CC_BY_NC_SA_3.0.txt")
 
-    (item,) = BratsReader().find(tmp_path, SourceConfig()).items
-    assert BratsReader().recognises(tmp_path)
+    (item,) = brats_reader.find(tmp_path, SourceConfig()).items
+    assert brats_reader.recognises(tmp_path)
     assert item.id == item.group == "brats_2013_pat0006_1"
     assert item.image.paths == tuple(str(folder / f"{name}.nii.gz") for name in names[:2])
     assert item.mask.paths == (str(folder / "OTMultiClass.nii.gz"),)
@@ -113,7 +113,7 @@ def test_cases_of_2023_are_found(tmp_path: Path) -> None:
 
     found = find(tmp_path, *case_2023(name))
 
-    assert BratsReader().recognises(tmp_path)
+    assert brats_reader.recognises(tmp_path)
     assert images(found) == {name: [f"{name}-{kind}.nii.gz" for kind in NAMES_2023[:4]]}
     assert found.items[0].mask.paths == (str(tmp_path / name / f"{name}-seg.nii.gz"),)
 
@@ -157,7 +157,7 @@ def test_labels_that_changed_from_year_to_year_are_left_open(tmp_path: Path) -> 
 def test_the_target_of_a_meningioma_is_a_label(tmp_path: Path) -> None:
     found = find(tmp_path, *(f"BraTS-MEN-RT-0004-1/BraTS-MEN-RT-0004-1_{kind}.nii.gz" for kind in ("t1c", "gtv")))
 
-    assert BratsReader().recognises(tmp_path)
+    assert brats_reader.recognises(tmp_path)
     assert images(found) == {"BraTS-MEN-RT-0004-1": ["BraTS-MEN-RT-0004-1_t1c.nii.gz"]}
 
 
@@ -265,7 +265,7 @@ def test_all_cases_of_the_real_listing_are_found(shared_data: Path, tmp_path: Pa
         assert match is not None
         lay(tmp_path, *(f"{match[1]}{kind}{match[3]}" for kind in match[2].split(",")))
 
-    found = BratsReader().find(tmp_path, SourceConfig())
+    found = brats_reader.find(tmp_path, SourceConfig())
 
     folders = [Path(item.mask.paths[0]).parts[-3] for item in found.items]
     assert (folders.count("HGG"), folders.count("LGG"), len(folders)) == (210, 75, 285)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.decoders.coco_index import read_index
-from hsmix_gen.pipeline.readers.coco_reader import CocoReader, mask_key
+from hsmix_gen.pipeline.readers import coco_reader
+from hsmix_gen.pipeline.readers.coco_reader import mask_key
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -38,7 +39,7 @@ def pictures(folder: Path, *names: str) -> None:
 
 
 def find(source: Path, **options: Any) -> Found:
-    return CocoReader().find(source, SourceConfig(layout="coco", **options))
+    return coco_reader.find(source, SourceConfig(layout="coco", **options))
 
 
 def reasons(found: Found) -> list[str]:
@@ -53,7 +54,7 @@ def test_the_folder_of_coco_is_read_with_its_splits(tmp_path: Path) -> None:
 
     found = find(tmp_path)
 
-    assert CocoReader().recognises(tmp_path)
+    assert coco_reader.recognises(tmp_path)
     assert [(item.id, item.split) for item in found.items] == [("1", "train"), ("2", "val")]
     assert [item.image for item in found.items] == [
         picture(str(tmp_path / "train2017/1.jpg")),
@@ -73,7 +74,7 @@ def test_the_folder_of_roboflow_is_read_with_copies_of_an_original_as_a_group(tm
 
     found = find(tmp_path)
 
-    assert CocoReader().recognises(tmp_path)
+    assert coco_reader.recognises(tmp_path)
     assert [(item.group, item.split) for item in found.items] == [
         ("x_jpg", "train"), ("x_jpg", "train"), ("y_jpg", "val"),
     ]  # fmt: skip
@@ -94,7 +95,7 @@ def test_a_single_file_has_its_images_beside_it(tmp_path: Path) -> None:
 
     found = find(path)
 
-    assert CocoReader().recognises(path)
+    assert coco_reader.recognises(path)
     assert [item.image.uri for item in found.items] == [str(tmp_path / "a.png"), str(tmp_path / "images/sub/b.png")]
     assert [item.split for item in found.items] == [None, None]
 
@@ -110,7 +111,7 @@ def test_a_file_in_the_folder_annotations_has_its_images_beside_that_folder(tmp_
 def test_other_folders_are_not_taken_for_coco(tmp_path: Path, names: list[str]) -> None:
     pictures(tmp_path, *names)
 
-    assert not CocoReader().recognises(tmp_path)
+    assert not coco_reader.recognises(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["none", "dataset.json", "a.csv"])
@@ -118,7 +119,7 @@ def test_other_files_are_not_taken_for_coco(tmp_path: Path, name: str) -> None:
     if name != "none":
         pictures(tmp_path, name)
 
-    assert not CocoReader().recognises(tmp_path / name)
+    assert not coco_reader.recognises(tmp_path / name)
 
 
 def test_a_folder_without_annotations_says_what_it_lacks(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, SegmentationStorage, generate_uid
 
-from hsmix_gen.pipeline.readers.dicom_reader import DicomReader, number_classes
+from hsmix_gen.pipeline.readers import dicom_reader
+from hsmix_gen.pipeline.readers.dicom_reader import number_classes
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling
@@ -53,7 +54,7 @@ def touch(path: Path) -> Path:
 
 
 def find(source: Path, **options: Any) -> Found:
-    return DicomReader().find(source, SourceConfig(**options))
+    return dicom_reader.find(source, SourceConfig(**options))
 
 
 def pairs(found: Found) -> dict[str, tuple[int, str]]:
@@ -63,7 +64,7 @@ def pairs(found: Found) -> dict[str, tuple[int, str]]:
 
 def test_files_with_the_mark_are_recognised_whatever_they_are_called(tmp_path: Path) -> None:
     write_series(tmp_path / "a", "1.2.3", ending="")
-    assert DicomReader().recognises(tmp_path)
+    assert dicom_reader.recognises(tmp_path)
 
 
 def test_files_of_one_folder_are_grouped_by_series(tmp_path: Path) -> None:

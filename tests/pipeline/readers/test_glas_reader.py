@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.readers.glas_reader import GlasReader, read_patients
+from hsmix_gen.pipeline.readers import glas_reader
+from hsmix_gen.pipeline.readers.glas_reader import read_patients
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, picture
@@ -17,7 +18,7 @@ NO_TABLE = "there is no Grade.csv, so patients are not known and each image is a
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:
-    return GlasReader().find(lay(source, *paths), SourceConfig.model_validate(config))
+    return glas_reader.find(lay(source, *paths), SourceConfig.model_validate(config))
 
 
 def write_grades(folder: Path, *rows: str, end: str = "\r", header: str = HEADER) -> Path:
@@ -228,7 +229,7 @@ def test_the_whole_listing_with_the_real_table_makes_165_pairs(tmp_path: Path, s
 
     found = find(tmp_path)
 
-    assert GlasReader().recognises(tmp_path)
+    assert glas_reader.recognises(tmp_path)
     assert Counter(item.split for item in found.items) == {"train": 85, "test": 80}
     assert found.refusals == ()
     # Patient 12 is only tested on; 6, 8, 14 and 16 are only trained on.
@@ -240,8 +241,8 @@ def test_the_whole_listing_with_the_real_table_makes_165_pairs(tmp_path: Path, s
 
 
 def test_the_real_folders_hold_six_and_three_pairs(shared_data: Path) -> None:
-    official = GlasReader().find(shared_data / "layouts/glas_warwick_qu", SourceConfig())
-    folders = GlasReader().find(shared_data / "layouts/glas_img_labelcol", SourceConfig())
+    official = glas_reader.find(shared_data / "layouts/glas_warwick_qu", SourceConfig())
+    folders = glas_reader.find(shared_data / "layouts/glas_img_labelcol", SourceConfig())
 
     assert groups(official) == {
         "testA_1": "patient-4", "testB_1": "patient-3", "train_1": "patient-2", "train_12": "patient-13",

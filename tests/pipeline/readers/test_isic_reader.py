@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.readers.isic_reader import IsicReader
+from hsmix_gen.pipeline.readers import isic_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Labelling, picture
@@ -14,7 +14,7 @@ DATA_2017, TRUTH_2017 = "ISIC-2017_Training_Data", "ISIC-2017_Training_Part1_Gro
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:
-    return IsicReader().find(lay(source, *paths), SourceConfig.model_validate(config))
+    return isic_reader.find(lay(source, *paths), SourceConfig.model_validate(config))
 
 
 @pytest.mark.parametrize("year", ISIC_RELEASES)
@@ -140,4 +140,4 @@ def test_the_whole_list_of_2017_makes_2000_pairs(tmp_path: Path, shared_data: Pa
 
     assert len({item.id for item in found.items}) == 2000
     assert (found.refusals, found.notes) == ((), ())
-    assert IsicReader().recognises(tmp_path)
+    assert isic_reader.recognises(tmp_path)

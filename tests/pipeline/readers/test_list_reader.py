@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hsmix_gen.pipeline.readers.list_reader import ListReader
+from hsmix_gen.pipeline.readers import list_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -41,7 +41,7 @@ def text(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def find(path: Path, **options: Any) -> Found:
-    return ListReader().find(path, SourceConfig(**options))
+    return list_reader.find(path, SourceConfig(**options))
 
 
 def reason_of(path: Path, **options: Any) -> str:
@@ -53,7 +53,7 @@ def reason_of(path: Path, **options: Any) -> str:
 def test_every_form_of_a_list_gives_the_same_items(tmp_path: Path, ending: str) -> None:
     path = written(tmp_path, ending)
 
-    assert ListReader().recognises(path)
+    assert list_reader.recognises(path)
     assert find(path).items == (
         SourceItem("one", picture(str(tmp_path / "i/a.png")), picture(str(tmp_path / "m/a.png")), "p1", "train"),
         SourceItem("two", picture(str(tmp_path / "i/b.png")), picture(str(tmp_path / "m/b.png")), "p2", "val"),
@@ -65,7 +65,7 @@ def test_another_file_is_no_list(tmp_path: Path, name: str) -> None:
     if name != "none.csv":
         (tmp_path / name).touch()
 
-    assert not ListReader().recognises(tmp_path / name)
+    assert not list_reader.recognises(tmp_path / name)
     with pytest.raises(SourceError, match="is no list"):
         find(tmp_path / name)
 
@@ -221,7 +221,7 @@ def test_a_row_that_names_no_pair_says_why(tmp_path: Path, row: str, reason: str
 def test_a_parquet_table_of_pictures_is_no_list(tmp_path: Path) -> None:
     path = written(tmp_path, ".parquet", [{"image": b"x", "mask": b"y"}])
 
-    assert not ListReader().recognises(path)
+    assert not list_reader.recognises(path)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.readers.monuseg_reader import MonusegReader, patient_of
+from hsmix_gen.pipeline.readers import monuseg_reader
+from hsmix_gen.pipeline.readers.monuseg_reader import patient_of
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.records import Content, Labelling, picture
@@ -21,7 +22,7 @@ ANY_MASK = Labelling(classes=("background", "nucleus"), instances=True)
 
 
 def find(source: Path, *paths: str, **config: str) -> Found:
-    return MonusegReader().find(lay(source, *paths), SourceConfig.model_validate(config))
+    return monuseg_reader.find(lay(source, *paths), SourceConfig.model_validate(config))
 
 
 def test_slides_find_their_outlines_in_both_forms_of_folder(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_users_tree_of_44_slides_is_understood(tmp_path: Path, shared_data: Pa
 
     found = find(tmp_path, *paths)
 
-    assert MonusegReader().recognises(tmp_path)
+    assert monuseg_reader.recognises(tmp_path)
     assert [sum(item.split == split for item in found.items) for split in ("train", "test")] == [30, 14]
     assert (len({item.group for item in found.items}), found.refusals) == (44, ())
     assert found.notes == ("30 masks were left aside, as their slides have outlines",)

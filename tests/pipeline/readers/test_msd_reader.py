@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.readers.msd_reader import MsdReader
-from hsmix_gen.pipeline.readers.nnunet_reader import NnunetReader
+from hsmix_gen.pipeline.readers import msd_reader, nnunet_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -29,11 +28,11 @@ def lay_out(source: Path, *paths: str, stated: Any = None) -> Path:
 
 
 def find_msd(source: Path, *paths: str, stated: Any = None) -> Found:
-    return MsdReader().find(lay_out(source, *paths, stated=stated), SourceConfig())
+    return msd_reader.find(lay_out(source, *paths, stated=stated), SourceConfig())
 
 
 def find_nnunet(source: Path, *paths: str, stated: Any = None) -> Found:
-    return NnunetReader().find(lay_out(source, *paths, stated=stated), SourceConfig())
+    return nnunet_reader.find(lay_out(source, *paths, stated=stated), SourceConfig())
 
 
 def names(found: Found) -> dict[str, tuple[list[str], str]]:
@@ -57,8 +56,8 @@ def test_sibling_folders_of_equal_names_are_cases(tmp_path: Path, pair: tuple[st
     found = find_msd(tmp_path, *pair)
 
     (item,) = found.items
-    assert MsdReader().recognises(tmp_path)
-    assert not NnunetReader().recognises(tmp_path)
+    assert msd_reader.recognises(tmp_path)
+    assert not nnunet_reader.recognises(tmp_path)
     assert item.image.format == item.mask.format == "nifti"
     assert (item.image.paths, item.mask.paths) == ((str(tmp_path / pair[0]),), (str(tmp_path / pair[1]),))
     assert item.id == item.group == Path(pair[0]).name.split(".")[0]
@@ -124,7 +123,7 @@ def test_channels_of_nnunet_are_files_in_their_order(tmp_path: Path) -> None:
     found = find_nnunet(tmp_path, *files, "labelsTr/la_003.nii.gz")
 
     (item,) = found.items
-    assert NnunetReader().recognises(tmp_path)
+    assert nnunet_reader.recognises(tmp_path)
     assert (item.id, item.group, item.split) == ("la_003", "la_003", "train")
     assert item.image.paths == tuple(str(tmp_path / path) for path in sorted(files))
     assert item.mask.paths == (str(tmp_path / "labelsTr/la_003.nii.gz"),)
@@ -133,8 +132,8 @@ def test_channels_of_nnunet_are_files_in_their_order(tmp_path: Path) -> None:
 def test_nnunet_is_found_in_the_only_folder_of_a_source(tmp_path: Path) -> None:
     lay_out(tmp_path / "Dataset002_Heart", *NNUNET)
 
-    assert NnunetReader().recognises(tmp_path)
-    assert list(names(NnunetReader().find(tmp_path, SourceConfig()))) == ["la_003"]
+    assert nnunet_reader.recognises(tmp_path)
+    assert list(names(nnunet_reader.find(tmp_path, SourceConfig()))) == ["la_003"]
 
 
 def test_a_case_without_a_channel_of_the_description_is_refused(tmp_path: Path) -> None:

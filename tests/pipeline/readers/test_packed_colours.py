@@ -15,9 +15,8 @@ from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
 from hsmix_gen.pipeline.decoders.packed_members import open_image
 from hsmix_gen.pipeline.decoders.registry import open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.parquet_reader import ParquetReader
+from hsmix_gen.pipeline.readers import parquet_reader, webdataset_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
-from hsmix_gen.pipeline.readers.webdataset_reader import WebdatasetReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from tests.written import tar
@@ -45,8 +44,8 @@ def in_table(folder: Path, mask: bytes) -> Path:
 def found_in(path: Path, **options: Any) -> Found:
     """Return what the reader of a file, or of the one in a folder, finds."""
     file = path if path.is_file() else next(path.glob("[st]*.*"))
-    reader = WebdatasetReader() if file.suffix == ".tar" else ParquetReader()
-    return reader.find(path, SourceConfig(**options))
+    find = webdataset_reader.find if file.suffix == ".tar" else parquet_reader.find
+    return find(path, SourceConfig(**options))
 
 
 def values_of(found: Found) -> list[list[int]]:

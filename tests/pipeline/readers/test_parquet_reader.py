@@ -14,8 +14,7 @@ from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
 from hsmix_gen.pipeline.dataset.formats.parquet_format import ParquetShard
 from hsmix_gen.pipeline.decoders.packed_members import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
-from hsmix_gen.pipeline.readers.list_reader import ListReader
-from hsmix_gen.pipeline.readers.parquet_reader import ParquetReader
+from hsmix_gen.pipeline.readers import list_reader, parquet_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.digests import canonical_json
@@ -41,7 +40,7 @@ def table(path: Path, columns: Mapping[str, Any]) -> Path:
 
 
 def find(source: Path, **options: Any) -> Found:
-    return ParquetReader().find(source, SourceConfig(layout="parquet", **options))
+    return parquet_reader.find(source, SourceConfig(layout="parquet", **options))
 
 
 def keys(found: Found) -> list[tuple[str, str, str]]:
@@ -52,7 +51,7 @@ def test_a_table_of_pictures_gives_an_item_a_row(tmp_path: Path) -> None:
     columns = {"id": ["a", "b"], "image": [cell(), cell()], "patient": ["p", None], "label": [cell(), cell()]}
     path = table(tmp_path / "t.parquet", columns)
 
-    assert ParquetReader().recognises(path)
+    assert parquet_reader.recognises(path)
     assert find(path).items == tuple(
         SourceItem(
             name,
@@ -70,7 +69,7 @@ def test_the_folder_of_a_hugging_face_dataset_is_read_with_its_splits(tmp_path: 
 
     found = find(tmp_path)
 
-    assert ParquetReader().recognises(tmp_path)
+    assert parquet_reader.recognises(tmp_path)
     assert {(item.id, item.split) for item in found.items} == {
         ("train-00000-of-00001-000000", "train"),
         ("validation-00000-of-00001-000000", "val"),
@@ -153,8 +152,8 @@ def test_options_name_the_columns(tmp_path: Path) -> None:
 def test_a_list_of_paths_belongs_to_the_reader_of_lists(tmp_path: Path) -> None:
     path = table(tmp_path / "t.parquet", {"image": ["a.png"], "mask": ["m.png"]})
 
-    assert not ParquetReader().recognises(path)
-    assert ListReader().recognises(path)
+    assert not parquet_reader.recognises(path)
+    assert list_reader.recognises(path)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ def test_a_table_without_pictures_on_both_sides_is_refused_with_its_columns(
 ) -> None:
     path = table(tmp_path / "t.parquet", columns)
 
-    assert not ParquetReader().recognises(path)
+    assert not parquet_reader.recognises(path)
     with pytest.raises(SourceError, match=f"got {', '.join(columns)}; name them with --image-key and --mask-key"):
         find(path)
 
@@ -180,7 +179,7 @@ def test_a_table_without_pictures_on_both_sides_is_refused_with_its_columns(
 def test_a_damaged_table_is_not_recognised_and_refused_by_name(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.parquet").write_bytes(data)
 
-    assert not ParquetReader().recognises(tmp_path)
+    assert not parquet_reader.recognises(tmp_path)
     with pytest.raises(SourceError, match=r"t\.parquet is damaged") as refused:
         find(tmp_path)
     assert "\n" not in str(refused.value)
@@ -208,6 +207,6 @@ def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
 def test_what_holds_no_table_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.txt").write_text(json.dumps({}))
 
-    assert not ParquetReader().recognises(tmp_path / name)
+    assert not parquet_reader.recognises(tmp_path / name)
     with pytest.raises(SourceError, match=r"holds no \.parquet file"):
         find(tmp_path / name)

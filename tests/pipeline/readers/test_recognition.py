@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hsmix_gen.pipeline.readers.registry import Reader, readers
+from hsmix_gen.pipeline.readers.registry import readers
 from tests.pipeline.readers.layouts import GLAS, MONUSEG, MONUSEG_TRAIN, SLIDE, columns, lay, release, warwick
 
-READERS: dict[str, Reader] = {reader.name: reader for reader in readers()}
+READERS = readers()
 MODALITIES = [f"data/p/p_{kind}.nii.gz" for kind in ("flair", "t1", "t1ce", "t2", "seg")]
 WHOLE: dict[str, tuple[list[str], ...]] = {
     "isic": (

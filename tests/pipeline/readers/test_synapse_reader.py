@@ -9,8 +9,8 @@ import pytest
 
 from hsmix_gen.pipeline.decoders.arrays import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
+from hsmix_gen.pipeline.readers import synapse_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
-from hsmix_gen.pipeline.readers.synapse_reader import SynapseReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, SourceItem
@@ -42,7 +42,7 @@ def layout(
 
 
 def find(source: Path, config: SourceConfig | None = None) -> Found:
-    return SynapseReader().find(source, config or SourceConfig())
+    return synapse_reader.find(source, config or SourceConfig())
 
 
 def ids(found: Found) -> list[str]:
@@ -146,7 +146,7 @@ def test_half_of_the_layout_is_enough(tmp_path: Path) -> None:
 
     found = find(source)
 
-    assert SynapseReader().recognises(source)
+    assert synapse_reader.recognises(source)
     assert ids(found) == ["case0005_slice000", "case0005_slice001", "case0031_slice000"]
     assert found.notes == ("there is no folder test_vol_h5: nothing for test",)
 
@@ -169,7 +169,7 @@ def test_a_second_file_of_a_case_is_refused(tmp_path: Path) -> None:
 def test_the_folders_are_found_two_levels_down(tmp_path: Path, inner: str, recognised: bool) -> None:
     layout(tmp_path / inner)
 
-    assert SynapseReader().recognises(tmp_path) is recognised
+    assert synapse_reader.recognises(tmp_path) is recognised
     if recognised:
         assert len(find(tmp_path).items) == 4
     else:
@@ -248,7 +248,7 @@ def test_a_closed_folder_beside_hides_nothing(tmp_path: Path) -> None:
     closed = tmp_path / "a_closed_one"
     closed.mkdir(mode=0)
     try:
-        assert SynapseReader().recognises(layout(tmp_path / "below"))
+        assert synapse_reader.recognises(layout(tmp_path / "below"))
         assert len(find(tmp_path).items) == 4
     finally:
         closed.chmod(0o700)

@@ -13,8 +13,8 @@ from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
 from hsmix_gen.pipeline.dataset.formats.webdataset_format import TarShard
 from hsmix_gen.pipeline.decoders.packed_members import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
+from hsmix_gen.pipeline.readers import webdataset_reader
 from hsmix_gen.pipeline.readers.paths.ids import Found
-from hsmix_gen.pipeline.readers.webdataset_reader import WebdatasetReader
 from hsmix_gen.schemas.config import SourceConfig
 from hsmix_gen.schemas.errors import SourceError
 from hsmix_gen.schemas.records import Content, SourceItem
@@ -31,7 +31,7 @@ def shard(path: Path, names: Sequence[str]) -> Path:
 
 
 def find(source: Path, **options: Any) -> Found:
-    return WebdatasetReader().find(source, SourceConfig(layout="webdataset", **options))
+    return webdataset_reader.find(source, SourceConfig(layout="webdataset", **options))
 
 
 def sides(found: Found) -> list[tuple[str, str, str]]:
@@ -41,7 +41,7 @@ def sides(found: Found) -> list[tuple[str, str, str]]:
 def test_samples_are_pairs_of_members_of_one_key(tmp_path: Path) -> None:
     path = shard(tmp_path / "s.tar", ["a.jpg", "a.json", "a.seg.png", "b/c.jpg", "b/c.cls", "b/c.seg.png"])
 
-    assert WebdatasetReader().recognises(path)
+    assert webdataset_reader.recognises(path)
     assert find(path).items == (
         SourceItem("a", Content("member", (str(path),), "a.jpg"), Content("member", (str(path),), "a.seg.png")),
         SourceItem("b-c", Content("member", (str(path),), "b/c.jpg"), Content("member", (str(path),), "b/c.seg.png")),
@@ -105,7 +105,7 @@ def test_our_own_output_is_a_source(tmp_path: Path) -> None:
 def test_the_name_of_a_shard_or_its_folder_states_the_split(tmp_path: Path, name: str, split: str | None) -> None:
     shard(tmp_path / "data" / name, ["a.jpg", "a.mask.png"])
 
-    assert WebdatasetReader().recognises(tmp_path / "data")
+    assert webdataset_reader.recognises(tmp_path / "data")
     assert [item.split for item in find(tmp_path / "data").items] == [split]
 
 
@@ -206,7 +206,7 @@ def test_a_single_damaged_shard_is_an_error(tmp_path: Path) -> None:
 def test_compressed_shards_are_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
 
-    assert WebdatasetReader().recognises(tmp_path)
+    assert webdataset_reader.recognises(tmp_path)
     with pytest.raises(SourceError, match=r"is compressed.*unpack it"):
         find(tmp_path)
 
@@ -223,11 +223,11 @@ def test_other_folders_are_not_taken_for_shards(tmp_path: Path, names: list[str]
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
-    assert not WebdatasetReader().recognises(tmp_path)
+    assert not webdataset_reader.recognises(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["none.tar", "a.png"])
 def test_other_files_are_not_taken_for_shards(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.png").touch()
 
-    assert not WebdatasetReader().recognises(tmp_path / name)
+    assert not webdataset_reader.recognises(tmp_path / name)

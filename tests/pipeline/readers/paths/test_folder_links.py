@@ -8,7 +8,7 @@ import pytest
 
 from hsmix_gen.pipeline.readers.paths.folder_links import FolderLinks
 from hsmix_gen.pipeline.readers.paths.folder_walk import Walked, folders_near, walk
-from hsmix_gen.pipeline.readers.registry import reader_for
+from hsmix_gen.pipeline.readers.registry import layout_of
 from hsmix_gen.pipeline.sources.discovery import discover
 from hsmix_gen.schemas.config import RunConfig
 from tests.pipeline.readers.layouts import lay
@@ -120,7 +120,7 @@ def test_a_layout_is_recognised_behind_links(tmp_path: Path) -> None:
     (source / "ISIC_Training_Data").symlink_to(store / "images")
     (source / "ISIC_Training_GroundTruth").symlink_to(store / "truth")
 
-    assert reader_for(source, "auto").name == "isic"
+    assert layout_of(source) == "isic"
     assert len(discover(source, RunConfig()).items) == 1
 
 

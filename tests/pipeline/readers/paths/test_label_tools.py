@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.readers.paths.label_tools import is_coco, label_tool_hints
-from hsmix_gen.pipeline.readers.registry import reader_for
+from hsmix_gen.pipeline.readers.registry import layout_of
 from hsmix_gen.pipeline.sources.discovery import discover
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import SourceError
@@ -120,7 +120,7 @@ def test_another_result_is_no_coco(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.png", "masks/a.png")
     (tmp_path / "result.json").write_text('{"dice": 0.9, "images": 3}')
 
-    assert reader_for(tmp_path, "auto").name == "folder"
+    assert layout_of(tmp_path) == "folder"
 
 
 def test_a_long_list_may_stand_before_the_others(tmp_path: Path) -> None:
