@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Failure, Unit
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.records import SourceItem
 
 LEAST_PARTS = 10
 """Below this number of parts nobody can distinguish a broken installation from broken parts."""
@@ -21,6 +22,9 @@ Run = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Any]]]
 
 class Job(ABC):
     """Something to do in one unit, or in less if parts of it cannot be done."""
+
+    items: Sequence[SourceItem] = ()
+    """What files are read, if any are."""
 
     @property
     @abstractmethod
@@ -45,7 +49,9 @@ class Job(ABC):
         return result
 
     def without_hidden(self, reason: str) -> str:
-        """Return a reason as it may be shown: without names that are to be hidden."""
+        """Return a reason as it may be shown: without names of items that are to be hidden."""
+        for item in self.items:
+            reason = item.without_hidden(reason)
         return reason
 
 

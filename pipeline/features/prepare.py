@@ -133,7 +133,6 @@ class Block(Job):
     """Takes the task and `more`; None for a worker's."""
     more: tuple[Any, ...] = ()
     items: Sequence[SourceItem] = ()
-    """What files are read, if any are."""
 
     @property
     def name(self) -> str:
@@ -162,12 +161,6 @@ class Block(Job):
             Refusal(sources[i].id, sources[i].image, self.task.kind, why) for i, why in sorted(left_out.items())
         ]
         return replace(result, refusals=(*result.refusals, *refusals))
-
-    def without_hidden(self, reason: str) -> str:
-        """Return a reason without names that are to be hidden."""
-        for item in self.items:
-            reason = item.without_hidden(reason)
-        return reason
 
 
 class _Filler:

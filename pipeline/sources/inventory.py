@@ -181,8 +181,8 @@ def of_records(inventory: Inventory, records: Sequence[SourceRecord]) -> Invento
 class Piece(Job):
     """The job of reading some items; its parts are the items."""
 
-    items: tuple[SourceItem, ...]
     options: ScanOptions
+    items: Sequence[SourceItem] = ()
 
     @property
     def name(self) -> str:
@@ -212,12 +212,6 @@ class Piece(Job):
             for i, item in enumerate(self.items)
         ]
 
-    def without_hidden(self, reason: str) -> str:
-        """Return a reason without names that are to be hidden."""
-        for item in self.items:
-            reason = item.without_hidden(reason)
-        return reason
-
 
 def _with_slices(
     facts: DatasetFacts,
@@ -244,7 +238,7 @@ def _scanned(
     items: Sequence[SourceItem], options: ScanOptions, runner: Runner, reporter: Reporter
 ) -> tuple[list[ScanResult], list[ImageOrigin]]:
     """Return what was seen of each image and where it comes from, sorted by id."""
-    pieces = [Piece(tuple(piece), options) for piece in _pieces(items)]
+    pieces = [Piece(options, tuple(piece)) for piece in _pieces(items)]
     found: dict[Piece, list[list[ScanResult]]] = {}
     # Starts Ray where it is late, which is no part of the scan's time.
     run = runner.run
