@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.decoders import picture_codec
+from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.files.local_mirror import ensure_local, mirrored, staged_path
 from hsmix_gen.pipeline.files.store_paths import is_remote
 from hsmix_gen.schemas.digests import digest_of, sha256_of
@@ -26,12 +27,9 @@ def read_map(folder: Path, source_id: str) -> npt.NDArray[np.float32]:
     path = _file(folder, source_id)
     if path is None:
         raise SourceError(f"{folder} has no map {source_id}.png or {source_id}.npy; add it")
-    data = picture_codec.read_bytes(path)
-    try:
-        is_array = path.suffix == ".npy"
+    with refusing(path):
+        data, is_array = picture_codec.read_bytes(path), path.suffix == ".npy"
         grey = _array(data) if is_array else standardise.set_channels(picture_codec.decode_image(data), 1)[..., 0]
-    except SourceError as error:
-        raise SourceError(f"{path} {error}") from None
     scale = 1.0 if grey.dtype.kind == "f" else float(np.iinfo(grey.dtype).max)
     share = grey.astype(np.float32) / np.float32(scale)
     if share.min() < 0 or share.max() > 1:
