@@ -50,13 +50,11 @@ _LOSSY_TINT = 32
 
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file; an empty or unreadable one, or a device or pipe, is a ``SourceError``."""
-    try:
+    with refusing(""):
         # A pipe would be waited for without end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError("cannot be read (it is no file); remove it")
         data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
     if not data:
         raise SourceError("file is empty (0 bytes); copy it again")
     return data

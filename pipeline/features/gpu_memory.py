@@ -11,7 +11,7 @@ from torch import nn
 
 from hsmix_gen.pipeline.execution.human_units import size_text
 from hsmix_gen.pipeline.features import networks
-from hsmix_gen.pipeline.features.gradcam_units import cam_options, input_side
+from hsmix_gen.pipeline.features.gradcam_units import cam_options, candidates, input_side
 from hsmix_gen.pipeline.features.layers import Layers
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
@@ -19,8 +19,6 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ModelError
 from hsmix_gen.stages.saliency.fitting import FitConfig, build_unet
 from hsmix_gen.stages.saliency.gradcam import GradCam
-from hsmix_gen.stages.saliency.network_io import to_input
-from hsmix_gen.stages.saliency.network_layers import candidate_layers
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def gradcam_step(layers: Layers, config: RunConfig, folder: Path, device: torch.
     blank = np.zeros((config.saliency.batch, *facts.size, facts.channels), dtype=facts.dtype)
     layer = config.saliency.layer
     if layer is None:
-        layer = candidate_layers(network, to_input(blank[:1], side=side), output_key=config.saliency.output_key)[0]
+        layer = candidates(network, layers, config.saliency)[0]
     masks = np.zeros((config.saliency.batch, *layers.mask_shape), dtype=np.uint8)
 
     def step(count: int) -> None:

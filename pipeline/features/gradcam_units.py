@@ -93,7 +93,7 @@ def check_user_network(layers: Layers, config: SaliencyConfig, folder: Path) -> 
     """Make the user's network, load its weights and try it on empty images (a unit of work)."""
     network = _user_network(layers, config, folder)
     if config.layer is not None:
-        require_layer(network, config.layer, candidates=_candidates(network, layers, config))
+        require_layer(network, config.layer, candidates=candidates(network, layers, config))
 
 
 def make_network(task: NetworkTask) -> None:
@@ -197,14 +197,15 @@ def _ranking(network: nn.Module, task: NetworkTask, side: int | None) -> Ranking
     cache = FeatureCache(layers.root)
     probes = probe_rows(np.array(task.train_rows), config.probe_images, seed=task.seed)
     images, masks = _read(cache, layers, [int(row) for row in probes])
-    candidates = _candidates(network, layers, config) if config.layer is None else [config.layer]
+    names = candidates(network, layers, config) if config.layer is None else [config.layer]
     device = networks.best_device()
     options = cam_options(config, side, multilabel=layers.facts.multilabel)
-    measured = rank_layers(network, candidates, images, masks, options=options, device=device)
+    measured = rank_layers(network, names, images, masks, options=options, device=device)
     return [(name, rounded(auc)) for name, auc in measured]
 
 
-def _candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[str]:
+def candidates(network: nn.Module, layers: Layers, config: SaliencyConfig) -> list[str]:
+    """Return the network layers worth trying, by a forward pass of an empty image; see `candidate_layers`."""
     blank = np.zeros((1, *layers.facts.size, layers.facts.channels), dtype=layers.facts.dtype)
     example = to_input(blank, side=input_side(config)).to(next(network.parameters()).device)
     return candidate_layers(network, example, output_key=config.output_key)
