@@ -115,16 +115,7 @@ class _Record:
 
 
 class _Work:
-    """Units that are handed over to places, and those that fail handed over again.
-
-    Parameters
-    ----------
-    places : Tasks
-        Where they are done.
-    nodes : Nodes
-    timeout_s : float
-        Seconds that one unit may take.
-    """
+    """Units that are handed over to places, and those that fail, or take longer than `timeout_s`, handed over again."""
 
     def __init__(self, places: Tasks, nodes: Nodes, timeout_s: float) -> None:
         self._places, self._nodes, self._timeout_s = places, nodes, timeout_s

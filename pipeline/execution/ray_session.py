@@ -95,13 +95,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _own_folder(purpose: str) -> str:
-    """Return a new folder with a short name, removed at the end of this process.
-
-    Raises
-    ------
-    OutputError
-        If none can be made.
-    """
+    """Return a new folder with a short name, removed at the end of this process; refuse to go on without one."""
     for place in (*_SHORT, *_usual_folders()):
         try:
             folder = tempfile.mkdtemp(prefix=f"hsmix-{purpose}-", dir=place)

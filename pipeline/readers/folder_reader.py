@@ -170,13 +170,7 @@ def _listed_ones(candidates: list[Candidate], lists: VocLists) -> tuple[list[Can
 
 
 def _check_not_swapped(source: Path, candidates: Sequence[Candidate], masks: _Masks) -> None:
-    """Refuse folders of images and masks whose names are the wrong way round.
-
-    Raises
-    ------
-    SourceError
-        If files named as images have few colours, and those named as masks many.
-    """
+    """Refuse swapped names of folders: files named as images have few colours, and those named as masks many."""
     pairs = [one for one in candidates if one.images and one.masks][:_PAIRS_LOOKED_AT]
     if masks.form != "picture" or not pairs:
         return

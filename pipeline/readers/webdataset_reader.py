@@ -75,13 +75,7 @@ def find(source: Path, config: SourceConfig) -> Found:
 
 
 class _Shard:
-    """One tar file: the members of each sample by key.
-
-    Raises
-    ------
-    SourceError
-        If it is no plain tar file.
-    """
+    """One plain tar file, others are refused: the members of each sample by key."""
 
     def __init__(self, path: Path, config: SourceConfig) -> None:
         self.path = path

@@ -143,13 +143,7 @@ def _single_picture(tiff: tifffile.TiffFile, *, any_type: bool) -> tifffile.Tiff
 
 
 def _channels(tiff: tifffile.TiffFile, samples: int) -> int:
-    """Return how many channels an image has: 3 for colours of any kind, else all samples but alpha.
-
-    Raises
-    ------
-    SourceError
-        If colours are stored in a way that is not read, or the number of samples does not fit them.
-    """
+    """Return how many channels an image has: 3 for colours of any kind that is read, else all samples but alpha."""
     page = tiff.pages.first
     kind = _KINDS(page.photometric)
     if kind == _KINDS.PALETTE:
