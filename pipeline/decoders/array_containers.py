@@ -30,10 +30,7 @@ ENDINGS = (".npz", ".npy", ".h5", ".hdf5")
 """Lower-case ends of names; TransUNet's ``.npy.h5`` is an ``.h5``."""
 
 _SIGNATURES = {"npy": b"\x93NUMPY", "npz": b"PK", "h5": b"\x89HDF\r\n\x1a\n"}
-_HEADER_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _MAX_LISTED = 10_000
 _MAX_HEADER = 1 << 16
 # Of a member's own header: where the lengths of its last two parts, name and extra field, stand.

@@ -9,17 +9,7 @@ from hsmix_gen.schemas.extras import EXTRAS
 IMAGES = ("pillow", "imagecodecs", "tifffile", "numpy", "scipy", "scikit-image", "nibabel", "h5py")
 SUPERPIXELS = ("scikit-image", "scipy", "numpy")
 SHARDS = ("hsmix-gen", "numpy", "scipy", "imagecodecs", "pyarrow")
-REPORTED = (
-    "hsmix-gen",
-    "ray",
-    "zarr",
-    "scikit-image",
-    "torch",
-    "grad-cam",
-    "pyarrow",
-    "numpy",
-    "pillow",
-)
+REPORTED = ("hsmix-gen", "ray", "zarr", "scikit-image", "torch", "grad-cam", "pyarrow", "numpy", "pillow")
 
 
 def decoding(layout: str) -> tuple[str, ...]:

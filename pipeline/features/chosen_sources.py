@@ -12,13 +12,7 @@ from hsmix_gen.pipeline.features.cache_description import HOMES, FeatureSet, Pre
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.sources.earlier_sources import without_fold_view
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of, read_key
-from hsmix_gen.pipeline.sources.source_records import (
-    is_evaluated,
-    item_ids,
-    per_fold,
-    with_folds,
-    without_leakage,
-)
+from hsmix_gen.pipeline.sources.source_records import is_evaluated, item_ids, per_fold, with_folds, without_leakage
 from hsmix_gen.pipeline.sources.splits import empty_splits, of_every_split, read_lists, spread
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError, SourceError
