@@ -15,19 +15,7 @@ from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
-from hsmix_gen.pipeline.decoders.dicom_headers import (
-    PIXELS,
-    check_size,
-    frame_count,
-    functional_group,
-    numbers_of,
-    place_of,
-    read_dataset,
-    reading,
-    spacing_of,
-    stored_frames,
-    thickness_of,
-)
+from hsmix_gen.pipeline.decoders import dicom_headers
 from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import PlanePosition, frame_of, order_planes, turn_planes
 from hsmix_gen.pipeline.decoders.geometry.orientation import Turn, display_turn, frame_spacing, plane_axis, turn_onto
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack, labels_of
@@ -93,29 +81,29 @@ def _read(content: Content, how: ReadOptions, *, as_mask: bool) -> ArrayStack:
     places: list[PlanePosition] = []
     first: Dataset | None = None
     for path in paths:
-        with reading(path):
-            dataset = read_dataset(path)
-            check_size(dataset, how)
+        with dicom_headers.reading(path):
+            dataset = dicom_headers.read_dataset(path)
+            dicom_headers.check_size(dataset, how)
             _check_kind(dataset)
-            frames = frame_count(dataset, path.stat().st_size)
+            frames = dicom_headers.frame_count(dataset, path.stat().st_size)
             _check_voxels(dataset, len(planes) + frames, how)
             form = _form_of(dataset)
             if first is None:
                 first, first_form = dataset, form
             _check_same(first_form, form)
-            places += [place_of(dataset, frame, lone=frames == 1) for frame in range(frames)]
+            places += [dicom_headers.place_of(dataset, frame, lone=frames == 1) for frame in range(frames)]
             planes += [
                 _values(stored, dataset, _scale_of(dataset, frame), as_mask=as_mask)
-                for frame, stored in enumerate(stored_frames(dataset, frames))
+                for frame, stored in enumerate(dicom_headers.stored_frames(dataset, frames))
             ]
             if len(planes) != len(places):
                 raise SourceError(f"has not the {frames} frames that its header states; copy it again")
             if dataset is first:  # only its header is asked again
-                for name in PIXELS:
+                for name in dicom_headers.PIXELS:
                     dataset.pop(name, None)
     assert first is not None
-    with reading(paths[0]):
-        spacing, thickness = spacing_of(first), thickness_of(first)
+    with dicom_headers.reading(paths[0]):
+        spacing, thickness = dicom_headers.spacing_of(first), dicom_headers.thickness_of(first)
         order = order_planes(places, spacing)
         frame = frame_of([places[index] for index in order], spacing, thickness)
     volume = np.stack([planes[index] for index in order])
@@ -138,10 +126,10 @@ def _scale_of(dataset: Dataset, frame: int) -> Dataset:
 
     Of slope and intercept one that is absent, or was emptied with the names of a patient, is 1 or 0.
     """
-    scale = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    scale = dicom_headers.functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     if "ModalityLUTSequence" in scale:
         return scale
-    slope, intercept = (numbers_of(scale, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    slope, intercept = (dicom_headers.numbers_of(scale, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
     whole = Dataset()
     if slope is None and intercept is None:
         return whole
@@ -201,10 +189,10 @@ def _check_kind(dataset: Dataset) -> None:
 
 
 def _form_of(dataset: Dataset) -> _Form:
-    stated = (numbers_of(dataset, name, 1) for name in _SCALES)
+    stated = (dicom_headers.numbers_of(dataset, name, 1) for name in _SCALES)
     scale = tuple(None if number is None else float(number[0]) for number in stated)
     size = f"{int(dataset.Columns)} x {int(dataset.Rows)} x {_samples(dataset)}"
-    return size, spacing_of(dataset) or (0.0, 0.0), scale
+    return size, dicom_headers.spacing_of(dataset) or (0.0, 0.0), scale
 
 
 def _check_same(first: _Form, other: _Form) -> None:

@@ -12,16 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from hsmix_gen.pipeline.decoders.dicom_headers import (
-    check_size,
-    frame_count,
-    functional_group,
-    place_of,
-    read_dataset,
-    reading,
-    spacing_of,
-    stored_frames,
-)
+from hsmix_gen.pipeline.decoders import dicom_headers
 from hsmix_gen.pipeline.decoders.geometry.dicom_geometry import LPS_TO_RAS
 from hsmix_gen.pipeline.decoders.stack import ArrayStack, ReadOptions, Stack
 from hsmix_gen.schemas.errors import SourceError
@@ -44,9 +35,9 @@ def open_mask(content: Content, image: Stack, how: ReadOptions) -> Stack:
         If it is damaged, lies beside the voxels of the image, or segments overlap without ``bits``.
     """
     path = Path(content.paths[0])
-    with reading(path):
-        dataset = read_dataset(path)
-        check_size(dataset, how)
+    with dicom_headers.reading(path):
+        dataset = dicom_headers.read_dataset(path)
+        dicom_headers.check_size(dataset, how)
         words = content.key.split()
         has_bits = "bits" in words
         values = _values(dataset, dict(word.split("=") for word in words if word != "bits"), bits=has_bits)
@@ -93,12 +84,13 @@ def _frames(
 
     The part is seen in the frame's own orientation; it is None where the frame lies outside of the image.
     """
-    count = frame_count(dataset, file_bytes)
+    count = dicom_headers.frame_count(dataset, file_bytes)
     is_labelmap = dataset.get("SegmentationType") == "LABELMAP"
-    for index, stored in enumerate(stored_frames(dataset, count)):
+    for index, stored in enumerate(dicom_headers.stored_frames(dataset, count)):
         segment = 0
         if not is_labelmap:
-            segment = functional_group(dataset, index, "SegmentIdentificationSequence").get("ReferencedSegmentNumber")
+            named = dicom_headers.functional_group(dataset, index, "SegmentIdentificationSequence")
+            segment = named.get("ReferencedSegmentNumber")
             if segment is None:
                 raise SourceError(f"names no segment for frame {index + 1}; write the file again")
         yield int(segment), _target(dataset, index, count, image, volume), stored
@@ -113,7 +105,7 @@ def _target(
         if image.n_planes > 1 or size != image.size:
             raise SourceError("cannot be laid onto its image, which has no positions in space; give a mask a plane")
         return np.asarray(volume[0])
-    place, spacing = place_of(dataset, index, lone=count == 1), spacing_of(dataset, index)
+    place, spacing = dicom_headers.place_of(dataset, index, lone=count == 1), dicom_headers.spacing_of(dataset, index)
     if place.position is None or place.directions is None or spacing is None:
         raise SourceError(f"has no position, orientation or spacing for frame {index + 1}; write the file again")
     inverse = np.linalg.inv(image.frame)
