@@ -20,12 +20,10 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.decoders.nifti_headers import NIFTI_ENDINGS
 from hsmix_gen.pipeline.decoders.picture_codec import IMAGE_ENDINGS, UNREAD_ENDINGS
-from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.execution.human_units import first_of
 from hsmix_gen.pipeline.readers.colour_tables import classes_of_colours
 from hsmix_gen.pipeline.readers.paths.benchmark_trees import (
     VOC_LABELS,
-    VOC_LISTS,
     VocLists,
     is_pascal,
     is_voc,
@@ -75,7 +73,6 @@ _OTHERS = (
 _OPINION = re.compile(r"(annotator|rater|reader|expert|observer|doctor|manual)s?[\W_]*\w?\d*$", re.IGNORECASE)
 # Masks have few values and images many; so many pairs are read.
 _FEW_COLOURS, _MANY_COLOURS, _PAIRS_LOOKED_AT = 4, 64, 3
-_VOC_LIST_BYTES = 1 << 24
 _MODE = attrgetter("mode")
 _Seen = TypeVar("_Seen")
 
@@ -113,7 +110,7 @@ def find(source: Path, config: SourceConfig) -> Found:
     if files and not any(file.is_mask for file in files):
         files, said = _classified_by_ending(source, files)
         notes += said
-    lists = _voc_lists(source, walked.files) if is_voc(paths) else VocLists()
+    lists = read_voc_lists(source, walked.files) if is_voc(paths) else VocLists()
     candidates, said = _listed_ones(pair(files), lists)
     masks = _Masks("nifti") if volumes else _how_masks_are(source, candidates, walked.files, config)
     if is_voc(paths) and masks.form == "picture" and is_pascal(one.stem for one in candidates):
@@ -148,16 +145,6 @@ def _classified_by_ending(source: Path, files: list[NamedFile]) -> tuple[list[Na
         return files, []
     note = f"nothing is named as a mask; single-channel {', '.join(sorted(grey))} files were taken as masks"
     return [replace(file, is_mask=ending_of(file.path) in grey) for file in files], [note]
-
-
-def _voc_lists(source: Path, files: Sequence[str]) -> VocLists:
-    texts = []
-    for path in filter(VOC_LISTS.fullmatch, files):
-        if (source / path).is_file():
-            # Without a list that cannot be read its images would be drawn into other splits.
-            with refusing(source / path), (source / path).open("rb") as file:
-                texts.append((path, file.read(_VOC_LIST_BYTES).decode("utf-8-sig", "replace")))
-    return read_voc_lists(texts)
 
 
 def _listed_ones(candidates: list[Candidate], lists: VocLists) -> tuple[list[Candidate], list[str]]:
@@ -238,8 +225,6 @@ def _are_masks(paths: Sequence[str]) -> bool:
 
 
 def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks, lone: LoneFiles, lists: VocLists) -> Found:
-    splits = dict(lists.splits)
-
     def item(name: str, one: Candidate) -> SourceItem | Refusal:
         problem = _problem(one, masks)
         if problem:
@@ -247,7 +232,7 @@ def _items(source: Path, candidates: Sequence[Candidate], masks: _Masks, lone: L
             first = (one.images or one.masks)[0].path
             return Refusal(safe_id(name), str(source / first), "discover", f"{problem}; {hint}" if hint else problem)
         image = one.images[0].path
-        split = splits.get(one.stem) or split_of_path(image) or split_of_path(one.masks[0].path)
+        split = lists.splits.get(one.stem) or split_of_path(image) or split_of_path(one.masks[0].path)
         content = Content("nifti" if masks.form == "nifti" else "picture", (str(source / image),))
         return SourceItem(safe_id(name), content, _content(source, one, masks), split=split)
 

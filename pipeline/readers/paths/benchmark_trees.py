@@ -2,19 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
+from hsmix_gen.pipeline.decoders.refusal_errors import refusing
 from hsmix_gen.pipeline.readers.paths.kind_words import DRIVE_MASKS
 from hsmix_gen.pipeline.readers.paths.name_pairing import FolderPlace, NamedFile
 from hsmix_gen.pipeline.readers.paths.split_words import split_of_word
 from hsmix_gen.pipeline.readers.paths.stems import stem_of
 from hsmix_gen.schemas.records import IGNORE, Labelling, Split
 
-_Names = frozenset[str]
-VOC_LISTS = re.compile(r"(?:.*/)?ImageSets/Segmentation/(?P<split>\w+)\.txt", re.IGNORECASE)
-"""Lists of PASCAL VOC, relative to the source."""
+_VOC_LISTS = re.compile(r"(?:.*/)?ImageSets/Segmentation/(?P<split>\w+)\.txt", re.IGNORECASE)
+_VOC_LIST_BYTES = 1 << 24
 _VOC_OBJECTS = re.compile(r"SegmentationObject\w*|SegmentationClass(Visuali[sz]ation|Raw)", re.IGNORECASE)
 _VOC_CLASSES = "segmentationclass"
 _VOC_IMAGE = re.compile(r"20\d\d_\d{6}")
@@ -106,8 +106,8 @@ def _renamed(file: NamedFile, *, drive: bool, ph2: bool) -> NamedFile:
 class VocLists:
     """What the lists of PASCAL VOC say of images: which are listed, and in which split; empty = there are none."""
 
-    listed: _Names = frozenset()
-    splits: tuple[tuple[str, Split], ...] = ()
+    listed: frozenset[str] = frozenset()
+    splits: Mapping[str, Split] = field(default_factory=dict)
 
 
 def is_voc(paths: Sequence[str]) -> bool:
@@ -120,19 +120,23 @@ def is_pascal(stems: Iterable[str]) -> bool:
     return all(map(_VOC_IMAGE.fullmatch, stems))
 
 
-def read_voc_lists(texts: Sequence[tuple[str, str]]) -> VocLists:
-    """Return what lists say, each given as its relative path and its text.
+def read_voc_lists(source: Path, files: Sequence[str]) -> VocLists:
+    """Return what the lists among the files of a source say.
 
     A name that several splits list has none; lists such as ``default`` or ``trainval`` name no split.
     """
     listed: set[str] = set()
     splits: list[tuple[str, Split]] = []
-    for path, text in texts:
-        match = VOC_LISTS.fullmatch(path)
-        split = split_of_word(match["split"]) if match else None
+    for match in filter(None, map(_VOC_LISTS.fullmatch, files)):
+        path, split = source / match[0], split_of_word(match["split"])
+        if not path.is_file():
+            continue
+        # Without a list that cannot be read its images would be drawn into other splits.
+        with refusing(path), path.open("rb") as file:
+            text = file.read(_VOC_LIST_BYTES).decode("utf-8-sig", "replace")
         first_words = [words[0] for line in text.splitlines() if (words := line.split())]
         names = [stem_of(word) if "/" in word else word for word in first_words]
         listed.update(names)
         splits += [(name, split) for name in names if split is not None]
     counts = Counter(name for name, _ in set(splits))
-    return VocLists(frozenset(listed), tuple((name, split) for name, split in splits if counts[name] == 1))
+    return VocLists(frozenset(listed), {name: split for name, split in splits if counts[name] == 1})
