@@ -36,7 +36,6 @@ INPUT = {
         "hsmix_gen.pipeline.sources.scan:look_of",
         "hsmix_gen.pipeline.decoders.picture_codec:read_bytes",
         "hsmix_gen.pipeline.decoders.picture_codec:open_picture",
-        "hsmix_gen.pipeline.decoders.picture_codec:read_header",
         "hsmix_gen.pipeline.decoders.picture_codec:decode_image",
         "hsmix_gen.pipeline.decoders.picture_codec:decode_mask",
         "hsmix_gen.stages.imaging.standardise:resize_image",

@@ -104,7 +104,8 @@ def draw_regions(regions: Iterable[Region], size: tuple[int, int]) -> npt.NDArra
     """
     layers: dict[int, list[Region]] = defaultdict(list)
     for region in regions:
-        layers[region.layer].append(region)
+        if len(region.vertices) >= 3:
+            layers[region.layer].append(region)
     mask = np.zeros(size, np.uint8)
     for members in layers.values():
         holes = [region for region in members if region.is_hole]
@@ -120,9 +121,6 @@ def draw_regions(regions: Iterable[Region], size: tuple[int, int]) -> npt.NDArra
 
 
 def _inside(vertices: npt.NDArray[np.float64], size: tuple[int, int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    if len(vertices) < 3:
-        nothing = np.zeros(0, np.intp)
-        return nothing, nothing
     columns, rows = (vertices - _OPEN_EDGE).T
     inside: tuple[npt.NDArray[Any], npt.NDArray[Any]] = polygon(rows, columns, size)  # type: ignore[no-untyped-call]
     return inside

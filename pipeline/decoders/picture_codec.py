@@ -36,7 +36,7 @@ UNREAD_ENDINGS = {
     ".mat": "save its arrays as npz",
 }
 """Endings of images that are not read, in lower case, and the way out."""
-# Pillow's own limit is lower and says nothing of ours; every file passes `read_header` before it is decoded.
+# Pillow's own limit is lower and says nothing of ours; every file passes `open_picture` before it is decoded.
 Pillow.MAX_IMAGE_PIXELS = None
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 274
@@ -58,11 +58,6 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise SourceError("file is empty (0 bytes); copy it again")
     return data
-
-
-def read_header(data: bytes, *, max_pixels: int) -> Header:
-    """Return size and form of an image file from its header; parameters and errors as `open_picture`."""
-    return open_picture(data, max_pixels=max_pixels)[0]
 
 
 def open_picture(data: bytes, *, max_pixels: int, any_type: bool = False) -> tuple[Header, Pillow.Image | None]:

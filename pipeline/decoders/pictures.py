@@ -94,7 +94,7 @@ def mask_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
 def colours_of(data: bytes, name: str, how: ReadOptions) -> ArrayStack:
     """Return the colours in a picture file as numbers, red * 65536 + green * 256 + blue; parameters as `mask_of`."""
     with refusing(name):
-        header = picture_codec.read_header(data, max_pixels=how.max_pixels)
+        header, _ = picture_codec.open_picture(data, max_pixels=how.max_pixels)
         return mask_of_file(picture_codec.decode_colours(data), data, header.orientation)
 
 

@@ -98,12 +98,11 @@ def part_guessed(items: Sequence[SourceItem], guessed: Collection[str]) -> tuple
 
     A split that somebody made is kept: what names show is a guess.
     """
-    parted, counts = part_groups(items, guessed, "group")
     note = (
-        f"{counts} that names show have images in several splits, which were kept: if they are patients, "
-        "results flatter; --split 0.8/0.1/0.1 draws splits by group"
+        "that names show have images in several splits, which were kept: if they are patients, results flatter; "
+        "--split 0.8/0.1/0.1 draws splits by group"
     )
-    return parted, [note] if counts else []
+    return part_groups(items, guessed, "group", note)
 
 
 def _by_pattern(item: SourceItem, pattern: str) -> SourceItem:

@@ -27,20 +27,21 @@ def part_patients(
     """
     if config.split != "auto" or config.group_by or (source / "splits" / "train.txt").is_file():
         return list(items), []
-    parted, counts = part_groups(items, {item.group for item in items if item.group}, "patient")
     note = (
-        f"{counts} have images in several parts of the official split, which was kept: results on its test "
-        "images flatter; --split 0.8/0.1/0.1 draws one by patient"
+        "have images in several parts of the official split, which was kept: results on its test images flatter; "
+        "--split 0.8/0.1/0.1 draws one by patient"
     )
-    return parted, [note] if counts else []
+    return part_groups(items, {item.group for item in items if item.group}, "patient", note)
 
 
-def part_groups(items: Sequence[SourceItem], groups: Collection[str], word: str) -> tuple[list[SourceItem], str]:
-    """Return the items, those of some groups that stand in several splits parted, and how many of them these are.
+def part_groups(
+    items: Sequence[SourceItem], groups: Collection[str], word: str, note: str
+) -> tuple[list[SourceItem], list[str]]:
+    """Return the items, those of some groups that stand in several splits parted, and a note on how many these are.
 
-    `word` is what a group is called.
+    `word` is what a group is called, `note` what is to be said of those that are parted.
     """
     splits = grouped((item.group, item.split) for item in items if item.group in groups and item.split)
     torn = {group for group, found in splits.items() if len(set(found)) > 1}
     parted = [replace(item, group=f"{item.group}-{item.split}") if item.group in torn else item for item in items]
-    return parted, f"{len(torn)} of {counted(len(splits), word)}" if torn else ""
+    return parted, [f"{len(torn)} of {counted(len(splits), word)} {note}"] if torn else []

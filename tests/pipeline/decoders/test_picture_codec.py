@@ -21,9 +21,9 @@ from hsmix_gen.pipeline.decoders.picture_codec import (
     decode_colours,
     decode_image,
     decode_mask,
+    open_picture,
     palette_of,
     read_bytes,
-    read_header,
 )
 from hsmix_gen.schemas.errors import SourceError
 from tests.written import tiff
@@ -67,7 +67,7 @@ def noise(channels: int, dtype: str = "uint8") -> Array:
 
 
 def header(data: bytes, *, max_pixels: int = 10**6) -> Header:
-    return read_header(data, max_pixels=max_pixels)
+    return open_picture(data, max_pixels=max_pixels)[0]
 
 
 def claimed_png(width: int, height: int) -> bytes:

@@ -16,7 +16,6 @@ from hsmix_gen.pipeline.decoders.picture_codec import (
     decode_image,
     decode_mask,
     open_picture,
-    read_header,
 )
 from hsmix_gen.pipeline.decoders.pictures import PictureStack
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
@@ -64,7 +63,7 @@ def test_channels_in_pages_of_their_own_are_kept(form: str, axes: str) -> None:
     data = tiff(np.moveaxis(values, -1, 0), **{form: True}, photometric="minisblack", metadata={"axes": axes})
 
     np.testing.assert_array_equal(decode_image(data), values)
-    assert read_header(data, max_pixels=100).channels == 2
+    assert open_picture(data, max_pixels=100)[0].channels == 2
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_cielab_becomes_rgb() -> None:
 
     # 8 bits of L, a and b leave a few steps.
     assert np.abs(image.astype(int) - MUTED).max() <= 6
-    assert read_header(lab_tiff(), max_pixels=10**6).channels == 3
+    assert open_picture(lab_tiff(), max_pixels=10**6)[0].channels == 3
 
 
 def test_cielab_with_an_offset_becomes_the_same_rgb() -> None:
@@ -151,7 +150,7 @@ def test_formats_of_few_users_keep_their_values(data: bytes, expected: Array) ->
 
     np.testing.assert_array_equal(image, expected)
     assert image.dtype == expected.dtype
-    header = read_header(data, max_pixels=10**6)
+    header, _ = open_picture(data, max_pixels=10**6)
     assert (header.height, header.width, header.channels) == expected.shape
     assert header.bits == 8 * expected.itemsize
 
