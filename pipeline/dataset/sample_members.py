@@ -106,8 +106,7 @@ def decode_image(members: Mapping[str, bytes], described: Mapping[str, Any]) -> 
 
 def decode_mask(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:  # noqa: ARG001
     """Return the mask, (H, W) uint8 class ids."""
-    mask: npt.NDArray[Any] = imagecodecs.png_decode(without_palette(member_of(members, "mask.png")))
-    return mask
+    return imagecodecs.png_decode(without_palette(member_of(members, "mask.png")))
 
 
 def decode_soft_of(members: Mapping[str, bytes], described: Mapping[str, Any]) -> npt.NDArray[Any]:

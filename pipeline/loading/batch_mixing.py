@@ -124,8 +124,7 @@ def _parents(
 def _as_bytes(tensor: torch.Tensor) -> npt.NDArray[np.uint8]:
     """Return whole numbers as they are, and shares in 255ths, uint8."""
     array = tensor.cpu().numpy()
-    whole: npt.NDArray[np.uint8] = (np.rint(array * 255) if array.dtype.kind == "f" else array).astype(np.uint8)
-    return whole
+    return (np.rint(array * 255) if array.dtype.kind == "f" else array).astype(np.uint8)
 
 
 def _stacked(mixed: Sequence[Mixed], device: torch.device) -> dict[str, torch.Tensor]:

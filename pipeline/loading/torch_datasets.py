@@ -300,8 +300,7 @@ class HsmixStream(IterableDataset[Any]):
         n_shards = len(self._dataset.counts)
         if self._seed is None:
             return list(range(n_shards))
-        order: list[int] = permutation(generator_for(self._seed, "loaded shards", self.epoch), n_shards).tolist()
-        return order
+        return permutation(generator_for(self._seed, "loaded shards", self.epoch), n_shards).tolist()
 
     def _plan(self, worker: int, n_workers: int) -> npt.NDArray[np.int64]:
         """Return what a worker of this rank reads in this epoch, (samples, 2): shard and number inside of it."""

@@ -170,8 +170,7 @@ def _small(saliency: Saliency) -> npt.NDArray[np.int64]:
     """Return the sums of a map over a grid of `MAP_SIDE` x `MAP_SIDE` parts."""
     height, width = saliency.shape
     rows, columns = (np.arange(MAP_SIDE) * length // MAP_SIDE for length in (height, width))
-    sums: npt.NDArray[np.int64] = np.add.reduceat(np.add.reduceat(saliency.astype(np.int64), rows, 0), columns, 1)
-    return sums
+    return np.add.reduceat(np.add.reduceat(saliency.astype(np.int64), rows, 0), columns, 1)
 
 
 def looks_of(layers: Layers) -> Looks:

@@ -100,8 +100,7 @@ def lambda_colours(weight_b: npt.NDArray[np.uint8]) -> Picture:
     place = np.linspace(0, 255, len(_SCALE))
     planes = [np.interp(np.arange(256), place, _SCALE[:, k]) for k in range(3)]
     table = np.rint(np.stack(planes, axis=-1)).astype(np.uint8)
-    picture: Picture = table[weight_b]
-    return picture
+    return table[weight_b]
 
 
 def soft_colours(soft: npt.NDArray[np.floating], *, first: int) -> Picture:

@@ -115,8 +115,7 @@ def domains_of(evidence: Evidence) -> Domains:
 
 def cut_share(samples: Columns) -> npt.NDArray[np.float64]:
     """Return which share of its parents' objects a sample divides, (N,) float64."""
-    share: npt.NDArray[np.float64] = samples["cut"] / np.maximum(samples["objects"], 1)
-    return share
+    return samples["cut"] / np.maximum(samples["objects"], 1)
 
 
 def uses_of_images(samples: Columns) -> list[int]:
@@ -127,8 +126,7 @@ def uses_of_images(samples: Columns) -> list[int]:
 
 def seam_gain(samples: Columns) -> npt.NDArray[np.float64]:
     """Return how much more of the seam lies on contours of B than by chance, (N,) float64."""
-    gain: npt.NDArray[np.float64] = samples["contour"] - samples["contour_chance"]
-    return gain
+    return samples["contour"] - samples["contour_chance"]
 
 
 def _leakage(evidence: Evidence) -> Seen:

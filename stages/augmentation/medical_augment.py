@@ -94,8 +94,7 @@ def _range(image: Image) -> tuple[np.float32, np.float32]:
 def _stored(values: _Planes, before: Image, black: np.float32, extent: np.float32) -> Image:
     """Return values of [0, 1] in the form of an image."""
     if before.dtype.name in _WHITE:
-        whole: Image = np.ascontiguousarray(np.rint(np.clip(values, 0, 1) * extent).astype(before.dtype))
-        return whole
+        return np.ascontiguousarray(np.rint(np.clip(values, 0, 1) * extent).astype(before.dtype))
     image: npt.NDArray[np.float32] = np.ascontiguousarray(values * extent + black, dtype=np.float32)
     image[(before == 0).all(axis=-1)] = 0
     return image

@@ -87,8 +87,7 @@ def changed_image(image: Image, name: str, strength: float) -> Image:
     tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     with torch_threads(1):
         changed = PHOTOMETRIC[name](tensor, strength)
-    pixels: npt.NDArray[np.uint8] = np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))
-    return pixels
+    return np.ascontiguousarray(changed.numpy().transpose(1, 2, 0))
 
 
 def origins(size: tuple[int, int], name: str, strength: float) -> npt.NDArray[np.int64]:
@@ -107,8 +106,7 @@ def origins(size: tuple[int, int], name: str, strength: float) -> npt.NDArray[np
     with torch_threads(1):
         found = of_torchvision.affine(places, angle=turn, translate=shift, scale=1.0, shear=shear, **how)
     row, column = found.numpy().astype(np.int64)
-    places_before: npt.NDArray[np.int64] = np.where(row < 0, -1, row * width + column)
-    return places_before
+    return np.where(row < 0, -1, row * width + column)
 
 
 def words_of(name: str, strength: float) -> str:

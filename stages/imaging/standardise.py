@@ -148,8 +148,7 @@ def resize_image(image: npt.NDArray[Any], size: tuple[int, int]) -> arrays.Image
     planes = [resize_plane(image[..., c].astype(np.float32), size) for c in range(image.shape[-1])]
     if image.dtype == np.float32:
         return np.stack(planes, axis=-1)
-    rounded: arrays.Image = np.rint(np.stack(planes, axis=-1)).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
-    return rounded
+    return np.rint(np.stack(planes, axis=-1)).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
 
 
 def resize_mask(mask: arrays.Mask, size: tuple[int, int]) -> arrays.Mask:

@@ -11,8 +11,7 @@ _Plane = npt.NDArray[np.uint8]
 
 def shares_of(soft: SoftLabel) -> npt.NDArray[np.uint8]:
     """Return a soft label in whole 255ths, exactly: float16 keeps them apart. The inverse of `labels.soft_label`."""
-    shares: npt.NDArray[np.uint8] = _SHARE_OF_BITS[soft.view(np.uint16)]
-    return shares
+    return _SHARE_OF_BITS[soft.view(np.uint16)]
 
 
 def label_pair(share: npt.NDArray[np.uint8]) -> tuple[_Plane, _Plane, _Plane]:

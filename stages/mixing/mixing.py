@@ -56,8 +56,7 @@ def blend(image_a: arrays.Image, image_b: arrays.Image, weight_b: npt.NDArray[np
         is_hard = not ((weight_b + np.uint8(1)) >> np.uint8(1)).any()
         for plane_a, plane_b, plane in zip(a, b, result, strict=True):
             plane[...] = _blended(plane_a, plane_b, weight_b, is_hard=is_hard)
-    blended: arrays.Image = result.transpose(1, 2, 0)
-    return blended
+    return result.transpose(1, 2, 0)
 
 
 def _blended(
@@ -103,8 +102,7 @@ def mix(
 
 def paste_weights(from_b: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """Return the weights of hard mixing, 255 where B is taken and 0 elsewhere, (H, W) uint8."""
-    weights: npt.NDArray[np.uint8] = np.negative(from_b.view(np.uint8), order="C")  # 1 becomes 255
-    return weights
+    return np.negative(from_b.view(np.uint8), order="C")  # 1 becomes 255
 
 
 def byte_sum(plane: npt.NDArray[np.uint8]) -> int:

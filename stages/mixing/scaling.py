@@ -67,5 +67,4 @@ def _between(values: npt.NDArray[Any], place: npt.NDArray[np.int64]) -> npt.NDAr
     inside = np.clip(place, 0, (len(values) - 1) * STEPS)
     first, part = inside // STEPS, (inside % STEPS).reshape(-1, *(1,) * (values.ndim - 1))
     second = np.minimum(first + 1, len(values) - 1)
-    between: npt.NDArray[Any] = values[first] * (STEPS - part) + values[second] * part
-    return between
+    return values[first] * (STEPS - part) + values[second] * part

@@ -197,8 +197,7 @@ def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor
     predicted, true = (log_probabilities.exp() * known)[:, 1:], one_hot[:, 1:]
     overlap, total = ((part).sum(dim=(0, 2, 3)) for part in (predicted * true, predicted + true))
     dice_loss = 1 - (2 * overlap + _SMOOTH) / (total + _SMOOTH)
-    loss: torch.Tensor = cross_entropy + dice_loss.mean()
-    return loss
+    return cross_entropy + dice_loss.mean()
 
 
 class Average:

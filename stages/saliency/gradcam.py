@@ -258,8 +258,7 @@ class _Sent:
         """Wait for the maps."""
         if self._event is not None:
             self._event.synchronize()
-        maps: _Maps = self._maps.numpy()
-        return maps
+        return self._maps.numpy()
 
 
 class _Watched:
