@@ -1,7 +1,7 @@
 """What exporters are given: a finished dataset, its samples checked and decoded, and bytes that come out equal."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -157,34 +157,40 @@ class Export:
     it is.
     """
 
-    make: Callable[[Path, list[Dataset], Options], Exporter]
-    """Makes the `Exporter` from folder, datasets and options; an ``OutputError`` states what the format cannot hold."""
+    make: Callable[[Path, Dataset, Options], Exporter]
+    """Makes the `Exporter` from folder, dataset and options; an ``OutputError`` states what the format cannot hold."""
     takes_folds: bool = False
-    """Whether the folds of an output make one export; else it is given one dataset."""
+    """Whether the folds of an output make one export, made from the first of them; else it is given one dataset."""
     check: Callable[[Shape, str], None] = lambda _shape, _kind: None
     """Raises an ``OutputError`` where a layout, by its name, cannot hold such images; called before `make`."""
     sample_bytes: Callable[[Options], int] = lambda _: 0
     """Returns the bytes of a sample where they are far more than those of the dataset, else 0."""
 
 
-class OneDataset:
-    """What the exporters of one dataset have in common."""
+@dataclass
+class DatasetExporter:
+    """What the exporters have in common."""
 
-    def __init__(self, folder: Path, datasets: list[Dataset], options: Options) -> None:
-        self._folder, self._dataset, self._options = folder, datasets[0], options
-        self._with_ignore = 0
+    folder: Path
+    dataset: Dataset
+    options: Options
+    n_ignoring: int = field(default=0, init=False)
+    """Samples with ignored pixels, in a layout that cannot mark them."""
+
+    def __post_init__(self) -> None:
+        """Make what an exporter needs besides."""
 
     def _without_ignored(self, mask: arrays.Mask) -> arrays.Mask:
         """Return a mask whose ignored pixels are background, and count it if it has any."""
         ignored = mask == IGNORE
-        self._with_ignore += bool(ignored.any())
+        self.n_ignoring += bool(ignored.any())
         return np.where(ignored, np.uint8(0), mask)
 
     def _notes(self, place: str) -> list[str]:
         """Return what the user should know of ignored pixels in a place that cannot mark them."""
-        if not self._with_ignore:
+        if not self.n_ignoring:
             return []
-        return [f"{self._with_ignore} samples have ignored pixels, which this layout cannot mark: {place} 0 there"]
+        return [f"{self.n_ignoring} samples have ignored pixels, which this layout cannot mark: {place} 0 there"]
 
 
 def samples_of(dataset: Dataset, *, fold: int | None = None) -> Iterator[Sample]:

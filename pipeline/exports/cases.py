@@ -26,16 +26,10 @@ class Case:
     """Millimetres between its planes, where the source states them."""
     slices: dict[int, Sample] = field(default_factory=dict)
 
-    def add(self, plane: int, sample: Sample) -> bool:
-        """Take a slice; return whether the volume is whole."""
+    def add(self, plane: int, sample: Sample) -> list[Sample]:
+        """Take a slice; once the volume is whole return all, in the order of their planes, and keep them no longer."""
         self.slices[plane] = sample
-        return len(self.slices) == self.wanted
-
-    def take(self) -> list[Sample]:
-        """Return the slices in the order of their planes, and keep them no longer."""
-        ordered = [self.slices[plane] for plane in sorted(self.slices)]
-        self.slices = {}
-        return ordered
+        return [self.slices.pop(plane) for plane in sorted(self.slices)] if len(self.slices) == self.wanted else []
 
 
 def cases_of(dataset: Dataset, splits: Collection[str]) -> dict[str, tuple[Case, int]]:

@@ -107,7 +107,7 @@ def export_output(
     _check_room(dest, kind, export.sample_bytes(options) * sum(datasets[0].splits.values()), free(existing(dest)))
     found = Exported(dest, kind)
     with _beside(dest) as folder:
-        exporter = export.make(folder, datasets, options)
+        exporter = export.make(folder, datasets[0], options)
         _write_samples(exporter, datasets, found, reporter)
         found.notes += exporter.finish()
         _describe(folder, exporter.guide, datasets, found)

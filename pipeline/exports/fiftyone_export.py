@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_pictures, write
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, check_pictures, write
 from hsmix_gen.schemas.records import IGNORE, MEASURED
 
 _FIELD = "ground_truth"
@@ -27,20 +27,19 @@ leave the folder where it is. Soft labels have no place in it.
 """
 
 
-class FiftyOneExport(OneDataset):
+class FiftyOneExport(DatasetExporter):
     """Writes pictures, masks and one list of samples."""
 
     guide = GUIDE
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __post_init__(self) -> None:
         self._samples: list[dict[str, Any]] = []
 
     def add(self, sample: Sample) -> None:
         """Write a picture and its mask, and note the sample."""
         image, mask = f"data/{sample.key}.png", f"{_MASKS}/{sample.key}.png"
-        write(self._folder / image, sample.image_bytes)
-        write(self._folder / mask, encode_png(sample.mask))
+        write(self.folder / image, sample.image_bytes)
+        write(self.folder / mask, encode_png(sample.mask))
         self._samples.append(
             {
                 "filepath": image,
@@ -53,16 +52,16 @@ class FiftyOneExport(OneDataset):
     def finish(self) -> list[str]:
         """Write the list, and what the values of masks mean."""
         # 0 is background for FiftyOne too, and has no name.
-        names = self._dataset.classes if self._dataset.multilabel else self._dataset.classes[1:]
+        names = self.dataset.classes if self.dataset.multilabel else self.dataset.classes[1:]
         targets = {**{str(number): name for number, name in enumerate(names, 1)}, str(IGNORE): "ignore"}
-        info = {"description": f"{self._dataset.described['name']} by hsmix-gen", "default_mask_targets": targets}
+        info = {"description": f"{self.dataset.described['name']} by hsmix-gen", "default_mask_targets": targets}
         # Without a "version" FiftyOne takes it as plain lists, which no release has to convert.
         for name, content in (
             ("metadata", {"media_type": "image", "info": info}),
             ("samples", {"samples": self._samples}),
         ):
             text = json.dumps(content, sort_keys=True, allow_nan=False)
-            write(self._folder / f"{name}.json", text.encode())
+            write(self.folder / f"{name}.json", text.encode())
         return []
 
 

@@ -1,12 +1,9 @@
 """Train_Folder, Val_Folder and Test_Folder with img and labelcol, as UCTransNet and UDTransNet read them."""
 
-from collections import Counter
-from typing import Any
-
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_pictures, write
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, check_pictures, write
 from hsmix_gen.pipeline.exports.patches import UDTRANSNET, write_companion, write_patches
 
 _FOLDERS = {"train": "Train_Folder", "val": "Val_Folder", "test": "Test_Folder"}
@@ -29,14 +26,12 @@ These loaders set every value above 0 to 1: soft labels have no place in them, s
 """
 
 
-class ImgLabelExport(OneDataset):
+class ImgLabelExport(DatasetExporter):
     """Writes pictures and masks, by split."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __post_init__(self) -> None:
         # Loaders that cut at 127 see nothing of 0 and 1.
-        self._scale = 255 if len(self._dataset.classes) + self._dataset.multilabel == 2 else 1
-        self._counts: Counter[str] = Counter()
+        self._scale = 255 if len(self.dataset.classes) + self.dataset.multilabel == 2 else 1
 
     @property
     def guide(self) -> str:
@@ -45,22 +40,21 @@ class ImgLabelExport(OneDataset):
         return GUIDE.format(
             values=values,
             udtransnet=UDTRANSNET.commit[:7],
-            n_train=self._counts["train"],
-            n_val=self._counts["val"],
+            n_train=self.dataset.splits.get("train", 0),
+            n_val=self.dataset.splits.get("val", 0),
         )
 
     def add(self, sample: Sample) -> None:
         """Write a picture and its mask."""
-        folder = self._folder / _FOLDERS[sample.split]
-        self._counts[sample.split] += 1
+        folder = self.folder / _FOLDERS[sample.split]
         mask = self._without_ignored(sample.mask) * np.uint8(self._scale)
         write(folder / "img" / f"{sample.key}.png", sample.image_bytes)
         write(folder / "labelcol" / f"{sample.key}.png", encode_png(mask))
 
     def finish(self) -> list[str]:
         """Write what UDTransNet needs."""
-        write_patches(self._folder, UDTRANSNET)
-        write_companion(self._folder, "hsmix_udtransnet")
+        write_patches(self.folder, UDTRANSNET)
+        write_companion(self.folder, "hsmix_udtransnet")
         return self._notes("labelcol has")
 
 

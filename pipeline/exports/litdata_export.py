@@ -7,7 +7,7 @@ from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
 from hsmix_gen.schemas.extras import load
 
@@ -28,21 +28,20 @@ _READ_PNG = 'np.asarray(Image.open(io.BytesIO(row["image"])))'
 _READ_NPY = 'np.load(io.BytesIO(row["image"]))'
 
 
-class LitdataExport(OneDataset):
+class LitdataExport(DatasetExporter):
     """Writes a folder of chunks for each split."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __post_init__(self) -> None:
         self._make = load("litdata.streaming.writer", "--to litdata").BinaryWriter
         self._writers: dict[str, Any] = {}
         self._counts: Counter[str] = Counter()
-        image, read = ("PNG", _READ_PNG) if self._dataset.has_png else ("npy", _READ_NPY)
+        image, read = ("PNG", _READ_PNG) if self.dataset.has_png else ("npy", _READ_NPY)
         self.guide = GUIDE.format(image=image, read=read)
 
     def add(self, sample: Sample) -> None:
         """Give a sample to the writer of its split."""
         if sample.split not in self._writers:
-            folder = str(self._folder / sample.split)
+            folder = str(self.folder / sample.split)
             self._writers[sample.split] = self._make(folder, chunk_bytes=_CHUNK_BYTES)
         self._writers[sample.split][self._counts[sample.split]] = {
             "key": sample.key,
@@ -58,7 +57,7 @@ class LitdataExport(OneDataset):
         for split, writer in self._writers.items():
             writer.done()
             writer.merge()
-            _without_clock(self._folder / split / INDEX)
+            _without_clock(self.folder / split / INDEX)
         return []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample
 from hsmix_gen.schemas.extras import load
 
 _SHARD_BYTES = 2**26
@@ -24,13 +24,12 @@ From an object store: StreamingDataset(remote="s3://...", local="/scratch/...").
 """
 
 
-class MdsExport(OneDataset):
+class MdsExport(DatasetExporter):
     """Writes a folder of MDS shards for each split."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __post_init__(self) -> None:
         self._make = load("streaming", "--to mds").MDSWriter
-        dataset, self._has_png = self._dataset, self._dataset.has_png
+        dataset, self._has_png = self.dataset, self.dataset.has_png
         height, width = dataset.size
         shape = "" if dataset.is_native else f":{height},{width},{dataset.shape.channels}"
         image = "png" if self._has_png else f"ndarray:{dataset.shape.dtype}{shape}"
@@ -42,7 +41,7 @@ class MdsExport(OneDataset):
         """Give a sample to the writer of its split."""
         if sample.split not in self._writers:
             self._writers[sample.split] = self._make(
-                out=str(self._folder / sample.split),
+                out=str(self.folder / sample.split),
                 columns=self._columns,
                 hashes=["sha1"],
                 size_limit=_SHARD_BYTES,

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
 from hsmix_gen.pipeline.execution.human_units import size_text
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_unit_image, unit_image, write
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, check_unit_image, unit_image, write
 from hsmix_gen.pipeline.exports.patches import MEDSAM, write_patches
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.errors import OutputError
@@ -41,22 +41,21 @@ A sample takes {size}.
 """
 
 
-class MedsamExport(OneDataset):
+class MedsamExport(DatasetExporter):
     """Writes imgs and gts, by split."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        side = self._options.side
+    def __post_init__(self) -> None:
+        side = self.options.side
         if not _SIDES[0] <= side <= _SIDES[1]:
             raise OutputError(f"--image-size must be {_SIDES[0]} to {_SIDES[1]} pixels, got {side}")
         self._size = side, side
-        self._by_component = self._options.boxes == "component"
+        self._by_component = self.options.boxes == "component"
         self._n_train = 0
 
     @property
     def guide(self) -> str:
         """How MedSAM is run."""
-        height, width = self._dataset.size
+        height, width = self.dataset.size
         return GUIDE.format(
             side=self._size[0],
             height=height,
@@ -75,22 +74,22 @@ class MedsamExport(OneDataset):
         mask = np.where(mask == IGNORE, np.uint8(0), mask)
         if sample.split == "train" and len(np.unique(mask)) < 2:
             return "the mask has one value only, MedSAM's loader wants background and foreground"
-        image = np.clip(resize_image(unit_image(sample.image, self._dataset.shape), self._size), 0, 1)
+        image = np.clip(resize_image(unit_image(sample.image, self.dataset.shape), self._size), 0, 1)
         rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
         if self._by_component:
             mask = areas_of(mask)
         self._n_train += sample.split == "train"
-        folder = self._folder / sample.split
+        folder = self.folder / sample.split
         write(folder / "imgs" / f"{sample.key}.npy", encode_npy(rgb))
         write(folder / "gts" / f"{sample.key}.npy", encode_npy(mask))
         return None
 
     def finish(self) -> list[str]:
         """Link the folder that MedSAM looks into first, and write its patch."""
-        link = self._folder / "data" / "npy" / "CT_Abd"
+        link = self.folder / "data" / "npy" / "CT_Abd"
         link.parent.mkdir(parents=True)
         link.symlink_to(Path("..", "..", "train"))
-        write_patches(self._folder, MEDSAM)
+        write_patches(self.folder, MEDSAM)
         return self._notes("gts have")
 
 

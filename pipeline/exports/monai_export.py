@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, unit_image, write
-from hsmix_gen.pipeline.exports.cases import case_notes, cases_of
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, unit_image, write
+from hsmix_gen.pipeline.exports.cases import case_notes, cases_of, has_volumes
 from hsmix_gen.pipeline.exports.nnunet_files import nifti, spacing_of
 from hsmix_gen.pipeline.exports.patches import write_companion
 from hsmix_gen.pipeline.files.atomic_files import json_bytes
@@ -47,21 +47,20 @@ _EXCLUSIVE = ("softmax", "cross_entropy")
 _LICENCE = "that of the images it was made of"
 
 
-class MonaiExport(OneDataset):
+class MonaiExport(DatasetExporter):
     """Writes a Decathlon task for each split."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._cases = cases_of(self._dataset, ("val", "test"))
+    def __post_init__(self) -> None:
+        self._cases = cases_of(self.dataset, ("val", "test"))
         self._listed: dict[str, list[dict[str, Any]]] = {}
-        self._of_volumes = False
+        self._of_volumes = has_volumes(self._cases)
 
     @property
     def guide(self) -> str:
         """How MONAI reads it."""
-        height, width = self._dataset.size
+        height, width = self.dataset.size
         cases = _VOLUMES.format(width=width, height=height) if self._of_volumes else ""
-        losses = ("sigmoid", "binary_cross_entropy_with_logits") if self._dataset.multilabel else _EXCLUSIVE
+        losses = ("sigmoid", "binary_cross_entropy_with_logits") if self.dataset.multilabel else _EXCLUSIVE
         splits = ", ".join(f"{split}/" for split in self._listed)
         return GUIDE.format(splits=splits, activation=losses[0], loss=losses[1], cases=cases)
 
@@ -71,9 +70,8 @@ class MonaiExport(OneDataset):
             self._write(sample.key, [sample], None)
             return
         case, plane = self._cases[sample.key]
-        if case.add(plane, sample):
-            self._of_volumes |= case.wanted > 1
-            self._write(case.name if case.wanted > 1 else sample.key, case.take(), case.thickness)
+        if slices := case.add(plane, sample):
+            self._write(case.name if case.wanted > 1 else sample.key, slices, case.thickness)
 
     def _write(self, name: str, slices: list[Sample], thickness: float | None) -> None:
         images = np.stack([self._numbers(sample) for sample in slices])
@@ -88,36 +86,36 @@ class MonaiExport(OneDataset):
         for part, volumes in parts.items():
             paths = [f"{part}s/{name}_{number:04d}.nii.gz" for number in range(len(volumes))]
             for path, volume in zip(paths, volumes, strict=True):
-                write(self._folder / split / path, nifti(volume, spacing, flat=True))
+                write(self.folder / split / path, nifti(volume, spacing, flat=True))
             entry[part] = paths[0] if part == "label" else paths
         self._listed.setdefault(split, []).append(entry)
 
     def _numbers(self, sample: Sample) -> arrays.Image:
         """Return pixels in 0 to 1, or numbers that have no white as they are."""
-        return sample.image if sample.image.dtype == np.float32 else unit_image(sample.image, self._dataset.shape)
+        return sample.image if sample.image.dtype == np.float32 else unit_image(sample.image, self.dataset.shape)
 
     def finish(self) -> list[str]:
         """Write the lists and the class that reads them."""
-        first = 1 if self._dataset.multilabel else 0
-        names = {str(first + i): name for i, name in enumerate(self._dataset.classes)}
+        first = 1 if self.dataset.multilabel else 0
+        names = {str(first + i): name for i, name in enumerate(self.dataset.classes)}
         for split, entries in self._listed.items():
             described = {
-                "name": self._dataset.described["name"],
+                "name": self.dataset.described["name"],
                 "description": f"images and masks mixed by superpixels and saliency (hsmix-gen), {split}",
                 "reference": "arXiv:2511.17614",
                 "licence": _LICENCE,
                 "release": "1.0",
                 "tensorImageSize": "3D" if self._of_volumes and split != "train" else "2D",
-                "modality": {str(channel): f"channel {channel}" for channel in range(self._dataset.shape.channels)},
+                "modality": {str(channel): f"channel {channel}" for channel in range(self.dataset.shape.channels)},
                 "labels": {**({"0": "background"} if first else {}), **names},
                 "numTraining": len(entries),
                 "numTest": 0,
                 "training": entries,
                 "test": [],
             }
-            write(self._folder / split / "dataset.json", json_bytes(described))
-        write_companion(self._folder, "hsmix_monai")
-        return case_notes(self._dataset, self._cases)
+            write(self.folder / split / "dataset.json", json_bytes(described))
+        write_companion(self.folder, "hsmix_monai")
+        return case_notes(self.dataset, self._cases)
 
 
 EXPORT = Export(MonaiExport)

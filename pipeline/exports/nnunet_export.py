@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
-from hsmix_gen.pipeline.exports.base import Dataset, Export, Options, Sample, Shape, unit_image, write
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, Shape, unit_image, write
 from hsmix_gen.pipeline.exports.cases import case_notes, cases_of, has_volumes
 from hsmix_gen.pipeline.exports.nnunet_files import LabelFiles, nifti, spacing_of
 from hsmix_gen.pipeline.exports.nnunet_labels import ClassLabels, RegionLabels
@@ -60,27 +60,26 @@ The dataset has no validation cases, so there are no splits: train with the fold
 nnU-Net, with parents of validation cases in training."""
 
 
-class NnunetExport:
+class NnunetExport(DatasetExporter):
     """Writes ``DatasetNNN_NAME`` with imagesTr, labelsTr, imagesTs, labelsTs, dataset.json and splits_final.json."""
 
-    def __init__(self, folder: Path, datasets: list[Dataset], options: Options) -> None:
-        if not 1 <= options.dataset_id <= 999:
-            raise OutputError(f"the number of an nnU-Net dataset must be 1 to 999, got {options.dataset_id}")
-        self._number = options.dataset_id
-        dataset = datasets[0]
-        name = re.sub(r"[^A-Za-z0-9]+", "_", options.name or dataset.described["name"]).strip("_") or "hsmix"
-        self._root = folder / f"Dataset{self._number:03d}_{name}"
-        self._dataset = dataset
+    def __post_init__(self) -> None:
+        dataset, self._number = self.dataset, self.options.dataset_id
+        if not 1 <= self._number <= 999:
+            raise OutputError(f"the number of an nnU-Net dataset must be 1 to 999, got {self._number}")
+        name = re.sub(r"[^A-Za-z0-9]+", "_", self.options.name or dataset.described["name"]).strip("_") or "hsmix"
+        self._root = self.folder / f"Dataset{self._number:03d}_{name}"
         self._cases = cases_of(dataset, ("test",))
         self._of_volumes = has_volumes(self._cases)
         self._labels = RegionLabels(dataset.classes) if dataset.multilabel else ClassLabels(dataset.classes)
         self._files = LabelFiles(is_png=dataset.has_png and not self._of_volumes)
-        self._splits = _Splits()
+        self._rows: dict[tuple[int, str], dict[str, ManifestRow]] = {}
+        """Rows by key of the cases that train and that validate, by fold and split."""
 
     @property
     def guide(self) -> str:
         """How nnU-Net is run."""
-        folds = self._splits.folds()
+        folds = self._folds()
         words = {
             "folder": self._root.name,
             "number": self._number,
@@ -91,7 +90,7 @@ class NnunetExport:
             "fold": "0" if folds else "all",
         }
         words["test"] = _TEST.format(**words) if self._cases else ""
-        words["soft"] = "" if self._dataset.multilabel else _SOFT.format(**words)
+        words["soft"] = "" if self.dataset.multilabel else _SOFT.format(**words)
         training = (_WITH_SPLITS if folds else _WITHOUT_SPLITS).format(**words)
         return GUIDE.format(training=training, **words)
 
@@ -99,13 +98,13 @@ class NnunetExport:
         """Write image and label of a sample; a slice of a test volume is kept until that is whole."""
         if sample.split != "test":
             self._write(sample.key, "Tr", [sample], None)
-            if sample.split == "train" and not self._dataset.multilabel:
+            if sample.split == "train" and not self.dataset.multilabel:
                 write(self._root / "softTr" / f"{sample.key}.npz", encode_npz({"soft": sample.soft}))
-            self._splits.add(sample)
+            self._rows.setdefault((sample.fold or 0, sample.split), {})[sample.key] = sample.row
             return
         case, plane = self._cases[sample.key]
-        if case.add(plane, sample):
-            self._write(case.name, "Ts", case.take(), case.thickness if case.wanted > 1 else None)
+        if slices := case.add(plane, sample):
+            self._write(case.name, "Ts", slices, case.thickness if case.wanted > 1 else None)
 
     def _write(self, name: str, part: str, slices: list[Sample], thickness: float | None) -> None:
         """Write a case for training or testing, of one slice or all."""
@@ -125,16 +124,16 @@ class NnunetExport:
     @property
     def _is_scaled(self) -> bool:
         """Whether numbers have their scale already: nnU-Net's own would differ between a slice and its volume."""
-        shape = self._dataset.shape
+        shape = self.dataset.shape
         return self._of_volumes and (shape.dtype != "float32" or shape.intensity != "none")
 
     def _pixels(self, sample: Sample) -> arrays.Image:
         as_they_are = sample.image.dtype == np.float32 or not self._is_scaled
-        return sample.image if as_they_are else unit_image(sample.image, self._dataset.shape)
+        return sample.image if as_they_are else unit_image(sample.image, self.dataset.shape)
 
     def finish(self) -> list[str]:
         """Write dataset.json, the splits, and the trainer for soft labels."""
-        if not self._dataset.multilabel:
+        if not self.dataset.multilabel:
             write_companion(self._root.parent, "hsmix_nnunet")
         labels = self._labels.described()
         if self._files.with_ignore:
@@ -143,13 +142,13 @@ class NnunetExport:
         described = {
             "channel_names": self._channel_names(),
             **labels,
-            "numTraining": sum(map(len, self._splits.rows.values())),
+            "numTraining": sum(map(len, self._rows.values())),
             "file_ending": self._files.ending,
         }
         # The order of labels is that of regions_class_order, so keys are not sorted.
         write(self._root / "dataset.json", (json.dumps(described, indent=2) + "\n").encode())
-        notes = case_notes(self._dataset, self._cases)
-        folds = self._splits.folds()
+        notes = case_notes(self.dataset, self._cases)
+        folds = self._folds()
         if not folds:
             return [*notes, "there are no validation cases, so no splits: train nnU-Net with the fold `all`"]
         data = (json.dumps(folds, indent=2) + "\n").encode()
@@ -158,7 +157,7 @@ class NnunetExport:
 
     def _channel_names(self) -> dict[str, str]:
         """Return names by number; none but noNorm is a normalisation of nnU-Net, so that it takes the z-score."""
-        channels = self._dataset.shape.channels
+        channels = self.dataset.shape.channels
         names = [f"channel_{i}" for i in range(channels)]
         if self._is_scaled:
             names = ["noNorm"] * channels
@@ -166,19 +165,7 @@ class NnunetExport:
             names = ["grey"] if channels == 1 else ["R", "G", "B", "A"][:channels]
         return {str(i): name for i, name in enumerate(names)}
 
-
-class _Splits:
-    """Collects which cases train and which validate, by fold."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[int, str], dict[str, ManifestRow]] = {}
-        """Rows by key of the cases of each fold and split."""
-
-    def add(self, sample: Sample) -> None:
-        """Take a case for training or validation."""
-        self.rows.setdefault((sample.fold or 0, sample.split), {})[sample.key] = sample.row
-
-    def folds(self) -> list[dict[str, list[str]]]:
+    def _folds(self) -> list[dict[str, list[str]]]:
         """Return the splits in the order of the folds, those that have both sides.
 
         Raises
@@ -187,8 +174,8 @@ class _Splits:
             If an image or group is a parent on both sides.
         """
         found = []
-        for fold in sorted({fold for fold, _ in self.rows}):
-            train, val = (self.rows.get((fold, split), {}) for split in ("train", "val"))
+        for fold in sorted({fold for fold, _ in self._rows}):
+            train, val = (self._rows.get((fold, split), {}) for split in ("train", "val"))
             both = _parents(train.values()) & _parents(val.values())
             if both:
                 raise OutputError(f"{min(both)} is in training and validation of split {fold}; see hsmix-gen verify")

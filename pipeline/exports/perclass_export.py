@@ -1,9 +1,7 @@
 """A grey mask for each class, as UNeXt and UNet++ read them: soft labels reach their loss without a change."""
 
-from typing import Any
-
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_pictures, write
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, check_pictures, write
 from hsmix_gen.pipeline.exports.patches import UNEXT, write_companion, write_patches
 from hsmix_gen.stages.labels.soft_pairs import shares_of
 
@@ -34,15 +32,14 @@ Validation and test images lie in the same folders: a loader that draws a split 
 images. Give it the lists instead."""
 
 
-class PerClassExport(OneDataset):
+class PerClassExport(DatasetExporter):
     """Writes images and one mask for each foreground class, by split or in one tree, and lists of keys."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._one_tree = self._options.one_tree
+    def __post_init__(self) -> None:
+        self._one_tree = self.options.one_tree
         # The background of classes that exclude each other follows from the others, and has no folder.
-        self._first = 0 if self._dataset.multilabel else 1
-        self._names = self._dataset.classes[self._first :]
+        self._first = 0 if self.dataset.multilabel else 1
+        self._names = self.dataset.classes[self._first :]
         self._keys: dict[str, list[str]] = {"train": [], "val": [], "test": []}
 
     @property
@@ -62,7 +59,7 @@ class PerClassExport(OneDataset):
 
     def add(self, sample: Sample) -> None:
         """Write a picture and its masks."""
-        folder = self._folder if self._one_tree else self._folder / sample.split
+        folder = self.folder if self._one_tree else self.folder / sample.split
         self._keys[sample.split].append(sample.key)
         write(folder / "images" / f"{sample.key}.png", sample.image_bytes)
         for number, share in enumerate(shares_of(sample.soft)[self._first :]):
@@ -71,10 +68,10 @@ class PerClassExport(OneDataset):
     def finish(self) -> list[str]:
         """Write the lists, and what UNeXt needs."""
         for split, keys in self._keys.items():
-            write(self._folder / f"{split}.txt", "".join(f"{key}\n" for key in keys).encode())
+            write(self.folder / f"{split}.txt", "".join(f"{key}\n" for key in keys).encode())
         if not self._one_tree:
-            write_patches(self._folder, UNEXT)
-            write_companion(self._folder, "hsmix_unext")
+            write_patches(self.folder, UNEXT)
+            write_companion(self.folder, "hsmix_unext")
         return []
 
 

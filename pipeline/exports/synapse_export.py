@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npz
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample, check_unit_image, unit_image, write
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample, check_unit_image, unit_image, write
 from hsmix_gen.pipeline.exports.cases import Case, case_notes, cases_of
 from hsmix_gen.pipeline.exports.patches import HIFORMER, SWIN_UNET, TRANSUNET, write_companion, write_patches
 
@@ -91,28 +91,27 @@ Labels of several channels a pixel have no place in these codebases: label holds
 counted from 1."""
 
 
-class SynapseExport(OneDataset):
+class SynapseExport(DatasetExporter):
     """Writes train_npz, val_npz, test_vol_h5, val_vol_h5, lists, and what the codebases need."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._cases = cases_of(self._dataset, ("val", "test"))
+    def __post_init__(self) -> None:
+        self._cases = cases_of(self.dataset, ("val", "test"))
         self._slices: dict[str, list[str]] = {"train": [], "val": []}
         self._volumes: dict[str, list[str]] = {"val": [], "test": []}
 
     @property
     def guide(self) -> str:
         """How each codebase is run."""
-        height, width = self._dataset.size
+        height, width = self.dataset.size
         size = f"Training slices have {height} x {width} pixels; the loaders stretch them to their own square."
-        own = " Validation and test have their own size." if self._dataset.is_native else ""
+        own = " Validation and test have their own size." if self.dataset.is_native else ""
         words = {
-            "n_classes": len(self._dataset.classes) + self._dataset.multilabel,
+            "n_classes": len(self.dataset.classes) + self.dataset.multilabel,
             "transunet": TRANSUNET.commit[:7],
             "swin": SWIN_UNET.commit[:7],
             "hiformer": HIFORMER.commit[:7],
         }
-        soft = (_NO_SOFT if self._dataset.multilabel else _SOFT).format(**words)
+        soft = (_NO_SOFT if self.dataset.multilabel else _SOFT).format(**words)
         return GUIDE.format(n_train=len(self._slices["train"]), size=size + own, soft=soft, **words)
 
     def add(self, sample: Sample) -> None:
@@ -120,25 +119,25 @@ class SynapseExport(OneDataset):
         label = self._without_ignored(sample.mask)
         if sample.split in _SLICES:
             members: dict[str, npt.NDArray[Any]] = {"image": self._numbers(sample), "label": label}
-            if not self._dataset.multilabel:
+            if not self.dataset.multilabel:
                 members["soft_label"] = sample.soft.transpose(1, 2, 0)
-            write(self._folder / _SLICES[sample.split] / f"{sample.key}.npz", encode_npz(members))
+            write(self.folder / _SLICES[sample.split] / f"{sample.key}.npz", encode_npz(members))
             self._slices[sample.split].append(sample.key)
         if sample.split in _VOLUMES:
             case, plane = self._cases[sample.key]
             # Ignored pixels are background, as losses know no other value.
-            if case.add(plane, replace(sample, mask=label)):
-                self._write_volume(case)
+            if slices := case.add(plane, replace(sample, mask=label)):
+                self._write_volume(case, slices)
 
     def _numbers(self, sample: Sample) -> npt.NDArray[np.float32]:
-        return unit_image(sample.image, self._dataset.shape)[..., 0]
+        return unit_image(sample.image, self.dataset.shape)[..., 0]
 
-    def _write_volume(self, case: Case) -> None:
-        slices, buffer = case.take(), io.BytesIO()
+    def _write_volume(self, case: Case, slices: list[Sample]) -> None:
+        buffer = io.BytesIO()
         with h5py.File(buffer, "w") as file:
             file.create_dataset("image", data=np.stack([self._numbers(sample) for sample in slices]))
             file.create_dataset("label", data=np.stack([sample.mask for sample in slices]))
-        write(self._folder / _VOLUMES[case.split] / f"{case.name}.npy.h5", buffer.getvalue())
+        write(self.folder / _VOLUMES[case.split] / f"{case.name}.npy.h5", buffer.getvalue())
         self._volumes[case.split].append(case.name)
 
     def finish(self) -> list[str]:
@@ -154,12 +153,12 @@ class SynapseExport(OneDataset):
             for name, entries in lists.items():
                 self._write_list(f"{folder}/{name}.txt", entries)
         self._write_list(f"{LISTS}/all.lst", [f"{name}.npy.h5" for name in sorted(val + test)])
-        write_patches(self._folder, TRANSUNET, SWIN_UNET, HIFORMER)
-        write_companion(self._folder, "hsmix_synapse")
-        return [*case_notes(self._dataset, self._cases), *self._notes("label has")]
+        write_patches(self.folder, TRANSUNET, SWIN_UNET, HIFORMER)
+        write_companion(self.folder, "hsmix_synapse")
+        return [*case_notes(self.dataset, self._cases), *self._notes("label has")]
 
     def _write_list(self, name: str, entries: list[str]) -> None:
-        write(self._folder / name, "".join(f"{entry}\n" for entry in entries).encode())
+        write(self.folder / name, "".join(f"{entry}\n" for entry in entries).encode())
 
 
 EXPORT = Export(SynapseExport, check=lambda shape, kind: check_unit_image(shape, kind, 1))

@@ -8,7 +8,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from hsmix_gen.pipeline.exports.base import Export, OneDataset, Sample
+from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample
 from hsmix_gen.pipeline.exports.cases import Case, case_notes, cases_of
 
 _SHARD_BYTES = 2**26
@@ -38,12 +38,11 @@ arrays; row i is slice i.
 """
 
 
-class ZarrExport(OneDataset):
+class ZarrExport(DatasetExporter):
     """Writes SPLIT.zarr, one shard of samples, or of native size one case, at a time."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        dataset = self._dataset
+    def __post_init__(self) -> None:
+        dataset = self.dataset
         self._arrays = {
             "image": ((*dataset.size, dataset.shape.channels), dataset.shape.dtype),
             "mask": (dataset.size, "uint8"),
@@ -59,20 +58,20 @@ class ZarrExport(OneDataset):
         """Take a sample, and write its shard or case where it is the last one of it."""
         if sample.key in self._cases:
             case, plane = self._cases[sample.key]
-            if case.add(plane, sample):
-                self._write_case(case)
+            if slices := case.add(plane, sample):
+                self._write_case(case, slices)
             return
         if sample.split not in self._splits:
             self._splits[sample.split] = _Split(self._create(sample.split), self._per_shard)
         self._splits[sample.split].add(sample)
 
     def _group(self, split: str) -> Any:
-        described = self._dataset.described
+        described = self.dataset.described
         kept = {name: described[name] for name in ("name", "classes", "label_mode", "ignore")}
-        return zarr.open_group(str(self._folder / f"{split}.zarr"), mode="a", zarr_format=3, attributes=kept)
+        return zarr.open_group(str(self.folder / f"{split}.zarr"), mode="a", zarr_format=3, attributes=kept)
 
-    def _write_case(self, case: Case) -> None:
-        group, slices = self._group(case.split).create_group(case.name), case.take()
+    def _write_case(self, case: Case, slices: list[Sample]) -> None:
+        group = self._group(case.split).create_group(case.name)
         for name in self._arrays:
             rows = np.stack([getattr(sample, name) for sample in slices])
             group.create_array(name, data=rows, chunks=(1, *rows.shape[1:]), compressors=_COMPRESSOR)
@@ -80,7 +79,7 @@ class ZarrExport(OneDataset):
 
     def _create(self, split: str) -> dict[str, Any]:
         group = self._group(split)
-        count = self._dataset.splits[split]
+        count = self.dataset.splits[split]
         made = {}
         for name, (row, dtype) in self._arrays.items():
             made[name] = group.create_array(
@@ -104,8 +103,8 @@ class ZarrExport(OneDataset):
             with warnings.catch_warnings():
                 # Others than zarr-python need not know consolidated metadata; they read the arrays' own, which stay.
                 warnings.simplefilter("ignore", ZarrUserWarning)
-                zarr.consolidate_metadata(str(self._folder / f"{split}.zarr"))
-        return case_notes(self._dataset, self._cases)
+                zarr.consolidate_metadata(str(self.folder / f"{split}.zarr"))
+        return case_notes(self.dataset, self._cases)
 
 
 class _Split:
