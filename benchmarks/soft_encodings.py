@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from report import print_table
 
-from hsmix_gen.pipeline.dataset.soft_encoding import decode_soft, encode_soft
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS
 from hsmix_gen.schemas.config import SoftEncoding
 from hsmix_gen.stages.labels.labels import SoftLabel, class_shares, soft_label
 from hsmix_gen.stages.superpixels.slic_regions import segment
@@ -67,11 +67,11 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 def measured(soft: SoftLabel, form: SoftEncoding) -> list[str]:
     """Return the row of one form in the table."""
-    data = encode_soft(soft, form)
+    data = SOFT_FORMS[form].encode(soft)
     times = (
-        milliseconds(lambda: encode_soft(soft, form)),
+        milliseconds(lambda: SOFT_FORMS[form].encode(soft)),
         milliseconds(lambda: read_arrays(data, form)),
-        milliseconds(lambda: decode_soft(data, form, soft.shape)),
+        milliseconds(lambda: SOFT_FORMS[form].decode(data, soft.shape)),
     )
     return [form, f"{len(data) / 1024:.1f}", *(f"{value:.2f}" for value in times)]
 

@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.dataset.array_bytes import (
     without_palette,
 )
 from hsmix_gen.pipeline.dataset.class_colours import CLASS_COLOURS
-from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS, decode_soft, encode_soft, soft_encoding_of
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS, soft_encoding_of
 from hsmix_gen.schemas import arrays
 from hsmix_gen.schemas.config import OutputConfig, SoftEncoding
 from hsmix_gen.schemas.digests import canonical_json
@@ -54,12 +54,12 @@ def encode_image(image: arrays.Image) -> bytes:
 
 def encode_members(mixed: Mixed, provenance: dict[str, Any], output: OutputConfig = _DEFAULT) -> dict[str, bytes]:
     """Return the members of one sample by name: image.png or image.npy, json, mask.png and the soft label."""
-    image, mask = mixed.image, encode_png(mixed.mask)
+    image, mask, form = mixed.image, encode_png(mixed.mask), SOFT_FORMS[output.soft_encoding]
     return {
         image_member(image.shape[-1], str(image.dtype)): encode_image(image),
         "json": canonical_json(provenance).encode(),
         "mask.png": with_palette(mask, CLASS_COLOURS) if output.mask_palette else mask,
-        SOFT_FORMS[output.soft_encoding].member: encode_soft(mixed.soft, output.soft_encoding),
+        form.member: form.encode(mixed.soft),
     }
 
 
@@ -118,7 +118,7 @@ def decode_soft_of(members: Mapping[str, bytes], described: Mapping[str, Any]) -
     shape = tuple(stored["shape"])
     if described.get("eval_size") == "native":
         shape = (shape[0], *decode_mask(members, described).shape)
-    return decode_soft(member_of(members, member), encoding, shape)
+    return SOFT_FORMS[encoding].decode(member_of(members, member), shape)
 
 
 def member_of(members: Mapping[str, bytes], name: str) -> bytes:

@@ -26,9 +26,12 @@ class SoftForm:
     member: str
     """Name of the member of a sample."""
     encode: Callable[[SoftLabel], bytes]
-    """From a soft label to the bytes of the member."""
+    """From a (C, H, W) soft label to the bytes of the member, the same for equal labels."""
     decode: Callable[[bytes, tuple[int, ...]], SoftLabel]
-    """From the bytes and the (C, H, W) of the label to the label."""
+    """From the bytes of a member or column and the (C, H, W) of the label to the label, (C, H, W) float16.
+
+    Whatever the bytes are not is raised by whoever finds it; the shape is the caller's to check.
+    """
     expand: str
     """For people: how the stored arrays become the label."""
 
@@ -48,22 +51,9 @@ def check_soft_encoding(encoding: SoftEncoding, facts: DatasetFacts) -> None:
         )
 
 
-def encode_soft(soft: SoftLabel, encoding: SoftEncoding = "npz") -> bytes:
-    """Return a (C, H, W) soft label as the bytes of its member, the same for equal labels."""
-    return SOFT_FORMS[encoding].encode(soft)
-
-
 def encode_column(soft: SoftLabel, encoding: SoftEncoding, member: bytes) -> bytes:
     """Return what the Parquet column holds: the member, but npy for npz, as pages are compressed by themselves."""
     return encode_npy(soft) if encoding == "npz" else member
-
-
-def decode_soft(data: bytes, encoding: SoftEncoding, shape: tuple[int, ...]) -> SoftLabel:
-    """Return the (C, H, W) float16 soft label of a member or column, as `encode_soft` or `encode_column` gives it.
-
-    Whatever the bytes are not is raised by whoever finds it; the shape is the caller's to check.
-    """
-    return SOFT_FORMS[encoding].decode(data, shape)
 
 
 def describe_soft(encoding: SoftEncoding, facts: DatasetFacts) -> dict[str, Any]:

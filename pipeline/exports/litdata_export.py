@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_png
-from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS
 from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample
 from hsmix_gen.schemas.digests import canonical_json, sha256_of
 from hsmix_gen.schemas.extras import load
@@ -47,7 +47,7 @@ class LitdataExport(DatasetExporter):
             "key": sample.key,
             "image": sample.image_bytes,
             "mask": encode_png(sample.mask),
-            "soft": encode_soft(sample.soft),
+            "soft": SOFT_FORMS["npz"].encode(sample.soft),
             "json": canonical_json(sample.provenance()),
         }
         self._counts[sample.split] += 1

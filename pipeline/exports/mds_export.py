@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from hsmix_gen.pipeline.dataset.soft_encoding import encode_soft
+from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS
 from hsmix_gen.pipeline.exports.base import DatasetExporter, Export, Sample
 from hsmix_gen.schemas.extras import load
 
@@ -51,7 +51,7 @@ class MdsExport(DatasetExporter):
                 "key": sample.key,
                 "image": Pillow.open(io.BytesIO(sample.image_bytes)) if self._has_png else sample.image,
                 "mask": Pillow.fromarray(sample.mask),
-                "soft": encode_soft(sample.soft),
+                "soft": SOFT_FORMS["npz"].encode(sample.soft),
                 "json": sample.provenance(),
             }
         )
