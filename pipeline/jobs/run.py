@@ -207,30 +207,32 @@ class WholeJob:
 
     def run(self) -> Finished:
         """Do what is missing."""
-        return self._mixed(self._prepared("nothing"))
+        _, _, plans, features = self._prepared("nothing")
+        return self._generated(plans, features)
 
     def extend(self) -> Finished:
         """Add copies, sources, and sources whose scan finds no problem any more."""
-        return self._mixed(self._prepared("mended"))
+        _, _, plans, features = self._prepared("mended")
+        return self._generated(plans, features)
 
     def retry(self) -> Finished:
         """Look again at all sources that were refused, and make refused samples again with their shards."""
-        ready = self._prepared("all")
-        for planned in ready.plans:  # shards that lack samples
+        known, wanted, plans, features = self._prepared("all")
+        for planned in plans:  # shards that lack samples
             planned.output.forget(lambda record: not record.refusals)
-        used = {record.id for record in ready.features[0].records if record.refusal is None}
-        if ready.known is None or used - ready.known.used:
-            return self._mixed(ready)
-        if any(record.refusal is not None for record in ready.known.records):
+        used = {record.id for record in features[0].records if record.refusal is None}
+        if known is None or used - known.used:
+            return self._generated(plans, features)
+        if any(record.refusal is not None for record in known.records):
             self.reporter.note("none of the sources that were refused can be used")
-        folder = ready.wanted.layers[0].root
-        bound = {one.features for planned in ready.plans for one in planned.output.bindings.read()}
-        if ready.wanted.earlier is not None and folder.name not in bound:
+        folder = wanted.layers[0].root
+        bound = {one.features for planned in plans for one in planned.output.bindings.read()}
+        if wanted.earlier is not None and folder.name not in bound:
             atomic_files.remove_tree(folder)
         return self.run()
 
-    def _prepared(self, retry: Retry) -> "_Ready":
-        """Read the sources, check and plan the outputs, and fill the cache."""
+    def _prepared(self, retry: Retry) -> tuple[Known | None, FeatureGeneration, list[OutputPlan], list[Prepared]]:
+        """Check and plan the outputs and fill the cache; return what is known, wanted and planned, and the features."""
         known, inventory, wanted, plans = self.planned(retry)
         _clear_renewed(self.output, plans)
         self.preflight.plan(wanted.layers, plans, inventory=inventory)
@@ -242,10 +244,10 @@ class WholeJob:
             for planned in plans:
                 planned.output.bindings.withdraw()
             raise
-        return _Ready(known, wanted, plans, features)
+        return known, wanted, plans, features
 
-    def _mixed(self, ready: "_Ready") -> Finished:
-        return _generated(ready.features, self.output, ready.plans, self.config, self.runner, self.reporter)
+    def _generated(self, plans: list[OutputPlan], features: list[Prepared]) -> Finished:
+        return _generated(features, self.output, plans, self.config, self.runner, self.reporter)
 
 
 def without_unread_maps(config: RunConfig) -> RunConfig:
@@ -269,16 +271,6 @@ def beyond_trial(output: Output, config: RunConfig, reporter: Reporter) -> bool:
         more = "all" if config.source.limit is None else str(config.source.limit)
         reporter.note(f"{output.root} holds a trial with --limit {limit}: it is made anew, with {more}")
     return limit is not None
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """All that mixing needs: what was known of the sources, where features lie, plans and features of each fold."""
-
-    known: Known | None
-    wanted: FeatureGeneration
-    plans: list[OutputPlan]
-    features: list[Prepared]
 
 
 def run_prepare(source: Path, cache: Path, config: RunConfig, reporter: Reporter) -> list[Prepared]:
