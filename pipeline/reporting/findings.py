@@ -179,9 +179,9 @@ def _empty_class(evidence: Evidence) -> Seen:
         return _NAN, "classes were not counted"
     first = 1 if evidence.has_background else 0
     empty = [name for name, share in zip(evidence.classes[first:], before[first:], strict=True) if share == 0]
-    return len(empty), (
-        f"no training image has a pixel of {', '.join(empty)}" if empty else "every class has pixels in training images"
-    )
+    if not empty:
+        return 0, "every class has pixels in training images"
+    return len(empty), f"no training image has a pixel of {', '.join(empty)}"
 
 
 def _balance(evidence: Evidence) -> Seen:
@@ -192,9 +192,8 @@ def _balance(evidence: Evidence) -> Seen:
     factor = np.where(known, np.maximum(after, 1e-12) / np.maximum(before, 1e-12), 1.0)
     worst = int(np.abs(np.log(factor)).argmax())
     value = float(max(factor[worst], 1 / factor[worst]))
-    return value, (
-        f"{evidence.classes[worst]} changed most, from {before[worst]:.2%} to {after[worst]:.2%} of the pixels"
-    )
+    change = f"from {before[worst]:.2%} to {after[worst]:.2%} of the pixels"
+    return value, f"{evidence.classes[worst]} changed most, {change}"
 
 
 def _object_size(evidence: Evidence) -> Seen:
@@ -216,9 +215,8 @@ def _recall(evidence: Evidence) -> Seen:
     ours, grid = known.mean(axis=0)
     if grid > _SQUARES_SUFFICE:
         return _NAN, f"superpixels are so small that squares follow {grid:.2f} of the contours within 2 pixels"
-    return float(
-        (ours - grid) / (1 - grid)
-    ), f"superpixels follow {ours:.2f} of the contours within 2 pixels, squares {grid:.2f}"
+    gain = float((ours - grid) / (1 - grid))
+    return gain, f"superpixels follow {ours:.2f} of the contours within 2 pixels, squares {grid:.2f}"
 
 
 def _outweighed(evidence: Evidence) -> Seen:
@@ -293,9 +291,8 @@ def _fragments(evidence: Evidence) -> Seen:
     if not hard.any() or np.isnan(evidence.samples["fragments"][hard]).all():
         return _NAN, "no hard mixes that were measured"
     more = evidence.samples["fragments"][hard] > evidence.samples["fragments_before"][hard]
-    return float(
-        more.mean()
-    ), f"{int(more.sum())} of {len(more)} hard mixes have more pieces below ten pixels than their parents"
+    text = f"{int(more.sum())} of {len(more)} hard mixes have more pieces below ten pixels than their parents"
+    return float(more.mean()), text
 
 
 def _seam(evidence: Evidence) -> Seen:
@@ -306,10 +303,8 @@ def _seam(evidence: Evidence) -> Seen:
     gain = known_numbers(seam_gain(evidence.samples)[hard]) if hard.any() else np.empty(0)
     if not len(gain):
         return _NAN, "no hard mixes of superpixels that were measured"
-    chance = float(np.nanmedian(evidence.samples["contour_chance"][hard]))
-    return float(
-        np.median(gain)
-    ), f"{np.median(gain) + chance:.2f} of the seam lies on contours of B, {chance:.2f} by chance"
+    more, chance = float(np.median(gain)), float(np.nanmedian(evidence.samples["contour_chance"][hard]))
+    return more, f"{more + chance:.2f} of the seam lies on contours of B, {chance:.2f} by chance"
 
 
 def _domains(evidence: Evidence) -> Seen:
@@ -340,11 +335,8 @@ def _flat_lambda(evidence: Evidence) -> Seen:
     if not len(spread) or evidence.described.get("method") == "mixup":
         return _NAN, "no soft mixes by region that were measured"
     flat = spread < FLAT_LAMBDA
-    return (
-        float(flat.mean()),
-        f"lambda hardly varies in {int(flat.sum())} of {len(flat)} soft mixes; "
-        f"its median spread is {np.median(spread):.2f}",
-    )
+    varies = f"lambda hardly varies in {int(flat.sum())} of {len(flat)} soft mixes"
+    return float(flat.mean()), f"{varies}; its median spread is {np.median(spread):.2f}"
 
 
 def _reuse(evidence: Evidence) -> Seen:
@@ -361,10 +353,8 @@ def _reuse(evidence: Evidence) -> Seen:
 def _refused(evidence: Evidence) -> Seen:
     if not evidence.sources:
         return _NAN, "no sources"
-    return (
-        evidence.refused / evidence.sources,
-        f"{evidence.refused} of {counted(evidence.sources, 'source')} were left out",
-    )
+    text = f"{evidence.refused} of {counted(evidence.sources, 'source')} were left out"
+    return evidence.refused / evidence.sources, text
 
 
 _LOOKS: dict[str, Callable[[Evidence], Seen]] = {
