@@ -209,32 +209,28 @@ def _sheet(rows: Sequence[PanelRow], prepared: Prepared) -> Pillow.Image:
         for size, has_title in zip(sizes, titled, strict=True)
     ]
     sheet = Pillow.new("RGB", (width, sum(heights) + _MARGIN + _TITLE), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    top = 0
+    draw, top = ImageDraw.Draw(sheet), 0
+    draw.font = ImageFont.load_default(13)
     for row, size, has_title, height in zip(rows, sizes, titled, heights, strict=True):
         _draw_row(sheet, draw, row, top + (_TITLE if has_title else 0), has_title=has_title, size=size)
         top += height
-    _draw_legend(sheet, draw, font, top + _MARGIN, prepared)
+    _draw_legend(sheet, draw, top + _MARGIN, prepared)
     return sheet
 
 
 def _draw_row(
     sheet: Pillow.Image, draw: ImageDraw.ImageDraw, row: PanelRow, top: int, *, has_title: bool, size: tuple[int, int]
 ) -> None:
-    font = ImageFont.load_default(13)
     for column, (title, picture) in enumerate(row.pictures.items()):
         left = _MARGIN + column * (size[0] + _MARGIN)
         if has_title:
-            draw.text((left, top - _TITLE + _MARGIN // 2), title, fill="black", font=font)
+            draw.text((left, top - _TITLE + _MARGIN // 2), title, fill="black")
         kind = Pillow.Resampling.NEAREST if size[0] > picture.shape[1] else Pillow.Resampling.BILINEAR
         sheet.paste(Pillow.fromarray(picture).resize(size, kind), (left, top))
-    draw.text((_MARGIN, top + size[1] + 1), row.caption, fill="black", font=font)
+    draw.text((_MARGIN, top + size[1] + 1), row.caption, fill="black")
 
 
-def _draw_legend(
-    sheet: Pillow.Image, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, top: int,
-    prepared: Prepared,
-) -> None:  # fmt: skip
+def _draw_legend(sheet: Pillow.Image, draw: ImageDraw.ImageDraw, top: int, prepared: Prepared) -> None:
     facts = prepared.layers.facts
     left = _MARGIN
     names = facts.classes if facts.multilabel else facts.classes[1:]
@@ -242,10 +238,10 @@ def _draw_legend(
     marks += [(tuple(CLASS_COLOURS[number].tolist()), short_id(name)) for number, name in enumerate(names[:6], 1)]
     for colour, text in marks:
         draw.rectangle((left, top + 2, left + 12, top + 14), fill=colour, outline="black")
-        draw.text((left + 17, top), text, fill="black", font=font)
-        left += 17 + int(draw.textlength(text, font=font)) + 14
+        draw.text((left + 17, top), text, fill="black")
+        left += 17 + int(draw.textlength(text)) + 14
     ramp = np.repeat(np.linspace(0, 255, _BAR[0]).astype(np.uint8)[None], _BAR[1], axis=0)
-    draw.text((left, top), "lambda 0: A", fill="black", font=font)
-    left += int(draw.textlength("lambda 0: A", font=font)) + 5
+    draw.text((left, top), "lambda 0: A", fill="black")
+    left += int(draw.textlength("lambda 0: A")) + 5
     sheet.paste(Pillow.fromarray(panels.lambda_colours(ramp)), (left, top + 2))
-    draw.text((left + _BAR[0] + 5, top), "1: B", fill="black", font=font)
+    draw.text((left + _BAR[0] + 5, top), "1: B", fill="black")
