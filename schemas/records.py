@@ -420,12 +420,7 @@ class DatasetFacts:
 
 def columns_of(record: Any) -> dict[str, Any]:
     """Return the fields of a record by name, its values as they are; `asdict` copies them all, which takes a while."""
-    return {name: getattr(record, name) for name in _names(cast(Hashable, type(record)))}
-
-
-@cache
-def _names(kind: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cast(Any, kind)))
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def record_of(kind: type[_Record], value: Any) -> _Record:
