@@ -342,10 +342,8 @@ def as_floats(sample: Sample) -> Sample:
 
 
 def _usable(part: str, tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.long() if part == "mask" else _as_float(tensor)
-
-
-def _as_float(tensor: torch.Tensor) -> torch.Tensor:
+    if part == "mask":
+        return tensor.long()
     white = {torch.uint8: 255, torch.uint16: 65535}.get(tensor.dtype)
     return tensor.float() if white is None else tensor.float().div_(white)
 
