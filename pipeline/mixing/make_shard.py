@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hsmix_gen.pipeline.dataset import sample_members
 from hsmix_gen.pipeline.dataset.array_bytes import encode_photograph
-from hsmix_gen.pipeline.dataset.formats.base import Columns, ShardWriter, format_of
+from hsmix_gen.pipeline.dataset.formats.base import Columns, ShardWriter, TableForm, format_of
 from hsmix_gen.pipeline.dataset.soft_encoding import SOFT_FORMS, encode_column
 from hsmix_gen.pipeline.features.feature_cache import FeatureCache
 from hsmix_gen.pipeline.features.layers import NATIVE, Layers
@@ -84,11 +84,11 @@ def make_shard(task: ShardTask) -> ShardRecord:
     """Make all samples of a shard and publish it in every format; on an error nothing is left behind."""
     cache = warm_cache(task.layers.root)
     is_png = sample_members.image_is_png(task.layers.facts.channels, task.layers.facts.dtype)
+    kind = TableForm(is_png, task.mix.names_methods, task.output.parquet_preview)
     writers: list[ShardWriter] = []
     try:
         for form in task.formats:
-            new = format_of(form).writer(task.root, task.split, task.number, task.total, image_is_png=is_png)
-            new.expect(methods=task.mix.names_methods, previews=task.output.parquet_preview)
+            new = format_of(form).writer(task.root, task.split, task.number, task.total, kind)
             writers.append(new)
         rows = []
         for plan in task.samples:

@@ -47,11 +47,17 @@ class Stored:
         return next(data for name, data in self.members.items() if name.startswith("image."))
 
 
+@dataclass(frozen=True)
+class TableForm:
+    """What tables hold of the samples of a dataset, as `schemas.tables.shard_schema` takes it."""
+
+    image_is_png: bool
+    names_methods: bool = False
+    has_previews: bool = False
+
+
 class ShardWriter(ABC):
     """Takes the samples of one shard in order; files appear under their final names at `finish` only."""
-
-    def expect(self, *, methods: bool, previews: bool) -> None:  # noqa: B027 - most take members as they are
-        """Expect, before the first sample, that some state how they were mixed, or that all come with a preview."""
 
     @abstractmethod
     def add(self, key: str, members: Members, columns: Columns) -> None:
@@ -147,7 +153,7 @@ class Format(ABC):
     """Whether `snippet` trains with MONAI already."""
 
     @abstractmethod
-    def writer(self, root: Path, split: str, number: int, total: int, *, image_is_png: bool) -> ShardWriter:
+    def writer(self, root: Path, split: str, number: int, total: int, form: TableForm) -> ShardWriter:
         """Return what writes shard `number` of `total` of a split into a dataset."""
 
     @abstractmethod

@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.dataset.formats.base import (
     SampleReader,
     ShardWriter,
     Stored,
+    TableForm,
     Written,
     naming_sample,
 )
@@ -136,7 +137,7 @@ loader = torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True, num_wo
     )
     plain = stream
 
-    def writer(self, root: Path, split: str, number: int, total: int, *, image_is_png: bool) -> FolderShard:  # noqa: ARG002
+    def writer(self, root: Path, split: str, number: int, total: int, form: TableForm) -> FolderShard:  # noqa: ARG002
         """Return what writes the files of a shard."""
         return FolderShard(root)
 

@@ -4,6 +4,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hsmix_gen.pipeline.dataset.formats.base import (
     Members,
     SampleReader,
     Stored,
+    TableForm,
     naming_sample,
 )
 from hsmix_gen.pipeline.files.store_paths import is_remote
@@ -39,29 +41,19 @@ _BATCH = 16
 class ParquetShard(FileShard):
     """A Parquet file; pictures are stored as they are, the rest as zstd."""
 
-    def __init__(self, path: Path, *, image_is_png: bool) -> None:
+    def __init__(self, path: Path, form: TableForm) -> None:
         super().__init__(path)
-        self._is_png = image_is_png
-        self._schema = shard_schema(image_is_png=image_is_png)
+        self._is_png = form.image_is_png
+        self._schema = shard_schema(**asdict(form))
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
-        self._opened: pq.ParquetWriter | None = None
-
-    def expect(self, *, methods: bool, previews: bool) -> None:
-        """Add columns for how samples were mixed, and for previews."""
-        self._schema = shard_schema(image_is_png=self._is_png, names_methods=methods, has_previews=previews)
-
-    @property
-    def _writer(self) -> pq.ParquetWriter:
-        if self._opened is None:
-            self._opened = pq.ParquetWriter(
-                self._temporary,
-                self._schema,
-                compression={leaf: "NONE" if leaf in _PICTURES else "ZSTD" for leaf in _leaves(self._schema)},
-                use_dictionary=False,
-                write_page_index=True,
-            )
-        return self._opened
+        self._writer = pq.ParquetWriter(
+            self._temporary,
+            self._schema,
+            compression={leaf: "NONE" if leaf in _PICTURES else "ZSTD" for leaf in _leaves(self._schema)},
+            use_dictionary=False,
+            write_page_index=True,
+        )
 
     def add(self, key: str, members: Members, columns: Columns) -> None:
         """Add one sample as a row."""
@@ -195,10 +187,9 @@ loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2)
 """
     plain = stream
 
-    def writer(self, root: Path, split: str, number: int, total: int, *, image_is_png: bool) -> ParquetShard:
+    def writer(self, root: Path, split: str, number: int, total: int, form: TableForm) -> ParquetShard:
         """Return what writes a shard."""
-        path = root / "parquet" / f"{split}-{number:05d}-of-{total:05d}.parquet"
-        return ParquetShard(path, image_is_png=image_is_png)
+        return ParquetShard(root / "parquet" / f"{split}-{number:05d}-of-{total:05d}.parquet", form)
 
     def in_order(self, root: Path, file: str, described: Mapping[str, Any]) -> Iterator[Stored]:
         """Yield the samples of a shard in order."""

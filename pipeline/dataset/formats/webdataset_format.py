@@ -15,6 +15,7 @@ from hsmix_gen.pipeline.dataset.formats.base import (
     Members,
     SampleReader,
     Stored,
+    TableForm,
     Written,
     naming_sample,
 )
@@ -123,7 +124,7 @@ dataset = Samples("webdataset/train-*.tar")
 loader = torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True, num_workers=2)
 """
 
-    def writer(self, root: Path, split: str, number: int, total: int, *, image_is_png: bool) -> TarShard:  # noqa: ARG002
+    def writer(self, root: Path, split: str, number: int, total: int, form: TableForm) -> TarShard:  # noqa: ARG002
         """Return what writes a shard."""
         return TarShard(root / "webdataset" / f"{split}-{number:06d}.tar")
 

@@ -53,7 +53,7 @@ class ZippedFormat(Format):
     hub_files = "zipped/{}-*.zip"
     snippet = stream = plain = "import zipfile\\n"
 
-    def writer(self, root, split, number, total, *, image_is_png):
+    def writer(self, root, split, number, total, form):
         return ZipShard(root / "zipped" / f"{split}-{number:06d}.zip")
 
     def in_order(self, root, file, described):

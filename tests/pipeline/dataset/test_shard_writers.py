@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy
-from hsmix_gen.pipeline.dataset.formats.base import ShardWriter, format_of
+from hsmix_gen.pipeline.dataset.formats.base import ShardWriter, TableForm, format_of
 from hsmix_gen.pipeline.dataset.formats.parquet_format import GROUP_BYTES, ROW_GROUP
 from hsmix_gen.pipeline.dataset.sample_members import encode_members
 from hsmix_gen.pipeline.files import atomic_files
@@ -51,7 +51,7 @@ def add(writer: ShardWriter, key: str, sample: Mixed) -> Mapping[str, bytes]:
 
 
 def opened(root: Path, form: str, *, image_is_png: bool = True) -> ShardWriter:
-    return format_of(form).writer(root, "train", 3, 12, image_is_png=image_is_png)
+    return format_of(form).writer(root, "train", 3, 12, TableForm(image_is_png))
 
 
 def written(root: Path, form: str, n_samples: int = 3, **image: Any) -> Path:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hsmix_gen.pipeline.dataset.array_bytes import encode_npy, encode_png
+from hsmix_gen.pipeline.dataset.formats.base import TableForm
 from hsmix_gen.pipeline.dataset.formats.parquet_format import ParquetShard
 from hsmix_gen.pipeline.decoders.packed_members import open_image, open_mask
 from hsmix_gen.pipeline.decoders.stack import ReadOptions
@@ -101,7 +102,7 @@ def test_bytes_may_lie_in_plain_columns(tmp_path: Path) -> None:
 
 
 def test_our_own_output_is_a_source(tmp_path: Path) -> None:
-    writer = ParquetShard(tmp_path / "val-00000-of-00001.parquet", image_is_png=False)
+    writer = ParquetShard(tmp_path / "val-00000-of-00001.parquet", TableForm(image_is_png=False))
     row = {
         "key": "p1", "split": "val", "mode": "hard", "source_a": "a", "group_a": "a", "transform_a": 0, "seed": 1,
         "area_b": 0.5, "flags": [],
