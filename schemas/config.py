@@ -15,16 +15,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from hsmix_gen.schemas.families import (
-    AUGMENTATIONS,
-    BACKENDS,
-    EXPORTS,
-    FORMATS,
-    METHODS,
-    READERS,
-    SUPERPIXELS,
-    nearest,
-)
+from hsmix_gen.schemas.families import AUGMENTATIONS, BACKENDS, EXPORTS, FORMATS, METHODS, READERS, SUPERPIXELS, nearest
 from hsmix_gen.schemas.options import key, option, option_of
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 from hsmix_gen.schemas.records import MODES, Mode

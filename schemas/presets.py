@@ -27,12 +27,7 @@ PROFILES: dict[str, Preset] = {
     "paper": Preset("the published formulas on correct inputs", {**_HSMIX}),
     "robust": Preset(
         "area-free aggregation, lambda at most one half, small objects kept whole",
-        {
-            **_HSMIX,
-            "mix.aggregate": "mean",
-            "mix.lambda_range": (0.0, 0.5),
-            "mix.small_object_guard": True,
-        },
+        {**_HSMIX, "mix.aggregate": "mean", "mix.lambda_range": (0.0, 0.5), "mix.small_object_guard": True},
     ),
     "tuned": Preset(
         "one connected piece of superpixels, hard, a third unmixed: best of 36 settings",
@@ -43,8 +38,7 @@ PROFILES: dict[str, Preset] = {
 CONTROLS: dict[str, Preset] = {
     "square-grid": Preset("squares instead of superpixels, equal count", {"superpixels.method": "grid"}),
     "random-lambda": Preset(
-        "a drawn lambda per region, with the mean that saliency gives",
-        {"mix.weight": "random", "mix.area": "matched"},
+        "a drawn lambda per region, with the mean that saliency gives", {"mix.weight": "random", "mix.area": "matched"}
     ),
     "cutmix": Preset(
         "one rectangle, as large as the superpixels of hsmix",
@@ -143,10 +137,7 @@ PRESETS: dict[str, Preset] = {
         {
             **_SIZE,
             "image.fit": ("crop", PUBLISHED),
-            "image.intensity": (
-                "zscore",
-                f"{PUBLISHED}, without its clipping; background stays 0 (published: -9)",
-            ),
+            "image.intensity": ("zscore", f"{PUBLISHED}, without its clipping; background stays 0 (published: -9)"),
             "image.dtype": ("float32", PUBLISHED),
             "superpixels.regions": ((50, 150), PUBLISHED),
             **_OF_GREY,
@@ -155,10 +146,7 @@ PRESETS: dict[str, Preset] = {
             "mix.select": (0.2, PUBLISHED),
             **_OTHER_PATIENTS,
             "volume.min_foreground": (1, PUBLISHED),
-            "source.labels": (
-                "multilabel",
-                "BraTS: whole tumour, tumour core, enhancing tumour (arXiv:1811.02629)",
-            ),
+            "source.labels": ("multilabel", "BraTS: whole tumour, tumour core, enhancing tumour (arXiv:1811.02629)"),
         },
     ),
 }

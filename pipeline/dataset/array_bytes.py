@@ -46,10 +46,7 @@ def encode_png(picture: npt.NDArray[Any]) -> bytes:
     Lines are stored as differences to the line above and only repetitions are compressed: best for masks.
     """
     encoded = imagecodecs.png_encode(
-        np.ascontiguousarray(picture),
-        level=1,
-        strategy=imagecodecs.PNG.STRATEGY.RLE,
-        filter=imagecodecs.PNG.FILTER.UP,
+        np.ascontiguousarray(picture), level=1, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.UP
     )
     return bytes(encoded)
 

@@ -41,10 +41,7 @@ class MdsExport(DatasetExporter):
         """Give a sample to the writer of its split."""
         if sample.split not in self._writers:
             self._writers[sample.split] = self._make(
-                out=str(self.folder / sample.split),
-                columns=self._columns,
-                hashes=["sha1"],
-                size_limit=_SHARD_BYTES,
+                out=str(self.folder / sample.split), columns=self._columns, hashes=["sha1"], size_limit=_SHARD_BYTES
             )
         self._writers[sample.split].write(
             {

@@ -15,14 +15,7 @@ from hsmix_gen.pipeline.features.network_task import ASK_EVERY, USUAL_ASKS
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access
-from hsmix_gen.pipeline.jobs.run import (
-    WholeJob,
-    beyond_trial,
-    cache_of,
-    processors,
-    uses_gpu,
-    without_unread_maps,
-)
+from hsmix_gen.pipeline.jobs.run import WholeJob, beyond_trial, cache_of, processors, uses_gpu, without_unread_maps
 from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.pipeline.mixing.generate import generate
 from hsmix_gen.pipeline.sources.inventory import Inventory, of_records

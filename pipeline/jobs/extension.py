@@ -18,12 +18,7 @@ from hsmix_gen.schemas.records import SourceRecord
 
 
 def link_features(
-    cache: Path,
-    folds: Sequence[Sequence[RunIdentity]],
-    inventory: Inventory,
-    config: RunConfig,
-    *,
-    gpu: bool,
+    cache: Path, folds: Sequence[Sequence[RunIdentity]], inventory: Inventory, config: RunConfig, *, gpu: bool
 ) -> FeatureGeneration:
     """Return where the features of a source lie, after those of all generations before it.
 

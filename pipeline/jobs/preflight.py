@@ -141,11 +141,7 @@ class Preflight:
             self._look_around([*ends, *given_files(self._config), *described])
 
     def plan(
-        self,
-        layers: Sequence[Layers],
-        plans: Sequence[OutputPlan],
-        *,
-        inventory: Inventory | None = None,
+        self, layers: Sequence[Layers], plans: Sequence[OutputPlan], *, inventory: Inventory | None = None
     ) -> None:
         """Refuse a plan that file systems, machines or GPUs cannot hold; what is finished needs nothing more.
 

@@ -81,10 +81,7 @@ def make_runner(config: RunConfig, *, sees_gpu: Callable[[], bool] | None = None
     from hsmix_gen.pipeline.execution.ray_runner import RayRunner
 
     runner = RayRunner(
-        address=execution.address,
-        workers=execution.workers,
-        processors=processors(),
-        timeout_s=execution.timeout_s,
+        address=execution.address, workers=execution.workers, processors=processors(), timeout_s=execution.timeout_s
     )
     # The machines of a cluster may have GPUs where the driver has none.
     on_cluster = execution.address is not None
@@ -139,11 +136,7 @@ def retry_refused(source: Path, output: Output, config: RunConfig, reporter: Rep
 def _whole_job(source: Path, output: Output, config: RunConfig, reporter: Reporter) -> Iterator["WholeJob"]:
     cache = cache_of(output, config)
     check_source(source, output)
-    with (
-        held(output, reporter),
-        held_cache(cache, output, reporter),
-        running(config, reporter) as runner,
-    ):
+    with held(output, reporter), held_cache(cache, output, reporter), running(config, reporter) as runner:
         yield placed_job(source, cache, output, config, runner, reporter)
 
 

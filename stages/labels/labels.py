@@ -60,11 +60,7 @@ def class_shares(
 
 
 def mixed_labels(
-    mask_a: arrays.AnyMask,
-    mask_b: arrays.AnyMask,
-    weight_b: npt.NDArray[np.uint8],
-    *,
-    n_classes: int,
+    mask_a: arrays.AnyMask, mask_b: arrays.AnyMask, weight_b: npt.NDArray[np.uint8], *, n_classes: int
 ) -> tuple[arrays.Mask, SoftLabel]:
     """Return the mask and the soft label of a mix; see `class_shares` for the arguments.
 

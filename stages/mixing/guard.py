@@ -12,12 +12,7 @@ _Ints = npt.NDArray[np.int64]
 
 
 def guard_selection(
-    selected: _Bools,
-    labels_b: arrays.Labels,
-    mask_a: arrays.AnyMask,
-    mask_b: arrays.AnyMask,
-    *,
-    ratio: float,
+    selected: _Bools, labels_b: arrays.Labels, mask_a: arrays.AnyMask, mask_b: arrays.AnyMask, *, ratio: float
 ) -> _Bools:
     """Return a selection of superpixels of B that cuts no small object.
 

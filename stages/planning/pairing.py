@@ -95,11 +95,7 @@ class Plan:
             mode, method = named_kind(int(part.mode[position]), int(part.method[position]), self.methods)
             sample = planned_sample(pair, part.split, mode, self.policy, seed=self.seed, method=method)
             yield replace(
-                sample,
-                row_a=row_a,
-                row_b=None if row_b < 0 else row_b,
-                shard=part.shard_name(number),
-                index=index,
+                sample, row_a=row_a, row_b=None if row_b < 0 else row_b, shard=part.shard_name(number), index=index
             )
 
 

@@ -16,12 +16,7 @@ _Ints = npt.NDArray[np.int64]
 
 
 def partners_by_copy(
-    rows: _Ints,
-    sources: Sequence[SourceRecord],
-    *,
-    seed: int,
-    other_group: bool,
-    looks: Looks | Maps | None = None,
+    rows: _Ints, sources: Sequence[SourceRecord], *, seed: int, other_group: bool, looks: Looks | Maps | None = None
 ) -> Callable[[int], _Ints]:
     """Return what gives the partners of all rows, in their order, for the number of a copy.
 

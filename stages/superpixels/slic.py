@@ -76,12 +76,7 @@ class Slic:
         from skimage.segmentation import slic
 
         return slic(  # type: ignore[no-any-return]
-            self._image,
-            n_segments=n_regions,
-            max_num_iter=_ROUNDS,
-            start_label=1,
-            channel_axis=-1,
-            **self._settings,
+            self._image, n_segments=n_regions, max_num_iter=_ROUNDS, start_label=1, channel_axis=-1, **self._settings
         )
 
     def _by_loops(self, n_regions: int) -> npt.NDArray[np.integer]:
