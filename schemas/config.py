@@ -420,7 +420,7 @@ class RunConfig(Section):
 
     # fmt: off
     preset: str | None = option(None, "Values for a known dataset; see hsmix-gen presets.", "NAME", title="Configuration", common=True)
-    profile: Profile = option("paper", "paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole; tuned: connected pieces, hard, as trainings chose.", title="Mixing")
+    profile: Profile = option("paper", "paper: the published formulas; robust: mean, lambda at most 0.5, small objects kept whole; tuned: connected pieces, hard, as trainings chose.", title="Mixing", common=True)
     control: Control | None = option(None, f"For ablations: {', '.join(CONTROLS)}.", title="Mixing")
     seed: NonNegativeInt = option(0, "Seed of every draw.", title="Configuration")
     source: SourceConfig = Field(default_factory=SourceConfig)

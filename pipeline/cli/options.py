@@ -252,7 +252,7 @@ _progress = own_option("Running", "--progress", type=click.Choice(["auto", "plai
 _log_format = own_option("Running", "--log-format", type=click.Choice(["text", "json"]), default="text", help="json: one object a line on stderr.")
 _of_jobs = (
     own_option("Configuration", "--config", "config_file", common=True, type=click.Path(path_type=Path), metavar="FILE", help="YAML file with the same names (hsmix-gen init writes one), or the run.json of a dataset."),
-    own_option("Configuration", "-o", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the configuration; repeat it for more."),
+    own_option("Configuration", "-o", "overrides", common=True, multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the configuration; repeat it for more."),
     _progress,
     _log_format,
     own_option("Running", "-q", "--quiet", is_flag=True, help="Warnings and errors only."),
