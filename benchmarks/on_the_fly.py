@@ -6,19 +6,18 @@ Both get decoded images of the final size and need not encode or write anything,
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
+from skimage.segmentation import slic
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
-from hsmix_gen.stages.kernels import compiled
 from hsmix_gen.stages.mixing.draws import draw_selection
 from hsmix_gen.stages.mixing.geometry import transform
 from hsmix_gen.stages.mixing.method import Parent, needs
 from hsmix_gen.stages.mixing.sample import Sample, make_sample
-from hsmix_gen.stages.superpixels.slic_regions import segment
+from hsmix_gen.stages.superpixels.slic_regions import default_compactness
 
 Pixels = npt.NDArray[Any]
 Plane = npt.NDArray[np.float64]
@@ -124,8 +123,16 @@ def looped(pair: Pair, map_saliency: MapSaliency, mix: MixConfig, *, wide: bool)
 
 def superpixels(origin: Origin) -> npt.NDArray[np.uint16]:
     """Return the superpixels of an image by scikit-image, as anyone has them who mixes without a cache."""
-    with mock.patch.object(compiled, "native", None):
-        return segment(origin.image, [origin.n_regions], sigma=SIGMA)[0]
+    labels: npt.NDArray[np.integer] = slic(
+        origin.image.astype(np.float64),
+        n_segments=origin.n_regions,
+        compactness=default_compactness(origin.image),
+        sigma=SIGMA,
+        start_label=0,
+        channel_axis=-1,
+        convert2lab=origin.image.shape[-1] == 3,
+    )
+    return labels.astype(np.uint16)
 
 
 def _parent(origin: Origin, labels: Pixels, saliency: Pixels) -> Parent:

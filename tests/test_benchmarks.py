@@ -10,6 +10,7 @@ import pytest
 
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import SamplePlan
+from hsmix_gen.stages.superpixels.slic_regions import segment
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -44,6 +45,15 @@ def test_loops_over_regions_make_the_same_sample_as_the_stages(wide: bool, monke
     assert np.abs(image - sample.mixed.image).max() < 1.1
     assert np.abs(mask - sample.mixed.soft[1]).max() < 0.01
     assert 0.1 < sample.area_b < 0.9
+
+
+def test_superpixels_without_a_cache_are_those_of_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_the_fly, synthetic = load("on_the_fly", monkeypatch), load("synthetic", monkeypatch)
+    picture, mask = synthetic.draw_pair(np.random.default_rng(1), 48)
+
+    found = on_the_fly.superpixels(on_the_fly.Origin(picture, mask, 20, 0))
+
+    assert np.array_equal(found, segment(picture, [20], sigma=on_the_fly.SIGMA)[0])
 
 
 def test_synthetic_pictures_depend_on_their_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
