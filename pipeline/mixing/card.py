@@ -160,8 +160,9 @@ def _owner(run: dict[str, Any]) -> str:
             *lines,
             "- Consent, bias and limits of the source images: not stated; write them here and into `croissant.json`.",
             "",
-            "Training samples are synthetic: mixtures of two images that show nothing that exists. `hsmix-gen rebuild",
-            "croissant.json SOURCE OUT` makes this dataset again from its sources and compares every checksum.",
+            "Hard and soft samples are synthetic: mixtures of two images that show nothing that exists. All others",
+            "show one image of the source. `hsmix-gen rebuild croissant.json SOURCE OUT` makes this dataset again",
+            "from its sources and compares every checksum.",
             "",
         ]
     )

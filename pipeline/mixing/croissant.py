@@ -94,8 +94,8 @@ def croissant(
         "rai:dataCollection": _OWNER,
         "rai:dataBiases": _OWNER,
         "rai:dataLimitations": (
-            "Training samples are mixtures of two images and show nothing that exists; they are for training, and "
-            f"for no diagnosis. Limits of the source images: {_OWNER}"
+            "Hard and soft samples are mixtures of two images and show nothing that exists; they are for training, "
+            f"and for no diagnosis. Limits of the source images: {_OWNER}"
         ),
         "rai:personalSensitiveInformation": f"Consent and identifiers: {_OWNER}",
         "rai:dataUseCases": "Training of segmentation networks with soft labels.",

@@ -140,6 +140,14 @@ def test_preview_goes_to_the_output_unless_stated_otherwise(copied: Made) -> Non
     assert (copied.output / "preview.png").read_bytes() == before
 
 
+def test_the_card_calls_mixed_samples_alone_mixtures(made: Made) -> None:
+    """A third of the training samples, and all others, show one image as it is."""
+    card = " ".join((made.output / "README.md").read_text().split())
+
+    assert "Hard and soft samples are synthetic: mixtures of two images" in card
+    assert "All others show one image of the source." in card
+
+
 def test_replay_makes_the_members_of_any_sample_again(made: Made, tmp_path: Path) -> None:
     """Provenance is enough: the bytes are those in the shard, for a sample of each mode and split."""
     rows = pq.read_table(made.output / "manifest.parquet").to_pylist()
