@@ -156,6 +156,8 @@ class ScanResult:
     """Whether it is a plane of a volume."""
     chosen: bool = True
     """Whether it is trained on: slices with too little foreground, or between those taken, are evaluated on only."""
+    whole: bool = True
+    """Whether all slices of its volume are read, also those that are not trained on."""
     range: tuple[float, float] = (0.0, 0.0)
     """Least and greatest pixel of arrays; of pictures it is not looked for."""
     zeros: float = 0.0
@@ -211,6 +213,8 @@ class SourceRecord:
     """Whether it may be trained on; slices of volumes that are not chosen are evaluated on only."""
     blank: bool = False
     """Whether all pixels are equal, as on planes of volumes beside the body: copies of it say nothing of leakage."""
+    whole: bool = False
+    """Whether all slices of its volume are in the table; not known of caches that earlier versions made."""
 
     @property
     def content(self) -> str:

@@ -15,7 +15,7 @@ _WIDTHS = {
     pa.int64(): ("seed", "bytes", "pixels_a", "pixels_b"),
 }
 """Columns of whole numbers by their width; all others have 32 bits."""
-_MAY_LACK = ("chosen", "blank")
+_MAY_LACK = ("chosen", "blank", "whole")
 """Columns without None that caches of earlier versions do not have."""
 
 

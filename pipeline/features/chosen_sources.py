@@ -122,7 +122,7 @@ class _Choice:
         ]
 
     def _check_volumes(self, prepared: Sequence[SourceRecord], records: Sequence[SourceRecord]) -> None:
-        """Refuse to evaluate on volumes of which the cache holds those slices alone that were chosen for training."""
+        """Refuse to evaluate on volumes of which slices were left out, as training does not take them."""
         volume, layers = self.made.config.volume, self.made.folds[0].layers
         is_whole = volume.every == 1 and not volume.min_foreground
         if is_whole or not layers.facts.volumes or self.made.config.source.folds is not None:
@@ -130,7 +130,7 @@ class _Choice:
         torn = [
             name
             for name, before, now in zip(item_ids(prepared), prepared, records, strict=True)
-            if before.split == "train" and now.refusal is None and is_evaluated(now)
+            if before.split == "train" and not before.whole and now.refusal is None and is_evaluated(now)
         ]
         if torn:
             raise SourceError(

@@ -112,10 +112,11 @@ def _scan_item(item: SourceItem, options: ScanOptions) -> list[ScanResult]:
         every_slice = options.folds or item.split in ("val", "test")
         cuts: Sequence[tuple[int, int, int, int] | None]
         cuts = [None] if options.tile is None else tiles(*image.size, options.tile, options.overlap)
+        planes = [(plane, chosen) for plane, chosen in _planes(image, mask, options) if chosen or every_slice]
+        is_whole = len(planes) == image.n_planes
         found = [
-            _scan_part(item, image, mask, Part(plane, tile), options, chosen=chosen)
-            for plane, chosen in _planes(image, mask, options)
-            if chosen or every_slice
+            _scan_part(item, image, mask, Part(plane, tile), options, chosen=chosen, whole=is_whole)
+            for plane, chosen in planes
             for tile in cuts
         ]
     except SourceError as error:
@@ -145,7 +146,7 @@ def _planes(image: Stack, mask: Stack, options: ScanOptions) -> Iterator[tuple[i
 
 
 def _scan_part(
-    item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions, *, chosen: bool
+    item: SourceItem, image: Stack, mask: Stack, part: Part, options: ScanOptions, *, chosen: bool, whole: bool
 ) -> ScanResult:
     values = mask_values_of(mask, part, instances=options.instances)
     counts = value_counts(values)
@@ -162,6 +163,7 @@ def _scan_part(
         picture=image.is_picture,
         volume=image.is_volume,
         chosen=chosen,
+        whole=whole,
         range=(low, high),
         zeros=zeros,
         body=image.body(part.plane) is not None,

@@ -51,6 +51,7 @@ def make_records(
             refusal=with_addresses(f"scan: {scan.problem}") if scan.problem else None,
             chosen=scan.chosen,
             blank=scan.blank,
+            whole=scan.whole,
         )
         for item, scan in zip(items, scans, strict=True)
     ]

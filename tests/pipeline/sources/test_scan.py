@@ -145,6 +145,7 @@ def test_slices_are_kept_by_rule(tmp_path: Path, changes: dict[str, Any], planes
     assert [result.part.plane for result in results] == planes
     assert [result.id for result in results] == [f"v-z{plane:03d}" for plane in planes]
     assert all(result.volume and not result.picture for result in results)
+    assert {result.whole for result in results} == {len(planes) == 4}
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -45,7 +45,7 @@ def refusals(records: list[SourceRecord]) -> dict[str, str]:
 def test_a_record_joins_item_and_scan() -> None:
     made = make_records([item("a", "val", "p")], [result("a")])
 
-    assert made == [SourceRecord("a", "p", "val", None, "a.png", "a_m.png", "i-a", "m-a", 4, 5)]
+    assert made == [SourceRecord("a", "p", "val", None, "a.png", "a_m.png", "i-a", "m-a", 4, 5, whole=True)]
     assert make_records([item("a", None)], [result("a")])[0].group == "a"
     assert per_fold(made) == [made]
 

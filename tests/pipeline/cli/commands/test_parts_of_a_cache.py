@@ -133,8 +133,8 @@ def test_a_trial_of_a_cache_goes_before_all_of_it(generate: Callable[..., Any], 
 @pytest.mark.parametrize(
     ("options", "stated"),
     [
-        (("--split", "nowhere"), "split must be a ratio such as 0.8/0.1/0.1, a folder or a file"),
-        (("--folds", 9), "9 folds need"),
+        (("--split", "nowhere"), 2, "split must be a ratio such as 0.8/0.1/0.1, a folder or a file"),
+        (("--folds", 9), 1, "9 folds need"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(
@@ -297,7 +297,7 @@ def test_equal_images_stay_on_one_side(cache: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> FeatureSet:
-    """The features of all slices of six volumes, of which one validates and one tests."""
+    """The features of six volumes, of which one validates and one tests; no slice is without foreground."""
     source, cache = tmp_path_factory.mktemp("volumes"), tmp_path_factory.mktemp("cache")
     for kind in ("images", "masks"):
         (source / kind).mkdir()
@@ -308,7 +308,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> FeatureSet:
         np.save(source / "masks" / f"v{number}.npy", mask)
         np.save(source / "images" / f"v{number}.npy", (90 * mask + noise).astype(np.float32))
     write_lists(source / "splits", {"train": ["v0", "v1", "v2", "v3"], "val": ["v4"], "test": ["v5"]})
-    small = ("--size", 16, "--variants", 1, "--regions", 4, 8, "--saliency", "uniform", "--min-foreground", 0)
+    small = ("--size", 16, "--variants", 1, "--regions", 4, 8, "--saliency", "uniform")
     run_cli("prepare", source, "--cache", cache, *small, "--backend", "serial", "--progress", "none")
     return load(cache)
 
@@ -343,7 +343,9 @@ def test_what_is_left_out_says_by_which_option(volumes: FeatureSet, tmp_path: Pa
 
 def test_volumes_are_not_evaluated_on_slices_that_were_chosen_for_training(volumes: FeatureSet) -> None:
     thinned = volumes.config.volume.model_copy(update={"every": 2})
-    made = dataclasses.replace(volumes, config=volumes.config.model_copy(update={"volume": thinned}))
+    (fold,) = volumes.folds
+    torn = dataclasses.replace(fold, records=[dataclasses.replace(record, whole=False) for record in fold.records])
+    made = dataclasses.replace(volumes, config=volumes.config.model_copy(update={"volume": thinned}), folds=[torn])
 
     assert slices(made, limit=4) == {"train": [3, 3], "val": [3], "test": [3]}
     for source in ({"split": "0.4/0.3/0.3"}, {"folds": 2}):
