@@ -1,5 +1,6 @@
 """The worst samples by each measure, and a drawn sample of all: what a person should look at."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,29 +38,30 @@ def _class_change(samples: Columns) -> npt.NDArray[np.float64]:
     return found
 
 
-_MEASURES: dict[str, tuple[str, Callable[[Columns], npt.NDArray[np.float64]]]] = {
-    "cut": ("most objects cut", lambda samples: -cut_share(samples)),
-    "fragments": ("most new fragments", lambda samples: samples["fragments_before"] - samples["fragments"]),
-    "seam": ("seam least on contours", seam_gain),
-    "appearance": ("parents furthest apart in looks", lambda samples: -samples["appearance"]),
-    "auc": ("worst saliency of a parent", lambda samples: np.fmin(samples["auc_a"], samples["auc_b"])),
-    "lambda": ("least contrast of lambda", lambda samples: samples["lambda_std"]),
-    "foreground": ("foreground changed most", _class_change),
+_MEASURES: dict[str, tuple[str, Callable[[Columns], npt.NDArray[np.float64]], float]] = {
+    "cut": ("largest share of objects cut", lambda samples: -cut_share(samples), 0),
+    "fragments": ("most new fragments", lambda samples: samples["fragments_before"] - samples["fragments"], 0),
+    "seam": ("smallest share of the seam on contours, above chance", seam_gain, math.inf),
+    "appearance": ("largest distance of parents in looks", lambda samples: -samples["appearance"], 0),
+    "auc": ("lowest AUC of a parent's saliency", lambda samples: np.fmin(samples["auc_a"], samples["auc_b"]), 1),
+    "lambda": ("lowest deviation of lambda", lambda samples: samples["lambda_std"], math.inf),
+    "foreground": ("largest factor of change of the foreground", _class_change, -1),
 }
-"""Name -> title and numbers by sample, the lowest the worst, NaN where it does not apply."""
+"""Name -> title with what the number is; numbers by sample, the lowest the worst, NaN where it does not apply; and the
+number of a sample of which nothing bad can be said."""
 
 
 def worst_samples(samples: Columns, count: int = WORST, mode: Mode | None = None) -> list[Worst]:
-    """Return the worst mixed training samples, of one mode or all, by each measure that any of them has."""
+    """Return the worst mixed training samples, of one mode or all, by each measure by which some are not sound."""
     if not samples:
         return []
     mixed = (samples["mode"] != "none") & (samples["split"] == "train")
     if mode is not None:
         mixed &= samples["mode"] == mode
     found = []
-    for name, (title, numbers_of) in _MEASURES.items():
+    for name, (title, numbers_of, sound) in _MEASURES.items():
         numbers = np.where(mixed, np.asarray(numbers_of(samples), np.float64), np.nan)
-        order = np.argsort(numbers, kind="stable")[: int(np.count_nonzero(~np.isnan(numbers)))][:count]
+        order = np.argsort(numbers, kind="stable")[: int(np.count_nonzero(numbers < sound))][:count]
         if len(order):
             values = tuple(round(abs(float(numbers[i])) if name != "seam" else float(numbers[i]), 4) for i in order)
             found.append(Worst(name, title, tuple(map(int, order)), values))

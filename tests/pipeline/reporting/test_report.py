@@ -209,6 +209,23 @@ def test_the_worst_of_a_mode_are_chosen_among_its_samples(reports: Reports) -> N
         assert len(found["appearance"].numbers) == 3
 
 
+def test_no_list_of_the_worst_holds_what_is_sound(reports: Reports) -> None:
+    """A list of zeros names samples that nothing is wrong with; where all are sound there is no list."""
+    columns = manifest_columns(reports("sound")[0] / MANIFEST)
+    chosen = np.flatnonzero((columns["mode"] == "hard") & (columns["split"] == "train"))
+    columns |= {name: np.zeros(len(columns["key"])) for name in ("cut", "fragments", "fragments_before")}
+    columns["objects"] = np.full(len(columns["key"]), 2.0)
+    columns["cut"][chosen[0]] = 2
+    columns["fragments_before"][chosen[1]] = 5
+
+    found = {one.measure: one for one in worst_samples(columns)}
+
+    assert (found["cut"].title, found["cut"].numbers, found["cut"].values) == (
+        "largest share of objects cut", (chosen[0],), (1.0,),
+    )  # fmt: skip
+    assert "fragments" not in found
+
+
 def test_a_dataset_of_an_older_version_is_judged(reports: Reports, tmp_path: Path) -> None:
     """The columns and the fields that version 2 of the contract brought are missing."""
     root = reports("sound")[0]
