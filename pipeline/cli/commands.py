@@ -218,7 +218,14 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
 @click.option("--worst", type=click.IntRange(1, 64), metavar="N", help="Show the N worst samples by what was measured.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Show this sample; repeat it for more.")
 @click.option("--mode", type=click.Choice(["hard", "soft", "none"]), help="Show samples of one mode only.")
-@click.option("--to", "target", type=LOCATION, metavar="FILE", help="PNG to write.  [default: OUTPUT/preview.png]")
+@click.option(
+    "--to",
+    "target",
+    type=LOCATION,
+    metavar="FILE",
+    help="PNG to write.  [default: OUTPUT/preview.png, which the card shows; with --worst, --key or --mode "
+    "OUTPUT/preview-chosen.png]",
+)
 @click.option("--cache", type=LOCATION, metavar="DIR", help="The cache, if it was moved.")
 def preview(
     output: Path, *, rows: int, worst: int | None, keys: tuple[str, ...], mode: "Mode | None", **places: Any

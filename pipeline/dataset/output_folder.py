@@ -21,9 +21,13 @@ from hsmix_gen.schemas.records import FileRecord, ShardRecord, record_of
 MANIFEST = "manifest.parquet"
 REPORT = ("report.html", "report.json")
 """What ``hsmix-gen report`` leaves; it goes when the dataset changes."""
+CHOSEN_PREVIEW = "preview-chosen.png"
+"""What ``hsmix-gen preview`` draws of samples that were named or chosen; it goes with the report."""
 FOR_PEOPLE = ("README.md", "preview.png", "croissant.json")
 """Files that a user may edit or draw again; they have to be there, and that is all."""
-OWN_NAMES = (*FORMATS.names, MANIFEST, "dataset.json", "run.json", "refused.csv", *FOR_PEOPLE, *REPORT, STATE)
+OWN_NAMES = (
+    *FORMATS.names, MANIFEST, "dataset.json", "run.json", "refused.csv", *FOR_PEOPLE, *REPORT, CHOSEN_PREVIEW, STATE,
+)  # fmt: skip
 """Everything that a run may leave in its output."""
 FOLD = re.compile(r"fold-\d+")
 """Name of the output of one fold inside of an output."""
@@ -73,7 +77,7 @@ class Output:
 
     def complete(self, files: Mapping[str, bytes], manifest: bytes) -> None:
         """Write the describing files, the record of their checksums and, last, the manifest."""
-        for name in REPORT:
+        for name in (*REPORT, CHOSEN_PREVIEW):
             (self.root / name).unlink(missing_ok=True)
         for name, data in files.items():
             atomic_files.write_whole(self.root / name, data)

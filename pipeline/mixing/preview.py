@@ -33,6 +33,7 @@ _MARGIN = 6
 _TITLE = 22
 _CAPTION = 18
 _BAR = (160, 12)
+_LAMBDA = "lambda of soft"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Painter:
                 seamed = panels.with_boundaries(mixed, enlarged(sample.weight_b, LARGE_SIDE))
                 pictures[mode] = panels.with_contour(seamed, enlarged(sample.mixed.mask, LARGE_SIDE))
             if "soft" in made:
-                pictures["lambda of soft"] = panels.lambda_colours(made["soft"].weight_b)
+                pictures[_LAMBDA] = panels.lambda_colours(made["soft"].weight_b)
             name = f", channel {number}" if len(channels) > 1 else ""
             rows.append(PanelRow(pictures, f"{caption}{name}: {self._names(plan)}", LARGE_SIDE))
         return rows
@@ -214,7 +215,7 @@ def _sheet(rows: Sequence[PanelRow], prepared: Prepared) -> Pillow.Image:
     for row, size, has_title, height in zip(rows, sizes, titled, heights, strict=True):
         _draw_row(sheet, draw, row, top + (_TITLE if has_title else 0), has_title=has_title, size=size)
         top += height
-    _draw_legend(sheet, draw, top + _MARGIN, prepared)
+    _draw_legend(sheet, draw, top + _MARGIN, prepared, has_lambda=any(_LAMBDA in row.pictures for row in rows))
     return sheet
 
 
@@ -230,7 +231,9 @@ def _draw_row(
     draw.text((_MARGIN, top + size[1] + 1), row.caption, fill="black")
 
 
-def _draw_legend(sheet: Pillow.Image, draw: ImageDraw.ImageDraw, top: int, prepared: Prepared) -> None:
+def _draw_legend(
+    sheet: Pillow.Image, draw: ImageDraw.ImageDraw, top: int, prepared: Prepared, *, has_lambda: bool
+) -> None:
     facts = prepared.layers.facts
     left = _MARGIN
     names = facts.classes if facts.multilabel else facts.classes[1:]
@@ -240,6 +243,8 @@ def _draw_legend(sheet: Pillow.Image, draw: ImageDraw.ImageDraw, top: int, prepa
         draw.rectangle((left, top + 2, left + 12, top + 14), fill=colour, outline="black")
         draw.text((left + 17, top), text, fill="black")
         left += 17 + int(draw.textlength(text)) + 14
+    if not has_lambda:
+        return
     ramp = np.repeat(np.linspace(0, 255, _BAR[0]).astype(np.uint8)[None], _BAR[1], axis=0)
     draw.text((left, top), "lambda 0: A", fill="black")
     left += int(draw.textlength("lambda 0: A")) + 5

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice, zip_longest
 from pathlib import Path
 
-from hsmix_gen.pipeline.dataset.output_folder import MANIFEST, Output
+from hsmix_gen.pipeline.dataset.output_folder import CHOSEN_PREVIEW, MANIFEST, Output
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.tables import manifest_columns, read_manifest
 from hsmix_gen.pipeline.mixing.generate import written_plan
@@ -30,8 +30,9 @@ def preview_output(
     """Draw a contact sheet of a finished dataset and return where it is.
 
     At most `rows` samples are shown: just those of `keys`, those of a `mode`, or the worst, one of each measure in
-    turn, with the measure and its number. The PNG is `target`; None: ``preview.png`` of the dataset. `cache` is given
-    if it was moved. Raises OutputError if a key is unknown, or there is no sample to show.
+    turn, with the measure and its number. The PNG is `target`; None: ``preview.png`` of the dataset, which its card
+    shows, or `CHOSEN_PREVIEW` beside it where samples are named or chosen. `cache` is given if it was moved. Raises
+    OutputError if a key is unknown, or there is no sample to show.
     """
     opened = reopen(root, cache)
     if keys:
@@ -39,9 +40,9 @@ def preview_output(
     else:
         shown = (_worst if worst else _some)(opened, rows, mode)
     if not shown:
-        what = f"{mode} samples" if mode else "samples" if not worst else "mixed samples with measures"
+        what = f"{mode} samples" if mode else "samples" if not worst else "samples that stand out by a measure"
         raise OutputError(f"{root} has no {what} to show; leave out --mode and --worst")
-    path = target or root / "preview.png"
+    path = target or root / (CHOSEN_PREVIEW if keys or mode or worst else "preview.png")
     atomic_files.write_whole(path, draw_samples(opened.prepared, opened.config, shown[: max(rows, len(keys))]))
     return path
 

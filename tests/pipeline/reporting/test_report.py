@@ -252,3 +252,14 @@ def test_previews_show_the_worst_a_mode_and_named_samples(reports: Reports, tmp_
     assert len(set(pictures)) == 3
     run_cli("preview", root, "--key", "none", "--to", tmp_path / "p.png", status=1)
     run_cli("preview", root, "--key", key, "--mode", "soft", status=2)
+
+
+def test_chosen_samples_do_not_take_the_place_of_the_picture_in_the_card(reports: Reports, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(reports("sound")[0], tmp_path / "out"))
+    before = (root / "preview.png").read_bytes()
+
+    said = run_cli("preview", root, "--worst", 1, "--cache", reports("sound")[0] / ".hsmix" / "cache")
+
+    assert said.stdout == f"wrote {root / 'preview-chosen.png'}\n"
+    assert (root / "preview.png").read_bytes() == before
+    run_cli("verify", root)

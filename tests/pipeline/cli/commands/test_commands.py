@@ -130,6 +130,15 @@ def test_preview_is_a_sheet_of_seven_panels(made: Made, tmp_path: Path) -> None:
     assert sizes[1][0] - sizes[0][0] > 2 * 168
 
 
+@pytest.mark.parametrize(("mode", "shown"), [("none", False), ("soft", True)])
+def test_the_legend_names_lambda_where_it_is_shown(made: Made, tmp_path: Path, mode: str, *, shown: bool) -> None:
+    run_cli("preview", made.output, "--mode", mode, "--rows", 1, "--to", tmp_path / "p.png")
+
+    with Pillow.open(tmp_path / "p.png") as sheet:
+        legend = np.asarray(sheet.convert("RGB"))[-24:]
+    assert bool((legend == (0, 34, 78)).all(axis=-1).any()) == shown
+
+
 def test_preview_goes_to_the_output_unless_stated_otherwise(copied: Made) -> None:
     """Drawn again with the default rows it is the picture of the run."""
     before = (copied.output / "preview.png").read_bytes()
