@@ -206,7 +206,7 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     from hsmix_gen.pipeline.jobs.inspect_source import inspect_source, inspection_text
 
     job = CommandCall(options)
-    found = job.call(lambda: inspect_source(source, job.config, job.reporter))
+    found = job.call(lambda: inspect_source(source, job.config, job.reporter, states_notes=True))
     click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
     if not found["usable"]:
         sys.exit(EXIT_PROBLEM)

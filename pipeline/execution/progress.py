@@ -53,6 +53,12 @@ class Reporter:
         self.seconds: dict[str, float] = {}
         self.note, self.warn, self.close = display.note, display.warn, display.close
 
+    def of_stages(self) -> "Reporter":
+        """Return a reporter that shows stages alone, for work whose result states its notes and warnings."""
+        reporter = Reporter(self.display)
+        reporter.note = reporter.warn = lambda text: None  # noqa: ARG005 - the parameter has the name of the display's
+        return reporter
+
     @contextmanager
     def stage(self, name: str, total: int, *, done: int = 0) -> Iterator["Stage"]:
         """Begin a stage; use it in a ``with`` block."""

@@ -29,9 +29,14 @@ _SHOWN_SETS = 4
 _SHOWN_EMPTY = 5
 
 
-def inspect_source(source: Path, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
-    """Read every file of a source and return what was understood, as plain JSON values."""
-    inventory = take_inventory(source, config, SerialRunner(has_gpu=False), reporter)
+def inspect_source(
+    source: Path, config: RunConfig, reporter: Reporter, *, states_notes: bool = False
+) -> dict[str, Any]:
+    """Read every file of a source and return what was understood, as plain JSON values.
+
+    Its notes and warnings are reported too, unless the caller states them.
+    """
+    inventory = take_inventory(source, config, SerialRunner(has_gpu=False), reporter, states_notes=states_notes)
     return describe(source, inventory, config)
 
 
@@ -98,7 +103,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         f"{counted(found['images'], 'image')}, {found['usable']} usable",
         f"  sizes    {sizes['different']} different, width {_span(sizes['width'])}, height {_span(sizes['height'])}; "
         f"most: {common}",
-        f"  images   {counted(found['channels'], 'channel')}, stored as {found['dtype']} of "
+        f"  images   {counted(found['channels'], 'channel')}, to be stored as {found['dtype']} of "
         f"{found['stored_size'][1]} x {found['stored_size'][0]}{_intensity_text(found)}",
         *([f"  slices   {axes}"] if axes else []),
         *([f"  spacing  {spacing} mm (row, column, plane)"] if spacing else []),

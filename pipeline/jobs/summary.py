@@ -10,7 +10,9 @@ from hsmix_gen.pipeline.mixing.card import mixed_by, training_text
 from hsmix_gen.pipeline.mixing.generate import Outcome
 from hsmix_gen.pipeline.reporting.report import key_lines
 from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.records import SPLITS
 from hsmix_gen.stages.mixing.method import needs_of_all
+from hsmix_gen.stages.planning.cutting import DEFAULT_SHARDS
 
 
 def summary_text(finished: Finished) -> str:
@@ -33,12 +35,22 @@ def _output_lines(root: Path, outcome: Outcome) -> list[str]:
             f"{outcome.samples} of {counted(planned, 'sample')} ({outcome.refused_samples} refused, see refused.csv)"
         )
     run = read_run(root)
-    config = RunConfig.model_validate(run["config"])
+    config, dataset = RunConfig.model_validate(run["config"]), read_dataset(root)
     return [
         f"wrote {samples} in {counted(outcome.shards, 'shard')}, {size_text(outcome.bytes)}, to {root}; {refused}",
-        f"training: {training_text(read_dataset(root), run)}, by {mixed_by(config)}",
+        f"training: {training_text(dataset, run)}, by {mixed_by(config)}",
+        _shards_text(dataset, config),
         *([_saliency_text(run["saliency"])] if needs_of_all(config.mix).saliency else []),
     ]
+
+
+def _shards_text(dataset: dict[str, Any], config: RunConfig) -> str:
+    """Return how many shards each split has, and why so many where nobody chose a number."""
+    counts = ", ".join(
+        f"{split} {dataset['splits'][split]['shards']}" for split in SPLITS if split in dataset["splits"]
+    )
+    why = f"; train has {DEFAULT_SHARDS} or more if samples suffice, for as many readers; --shards N for another number"
+    return f"shards: {counts}{why if config.output.shards is None else ''}"
 
 
 def _saliency_text(saliency: dict[str, Any]) -> str:

@@ -59,15 +59,17 @@ class Inventory:
 
 
 def take_inventory(
-    source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None
-) -> Inventory:
+    source: Path, config: RunConfig, runner: Runner, reporter: Reporter, known: Known | None = None,
+    *, states_notes: bool = False,
+) -> Inventory:  # fmt: skip
     """Read a source, which is staged first where it lies in a store; messages about it name its addresses.
 
-    What a dataset knows of its sources already is kept.
+    What a dataset knows of its sources already is kept. What is understood is not reported if the caller states it.
     """
     with naming_addresses():
         local, seen = stage(source, config, reporter.note)
-        inventory = _take_inventory(local, seen, runner, reporter, known)
+        shown = reporter.of_stages() if states_notes else reporter
+        inventory = _take_inventory(local, seen, runner, shown, known)
     unpaired = tuple(
         dataclasses.replace(refusal, path=with_addresses(refusal.path), reason=with_addresses(refusal.reason))
         for refusal in inventory.unpaired

@@ -52,6 +52,20 @@ def test_masks_that_show_nothing_are_named(tmp_path: Path) -> None:
     assert "  note     1 of 5 masks without foreground (case_01): kept, as there may be nothing to find; " in found
 
 
+def test_what_is_noted_stands_in_the_result_alone(tmp_path: Path) -> None:
+    """On a terminal both streams are one, where each note and warning stood twice."""
+    result = run_cli("inspect", make_source(tmp_path / "source", train=1), "--progress", "plain")
+
+    assert {line.partition(":")[0] for line in result.stderr.splitlines()} == {"scan"}
+    assert "  note     each image is its own group; " in result.stdout
+
+
+def test_the_form_in_which_images_will_be_stored_is_none_of_the_files(tmp_path: Path) -> None:
+    found = run_cli("inspect", make_source(tmp_path / "source"), "--size", 32, *QUIETLY).stdout
+
+    assert "  images   3 channels, to be stored as uint8 of 32 x 32\n" in found
+
+
 @pytest.mark.parametrize(("train", "warned"), [(1, True), (2, False)])
 def test_too_few_images_for_run_are_a_warning(tmp_path: Path, train: int, *, warned: bool) -> None:
     """`run` starts Ray and reads all before it refuses them."""

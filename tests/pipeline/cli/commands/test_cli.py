@@ -192,6 +192,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(made: Made, job: Options, t
     assert len(shards) == 2 * (3 + 1 + 1)
     assert result.stdout.startswith(f"wrote {SAMPLES} samples in 5 shards, ")
     assert "refused 0 of 8 sources" in result.stdout
+    assert "shards: train 3, val 1, test 1\n" in result.stdout
     assert [line.partition(":")[0] for line in result.stderr.splitlines() if " to do" in line] == [
         *("scan", "images", "superpixels", "saliency", "mix")
     ]
