@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hsmix_gen.schemas.config import RunConfig, nested
+from hsmix_gen.schemas.config import RunConfig, named_key, nested
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import nearest
 
@@ -28,7 +28,7 @@ def checked(flat: Mapping[str, Any]) -> RunConfig:
 def message_of(error: ValidationError) -> str:
     """Return the first problem of a configuration that was refused."""
     detail = error.errors()[0]
-    key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int) and part != "[key]")
+    key = named_key(".".join(str(part) for part in detail["loc"] if not isinstance(part, int) and part != "[key]"))
     value = detail["input"]
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from hsmix_gen.schemas.families import AUGMENTATIONS, BACKENDS, EXPORTS, FORMATS, METHODS, READERS, SUPERPIXELS, nearest
-from hsmix_gen.schemas.options import key, option, option_of
+from hsmix_gen.schemas.options import flag_of, key, option
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
 from hsmix_gen.schemas.records import MODES, Mode
 
@@ -72,9 +72,11 @@ def _names_now(text: Any) -> Any:
     for place, name in enumerate(names):
         if name not in METHODS.names:
             known = METHODS.names
-            raise ValueError(f"mix.method must be one of {', '.join(known)}, got {name}{nearest(name, known)}")
+            raise ValueError(
+                f"{named_key('mix.method')} must be one of {', '.join(known)}, got {name}{nearest(name, known)}"
+            )
         if name in names[:place]:
-            raise ValueError(f"mix.method must name each method once, got {name} twice in {text}")
+            raise ValueError(f"{named_key('mix.method')} must name each method once, got {name} twice in {text}")
     return ",".join(names)
 
 
@@ -135,11 +137,14 @@ class SourceConfig(Section):
         """Yield two ways to classes, and draws that have no effect."""
         for other in ("mask_values", "colours", "instances", "ignore", "label_regions"):
             if self.threshold is not None and getattr(self, other) is not None:
-                yield f"threshold cuts masks into two classes, so that {other} has no meaning; leave one of them away"
+                yield (
+                    f"--threshold cuts masks into two classes, so that {named_key(f'source.{other}')} has no meaning; "
+                    "leave one of them away"
+                )
         if self.subset is None and self.subset_seed:
-            yield f"subset_seed {self.subset_seed} draws nothing without a subset; add --subset N"
+            yield f"--subset-seed {self.subset_seed} draws nothing without a subset; add --subset N"
         if self.subset is not None and self.folds is not None:
-            yield "subset draws from one training split, and folds make several; leave out one of them"
+            yield "--subset draws from one training split, and --folds makes several; leave out one of them"
 
 
 class VolumeConfig(Section):
@@ -173,21 +178,21 @@ class ImageConfig(Section):
     def faults(self) -> Iterator[str]:
         """Yield sizes and tiles without room, and windows without an extent."""
         if min(self.size) < 16:
-            yield f"size must be at least 16 16, got {self.size[0]} {self.size[1]}"
+            yield f"--size must be at least 16 16, got {self.size[0]} {self.size[1]}"
         if self.tiles is None and self.overlap:
-            yield f"overlap {self.overlap} needs tiles; add --tiles H W"
+            yield f"--overlap {self.overlap} needs tiles; add --tiles H W"
         if self.tiles is not None and self.overlap >= min(self.tiles):
-            yield f"overlap must be below the tiles {self.tiles[0]} {self.tiles[1]}, got {self.overlap}"
+            yield f"--overlap must be below the tiles {self.tiles[0]} {self.tiles[1]}, got {self.overlap}"
         if self.window is not None and self.window[0] >= self.window[1]:
-            yield f"window must be LOW HIGH with LOW below HIGH, got {self.window[0]:g} {self.window[1]:g}"
+            yield f"--window must be LOW HIGH with LOW below HIGH, got {self.window[0]:g} {self.window[1]:g}"
         if self.intensity == "window" and self.window is None:
-            yield "intensity window needs its ends; add --window LOW HIGH"
+            yield "--intensity window needs its ends; add --window LOW HIGH"
         if (
             self.intensity == "percentile"
             and self.window is not None
             and not 0 <= self.window[0] < self.window[1] <= 100
         ):
-            yield f"percentiles must lie in 0 to 100, got {self.window}"
+            yield f"--window of percentiles must lie in 0 to 100, got {self.window}"
 
 
 class SuperpixelsConfig(Section):
@@ -207,13 +212,13 @@ class SuperpixelsConfig(Section):
     def faults(self) -> Iterator[str]:
         """Yield maps that are missing or idle, and an empty range of numbers."""
         if self.method == "precomputed" and self.folder is None:
-            yield "superpixels precomputed needs the folder of its label maps; add --regions-dir DIR"
+            yield "--superpixels precomputed needs the folder of its label maps; add --regions-dir DIR"
         # The grid is the control of any other kind, and leaves aside what that is given.
         if self.method not in ("precomputed", "grid") and self.folder is not None:
-            yield f"--regions-dir is used by superpixels precomputed only, got {self.method}; drop one of them"
+            yield f"--regions-dir is used by --superpixels precomputed only, got {self.method}; drop one of them"
         low, high = self.regions
         if not 2 <= low <= high <= 65535:
-            yield f"regions must hold 2 <= MIN <= MAX <= 65535, got {low} {high}"
+            yield f"--regions must hold 2 <= MIN <= MAX <= 65535, got {low} {high}"
 
 
 class SaliencyConfig(Section):
@@ -240,18 +245,16 @@ class SaliencyConfig(Section):
         own = {name: BACKENDS.module(name).BACKEND for name in BACKENDS.names}
         for name in own[self.backend].required:
             if getattr(self, name) is None:
-                yield f"saliency {self.backend} needs a value of {self._option(name)}; add it"
+                yield f"--saliency {self.backend} needs a value of {named_key(f'saliency.{name}')}; add it"
         for name in dict.fromkeys(name for backend in own.values() for name in backend.options):
             if getattr(self, name) is not None and name not in own[self.backend].options:
                 using = " or ".join(known for known, backend in own.items() if name in backend.options)
-                yield f"{self._option(name)} is used by saliency {using} only, got {self.backend}; drop one of them"
+                yield (
+                    f"{named_key(f'saliency.{name}')} is used by --saliency {using} only, got {self.backend}; "
+                    "drop one of them"
+                )
         if self.weights is not None and self.model is None:
-            yield "weights need the network they belong to; add --model MODULE:CALLABLE"
-
-    @classmethod
-    def _option(cls, name: str) -> str:
-        option = option_of(cls.model_fields[name])
-        return f"--{(option.name if option else '') or name}".replace("_", "-")
+            yield "--weights need the network they belong to; add --model MODULE:CALLABLE"
 
 
 class MixConfig(Section):
@@ -284,11 +287,11 @@ class MixConfig(Section):
     def faults(self) -> Iterator[str]:
         """Yield chances of nothing, empty ranges, modes that methods lack, and options that none of them uses."""
         if sum(self.probabilities) <= 0:
-            yield "probabilities must hold one positive number, got 0 0 0"
+            yield "--probabilities must hold one positive number, got 0 0 0"
         for name in ("lambda_range", "grown_area", "scale_range"):
             low, high = getattr(self, name)
             if low > high:
-                yield f"{name} must be ordered, got {(low, high)}"
+                yield f"{named_key(f'mix.{name}')} must be ordered, got {(low, high)}"
         yield from self._faults_of_modes()
         yield from self._faults_of_options()
 
@@ -303,7 +306,7 @@ class MixConfig(Section):
             yield f"{idle[0]} has {mode} samples only; give them a chance by --probabilities, or leave it out"
         for name, modes in zip(self.methods, own, strict=True):
             if self.policy == "paired" and len(modes) < 2:
-                yield f"policy paired emits hard and soft samples, {name} has only one of them; choose another policy"
+                yield f"--policy paired emits hard and soft samples, {name} has only one of them; choose another policy"
 
     def _faults_of_options(self) -> Iterator[str]:
         known = {name: METHODS.module(name).METHOD for name in METHODS.names}
@@ -313,10 +316,10 @@ class MixConfig(Section):
                 having = [name for name, method in known.items() if field in method.options]
                 own = [name for name in self.methods if name in having]
                 if own:
-                    yield f"mix.{field} changes nothing in {own[0]} with the other options; drop it"
+                    yield f"{named_key(f'mix.{field}')} changes nothing in {own[0]} with the other options; drop it"
                 else:
                     using = " and ".join(having)
-                    yield f"mix.{field} is used by {using} only, got method {self.method}; drop one of them"
+                    yield f"{named_key(f'mix.{field}')} is used by {using} only, got --method {self.method}; drop one of them"
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -385,12 +388,12 @@ class OutputConfig(Section):
     def faults(self) -> Iterator[str]:
         """Yield formats that stand twice, previews without a table, and shards that readers cannot share."""
         if not self.formats or len(set(self.formats)) != len(self.formats):
-            yield f"formats must name each format once, got {list(self.formats)}"
+            yield f"--format must name each format once, got {list(self.formats)}"
         if self.parquet_preview and "parquet" not in self.formats:
-            yield f"parquet_preview needs --format parquet, got {', '.join(self.formats)}; add it"
+            yield f"--parquet-preview needs --format parquet, got {', '.join(self.formats)}; add it"
         if self.shards is not None and self.shards % self.readers:
             yield (
-                f"shards must be a multiple of ranks x workers_per_rank = {self.readers}, got {self.shards}; "
+                f"--shards must be a multiple of --ranks x --workers-per-rank = {self.readers}, got {self.shards}; "
                 "change one of them, or leave --shards away"
             )
 
@@ -479,3 +482,9 @@ def fields() -> Iterator[tuple[str, FieldInfo, str]]:
             continue
         for inner, entry in SECTIONS[name].model_fields.items():
             yield f"{name}.{inner}", entry, SECTIONS[name].title
+
+
+def named_key(key: str) -> str:
+    """Return a key as messages name it, with its option where it has one: ``mix.copies (--copies)``."""
+    flag = next((flag_of(name, field) for name, field, _ in fields() if name == key), "")
+    return f"{key} ({flag})" if flag else key

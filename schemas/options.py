@@ -37,6 +37,12 @@ def option(default: Any, text: str, metavar: str = "", **attributes: Any) -> Any
     return Field(default, description=text, json_schema_extra={"option": asdict(Option(metavar, **attributes))})
 
 
+def flag_of(key: str, field: FieldInfo) -> str:
+    """Return the option of a key of the configuration, such as ``--regions-dir``; empty if it has none."""
+    option = option_of(field)
+    return f"--{(option.name or key.rpartition('.')[2]).replace('_', '-')}" if option else ""
+
+
 def option_of(field: FieldInfo) -> Option | None:
     """Return the option of a field, None if it has none."""
     extra = field.json_schema_extra

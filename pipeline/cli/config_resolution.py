@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hsmix_gen.pipeline.files.store_paths import is_address
 from hsmix_gen.schemas.checking import checked, message_of
-from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, chances_for, fields, modes_of_methods
+from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, chances_for, fields, modes_of_methods, named_key
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
 from hsmix_gen.schemas.options import option_of
@@ -69,14 +69,14 @@ def resolve(
     if undone := _undone(given):
         key, value = undone
         raise ConfigError(
-            f"control {given['control']} sets {key} to {value}, got {given[key]}; leave out one of the two"
+            f"--control {given['control']} sets {named_key(key)} to {value}, got {given[key]}; leave out one of the two"
         )
     flat = {**base, **_with_chances(named | given, given, base)}
     found = checked({key: _plain(key, value) for key, value in flat.items()})
     if given.get("control") is not None:
         if method := _without_effect(found):
             raise ConfigError(
-                f"control {found.control} changes nothing in method {method}; leave out --control, or choose "
+                f"--control {found.control} changes nothing in method {method}; leave out --control, or choose "
                 "--method hsmix"
             )
     elif any(key.startswith(_DECIDING) for key in named | given) and (_undone(flat) or _without_effect(found)):
@@ -132,11 +132,11 @@ def _compared(text: str) -> dict[str, dict[str, str]]:
     for place, name in enumerate(names):
         if name not in known:
             raise ConfigError(
-                f"compare must name methods or controls ({', '.join(known)}), got {name or 'nothing'}"
+                f"--compare must name methods or controls ({', '.join(known)}), got {name or 'nothing'}"
                 f"{nearest(name, known)}"
             )
         if name in names[:place]:
-            raise ConfigError(f"compare must name each once, got {name} twice in {text}")
+            raise ConfigError(f"--compare must name each once, got {name} twice in {text}")
     return {name: {"method" if name in METHODS.names else "control": name} for name in names}
 
 
@@ -163,16 +163,16 @@ def parse_mask_values(text: str) -> dict[int, int]:
     for part in text.split(","):
         match = _VALUES.fullmatch(part)
         if match is None:
-            raise ConfigError(f"mask_values must be VALUE=CLASS,…, got {text}; for example 0=0,255=1")
+            raise ConfigError(f"--mask-values must be VALUE=CLASS,…, got {text}; for example 0=0,255=1")
         first, last = int(match["first"]), int(match["last"] or match["first"])
         if not first <= last < first + _MOST_RANGE:
             raise ConfigError(
-                f"mask_values has the range {first}-{last}, expected FIRST-LAST in rising order and at most "
+                f"--mask-values has the range {first}-{last}, expected FIRST-LAST in rising order and at most "
                 f"{_MOST_RANGE} values"
             )
         again = found.keys() & range(first, last + 1)
         if again:
-            raise ConfigError(f"mask_values must name each value once, got {min(again)} twice in {text}")
+            raise ConfigError(f"--mask-values must name each value once, got {min(again)} twice in {text}")
         found |= dict.fromkeys(range(first, last + 1), int(match["class"]))
     return found
 
@@ -184,7 +184,7 @@ def parse_label_regions(text: str) -> dict[str, list[int]]:
         return {name.strip(): [int(value) for value in values.split("+")] for name, values in pairs}
     except ValueError:
         raise ConfigError(
-            f"label_regions must be NAME=VALUE+VALUE,…, got {text}; for example WT=1+2+4,TC=1+4,ET=4"
+            f"--label-regions must be NAME=VALUE+VALUE,…, got {text}; for example WT=1+2+4,TC=1+4,ET=4"
         ) from None
 
 
@@ -201,7 +201,7 @@ def _named_values(kind: str, name: Any, known: Mapping[str, Preset]) -> Flat:
     if name is None:
         return {}
     if not isinstance(name, str) or name not in known:
-        raise ConfigError(f"{kind} must be one of {', '.join(known)}, got {name}{nearest(str(name), known)}")
+        raise ConfigError(f"{named_key(kind)} must be one of {', '.join(known)}, got {name}{nearest(str(name), known)}")
     return dict(known[name].values)
 
 

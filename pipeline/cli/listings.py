@@ -17,7 +17,7 @@ def presets_text() -> str:
 def preset_text(name: str) -> str:
     """Return the values of a preset, each with its source; raises ConfigError if there is no such preset."""
     if name not in PRESETS:
-        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
+        raise ConfigError(f"a preset must be one of {', '.join(PRESETS)}, got {name}")
     preset = PRESETS[name]
     lines = [f"{name}: {preset.summary}"]
     lines += [f"  {key} = {text_of(value)}  ({preset.sources[key]})" for key, value in preset.values.items()]
@@ -33,7 +33,7 @@ def method_text(name: str) -> str:
     """Return what there is to know of a method; raises ConfigError if there is no such method."""
     if name not in METHODS.names:
         known = METHODS.names
-        raise ConfigError(f"method must be one of {', '.join(known)}, got {name}{nearest(name, known)}")
+        raise ConfigError(f"a method must be one of {', '.join(known)}, got {name}{nearest(name, known)}")
     method = method_named(name)
     lines = [
         f"modes: {', '.join(method.modes)}",

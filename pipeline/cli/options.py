@@ -193,8 +193,9 @@ def schema_options(titles: tuple[str, ...], more: Mapping[str, str] = MappingPro
 
 
 def _option(name: str, field: "FieldInfo", option: "Option", title: str) -> click.Option:
-    plain = option.name or name
-    flag = f"--{plain.replace('_', '-')}"
+    from hsmix_gen.schemas.options import flag_of
+
+    plain, flag = option.name or name, flag_of(name, field)
     kind = _plain_type(field.annotation)
     text = f"{field.description}{_default_text(field, option)}"
     if kind is bool:

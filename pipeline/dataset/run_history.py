@@ -12,7 +12,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.state_names import SHARD_RECORDS, STATE
 from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, describe_difference
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import RunConfig, named_key
 from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.planning.pairing import Generation
@@ -311,7 +311,7 @@ def _listed(differences: Sequence[str]) -> str:
 def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str]]:
     keys = sorted(before.keys() | now.keys())
     return [
-        (key, f"{key} was {_text(before.get(key))}, is {_text(now.get(key))}")
+        (key, f"{named_key(key)} was {_text(before.get(key))}, is {_text(now.get(key))}")
         for key in keys
         if before.get(key) != now.get(key) and key != FEATURES
     ]

@@ -46,7 +46,7 @@ def check_soft_encoding(encoding: SoftEncoding, facts: DatasetFacts) -> None:
     """
     if encoding == "pair" and facts.multilabel:
         raise ConfigError(
-            "soft_encoding pair holds two classes a pixel, but the labels are multi-label; "
+            "--soft-encoding pair holds two classes a pixel, but the labels are multi-label; "
             "use --soft-encoding npz, npy or png"
         )
 

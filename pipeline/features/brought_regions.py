@@ -38,13 +38,13 @@ def granularities(folder: Path) -> list[Path]:
     Raises ConfigError if there is no such folder, or maps lie beside sub-folders.
     """
     if not folder.is_dir():
-        raise ConfigError(f"regions_dir {folder} is no folder; give one with a label map for each image")
+        raise ConfigError(f"--regions-dir {folder} is no folder; give one with a label map for each image")
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     below = [path for path in inside if path.is_dir()]
     beside = [path for path in inside if not path.is_dir() and path.name.endswith(tuple(_FORMATS))]
     if below and beside:
         raise ConfigError(
-            f"regions_dir {folder} holds {beside[0].name} beside the folder {below[0].name}; give each granularity a "
+            f"--regions-dir {folder} holds {beside[0].name} beside the folder {below[0].name}; give each granularity a "
             "folder of its own"
         )
     return below or [folder]

@@ -106,7 +106,7 @@ class _Choice:
             return list(records)
         if split == "auto":
             raise ConfigError(
-                "split auto is what the source itself says, which generate does not read; "
+                "--split auto is what the source itself says, which generate does not read; "
                 "name lists or a ratio, or leave --split out"
             )
         ratio, names = parse_ratio(split), item_ids(records)

@@ -13,7 +13,7 @@ from hsmix_gen.pipeline.features.cache_description import (
     load,
     sets_text,
 )
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import RunConfig, named_key
 from hsmix_gen.schemas.errors import ConfigError
 
 
@@ -46,8 +46,8 @@ def choose_features(
         value = text_of(wanted_of(one)[key])
         held = f"{key} is {text_of(one.options[key])}" if len(sets) == 1 else sets_text(sets, key)
         raise ConfigError(
-            f"no features of {key} {value} are in the cache {cache} ({held}); generate mixes what is cached: "
-            "take that option back, or run prepare with it, into the same cache if you like"
+            f"no features of {named_key(key)} {value} are in the cache {cache} ({held}); generate mixes what is "
+            "cached: take that option back, or run prepare with it, into the same cache if you like"
         )
     open_keys = {key for one in fitting for key in one.options if one.options[key] != fitting[0].options[key]}
     if not open_keys:

@@ -11,7 +11,7 @@ from hsmix_gen.pipeline.execution.versions import environment
 from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.jobs.run import Finished, run_all
 from hsmix_gen.pipeline.sources.inventory import take_inventory
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import RunConfig, named_key
 from hsmix_gen.schemas.errors import ConfigError, OutputError, SourceError
 from hsmix_gen.schemas.records import SourceRecord
 
@@ -96,7 +96,9 @@ def rebuild(recipe: Recipe, source: Path, output: Output, config: RunConfig, rep
     known, now = recipe.config.of_bytes(), config.of_bytes()
     other = [name for name in now if now[name] != known[name]]
     if other:
-        raise ConfigError(f"{other[0]} is {known[other[0]]} of what is made again, got {now[other[0]]}; leave it out")
+        raise ConfigError(
+            f"{named_key(other[0])} is {known[other[0]]} of what is made again, got {now[other[0]]}; leave it out"
+        )
     check_sources(recipe, source, config, reporter)
     finished = run_all(source, output, config, reporter)
     roots = (part.root for part, _ in finished.outcomes)

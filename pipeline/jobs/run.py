@@ -383,8 +383,8 @@ def check_errors(config: RunConfig, result: Outcome) -> None:
     if limit is not None and refused > limit:
         kinds = "sources and samples" if result.refused_samples else "sources"
         raise OutputError(
-            f"{refused} {kinds} were refused, more than run.max_errors = {limit}; "
-            "the reasons stand in refused.csv: mend them, or raise --max-errors"
+            f"{refused} {kinds} were refused, more than --max-errors {limit}; "
+            "the reasons stand in refused.csv: mend them, or raise it"
         )
 
 

@@ -111,7 +111,7 @@ def _inline_rows(given: str) -> Iterator[_Row]:
         colour, _, name = part.strip().partition("=")
         match = _HEX.match(colour.strip())
         if match is None or not name.strip():
-            raise SourceError(f"colours must be #RRGGBB=NAME with commas between, got {part.strip() or given}")
+            raise SourceError(f"--colours must be #RRGGBB=NAME with commas between, got {part.strip() or given}")
         yield name.strip(), int(match[1], 16)
 
 

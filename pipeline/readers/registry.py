@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hsmix_gen.pipeline.readers.paths.ids import Found
-from hsmix_gen.schemas.config import SourceConfig
+from hsmix_gen.schemas.config import SourceConfig, named_key
 from hsmix_gen.schemas.errors import ConfigError, SourceError
 from hsmix_gen.schemas.families import READERS
 
@@ -63,6 +63,6 @@ def check_options(layout: str, source: Path, config: SourceConfig) -> None:
         if getattr(config, option) != SourceConfig.model_fields[option].default:
             having = ", ".join(name for name, known in options.items() if option in known)
             raise ConfigError(
-                f"{option} is an option of the layouts {having}, and {source} was read as {layout}; "
-                f"leave --{option.replace('_', '-')} away, or choose one of those with --layout"
+                f"{named_key(f'source.{option}')} is an option of the layouts {having}, and {source} was read as "
+                f"{layout}; leave it away, or choose one of those with --layout"
             )

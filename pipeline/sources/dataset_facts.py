@@ -109,7 +109,7 @@ def _channels(good: Sequence[ScanResult], wanted: str, *, pictures: bool) -> int
     if not pictures:
         common = Counter(result.channels for result in good).most_common(1)[0][0]
         if wanted not in ("auto", str(common)):
-            raise ConfigError(f"channels must be auto for volumes and arrays, which have {common}, got {wanted}")
+            raise ConfigError(f"--channels must be auto for volumes and arrays, which have {common}, got {wanted}")
         return common
     if wanted != "auto":
         return int(wanted)
@@ -122,7 +122,7 @@ def _intensity(good: Sequence[ScanResult], image: ImageConfig, *, pictures: bool
         chosen, dtype, note = choose_intensity(good, image, has_body=all(result.body for result in good))
         return chosen, dtype, [note]
     if image.dtype == "float32":
-        raise ConfigError("dtype float32 is for volumes and arrays, pictures are stored as uint8 or uint16")
+        raise ConfigError("--dtype float32 is for volumes and arrays, pictures are stored as uint8 or uint16")
     wide = sum(result.dtype == "uint16" for result in good)
     own = "uint16" if wide * 2 > len(good) else "uint8"
     return Intensity(), own if image.dtype == "auto" else image.dtype, []

@@ -111,9 +111,9 @@ def _by_pattern(item: SourceItem, pattern: str) -> SourceItem:
     try:
         match = re.search(pattern, item.id)
     except re.error as error:
-        raise ConfigError(f"group_by must be a regular expression, got {pattern}: {error}") from None
+        raise ConfigError(f"--group-by must be a regular expression, got {pattern}: {error}") from None
     if match is None:
-        raise ConfigError(f"group_by {pattern} does not match the id {item.id}; widen it, for example with '|.*'")
+        raise ConfigError(f"--group-by {pattern} does not match the id {item.id}; widen it, for example with '|.*'")
     return dataclasses.replace(item, group=match.group(1) if match.groups() else match.group())
 
 

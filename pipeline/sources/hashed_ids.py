@@ -31,10 +31,10 @@ def read_key(config: SourceConfig) -> bytes:
         key = Path(config.id_key).read_bytes().strip()
     except OSError as error:
         raise ConfigError(
-            f"id_key {config.id_key} cannot be read ({error.strerror}); check the path and its permissions"
+            f"--id-key {config.id_key} cannot be read ({error.strerror}); check the path and its permissions"
         ) from None
     if not key:
-        raise ConfigError(f"id_key {config.id_key} is empty; put a secret of your own into it")
+        raise ConfigError(f"--id-key {config.id_key} is empty; put a secret of your own into it")
     return hashlib.blake2b(key, digest_size=_KEY_BYTES).digest()
 
 
@@ -83,4 +83,4 @@ def write_map(path: Path, items: Sequence[SourceItem], refusals: Sequence[Refusa
         atomic_files.write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
         path.chmod(0o600)
     except OSError as error:
-        raise ConfigError(f"id_map {path} cannot be written ({error.strerror}); choose another file") from None
+        raise ConfigError(f"--id-map {path} cannot be written ({error.strerror}); choose another file") from None

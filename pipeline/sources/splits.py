@@ -248,11 +248,11 @@ def _find_lists(path: Path) -> dict[Split, list[str]]:
         lists = {split: _lines(path / f"{split}.txt") for split in SPLITS if (path / f"{split}.txt").is_file()}
         if "train" in lists:
             return lists
-        raise ConfigError(f"split folder {path} has no train.txt; expected train.txt, val.txt and test.txt")
+        raise ConfigError(f"--split folder {path} has no train.txt; expected train.txt, val.txt and test.txt")
     if path.is_file():
         return _two_columns(path)
     raise ConfigError(
-        f"split must be a ratio such as 0.8/0.1/0.1, a folder or a file, got {path}, which does not exist"
+        f"--split must be a ratio such as 0.8/0.1/0.1, a folder or a file, got {path}, which does not exist"
     )
 
 

@@ -84,7 +84,7 @@ def check_augmentation(mix: MixConfig, channels: int, dtype: str) -> None:
     reason = augmentation.refusal(channels, dtype)
     if reason is not None:
         others = [name for name in AUGMENTATIONS.names if _named(name).refusal(channels, dtype) is None]
-        raise ConfigError(f"augment {mix.augment} {reason}; choose {' or '.join(others)}, or leave it out")
+        raise ConfigError(f"--augment {mix.augment} {reason}; choose {' or '.join(others)}, or leave it out")
 
 
 def augmented(mixed: Mixed, plan: SamplePlan, mix: MixConfig) -> Augmented:

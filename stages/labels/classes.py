@@ -73,7 +73,7 @@ def _regions(config: SourceConfig, labelling: Labelling) -> dict[str, tuple[int,
     """Return the regions that are channels, if labels are such."""
     if config.labels == "exclusive":
         if config.label_regions is not None:
-            raise ConfigError("label_regions make channels of their own; drop --labels exclusive or --label-regions")
+            raise ConfigError("--label-regions make channels of their own; drop --labels exclusive or --label-regions")
         return None
     if config.label_regions is not None:
         return dict(config.label_regions)
@@ -151,7 +151,7 @@ def _checked(values: dict[int, int]) -> dict[int, int]:
     ids = sorted(set(values.values()) - {IGNORE})
     if ids != list(range(len(ids))) or min(values) < 0 or len(ids) > MAX_CLASSES:
         raise ConfigError(
-            "mask_values must map values from 0 to class ids 0..K-1 without gaps (255 = ignore), "
+            "--mask-values must map values from 0 to class ids 0..K-1 without gaps (255 = ignore), "
             f"got {describe(values)}"
         )
     return values
@@ -168,7 +168,7 @@ def _names(
         return ("background", *rest)
     if len(given) != n_classes or len(set(given)) != len(given):
         raise ConfigError(
-            f"classes must name each of the {n_classes} classes once, background first, got {', '.join(given)}; "
+            f"--classes must name each of the {n_classes} classes once, background first, got {', '.join(given)}; "
             f"masks hold the values {listed(found)}, read as {describe(values)}"
         )
     return given
@@ -178,5 +178,5 @@ def _channel_names(stated: tuple[str, ...], given: tuple[str, ...] | None) -> tu
     if given is None:
         return stated
     if len(given) != len(stated) or len(set(given)) != len(given):
-        raise ConfigError(f"classes must name each of the {len(stated)} channels once, got {', '.join(given)}")
+        raise ConfigError(f"--classes must name each of the {len(stated)} channels once, got {', '.join(given)}")
     return given

@@ -81,7 +81,7 @@ def _largest(n_samples: int, mix: MixConfig, readers: int) -> int:
     n_groups = -(-n_samples // group_size(mix))
     if n_groups < readers:
         raise SourceError(
-            f"ranks x workers_per_rank must not exceed the {n_groups} groups of samples, got {readers}; "
+            f"--ranks x --workers-per-rank must not exceed the {n_groups} groups of samples, got {readers}; "
             "lower --ranks or --workers-per-rank, or raise --copies"
         )
     return n_groups // readers
@@ -96,6 +96,8 @@ def cut(n_samples: int, n_shards: int, unit: int) -> _Ints:
     """Return the bounds of shards whose sizes differ by one unit at most; a unit is never cut."""
     n_units = -(-n_samples // unit)
     if n_units < n_shards:
-        raise SourceError(f"shards must not outnumber the {n_units} groups of samples, got {n_shards}; lower --shards")
+        raise SourceError(
+            f"--shards must not outnumber the {n_units} groups of samples, got {n_shards}; lower --shards"
+        )
     bounds = np.arange(n_shards + 1) * n_units // max(1, n_shards)
     return np.minimum(bounds * unit, n_samples).astype(np.int64)

@@ -27,7 +27,7 @@ def parse_ratio(text: str) -> tuple[float, float, float] | None:
     except ValueError:
         return None
     if len(numbers) != 3 or not np.isfinite(numbers).all() or min(numbers) < 0 or numbers[0] <= 0:
-        raise ConfigError(f"split must be TRAIN/VAL/TEST with a positive TRAIN, got {text}; for example 0.8/0.1/0.1")
+        raise ConfigError(f"--split must be TRAIN/VAL/TEST with a positive TRAIN, got {text}; for example 0.8/0.1/0.1")
     total = sum(numbers)
     return numbers[0] / total, numbers[1] / total, numbers[2] / total
 

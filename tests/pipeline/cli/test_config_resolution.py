@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.cli.config_resolution import (
     resolve_compared,
 )
 from hsmix_gen.pipeline.cli.options import TITLES, schema_options
-from hsmix_gen.schemas.config import RunConfig, fields
+from hsmix_gen.schemas.config import RunConfig, fields, named_key
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS
 
@@ -78,10 +78,19 @@ def test_a_control_sets_its_values() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"control": "cutmix", "method": "fmix"}, "control cutmix sets mix.method to cutmix, got fmix; leave out one"),
-        ({"control": "square-grid", "superpixels": "slic"}, "square-grid sets superpixels.method to grid, got slic"),
+        (
+            {"control": "cutmix", "method": "fmix"},
+            "--control cutmix sets mix.method \\(--method\\) to cutmix, got fmix; ",
+        ),
+        (
+            {"control": "square-grid", "superpixels": "slic"},
+            "sets superpixels.method \\(--superpixels\\) to grid, got slic",
+        ),
         ({"control": "random-lambda", "mix.weight": "saliency"}, "sets mix.weight to random, got saliency"),
-        ({"control": "none", "mix.probabilities": [0, 1, 0]}, "control none sets mix.probabilities to"),
+        (
+            {"control": "none", "mix.probabilities": [0, 1, 0]},
+            "--control none sets mix.probabilities \\(--probabilities\\) to",
+        ),
         ({"control": "random-lambda", "method": "cutmix"}, "random-lambda changes nothing in method cutmix; leave out"),
         ({"control": "square-grid", "method": "hsmix,mixup"}, "square-grid changes nothing in method mixup"),
     ],
@@ -203,32 +212,36 @@ def test_an_empty_file_gives_nothing(tmp_path: Path, text: str) -> None:
         ({"overrides": ["copies=[1"]}, "-o copies has a value that is no YAML: [1; put it in quotes"),
         (
             {"options": {"preset": "isic"}},
-            "preset must be one of isic2017, glas, monuseg, synapse, brats2018, got isic; did you mean isic2017?",
+            "preset (--preset) must be one of isic2017, glas, monuseg, synapse, brats2018, got isic; "
+            "did you mean isic2017?",
         ),
         (
             {"options": {"profile": "robst"}},
-            "profile must be one of paper, robust, tuned, got robst; did you mean robust?",
+            "profile (--profile) must be one of paper, robust, tuned, got robst; did you mean robust?",
         ),
         (
             {"options": {"control": "grid"}},
-            "control must be one of square-grid, random-lambda, cutmix, mixup, hard-only, soft-only, none, got grid; "
-            "did you mean square-grid?",
+            "control (--control) must be one of square-grid, random-lambda, cutmix, mixup, hard-only, soft-only, none, "
+            "got grid; did you mean square-grid?",
         ),
-        ({"options": {"policy": "per_sample"}}, "mix.policy must be one of per-sample, per-batch, paired, "
+        ({"options": {"policy": "per_sample"}}, "mix.policy (--policy) must be one of per-sample, per-batch, paired, "
          "got per_sample; did you mean per-sample?"),
-        ({"options": {"format": ("zip",)}}, "output.formats must be one of folder, parquet, webdataset, got zip"),
-        ({"options": {"channels": "2"}}, "image.channels must be one of auto, 1, 3, got 2"),
-        ({"options": {"copies": 0}}, "mix.copies: input should be greater than 0, got 0"),
-        ({"options": {"select": 1.5}}, "mix.select: input should be less than or equal to 1, got 1.5"),
-        ({"options": {"seed": -1}}, "seed: input should be greater than or equal to 0, got -1"),
-        ({"overrides": ["mix.copies=many"]}, "mix.copies: input should be a valid integer, unable to parse string "
+        ({"options": {"format": ("zip",)}},
+         "output.formats (--format) must be one of folder, parquet, webdataset, got zip"),
+        ({"options": {"channels": "2"}}, "image.channels (--channels) must be one of auto, 1, 3, got 2"),
+        ({"options": {"copies": 0}}, "mix.copies (--copies): input should be greater than 0, got 0"),
+        ({"options": {"select": 1.5}}, "mix.select (--select): input should be less than or equal to 1, got 1.5"),
+        ({"options": {"seed": -1}}, "seed (--seed): input should be greater than or equal to 0, got -1"),
+        ({"overrides": ["mix.copies=many"]},
+         "mix.copies (--copies): input should be a valid integer, unable to parse string "
          "as an integer, got many"),
-        ({"options": {"probabilities": (0.5, 0.5, 7)}}, "mix.probabilities: input should be less than or equal to 1, "
+        ({"options": {"probabilities": (0.5, 0.5, 7)}},
+         "mix.probabilities (--probabilities): input should be less than or equal to 1, "
          "got 7"),
-        ({"options": {"size": (8, 8)}}, "size must be at least 16 16, got 8 8"),
-        ({"options": {"control": "cutmix", "policy": "paired"}}, "policy paired emits hard and soft samples, "
+        ({"options": {"size": (8, 8)}}, "--size must be at least 16 16, got 8 8"),
+        ({"options": {"control": "cutmix", "policy": "paired"}}, "--policy paired emits hard and soft samples, "
          "cutmix has only one of them; choose another policy"),
-        ({"options": {"mask_values": "0:0"}}, "mask_values must be VALUE=CLASS,…, got 0:0; for example 0=0,255=1"),
+        ({"options": {"mask_values": "0:0"}}, "--mask-values must be VALUE=CLASS,…, got 0:0; for example 0=0,255=1"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_reported_with_its_key_its_rule_and_the_way_out(given: dict[str, Any], message: str) -> None:
@@ -336,7 +349,7 @@ def test_mask_values_may_be_ranges(tmp_path: Path) -> None:
     ],
 )
 def test_a_range_that_means_nothing_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"mask_values {message}"):
+    with pytest.raises(ConfigError, match=f"--mask-values {message}"):
         parse_mask_values(text)
 
 
@@ -344,7 +357,7 @@ def test_a_range_that_means_nothing_is_refused(text: str, message: str) -> None:
 def test_a_threshold_and_another_way_to_classes_contradict_each_other(other: dict[str, Any]) -> None:
     (name,) = other
 
-    assert f"so that {name} has no meaning" in refused(options={"threshold": 128, **other})
+    assert f"so that {named_key(f'source.{name}')} has no meaning" in refused(options={"threshold": 128, **other})
 
 
 def test_the_keys_are_those_of_a_flat_configuration() -> None:
@@ -424,7 +437,7 @@ def test_options_of_one_compared_method_go_to_the_others_unread() -> None:
         "hsmix": "connected", "cutmix": "bernoulli", "square-grid": "connected",
     }  # fmt: skip
     assert {config.mix.select for config in found.values()} == {0.3}
-    with pytest.raises(ConfigError, match=r"mix\.selection is used by hsmix only, got method cutmix"):
+    with pytest.raises(ConfigError, match=r"mix\.selection \(--selection\) is used by hsmix only, got --method cutmix"):
         comparing("cutmix,mixup", selection="connected")
 
 

@@ -105,7 +105,7 @@ def test_pairs_cannot_hold_multi_label() -> None:
         check_soft_encoding("pair", facts(multilabel=True))
 
     assert str(refused.value) == (
-        "soft_encoding pair holds two classes a pixel, but the labels are multi-label; "
+        "--soft-encoding pair holds two classes a pixel, but the labels are multi-label; "
         "use --soft-encoding npz, npy or png"
     )
     check_soft_encoding("pair", facts())

@@ -86,7 +86,7 @@ def test_an_overlay_is_small_and_has_the_colours_of_classes_by_their_share() -> 
 
 
 def test_previews_without_tables_are_refused() -> None:
-    with pytest.raises(ValueError, match="parquet_preview needs --format parquet, got webdataset; add it"):
+    with pytest.raises(ValueError, match="--parquet-preview needs --format parquet, got webdataset; add it"):
         OutputConfig(parquet_preview=True)
 
 

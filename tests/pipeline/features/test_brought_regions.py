@@ -134,7 +134,7 @@ def test_volumes_bring_a_volume_that_is_turned_like_their_own(tmp_path: Path, fl
     ("options", "reason"),
     [
         (("--superpixels", "precomputed"), "precomputed needs the folder of its label maps; add --regions-dir DIR"),
-        (("--regions-dir", "maps"), "--regions-dir is used by superpixels precomputed only, got slic; drop one"),
+        (("--regions-dir", "maps"), "--regions-dir is used by --superpixels precomputed only, got slic; drop one"),
         (("--superpixels", "precomputed", "--regions-dir", "absent"), "absent is no folder"),
     ],
 )

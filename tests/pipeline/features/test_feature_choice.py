@@ -25,7 +25,7 @@ def chosen(*sets: FeatureSet, **options: object) -> FeatureSet:
 
 def test_a_set_that_excludes_an_option_does_not_keep_another_from_it() -> None:
     assert chosen(IN_FOLDS, PLAIN, subset=4) is PLAIN
-    with pytest.raises(ConfigError, match="subset draws from one training split, and folds make several"):
+    with pytest.raises(ConfigError, match="--subset draws from one training split, and --folds makes several"):
         chosen(IN_FOLDS, subset=4)
 
 

@@ -52,4 +52,7 @@ def test_the_grid_is_that_of_the_numbers_that_were_drawn(source: Path, tmp_path:
 def test_an_unknown_kind_is_refused_with_those_there_are(source: Path, tmp_path: Path) -> None:
     result = run_cli("run", source, tmp_path / "output", "--superpixels", "hexagons", status=1)
 
-    assert f"superpixels.method must be one of {', '.join(SUPERPIXELS.names)}, got hexagons" in result.stderr
+    assert (
+        f"superpixels.method (--superpixels) must be one of {', '.join(SUPERPIXELS.names)}, got hexagons"
+        in result.stderr
+    )

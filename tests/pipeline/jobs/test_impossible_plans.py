@@ -8,10 +8,10 @@ from tests.command_line import TINY, run_cli
 from tests.small_sources import make_source
 
 IMPOSSIBLE = (
-    (("--shards", "100"), "shards must not outnumber the 12 groups of samples, got 100; lower --shards"),
+    (("--shards", "100"), "--shards must not outnumber the 12 groups of samples, got 100; lower --shards"),
     (
         ("--ranks", "13"),
-        "ranks x workers_per_rank must not exceed the 12 groups of samples, got 13; "
+        "--ranks x --workers-per-rank must not exceed the 12 groups of samples, got 13; "
         "lower --ranks or --workers-per-rank, or raise --copies",
     ),
     (

@@ -196,16 +196,19 @@ def test_memory_for_rows_is_bounded(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"method": "cutmx"}, r"^mix\.method must be one of .*, got cutmx; did you mean cutmix\?$"),
+        ({"method": "cutmx"}, r"^mix\.method \(--method\) must be one of .*, got cutmx; did you mean cutmix\?$"),
         ({"selct": 0.3}, r"^mix has no selct; did you mean select\?$"),
         ({"copies": 3}, r"^copies has no meaning for fresh samples: each epoch is a copy; leave it out$"),
         ({"split": "dev"}, r"^split has no dev"),
         ({"parts": ("masks",)}, r"^parts has no masks; did you mean mask\?$"),
         ({"features": {"superpixels.metod": "grid"}}, r"did you mean superpixels\.method\?$"),
-        ({"features": {"superpixels.method": "grid"}}, r"^no features of superpixels\.method grid are in the cache"),
+        (
+            {"features": {"superpixels.method": "grid"}},
+            r"^no features of superpixels\.method \(--superpixels\) grid are in the cache",
+        ),
         ({"fold": 1}, r"^fold must be no fold, as the cache .* was prepared, got 1$"),
-        ({"policy": "per-batch"}, "^policy per-batch orders a finite dataset"),
-        ({"select": 2}, r"^mix\.select: .*, got 2$"),
+        ({"policy": "per-batch"}, "^--policy per-batch orders a finite dataset"),
+        ({"select": 2}, r"^mix\.select \(--select\): .*, got 2$"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(cache: Path, options: dict[str, Any], reason: str) -> None:

@@ -113,7 +113,7 @@ def test_options_that_give_other_bytes_are_refused_before_the_work(
     made = finished("--copies", 1)
     said = run_cli("rebuild", made.output / "croissant.json", made.source, tmp_path / "again", "--seed", 5, status=1)
 
-    assert said.stderr == "error: seed is 0 of what is made again, got 5; leave it out\n"
+    assert said.stderr == "error: seed (--seed) is 0 of what is made again, got 5; leave it out\n"
     assert not (tmp_path / "again").exists()
 
 

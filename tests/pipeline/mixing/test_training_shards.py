@@ -171,7 +171,8 @@ def test_shards_that_no_such_number_of_readers_can_share_are_refused(source: Pat
     )
 
     assert result.stderr.splitlines()[-1].endswith(
-        "shards must be a multiple of ranks x workers_per_rank = 6, got 8; change one of them, or leave --shards away"
+        "--shards must be a multiple of --ranks x --workers-per-rank = 6, got 8; change one of them, or leave --shards "
+        "away"
     )
 
 
@@ -183,7 +184,7 @@ def test_pairs_of_overlapping_channels_are_refused_before_any_work(source: Path,
     )
 
     assert result.stderr.splitlines()[-1].endswith(
-        "soft_encoding pair holds two classes a pixel, but the labels are multi-label; "
+        "--soft-encoding pair holds two classes a pixel, but the labels are multi-label; "
         "use --soft-encoding npz, npy or png"
     )
     assert not (tmp_path / "o" / "webdataset").exists()

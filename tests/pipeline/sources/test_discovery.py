@@ -65,9 +65,9 @@ def test_an_option_that_a_layout_does_not_have_is_refused(tmp_path: Path) -> Non
         discovered(tmp_path / "list.csv", mask_suffix="_mask")
 
     assert str(refused.value) == (
-        "mask_suffix is an option of the layouts isic, glas, monuseg, arrays, folder, "
+        "source.mask_suffix (--mask-suffix) is an option of the layouts isic, glas, monuseg, arrays, folder, "
         f"and {tmp_path / 'list.csv'} was read as list; "
-        "leave --mask-suffix away, or choose one of those with --layout"
+        "leave it away, or choose one of those with --layout"
     )
 
 

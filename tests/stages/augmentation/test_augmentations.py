@@ -145,7 +145,7 @@ def test_images_that_cannot_be_taken_are_refused_in_one_line() -> None:
             with pytest.raises(ConfigError) as caught:
                 check_augmentation(MixConfig(augment=kind), *form)
             assert str(caught.value) == (
-                f"augment {kind} takes images of 8 bits with 1 or 3 channels, got {form[0]} of {form[1]}; "
+                f"--augment {kind} takes images of 8 bits with 1 or 3 channels, got {form[0]} of {form[1]}; "
                 "choose flips or medical, or leave it out"
             )
     for kind in ("none", "flips", "medical"):

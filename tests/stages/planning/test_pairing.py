@@ -374,7 +374,7 @@ def test_fewer_samples_than_readers_are_refused() -> None:
         planned(sources(3), copies=2, readers=8)
 
     assert str(refused.value) == (
-        "ranks x workers_per_rank must not exceed the 6 groups of samples, got 8; "
+        "--ranks x --workers-per-rank must not exceed the 6 groups of samples, got 8; "
         "lower --ranks or --workers-per-rank, or raise --copies"
     )
 

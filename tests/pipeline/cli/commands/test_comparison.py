@@ -91,7 +91,7 @@ def test_a_comparison_afresh_that_is_stopped_leaves_none_of_the_datasets_before(
     assert (tmp_path / "home" / "hsmix" / "manifest.parquet").is_file()
 
     stopped = run_cli(*command, "--fresh", status=1)
-    assert "were refused, more than run.max_errors = 0" in stopped.stderr
+    assert "were refused, more than --max-errors 0" in stopped.stderr
     assert (tmp_path / "home" / "cutmix" / "manifest.parquet").is_file()
     assert [path for path in (tmp_path / "home" / "hsmix").rglob("*") if path.is_file()] == []
 

@@ -26,9 +26,9 @@ def keep(source: Path) -> None:
 
 
 CHANGES: tuple[tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ...]], ...] = (
-    ("copies", keep, ("--copies", "3"), ("mix.copies was 2, is 3",)),
-    ("seed", keep, ("--seed", "8"), ("seed was 0, is 8",)),
-    ("regions", keep, ("--regions", "7", "20"), ("superpixels.regions was 6 20, is 7 20",)),
+    ("copies", keep, ("--copies", "3"), ("mix.copies (--copies) was 2, is 3",)),
+    ("seed", keep, ("--seed", "8"), ("seed (--seed) was 0, is 8",)),
+    ("regions", keep, ("--regions", "7", "20"), ("superpixels.regions (--regions) was 6 20, is 7 20",)),
     ("name", keep, ("-o", "output.name=other"), ("output.name was hsmix, is other",)),
     ("pixel", change_a_pixel, (), ("1 changed (case_03)",)),
 )

@@ -76,7 +76,13 @@ def test_features_that_are_not_there_are_refused_with_those_that_are(cache: Path
         run_cli("generate", "--cache", cache, tmp_path / "out", "-o", "superpixels.regions=[5, 9]", *QUIETLY, status=1)
     )
 
-    for stated in ("superpixels.regions 5 9", "superpixels.regions 6 20", "method slic", "method grid", "prepare"):
+    for stated in (
+        "superpixels.regions (--regions) 5 9",
+        "superpixels.regions 6 20",
+        "method slic",
+        "method grid",
+        "prepare",
+    ):
         assert stated in line
 
 

@@ -57,7 +57,7 @@ def test_a_trial_with_other_options_is_refused_with_the_difference(source: Path,
     job = ("run", source, tmp_path / "out", *TINY, "--shards", 2)
     run_cli(*job, "--limit", 5, "--copies", 1)
 
-    assert "mix.copies was 1, is 2" in error_of(run_cli(*job, "--copies", 2, status=1))
+    assert "mix.copies (--copies) was 1, is 2" in error_of(run_cli(*job, "--copies", 2, status=1))
 
 
 def test_a_trial_may_follow_the_full_run_in_its_cache(source: Path, tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def stopped(source: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "stated"),
     [
-        (("--copies", 3), "mix.copies was 2, is 3"),
-        (("--regions", 5, 9), "superpixels.regions was 6 20, is 5 9"),
+        (("--copies", 3), "mix.copies (--copies) was 2, is 3"),
+        (("--regions", 5, 9), "superpixels.regions (--regions) was 6 20, is 5 9"),
     ],
 )
 def test_a_run_stopped_in_the_features_does_not_go_on_with_other_options(
@@ -119,7 +119,7 @@ def test_a_run_that_ended_by_itself_leaves_its_output_free(source: Path, tmp_pat
 @pytest.mark.parametrize(
     ("options", "stated"),
     [
-        (("--copies", 3), "mix.copies was 2, is 3"),
+        (("--copies", 3), "mix.copies (--copies) was 2, is 3"),
         (("--folds", 2), "got the order for one of 2 folds"),
         (("--limit", 5), "sources: 3 missing"),
     ],

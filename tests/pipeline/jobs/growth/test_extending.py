@@ -172,7 +172,7 @@ def test_deleted_features_are_made_again_with_the_same_bytes(dataset: GrowingDat
 
 
 def test_a_run_without_extend_reports_it(dataset: GrowingDataset) -> None:
-    assert "mix.copies was 2, is 3; add to it with --extend" in dataset.refusal("--copies", 3)
+    assert "mix.copies (--copies) was 2, is 3; add to it with --extend" in dataset.refusal("--copies", 3)
     add_images(dataset.source, range(20, 21))
     stated = dataset.refusal("--copies", 2)
     assert "sources: 1 added (case_20); add to it with --extend" in stated
@@ -182,9 +182,9 @@ def test_a_run_without_extend_reports_it(dataset: GrowingDataset) -> None:
 @pytest.mark.parametrize(
     ("options", "stated"),
     [
-        (("--copies", 1), "mix.copies was 2, is 1"),
-        (("--copies", 3, "--select", 0.5), "mix.select was 0.2, is 0.5"),
-        (("--copies", 3, "--compactness", 3), "superpixels.compactness was None, is 3"),
+        (("--copies", 1), "mix.copies (--copies) was 2, is 1"),
+        (("--copies", 3, "--select", 0.5), "mix.select (--select) was 0.2, is 0.5"),
+        (("--copies", 3, "--compactness", 3), "superpixels.compactness (--compactness) was None, is 3"),
     ],
 )
 def test_other_changes_are_no_extension(dataset: GrowingDataset, options: tuple[object, ...], stated: str) -> None:

@@ -135,5 +135,5 @@ def test_retrying_takes_the_options_of_the_dataset(refusing: tuple[GrowingDatase
     changed = run_cli("retry-refused", dataset.source, dataset.output, "--seed", 7, status=1)
     nothing = run_cli("retry-refused", dataset.source, dataset.output.with_name("nothing"), status=1)
 
-    assert "seed was 0, is 7" in changed.stderr
+    assert "seed (--seed) was 0, is 7" in changed.stderr
     assert f"{dataset.output.with_name('nothing')} does not exist; check its name" in nothing.stderr

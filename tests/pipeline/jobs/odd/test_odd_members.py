@@ -426,5 +426,5 @@ def test_more_refusals_than_tolerated_are_an_exit_status(whole: Whole, less: int
 
     if status:
         line = error_of(result)
-        for text in (str(count), f"max_errors = {count - less}", "refused.csv", "--max-errors"):
+        for text in (str(count), f"more than --max-errors {count - less};", "refused.csv", "raise it"):
             assert text in line
