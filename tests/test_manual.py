@@ -1,8 +1,10 @@
 """README and docs are true where a test can know it: their commands parse, their links lead somewhere, they run."""
 
+import doctest
 import importlib
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -122,6 +124,18 @@ def test_the_snippet_of_the_readme_runs(finished: Callable[..., Finished], monke
     model = torch.nn.Conv2d(3, 3, 1)
     exec(snippet.replace('"out"', '"output"').replace("num_workers=2", "num_workers=0"), {"model": model})  # noqa: S102
     assert model.weight.grad is not None
+
+
+@pytest.mark.slow
+def test_the_readme_shows_what_commands_print(tmp_path: Path) -> None:
+    """What it leaves out is marked by three dots; numbers, as of a fitted network, may differ on other machines."""
+    runpy.run_path(str(ROOT / "benchmarks" / "synthetic.py"))["write_source"](tmp_path / "photos", 48)
+    (block,) = [text for kind, text in blocks(text_of(README)) if kind == "console"]
+    for part in block.removeprefix("$ ").split("\n$ "):
+        command, _, shown = part.strip().partition("\n")
+        said = _call([str(Path(sys.executable).with_name("hsmix-gen")), *shlex.split(command)[1:]], tmp_path).stdout
+        want, got = (re.sub(r"\d+(\.\d+)?", "N", text).strip() + "\n" for text in (shown, said))
+        assert doctest.OutputChecker().check_output(want, got, doctest.ELLIPSIS), f"{command}\n{said}"
 
 
 def test_the_reference_names_every_command_option_key_and_function() -> None:
