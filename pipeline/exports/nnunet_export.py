@@ -66,7 +66,7 @@ class NnunetExport(DatasetExporter):
     def __post_init__(self) -> None:
         dataset, self._number = self.dataset, self.options.dataset_id
         if not 1 <= self._number <= 999:
-            raise OutputError(f"the number of an nnU-Net dataset must be 1 to 999, got {self._number}")
+            raise OutputError(f"--dataset-id must be 1 to 999, got {self._number}")
         name = re.sub(r"[^A-Za-z0-9]+", "_", self.options.name or dataset.described["name"]).strip("_") or "hsmix"
         self._root = self.folder / f"Dataset{self._number:03d}_{name}"
         self._cases = cases_of(dataset, ("test",))

@@ -143,7 +143,7 @@ def _find_callable(spec: str, folder: Path) -> Callable[[], object]:
     module_name, _, name = spec.partition(":")
     if not module_name or not name:
         raise ModelError(
-            f"model must be MODULE:CALLABLE or a .pt2 file, got {spec!r}; "
+            f"--model must be MODULE:CALLABLE or a .pt2 file, got {spec!r}; "
             "write nets:make_unet for make_unet() in nets.py"
         )
     try:
@@ -179,7 +179,7 @@ def _call(make: Callable[[], object], spec: str) -> nn.Module:
 def _exported(path: Path, weights: Path | None) -> nn.Module:
     """Return the network of a torch.export file with its layers, which the library's own module inlines."""
     if weights is not None:
-        raise ModelError(f"model {path} brings its weights, got --weights {weights} as well; drop --weights")
+        raise ModelError(f"--model {path} brings its weights, got --weights {weights} as well; drop --weights")
     if not path.is_file():
         raise ModelError(f"model {path} does not exist; check --model")
     if is_torchscript(path):

@@ -133,8 +133,8 @@ def test_a_trial_of_a_cache_goes_before_all_of_it(generate: Callable[..., Any], 
 @pytest.mark.parametrize(
     ("options", "stated"),
     [
-        (("--split", "nowhere"), 2, "split must be a ratio such as 0.8/0.1/0.1, a folder or a file"),
-        (("--folds", 9), 1, "9 folds need"),
+        (("--split", "nowhere"), "split must be a ratio such as 0.8/0.1/0.1, a folder or a file"),
+        (("--folds", 9), "9 folds need"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(
