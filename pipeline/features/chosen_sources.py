@@ -122,20 +122,21 @@ class _Choice:
         ]
 
     def _check_volumes(self, prepared: Sequence[SourceRecord], records: Sequence[SourceRecord]) -> None:
-        """Refuse to evaluate on volumes of which slices were left out, as training does not take them."""
-        volume, layers = self.made.config.volume, self.made.folds[0].layers
+        """Refuse to evaluate on volumes that lack slices: those that training does not take, or that were refused."""
+        volume, names = self.made.config.volume, item_ids(prepared)
         is_whole = volume.every == 1 and not volume.min_foreground
-        if is_whole or not layers.facts.volumes or self.made.config.source.folds is not None:
+        if is_whole or not self.made.folds[0].layers.facts.volumes or self.made.config.source.folds is not None:
             return
+        lacking = {n for n, one in zip(names, prepared, strict=True) if not one.whole or one.refusal is not None}
         torn = [
             name
-            for name, before, now in zip(item_ids(prepared), prepared, records, strict=True)
-            if before.split == "train" and not before.whole and now.refusal is None and is_evaluated(now)
+            for name, before, now in zip(names, prepared, records, strict=True)
+            if before.split == "train" and name in lacking and now.refusal is None and is_evaluated(now)
         ]
         if torn:
             raise SourceError(
                 f"{counted(len(set(torn)), 'volume')}, first {min(torn)}, would be validated or tested on, but the "
-                f"cache {self._root} holds their slices for training alone (--every {volume.every}, --min-foreground "
+                f"cache {self._root} lacks slices of them (refused, or by --every {volume.every} and --min-foreground "
                 f"{volume.min_foreground}); run prepare with that split, or with --every 1 --min-foreground 0"
             )
 

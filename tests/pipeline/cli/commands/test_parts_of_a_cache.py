@@ -351,3 +351,21 @@ def test_volumes_are_not_evaluated_on_slices_that_were_chosen_for_training(volum
     for source in ({"split": "0.4/0.3/0.3"}, {"folds": 2}):
         with pytest.raises(SourceError, match=r"volumes?, first v\d, would be validated or tested on, .*--every 1"):
             slices(made, **source)
+
+
+def test_volumes_are_not_evaluated_without_a_slice_that_was_refused(volumes: FeatureSet, tmp_path: Path) -> None:
+    """As in `run`, where the whole volume is left out of validation and test; training keeps its other slices."""
+    (fold,) = volumes.folds
+    refused = [
+        dataclasses.replace(record, refusal="scan: cannot be used") if record.id == "v1-z001" else record
+        for record in fold.records
+    ]
+    made = dataclasses.replace(volumes, folds=[dataclasses.replace(fold, records=refused)])
+    trained, tested = (
+        str(write_lists(tmp_path / name, {"train": ["v0", name], "val": ["v4"], "test": [other]}))
+        for name, other in (("v1", "v2"), ("v2", "v1"))
+    )
+
+    assert slices(made, split=trained) == {"train": [3, 2], "val": [3], "test": [3]}
+    with pytest.raises(SourceError, match=r"1 volume, first v1, would be .*lacks slices of them"):
+        slices(made, split=tested)
