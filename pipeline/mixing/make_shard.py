@@ -88,8 +88,8 @@ def make_shard(task: ShardTask) -> ShardRecord:
     writers: list[ShardWriter] = []
     try:
         for form in task.formats:
-            new = format_of(form).writer(task.root, task.split, task.number, task.total, kind)
-            writers.append(new)
+            with atomic_files.naming(task.root):
+                writers.append(format_of(form).writer(task.root, task.split, task.number, task.total, kind))
         rows = []
         for plan in task.samples:
             made = make_one(cache, task.layers, plan, task.sources, task.mix, task.output)
