@@ -42,6 +42,14 @@ def test_a_manifest_of_the_first_version_has_no_measures_and_is_read() -> None:
     assert all(getattr(ROW, name) is None for name in MEASURED)
 
 
+def test_a_source_of_an_earlier_version_is_known_by_what_was_true_of_all() -> None:
+    """All images were trained on; of which volumes all slices are there nothing is said."""
+    names = ("id", "group", "split", "fold", "image", "mask", "image_sha256", "mask_sha256", "height", "width")
+    old = dict.fromkeys(names, "a") | {"split": "train", "fold": None, "height": 4, "width": 5}
+    record = record_of(SourceRecord, old)
+    assert (record.chosen, record.blank, record.whole) == (True, False, False)
+
+
 def test_provenance_is_the_row_without_its_measures_its_place_and_its_checksum() -> None:
     """Bytes of samples do not depend on what is measured of them."""
     left_out = ("shard", "index", "bytes", "sha256", *MEASURED, *UNSAID, "augment")

@@ -12,6 +12,7 @@ from hsmix_gen.pipeline.execution.progress import LineDisplay, Reporter, SilentD
 from hsmix_gen.pipeline.execution.units import Failure, SerialRunner, Unit, attempt
 from hsmix_gen.schemas.errors import CacheError, OutputError, SourceError
 from hsmix_gen.schemas.extras import ExtraError
+from hsmix_gen.schemas.records import SourceItem, picture
 
 
 def halve(numbers: tuple[int, ...]) -> list[int]:
@@ -28,6 +29,7 @@ class Halving(Job):
 
     numbers: tuple[int, ...]
     call: Callable[[tuple[int, ...]], list[int]] = halve
+    items: tuple[SourceItem, ...] = ()
 
     @property
     def name(self) -> str:
@@ -46,9 +48,6 @@ class Halving(Job):
 
     def finished(self, result: Any, left_out: Mapping[int, str]) -> list[Any]:
         return [*(result or []), *(reason.partition(" (")[0] for _, reason in sorted(left_out.items()))]
-
-    def without_hidden(self, reason: str) -> str:
-        return reason.replace("secret", "it")
 
 
 def done(*jobs: Halving, stage: str = "halving", reporter: Reporter | None = None, before: int = 0) -> list[Any]:
@@ -159,7 +158,8 @@ def test_names_that_are_to_be_hidden_are_not_reported() -> None:
     def fail(_numbers: tuple[int, ...]) -> list[int]:
         raise ValueError("secret is torn")
 
-    results = done(Halving((2, 4), fail), Halving((6,), fail), reporter=Reporter(LineDisplay(said)))
+    item = SourceItem("it", picture("a.png"), picture("b.png"), hidden=("secret",))
+    results = done(Halving((2, 4), fail, (item,)), Halving((6,), fail, (item,)), reporter=Reporter(LineDisplay(said)))
 
     assert [reason for result in results for reason in result] == ["failed with ValueError: it is torn"] * 3
     assert "secret" not in said.getvalue()

@@ -311,6 +311,15 @@ def test_imglabel_masks_of_two_classes_are_black_and_white(tmp_path: Path, n_cla
         assert (np.asarray(Pillow.open(tmp_path / "dest" / folder / "img" / f"{key}.png")) == puts[key].image).all()
 
 
+def test_the_guide_of_imglabel_states_how_many_images_a_log_has_to_name(tmp_path: Path) -> None:
+    puts = [draw(key) for key in ("train-a", "train-b", "train-c", "val-a", "val-b", "test-a")]
+    export(make_output(tmp_path / "out", puts), tmp_path / "dest", "imglabel")
+
+    guide = (tmp_path / "dest" / "README.txt").read_text()
+    assert '"hsmix-gen: 3 images of ./datasets/GlaS/Train_Folder/"' in guide
+    assert '"hsmix-gen: 2 images of ./datasets/GlaS/Val_Folder/"' in guide
+
+
 def test_medsam_may_box_each_area(tmp_path: Path) -> None:
     """Two areas of one class and one of another are three numbers, and training lies where MedSAM looks first."""
     put = draw("train-a", channels=1)

@@ -165,6 +165,8 @@ def test_monai_has_whole_volumes_and_a_tree_for_each_split(
 
     described = json.loads((tmp_path / "dest" / "test" / "dataset.json").read_text())
     assert {"reference", "licence"} <= described.keys()
+    assert described["tensorImageSize"] == "3D"
+    assert "Validation and test are whole volumes" in (tmp_path / "dest" / "README.txt").read_text()
     (entry,) = described["training"]
     label: Any = nibabel.loadsave.load(tmp_path / "dest" / "test" / entry["label"])
     assert np.array_equal(np.asanyarray(label.dataobj).transpose(2, 1, 0), in_frame(volumes[1]["case_4"][1]))

@@ -258,8 +258,27 @@ def test_chosen_samples_do_not_take_the_place_of_the_picture_in_the_card(reports
     root = Path(shutil.copytree(reports("sound")[0], tmp_path / "out"))
     before = (root / "preview.png").read_bytes()
 
-    said = run_cli("preview", root, "--worst", 1, "--cache", reports("sound")[0] / ".hsmix" / "cache")
-
-    assert said.stdout == f"wrote {root / 'preview-chosen.png'}\n"
+    key, cache = reports("sound")[2]["worst"]["seam"][0]["key"], reports("sound")[0] / ".hsmix" / "cache"
+    for options in (("--worst", 1), ("--mode", "soft"), ("--key", key)):
+        said = run_cli("preview", root, *options, "--cache", cache)
+        assert said.stdout == f"wrote {root / 'preview-chosen.png'}\n"
     assert (root / "preview.png").read_bytes() == before
     run_cli("verify", root)
+
+
+def test_a_run_says_why_it_has_so_many_shards(reports: Reports) -> None:
+    """Whoever chose their number needs no reason, see `test_results_go_to_stdout_and_progress_to_stderr`."""
+    _, ran, _ = reports("sound")
+    why = "; train has 32 or more if samples suffice, for as many readers; --shards N for another number"
+    assert f"\nshards: train 32, val 1{why}\n" in ran.stdout
+
+
+def test_what_shows_a_dataset_as_it_was_goes_when_that_changes(tmp_path: Path) -> None:
+    """Both are files of the program: they keep no folder from being one of a dataset, and are cleared with it."""
+    shown = [tmp_path / name for name in ("report.html", "report.json", "preview-chosen.png")]
+    for change in (Output(tmp_path).clear, lambda: Output(tmp_path).complete({}, b"")):
+        for path in shown:
+            path.touch()
+        Output(tmp_path).check_own()
+        change()
+        assert [path for path in shown if path.exists()] == []
