@@ -141,7 +141,7 @@ def _config(method: str, seed: int, mix: Mapping[str, Any]) -> RunConfig:
     given = {"mix.method": method, "seed": seed, **values_of_method(method)}
     config = checked(given | {f"mix.{name}": value for name, value in mix.items()})
     if config.mix.policy != "per-sample":
-        raise ConfigError(f"--policy must be per-sample in a batch, got {config.mix.policy}; leave it out")
+        raise ConfigError(f"a batch takes the policy per-sample alone, got {config.mix.policy}; leave it out")
     return config
 
 

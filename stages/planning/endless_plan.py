@@ -54,7 +54,7 @@ class EndlessPlan:
     ) -> None:
         if mix.policy == "per-batch":
             raise ConfigError(
-                "--policy per-batch orders a finite dataset, which samples without end are not; "
+                "policy per-batch orders a finite dataset, which samples without end are not; "
                 "take per-sample or paired, or generate a dataset"
             )
         self._sources, self._mix, self._split, self._seed = sources, mix, split, seed

@@ -207,7 +207,7 @@ def test_memory_for_rows_is_bounded(cache: Path) -> None:
             r"^no features of superpixels\.method \(--superpixels\) grid are in the cache",
         ),
         ({"fold": 1}, r"^fold must be no fold, as the cache .* was prepared, got 1$"),
-        ({"policy": "per-batch"}, "^--policy per-batch orders a finite dataset"),
+        ({"policy": "per-batch"}, "^policy per-batch orders a finite dataset"),
         ({"select": 2}, r"^mix\.select \(--select\): .*, got 2$"),
     ],
 )
@@ -302,7 +302,7 @@ def test_a_batch_is_drawn_by_seed_and_step_alone() -> None:
         ({"masks": torch.full((4, 2, 32, 32), 2)}, ValueError, "masks must be numbered 0 to 1, and 255 .*, got 2"),
         ({"others": [1]}, ValueError, "one for each image"),
         ({"saliency": None, "probabilities": (0, 0, 1)}, ConfigError, "hsmix reads saliency for soft mixing"),
-        ({"policy": "paired"}, ConfigError, "policy must be per-sample in a batch"),
+        ({"policy": "paired"}, ConfigError, "^a batch takes the policy per-sample alone, got paired; leave it out$"),
         ({"select": 3}, ConfigError, "mix.select"),
     ],
 )

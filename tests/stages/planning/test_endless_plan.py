@@ -78,9 +78,7 @@ def test_a_plan_travels_to_workers_as_it_is() -> None:
 
 def test_what_has_no_meaning_without_end_is_refused() -> None:
     """Modes of batches follow from the order of a whole dataset; one image has no partner."""
-    with pytest.raises(
-        ConfigError, match=r"^--policy per-batch orders a finite dataset, .*; take per-sample or paired"
-    ):
+    with pytest.raises(ConfigError, match=r"^policy per-batch orders a finite dataset, .*; take per-sample or paired"):
         EndlessPlan(sources(), MixConfig(policy="per-batch"), "train", seed=0, other_group=False)
     with pytest.raises(SourceError, match="mixing needs 2"):
         EndlessPlan(sources()[:1], MixConfig(), "train", seed=0, other_group=False)
