@@ -54,9 +54,11 @@ def test_a_step_of_one_image_and_of_a_batch_is_measured(images: int, one: int | 
     assert measure_steps(cuda.step, 8, cuda) == GpuMemory(8 * GB, 6 * GB, one, batch)
 
 
-def test_the_step_passes_batches_of_the_images_size_forward_and_backward(tmp_path: Path) -> None:
-    """On the CPU, as there is no GPU here; the network of the user keeps what it is given."""
-    (tmp_path / "preflight_nets.py").write_text(
+@pytest.mark.parametrize("layer", ["body", None])
+def test_the_step_passes_batches_of_the_images_size_forward_and_backward(tmp_path: Path, layer: str | None) -> None:
+    """On the CPU, as there is no GPU here; the network of the user keeps what it is given, and has a layer unasked."""
+    module = f"preflight_nets_{layer}"
+    (tmp_path / f"{module}.py").write_text(
         "import torch\n"
         "class Net(torch.nn.Module):\n"
         "    def __init__(self):\n"
@@ -74,13 +76,15 @@ def test_the_step_passes_batches_of_the_images_size_forward_and_backward(tmp_pat
         "def make():\n"
         "    return NET\n"
     )
-    config = configured(saliency={"model": "preflight_nets:make", "batch": 2, "layer": "body"})
+    config = configured(saliency={"model": f"{module}:make", "batch": 2, "layer": layer})
 
     step = gradcam_step(layers_in(tmp_path), config, tmp_path, torch.device("cpu"))
+    network = sys.modules[module].NET
+    network.seen.clear()  # of the look for layers
+    network.backward.clear()
     step(1)
     step(2)
 
-    network = sys.modules["preflight_nets"].NET
     assert network.seen == [(1, 3, 40, 50), (2, 3, 40, 50)]
     assert network.backward == [(1, 4, 40, 50), (2, 4, 40, 50)]
 

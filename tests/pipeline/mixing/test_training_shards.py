@@ -165,6 +165,19 @@ def test_training_shards_are_equal_and_shared_out_evenly(outputs: dict[str, Path
     assert "dataset.with_epoch(4)" in (outputs["npz"] / "README.md").read_text()
 
 
+def test_tables_state_by_which_method_a_sample_was_mixed(source: Path, tmp_path: Path) -> None:
+    """Where there are several; none is stated of hsmix, as before there were others."""
+    options = ("--method", "hsmix,cutmix", "--probabilities", 0, 1, 0, "--format", "parquet", "--shards", 1)
+    run_cli("run", source, tmp_path / "o", *TINY, *options, "--copies", 2, "--ignore", 77)
+
+    table, manifest = tmp_path / "o" / "parquet" / "train-00000-of-00001.parquet", tmp_path / "o" / "manifest.parquet"
+    stated, made = (
+        {row["key"]: row["method"] for row in pq.read_table(path).to_pylist()} for path in (table, manifest)
+    )
+    assert set(stated.values()) == {None, "cutmix"}
+    assert {key: name or "hsmix" for key, name in stated.items()} == {key: made[key] for key in stated}
+
+
 def test_shards_that_no_such_number_of_readers_can_share_are_refused(source: Path, tmp_path: Path) -> None:
     result = run_cli(
         "run", source, tmp_path / "o", *TINY, "--shards", 8, "--ranks", 2, "--workers-per-rank", 3, status=1

@@ -46,6 +46,19 @@ def test_voc_keeps_the_splits_of_its_lists(tmp_path: Path) -> None:
     assert found.labelling == VOC_LABELS
 
 
+def test_an_image_that_two_splits_list_has_none_by_them(tmp_path: Path) -> None:
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\nb\nb\n")
+    (lists / "val.txt").write_text("a\n")
+
+    found = find(
+        tmp_path, *(path for name in "ab" for path in (f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png"))
+    )
+
+    assert splits(found) == {"a": None, "b": "train"}
+
+
 def test_a_list_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
     """Its images would be drawn into other splits without a word."""
     lists = tmp_path / "ImageSets" / "Segmentation"

@@ -217,6 +217,8 @@ def test_no_list_of_the_worst_holds_what_is_sound(reports: Reports) -> None:
     columns["objects"] = np.full(len(columns["key"]), 2.0)
     columns["cut"][chosen[0]] = 2
     columns["fragments_before"][chosen[1]] = 5
+    columns |= {name: np.ones(len(columns["key"])) for name in ("auc_a", "auc_b")}
+    columns["auc_b"][chosen[2]] = 0.9
 
     found = {one.measure: one for one in worst_samples(columns)}
 
@@ -224,6 +226,7 @@ def test_no_list_of_the_worst_holds_what_is_sound(reports: Reports) -> None:
         "largest share of objects cut", (chosen[0],), (1.0,),
     )  # fmt: skip
     assert "fragments" not in found
+    assert (found["auc"].numbers, found["auc"].values) == ((chosen[2],), (0.9,))
 
 
 def test_a_dataset_of_an_older_version_is_judged(reports: Reports, tmp_path: Path) -> None:
