@@ -68,7 +68,7 @@ def test_the_lines_of_a_png_are_differences_to_the_line_above() -> None:
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 4, 5)])
 @pytest.mark.parametrize("dtype", ["float16", "uint8", "uint16", "float32"])
 def test_npy_and_npz_are_written_as_numpy_and_zipfile_do(shape: tuple[int, ...], dtype: str) -> None:
-    """They are written by hand because that is faster, not because they differ; libdeflate alone packs otherwise."""
+    """They are written by hand because that is faster, not because they differ; zlib-ng alone packs otherwise."""
     named = {"soft": random(shape, dtype), "b": random((3, 3), "uint8")}
     by_numpy, by_zipfile, ours = io.BytesIO(), io.BytesIO(), io.BytesIO(encode_npz(named))
     np.save(by_numpy, named["soft"])
