@@ -124,10 +124,14 @@ class _Choice:
     def _check_volumes(self, prepared: Sequence[SourceRecord], records: Sequence[SourceRecord]) -> None:
         """Refuse to evaluate on volumes that lack slices: those that training does not take, or that were refused."""
         volume, names = self.made.config.volume, item_ids(prepared)
-        is_whole = volume.every == 1 and not volume.min_foreground
-        if is_whole or not self.made.folds[0].layers.facts.volumes or self.made.config.source.folds is not None:
+        if not self.made.folds[0].layers.facts.volumes or self.made.config.source.folds is not None:
             return
-        lacking = {n for n, one in zip(names, prepared, strict=True) if not one.whole or one.refusal is not None}
+        takes_all = volume.every == 1 and not volume.min_foreground
+        lacking = {
+            name
+            for name, one in zip(names, prepared, strict=True)
+            if one.refusal is not None or not (takes_all or one.whole)
+        }
         torn = [
             name
             for name, before, now in zip(names, prepared, records, strict=True)

@@ -16,7 +16,7 @@ from hsmix_gen.pipeline.features.cache_description import FeatureSet, lacking, l
 from hsmix_gen.pipeline.features.chosen_sources import choose_sources
 from hsmix_gen.pipeline.files.tables import read_manifest
 from hsmix_gen.pipeline.sources.hashed_ids import hash_of
-from hsmix_gen.schemas.config import RunConfig
+from hsmix_gen.schemas.config import RunConfig, VolumeConfig
 from hsmix_gen.schemas.errors import HsmixError, SourceError
 from hsmix_gen.schemas.records import Refusal
 from tests.command_line import TINY, error_of, run_cli
@@ -353,14 +353,19 @@ def test_volumes_are_not_evaluated_on_slices_that_were_chosen_for_training(volum
             slices(made, **source)
 
 
-def test_volumes_are_not_evaluated_without_a_slice_that_was_refused(volumes: FeatureSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chosen", [True, False])
+def test_volumes_are_not_evaluated_without_a_slice_that_was_refused(
+    volumes: FeatureSet, tmp_path: Path, *, chosen: bool
+) -> None:
     """As in `run`, where the whole volume is left out of validation and test; training keeps its other slices."""
     (fold,) = volumes.folds
     refused = [
         dataclasses.replace(record, refusal="scan: cannot be used") if record.id == "v1-z001" else record
         for record in fold.records
     ]
-    made = dataclasses.replace(volumes, folds=[dataclasses.replace(fold, records=refused)])
+    volume = volumes.config.volume if chosen else VolumeConfig(every=1, min_foreground=0)
+    config = volumes.config.model_copy(update={"volume": volume})
+    made = dataclasses.replace(volumes, config=config, folds=[dataclasses.replace(fold, records=refused)])
     trained, tested = (
         str(write_lists(tmp_path / name, {"train": ["v0", name], "val": ["v4"], "test": [other]}))
         for name, other in (("v1", "v2"), ("v2", "v1"))
