@@ -15,6 +15,7 @@ from hsmix_gen.pipeline.features.cache_description import (
 )
 from hsmix_gen.schemas.config import RunConfig, named_key
 from hsmix_gen.schemas.errors import ConfigError
+from hsmix_gen.stages.mixing.method import needs_of_all
 
 
 def resolve_on_cache(cache: Path, resolved: Callable[[Mapping[str, Any] | None], RunConfig]) -> RunConfig:
@@ -36,7 +37,11 @@ def choose_features(
     """
 
     def wanted_of(one: FeatureSet) -> dict[str, Any]:
-        return feature_options(resolved(one.inherited.flat()))
+        base = one.inherited.flat()
+        config = resolved(base)
+        if one.has_unread_maps and needs_of_all(config.mix).saliency:
+            config = resolved({key: value for key, value in base.items() if not key.startswith("saliency.")})
+        return feature_options(config)
 
     sets = _resolvable(sets, wanted_of)
     fitting = fitting_sets(sets, wanted_of)

@@ -9,7 +9,7 @@ import pytest
 from hsmix_gen.pipeline.jobs.run import uses_gpu, without_unread_maps
 from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.schemas.config import RunConfig
-from tests.command_line import run_cli
+from tests.command_line import error_of, run_cli
 from tests.small_sources import make_source
 
 # Grad-CAM is the default: with it a run would fit a network.
@@ -91,3 +91,17 @@ def test_a_run_of_mixup_names_it_everywhere_and_fits_no_network(tmp_path: Path) 
     card = (output / "README.md").read_text()
     assert "Method mixup (selection bernoulli, control mixup)" in card
     assert not any(word in card for word in ("gradcam", "profile paper", "Profile"))
+
+
+def test_maps_that_nobody_read_are_not_mixed_by(tmp_path: Path) -> None:
+    """They are even: soft samples would be of no saliency, in silence. Who asks for even ones gets them."""
+    source, cache = make_source(tmp_path / "source"), tmp_path / "cache"
+    run_cli("run", source, tmp_path / "out", *PLAIN, "--cache", cache, "--profile", "tuned")
+    generate = ("generate", "--cache", cache, "--backend", "serial", "--progress", "none")
+
+    refused = run_cli(*generate, tmp_path / "soft", "--method", "hsmix", status=1)
+    run_cli(*generate, tmp_path / "hard", "--method", "cutmix")
+    run_cli(*generate, tmp_path / "even", "--method", "hsmix", "-o", "saliency.backend=uniform")
+
+    assert "no features of saliency.backend (--saliency) gradcam are in the cache" in error_of(refused)
+    assert "or run prepare with it, into the same cache" in error_of(refused)
