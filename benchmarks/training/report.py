@@ -42,7 +42,8 @@ def write(table: pa.Table, docs: Path) -> None:
     main = [one for one in against_references(table) if _is_main(one.setting)]
     strong = [one for one in main if one.reference == _STRONG and "@" not in one.arm]
     asked, relatives = ([one for one in strong if (one.arm in plan.SHOWN) is is_asked] for is_asked in (True, False))
-    put(README, "gains", gains_table([one for one in asked if one.gain.seeds > 1 and one.arm != plan.PIECES]))
+    shown = [one for one in asked if one.gain.seeds > 1 and one.arm != plan.PIECES and one.setting.steps >= plan.LONG]
+    put(README, "gains", gains_table(shown))
     put(page, "strong", gains_table(asked, with_level=True))
     put(page, "relatives", gains_table(relatives, with_level=True))
     put(page, "cutmix", gains_table(_against_cutmix(table)))
