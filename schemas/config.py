@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     Layout = Literal[("auto", *READERS.names)]
     RegionKind = Literal[SUPERPIXELS.names]
-    Backend = Literal[BACKENDS.names]
+    Backend = Literal[("none", *BACKENDS.names)]
     Augmentation = Literal[("none", *AUGMENTATIONS.names)]
     Form = Literal[FORMATS.names]
     ExportName = Literal[EXPORTS.names]
@@ -226,7 +226,7 @@ class SaliencyConfig(Section):
 
     title = "Superpixels and saliency"
     # fmt: off
-    backend: Backend = option("gradcam", f"How saliency is found: {BACKENDS.listed}.", "BACKEND", name="saliency", common=True)
+    backend: Backend = option("gradcam", f"How saliency is found: {BACKENDS.listed}; none makes no maps, as run does where no sample reads any.", "BACKEND", name="saliency", common=True)
     folder: str | None = option(None, "Grey maps for the precomputed backend, one per source, named by its id.", "DIR", name="saliency_dir", path="any")
     model: str | None = option(None, "Makes your network for Grad-CAM.", "MODULE:CALLABLE", otherwise="a small U-Net is fitted on the training split")
     weights: str | None = option(None, "Weights of --model; no code in them is run.", "FILE", path="any")
@@ -243,11 +243,14 @@ class SaliencyConfig(Section):
     def faults(self) -> Iterator[str]:
         """Yield what the backend lacks, and what it does not use."""
         own = {name: BACKENDS.module(name).BACKEND for name in BACKENDS.names}
-        for name in own[self.backend].required:
+        required, options = (
+            ("", "") if self.backend == "none" else (own[self.backend].required, own[self.backend].options)
+        )
+        for name in required:
             if getattr(self, name) is None:
                 yield f"--saliency {self.backend} needs a value of {named_key(f'saliency.{name}')}; add it"
         for name in dict.fromkeys(name for backend in own.values() for name in backend.options):
-            if getattr(self, name) is not None and name not in own[self.backend].options:
+            if getattr(self, name) is not None and name not in options:
                 using = " or ".join(known for known, backend in own.items() if name in backend.options)
                 yield (
                     f"{named_key(f'saliency.{name}')} is used by --saliency {using} only, got {self.backend}; "

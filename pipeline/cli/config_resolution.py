@@ -16,6 +16,7 @@ from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
 from hsmix_gen.schemas.options import option_of
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
+from hsmix_gen.stages.mixing.method import check_maps
 
 Flat = dict[str, Any]
 """Values by ``section.key`` (top-level keys without a dot)."""
@@ -82,6 +83,7 @@ def resolve(
     elif any(key.startswith(_DECIDING) for key in named | given) and (_undone(flat) or _without_effect(found)):
         # What a control of a cache or a run.json did, other options have changed.
         found = checked({key: _plain(key, value) for key, value in (flat | {"control": None}).items()})
+    check_maps(found)
     return found
 
 

@@ -24,7 +24,6 @@ from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.errors import CacheError, OutputError
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS
 from hsmix_gen.schemas.records import DatasetFacts, Refusal, SourceRecord, record_of
-from hsmix_gen.stages.mixing.method import needs_of_all
 
 _OLD_FILE = "features.json"
 """Description of caches that held one set of features."""
@@ -80,12 +79,6 @@ class FeatureSet:
     def options(self) -> dict[str, Any]:
         """What its features depend on besides the sources, by ``section.key``."""
         return feature_options(self.config)
-
-    @property
-    def has_unread_maps(self) -> bool:
-        """Whether even maps stand for those of a network, as no sample of the run that made them reads any."""
-        is_even = self.config.saliency.backend == "uniform"
-        return is_even and not self.is_half and not needs_of_all(self.config.mix).saliency
 
     @property
     def inherited(self) -> RunConfig:

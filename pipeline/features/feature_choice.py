@@ -38,10 +38,12 @@ def choose_features(
 
     def wanted_of(one: FeatureSet) -> dict[str, Any]:
         base = one.inherited.flat()
-        config = resolved(base)
-        if one.has_unread_maps and needs_of_all(config.mix).saliency:
-            config = resolved({key: value for key, value in base.items() if not key.startswith("saliency.")})
-        return feature_options(config)
+        if base["saliency.backend"] == "none":
+            # What reads maps wants those that it would have without this cache.
+            other = resolved({key: value for key, value in base.items() if not key.startswith("saliency.")})
+            if needs_of_all(other.mix).saliency:
+                return feature_options(other)
+        return feature_options(resolved(base))
 
     sets = _resolvable(sets, wanted_of)
     fitting = fitting_sets(sets, wanted_of)

@@ -15,7 +15,15 @@ from hsmix_gen.pipeline.features.network_task import ASK_EVERY, USUAL_ASKS
 from hsmix_gen.pipeline.features.prepare import FeatureGeneration, prepare
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_access
-from hsmix_gen.pipeline.jobs.run import WholeJob, beyond_trial, cache_of, processors, uses_gpu, without_unread_maps
+from hsmix_gen.pipeline.jobs.run import (
+    WholeJob,
+    beyond_trial,
+    cache_of,
+    processors,
+    uses_gpu,
+    warn_of_unread_maps,
+    without_unread_maps,
+)
 from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.pipeline.mixing.generate import generate
 from hsmix_gen.pipeline.sources.inventory import Inventory, of_records
@@ -54,6 +62,7 @@ def estimates_text(
     source: Path, parts: Mapping[str, tuple[Output, RunConfig]], reporter: Reporter, *, fresh: bool
 ) -> str:
     """Return the estimate of each dataset in words, under its name if it has one; see `estimate_text`."""
+    warn_of_unread_maps([config for _, config in parts.values()], reporter)
     return "\n".join(
         (f"{name}: " if name else "") + estimate_text(source, output, config, reporter, fresh=fresh)
         for name, (output, config) in parts.items()

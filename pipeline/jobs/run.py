@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from hsmix_gen.pipeline.sources.discovery import check_there
 from hsmix_gen.pipeline.sources.earlier_sources import Known, Retry
 from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
-from hsmix_gen.schemas.config import RunConfig, SaliencyConfig
+from hsmix_gen.schemas.config import RunConfig, SaliencyConfig, named_key
 from hsmix_gen.schemas.errors import HsmixError, OutputError
 from hsmix_gen.stages.mixing.method import needs_of_all
 from hsmix_gen.stages.saliency.backend import backend_of
@@ -115,6 +115,7 @@ def run_all(
     extend : bool
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
+    warn_of_unread_maps([config], reporter)
     config = without_unread_maps(config)
     check_source(source, output)
     if fresh or (not extend and beyond_trial(output, config, reporter)):
@@ -244,10 +245,28 @@ class WholeJob:
 
 
 def without_unread_maps(config: RunConfig) -> RunConfig:
-    """Return a configuration without the network of Grad-CAM where no sample reads its maps; even ones stand for it."""
-    if not backend_of(config.saliency).has_network or needs_of_all(config.mix).saliency:
+    """Return the configuration of a run, which makes no saliency maps where none of its samples reads any."""
+    if needs_of_all(config.mix).saliency:
         return config
-    return config.model_copy(update={"saliency": SaliencyConfig(backend="uniform")})
+    return config.model_copy(update={"saliency": SaliencyConfig(backend="none")})
+
+
+def warn_of_unread_maps(configs: Collection[RunConfig], reporter: Reporter) -> None:
+    """State that a saliency which was asked for has no effect, as no sample of any of some runs reads it."""
+    if any(needs_of_all(config.mix).saliency for config in configs):
+        return
+    saliency, defaults = next(iter(configs)).saliency, SaliencyConfig()
+    given = [
+        f"{named_key(f'saliency.{name}')} {getattr(saliency, name)}"
+        for name in type(saliency).model_fields
+        if name in saliency.model_fields_set
+        and (name == "backend" or getattr(saliency, name) != getattr(defaults, name))
+    ]
+    if given and saliency.backend != "none":
+        reporter.warn(
+            f"{', '.join(given)} has no effect: no sample of this run reads saliency, so that no maps are made; leave "
+            "it out, or make maps for other runs with hsmix-gen prepare"
+        )
 
 
 def cache_of(output: Output, config: RunConfig) -> Path:

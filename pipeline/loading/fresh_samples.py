@@ -29,6 +29,7 @@ from hsmix_gen.schemas.errors import CacheError, ConfigError
 from hsmix_gen.schemas.families import nearest
 from hsmix_gen.schemas.records import SPLITS, Split
 from hsmix_gen.stages.augmentation.augment import augmented, check_augmentation
+from hsmix_gen.stages.mixing.method import check_maps
 from hsmix_gen.stages.mixing.mixing import Mixed
 from hsmix_gen.stages.planning.endless_plan import EndlessPlan
 
@@ -106,6 +107,7 @@ class HsmixFresh(Sharded):
         root = location(cache)
         found = load(root, partial(choose_features, resolved=lambda base: checked({**(base or {}), **given})))
         config = checked({**found.inherited.flat(), **given})
+        check_maps(config)
         prepared = _fold(root, found, fold)
         self._layers, self._records, self._mix = prepared.layers, prepared.records, config.mix
         for layer in dict.fromkeys(self._layers.names.values()):

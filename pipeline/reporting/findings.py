@@ -251,7 +251,7 @@ def image_aucs(evidence: Evidence) -> dict[str, float]:
 def uses_saliency(evidence: Evidence) -> bool:
     """Return whether lambda follows saliency: of an output only where samples read maps."""
     if not evidence.samples:
-        return str(evidence.options.get("saliency.backend")) not in ("uniform", "random")
+        return str(evidence.options.get("saliency.backend")) not in ("none", "uniform", "random")
     return bool((~np.isnan(evidence.samples["auc_a"])).any())
 
 

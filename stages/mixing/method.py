@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmix_gen.schemas import arrays
-from hsmix_gen.schemas.config import MixConfig
+from hsmix_gen.schemas.config import MixConfig, RunConfig
+from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS
 from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing.geometry import transform
@@ -137,6 +138,20 @@ def needs(mode: Mode, mix: MixConfig, name: str | None = None) -> Needs:
     Their method is the one that a plan names, else the first that a configuration names.
     """
     return Needs() if mode == "none" else method_named(name or mix.methods[0]).needs(mode, mix)
+
+
+def check_maps(config: RunConfig) -> None:
+    """Refuse a configuration whose samples read saliency maps, and which has none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if config.saliency.backend == "none" and needs_of_all(config.mix).saliency:
+        raise ConfigError(
+            f"--saliency none makes no maps, which mixing by {config.mix.method} reads here; choose another "
+            "--saliency, or mix without, such as by --profile tuned"
+        )
 
 
 def needs_of_all(mix: MixConfig) -> Needs:

@@ -57,7 +57,13 @@ class Backend:
         return "folder" in self.required
 
 
+NO_MAPS = Backend(lambda subject: np.zeros(subject.size, np.float32), libraries=())
+"""What ``none`` means: zeros stand where maps would, and nothing may read them."""
+
+
 def backend_of(saliency: SaliencyConfig) -> Backend:
     """Return the backend that a configuration names."""
+    if saliency.backend == "none":
+        return NO_MAPS
     backend: Backend = BACKENDS.module(saliency.backend).BACKEND
     return backend

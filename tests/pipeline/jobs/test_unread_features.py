@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline.jobs.run import uses_gpu, without_unread_maps
+from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
+from hsmix_gen.pipeline.jobs.run import uses_gpu, warn_of_unread_maps, without_unread_maps
 from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.schemas.config import RunConfig
 from tests.command_line import error_of, run_cli
@@ -37,22 +38,58 @@ def configured(**mix: Any) -> RunConfig:
         ({"probabilities": (0, 1, 0), "policy": "paired"}, True),
     ],
 )
-def test_grad_cam_is_computed_where_a_sample_reads_it(mix: dict[str, Any], is_read: bool) -> None:
+def test_maps_are_made_where_a_sample_reads_them(mix: dict[str, Any], is_read: bool) -> None:
     config = configured(**mix)
 
     found = without_unread_maps(config)
 
-    assert found.saliency.backend == ("gradcam" if is_read else "uniform")
+    assert found.saliency.backend == ("gradcam" if is_read else "none")
     assert uses_gpu(found, lambda: True) is is_read
     assert found.model_copy(update={"saliency": config.saliency}) == config
 
 
-def test_maps_that_cost_little_stay_as_they_were_chosen() -> None:
-    config = RunConfig.model_validate(
-        {"mix": {"method": "cutmix", "probabilities": (0, 1, 0)}, "saliency": {"backend": "fine_grained"}}
-    )
+class Warnings(SilentDisplay):
+    """Keeps what a user would be warned of."""
 
-    assert without_unread_maps(config) == config
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(
+    ("sections", "start"),
+    [
+        ({"saliency": {"backend": "gradcam"}}, "saliency.backend (--saliency) gradcam has no effect: no sample of"),
+        (
+            {"saliency": {"backend": "fine_grained", "batch": 8}},
+            "saliency.backend (--saliency) fine_grained has no effect: no sample of",
+        ),
+        ({"saliency": {"layer": "up"}}, "saliency.layer (--layer) up has no effect: no sample of"),
+        ({"saliency": {"backend": "none"}}, None),
+        ({}, None),
+    ],
+)
+def test_a_saliency_that_is_asked_for_in_vain_is_named(sections: dict[str, Any], start: str | None) -> None:
+    """It was replaced in silence, as if even maps had been chosen."""
+    shown = Warnings()
+    config = RunConfig.model_validate({"mix": {"probabilities": (0, 1, 0)}, **sections})
+
+    warn_of_unread_maps([config], Reporter(shown))
+
+    assert [text[: len(start or "")] for text in shown.texts] == ([start] if start else [])
+    assert all(text.endswith("for other runs with hsmix-gen prepare") for text in shown.texts)
+
+
+def test_of_compared_runs_one_that_reads_saliency_is_enough() -> None:
+    shown = Warnings()
+    named = {"saliency": {"backend": "fine_grained"}}
+    without = RunConfig.model_validate({"mix": {"probabilities": (0, 1, 0)}, **named})
+
+    warn_of_unread_maps([without, RunConfig.model_validate(named)], Reporter(shown))
+
+    assert shown.texts == []
 
 
 @pytest.mark.parametrize(
@@ -87,21 +124,36 @@ def test_a_run_of_mixup_names_it_everywhere_and_fits_no_network(tmp_path: Path) 
     assert not any(word in planned.stdout + made.stdout for word in ("saliency", "Grad-CAM", "gradcam", "paper"))
     described, run = (json.loads((output / name).read_text()) for name in ("dataset.json", "run.json"))
     assert (described["method"], described["control"], described["selection"]) == ("mixup", "mixup", "bernoulli")
-    assert run["saliency"] == {"backend": "uniform"}
+    assert run["saliency"] == {"backend": "none"}
+    assert run["config"]["saliency"]["backend"] == "none"
+    assert "warning" not in made.stderr
     card = (output / "README.md").read_text()
     assert "Method mixup (selection bernoulli, control mixup)" in card
     assert not any(word in card for word in ("gradcam", "profile paper", "Profile"))
 
 
 def test_maps_that_nobody_read_are_not_mixed_by(tmp_path: Path) -> None:
-    """They are even: soft samples would be of no saliency, in silence. Who asks for even ones gets them."""
+    """There are none: soft samples would be of no saliency, in silence."""
     source, cache = make_source(tmp_path / "source"), tmp_path / "cache"
     run_cli("run", source, tmp_path / "out", *PLAIN, "--cache", cache, "--profile", "tuned")
     generate = ("generate", "--cache", cache, "--backend", "serial", "--progress", "none")
 
     refused = run_cli(*generate, tmp_path / "soft", "--method", "hsmix", status=1)
     run_cli(*generate, tmp_path / "hard", "--method", "cutmix")
-    run_cli(*generate, tmp_path / "even", "--method", "hsmix", "-o", "saliency.backend=uniform")
+    vain = run_cli(*generate, tmp_path / "soft", "--method", "hsmix", "-o", "saliency.backend=none", status=1)
 
     assert "no features of saliency.backend (--saliency) gradcam are in the cache" in error_of(refused)
     assert "or run prepare with it, into the same cache" in error_of(refused)
+    assert "--saliency none makes no maps, which mixing by hsmix reads here" in error_of(vain)
+
+
+def test_maps_that_are_asked_for_in_vain_change_no_sample(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "source")
+    asked = run_cli("run", source, tmp_path / "asked", *PLAIN, "--profile", "tuned", "--saliency", "gradcam")
+    run_cli("run", source, tmp_path / "plain", *PLAIN, "--profile", "tuned", "--saliency", "none")
+
+    assert "warning: saliency.backend (--saliency) gradcam has no effect" in asked.stderr
+    names = ("manifest.parquet", *(f"webdataset/{split}-000000.tar" for split in ("train", "val", "test")))
+    assert [(tmp_path / "asked" / name).read_bytes() for name in names] == [
+        (tmp_path / "plain" / name).read_bytes() for name in names
+    ]

@@ -26,13 +26,13 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, click.test
 
 
 def test_one_scan_and_one_cache_serve_all(compared: tuple[Path, click.testing.Result]) -> None:
-    """Images and saliency are computed once; only the grid cuts them anew."""
+    """Images and saliency are computed once; only the grid cuts them anew, and cutmix has no maps."""
     home, result = compared
 
     assert sorted(path.name for path in home.iterdir()) == sorted([".hsmix", *NAMES])
     assert result.stderr.count("splits were read from") == 1
     layers = [path.name.partition("-")[0] for path in (home / ".hsmix" / "cache").glob("*.zarr")]
-    assert sorted(layers) == ["images", "saliency", "superpixels", "superpixels"]
+    assert sorted(layers) == ["images", "saliency", "saliency", "superpixels", "superpixels"]
     assert [line.split()[0] for line in result.stdout.splitlines()].count("wrote") == len(NAMES)
     configs = {name: json.loads((home / name / "run.json").read_text())["config"] for name in NAMES}
     assert {name: config["mix"]["method"] for name, config in configs.items()} == {
