@@ -25,6 +25,36 @@ def checked(flat: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(message_of(error)) from None
 
 
+def check_effects(config: RunConfig, given: Mapping[str, Any], otherwise: Mapping[str, Any]) -> None:
+    """Refuse a value that is given and changes nothing, because of what the configuration says besides.
+
+    Parameters
+    ----------
+    config : RunConfig
+        With what is given.
+    given : mapping
+        By ``section.key``.
+    otherwise : mapping
+        Values by ``section.key`` that hold without what is given, over the defaults; who repeats one is not wrong, as
+        a configuration that is written out repeats them all.
+
+    Raises
+    ------
+    ConfigError
+        With the first of them, the reason and the way out.
+    """
+    idle, values = config.idle_keys(), config.flat()
+    before = {**RunConfig().flat(), **{key: _listed(value) for key, value in otherwise.items()}}
+    for key in given:
+        if key in idle and values[key] != before[key]:
+            shown = values[key] if isinstance(values[key], list) else [values[key]]
+            raise ConfigError(f"{named_key(key)} {' '.join(map(str, shown))} changes nothing: {idle[key]}")
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def message_of(error: ValidationError) -> str:
     """Return the first problem of a configuration that was refused."""
     detail = error.errors()[0]

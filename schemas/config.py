@@ -1,6 +1,7 @@
 """The configuration of a run: typed, frozen, checked, in sections; one place for every default and every option."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -91,6 +92,10 @@ class Section(BaseModel):
         """Yield what is wrong with values that depend on each other; each field has been checked by itself."""
         yield from ()
 
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield fields that have no effect with what the others say, each with the reason and the way out."""
+        yield from ()
+
     @model_validator(mode="after")
     def _without_faults(self) -> Self:
         for fault in self.faults():
@@ -146,6 +151,11 @@ class SourceConfig(Section):
         if self.subset is not None and self.folds is not None:
             yield "--subset draws from one training split, and --folds makes several; leave out one of them"
 
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield the secret of hashed ids where ids are names."""
+        if self.ids == "names":
+            yield "id_key", "--ids names hashes nothing; drop one of them"
+
 
 class VolumeConfig(Section):
     """How volumes are cut into images."""
@@ -194,6 +204,13 @@ class ImageConfig(Section):
         ):
             yield f"--window of percentiles must lie in 0 to 100, got {self.window}"
 
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield what the chosen intensity does not read."""
+        if self.intensity == "zscore":
+            yield "window", "--intensity zscore takes mean and deviation of each volume; drop one of them"
+        if self.intensity in ("none", "window"):
+            yield "per_channel", f"--intensity {self.intensity} measures no channel; drop one of them"
+
 
 class SuperpixelsConfig(Section):
     """Regions in several granularities per image."""
@@ -210,15 +227,24 @@ class SuperpixelsConfig(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Yield maps that are missing or idle, and an empty range of numbers."""
+        """Yield maps that are missing, and an empty range of numbers."""
         if self.method == "precomputed" and self.folder is None:
             yield "--superpixels precomputed needs the folder of its label maps; add --regions-dir DIR"
-        # The grid is the control of any other kind, and leaves aside what that is given.
-        if self.method not in ("precomputed", "grid") and self.folder is not None:
-            yield f"--regions-dir is used by --superpixels precomputed only, got {self.method}; drop one of them"
         low, high = self.regions
         if not 2 <= low <= high <= 65535:
             yield f"--regions must hold 2 <= MIN <= MAX <= 65535, got {low} {high}"
+
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield what another kind of superpixels reads; the grid, as their control, leaves aside what they are given."""
+        if self.method == "precomputed":
+            for name in ("variants", "compactness", "sigma", "body"):
+                yield name, "--superpixels precomputed takes the maps as they are; drop one of them"
+        elif self.method != "grid":
+            yield "folder", f"it is used by --superpixels precomputed only, got {self.method}; drop one of them"
+            read = signature(SUPERPIXELS.module(self.method).segment).parameters
+            for name in ("compactness", "sigma"):
+                if name not in read:
+                    yield name, f"--superpixels {self.method} does not read it; drop one of them"
 
 
 class SaliencyConfig(Section):
@@ -241,23 +267,38 @@ class SaliencyConfig(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Yield what the backend lacks, and what it does not use."""
-        own = {name: BACKENDS.module(name).BACKEND for name in BACKENDS.names}
-        required, options = (
-            ("", "") if self.backend == "none" else (own[self.backend].required, own[self.backend].options)
-        )
-        for name in required:
+        """Yield what the backend lacks."""
+        for name in () if self.backend == "none" else BACKENDS.module(self.backend).BACKEND.required:
             if getattr(self, name) is None:
                 yield f"--saliency {self.backend} needs a value of {named_key(f'saliency.{name}')}; add it"
-        for name in dict.fromkeys(name for backend in own.values() for name in backend.options):
-            if getattr(self, name) is not None and name not in options:
-                using = " or ".join(known for known, backend in own.items() if name in backend.options)
-                yield (
-                    f"{named_key(f'saliency.{name}')} is used by --saliency {using} only, got {self.backend}; "
-                    "drop one of them"
-                )
         if self.weights is not None and self.model is None:
             yield "--weights need the network they belong to; add --model MODULE:CALLABLE"
+
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield what other backends read, and the steps of a fit where a network is given."""
+        own = {name: BACKENDS.module(name).BACKEND.options for name in BACKENDS.names}
+        for name in dict.fromkeys(name for options in own.values() for name in options):
+            using = [known for known, options in own.items() if name in options]
+            if self.backend not in using:
+                yield name, f"it is used by --saliency {' or '.join(using)} only, got {self.backend}; drop one of them"
+        if self.model is not None:
+            yield "fit_steps", "--model is taken as it is, not fitted; drop one of them"
+
+
+_BY_SALIENCY = "in soft samples whose lambda follows saliency"
+_READ = {
+    "selection": "where it chooses superpixels",
+    "small_object_guard": "where it chooses superpixels",
+    "select": "with --selection bernoulli",
+    "grown_area": "with another --selection than bernoulli",
+    "small_object_ratio": "with mix.small_object_guard=true",
+    "area": "in soft samples with mix.weight=random",
+    "weight": "in soft samples",
+    "lambda_range": "in soft samples",
+    "aggregate": _BY_SALIENCY,
+    "zero_ratio": _BY_SALIENCY,
+}
+"""When methods that read these fields of mixing do; the others are read always."""
 
 
 class MixConfig(Section):
@@ -288,7 +329,7 @@ class MixConfig(Section):
     # fmt: on
 
     def faults(self) -> Iterator[str]:
-        """Yield chances of nothing, empty ranges, modes that methods lack, and options that none of them uses."""
+        """Yield chances of nothing, empty ranges, and modes that methods lack."""
         if sum(self.probabilities) <= 0:
             yield "--probabilities must hold one positive number, got 0 0 0"
         for name in ("lambda_range", "grown_area", "scale_range"):
@@ -296,7 +337,6 @@ class MixConfig(Section):
             if low > high:
                 yield f"{named_key(f'mix.{name}')} must be ordered, got {(low, high)}"
         yield from self._faults_of_modes()
-        yield from self._faults_of_options()
 
     def _faults_of_modes(self) -> Iterator[str]:
         own = [set(METHODS.module(name).METHOD.modes) for name in self.methods]
@@ -311,18 +351,25 @@ class MixConfig(Section):
             if self.policy == "paired" and len(modes) < 2:
                 yield f"--policy paired emits hard and soft samples, {name} has only one of them; choose another policy"
 
-    def _faults_of_options(self) -> Iterator[str]:
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield what no sample depends on: by its method, its mode, and the other options."""
+        if self.policy != "per-batch":
+            yield "batch_size", f"it is used by --policy per-batch only, got {self.policy}; drop one of them"
+        if self.policy == "paired":
+            yield "probabilities", "--policy paired mixes every pair hard and soft; drop one of them"
         known = {name: METHODS.module(name).METHOD for name in METHODS.names}
-        used = {field for name in self.methods for field in known[name].options_of(self)}
+        drawn = [(known[name], mode) for name in self.methods for mode in self.drawn_modes(name)]
+        used = {field for method, mode in drawn for field in method.options_of(mode, self)}
         for field in dict.fromkeys(field for method in known.values() for field in method.options):
-            if field not in used and getattr(self, field) != type(self).model_fields[field].default:
-                having = [name for name, method in known.items() if field in method.options]
-                own = [name for name in self.methods if name in having]
-                if own:
-                    yield f"{named_key(f'mix.{field}')} changes nothing in {own[0]} with the other options; drop it"
-                else:
-                    using = " and ".join(having)
-                    yield f"{named_key(f'mix.{field}')} is used by {using} only, got --method {self.method}; drop one of them"
+            having = [name for name, method in known.items() if field in method.options]
+            own = [name for name in self.methods if name in having]
+            if field not in used and not drawn:
+                yield field, "no sample is mixed; drop it, or give mixing a chance by --probabilities"
+            elif field not in used and own:
+                yield field, f"{own[0]} reads it {_READ.get(field, 'with other options')} only; drop one of them"
+            elif field not in used:
+                using = " and ".join(having)
+                yield field, f"it is used by {using} only, got --method {self.method}; drop one of them"
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -333,6 +380,11 @@ class MixConfig(Section):
         """Return the modes of a method that have a chance, by rising number."""
         chances = dict(zip(MODES, self.probabilities, strict=True))
         return tuple(mode for mode in METHODS.module(name).METHOD.modes if chances[mode] > 0)
+
+    def drawn_modes(self, name: str) -> tuple[Mode, ...]:
+        """Return the modes of a method that samples have: those with a chance, or both of each pair."""
+        both: tuple[Mode, ...] = METHODS.module(name).METHOD.modes
+        return both if self.policy == "paired" else self.modes_of(name)
 
     @property
     def names_methods(self) -> bool:
@@ -420,6 +472,12 @@ class ExecutionConfig(Section):
     max_errors: NonNegativeInt | None = option(None, "Exit with 1 if more sources and samples were refused.", otherwise="no limit")
     # fmt: on
 
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """Yield what Ray alone reads."""
+        if self.backend == "serial":
+            for name in ("address", "timeout_s"):
+                yield name, "it is used by --backend ray only, got serial; drop one of them"
+
 
 class RunConfig(Section):
     """Everything that a run depends on."""
@@ -449,6 +507,10 @@ class RunConfig(Section):
         for name, value in self.to_dict().items():
             flat |= {f"{name}.{key}": entry for key, entry in value.items()} if name in SECTIONS else {name: value}
         return flat
+
+    def idle_keys(self) -> dict[str, str]:
+        """Return the keys that have no effect with what the others say, as ``section.key``, with reason and way out."""
+        return {f"{name}.{key}": why for name in SECTIONS for key, why in getattr(self, name).idle()}
 
     def of_bytes(self) -> dict[str, Any]:
         """Return the part that decides the bytes of a dataset: all but ``run``, by ``section.key``."""

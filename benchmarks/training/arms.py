@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.schemas.checking import checked
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.presets import CONTROLS, PROFILES
@@ -147,7 +147,7 @@ def arm_of(name: str) -> Arm:
             raise ConfigError(f"arm {name} names the {kind} {given}, known are {', '.join(known)}")
     if copies and not (copies.isdecimal() and int(copies) > 0):
         raise ConfigError(f"arm {name} must end with @K, K copies of 1 or more, got @{copies}")
-    config = resolve(options=METHODS[method])
+    config = checked(METHODS[method])  # settings of the search have values that others make idle
     return Arm(name, config, layer, int(copies) if copies else None, _MORE_IMAGES.get(method, 1))
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from hsmix_gen.pipeline.files.store_paths import is_address
-from hsmix_gen.schemas.checking import checked, message_of
+from hsmix_gen.schemas.checking import check_effects, checked, message_of
 from hsmix_gen.schemas.config import SECTIONS, MixConfig, RunConfig, chances_for, fields, modes_of_methods, named_key
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
@@ -61,11 +61,24 @@ def resolve(
         for values in _read_values(file, overrides, options or {})
     )
     base = {**(base or {}), **under}
+    given, named = _with_names(given)
+    found = _composed(given, named, base)
+    check_effects(found, given, {**base, **named})
+    check_maps(found)
+    return found
+
+
+def _with_names(given: Flat) -> tuple[Flat, Flat]:
+    """Return what is given, with whole paths, and the values that the names in it stand for."""
     paths = {key: given[key] for key in _PATHS if isinstance(given.get(key), str) and not is_address(given[key])}
-    given |= {key: str(Path(path).resolve()) for key, path in paths.items()}
     named: Flat = {}
     for kind, known in _NAMED.items():
         named |= _named_values(kind, given.get(kind), known)
+    return {**given, **{key: str(Path(path).resolve()) for key, path in paths.items()}}, named
+
+
+def _composed(given: Flat, named: Flat, base: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration of what is given over the values of names, over a base."""
     # The dataset would be named after what did not make it.
     if undone := _undone(given):
         key, value = undone
@@ -83,7 +96,6 @@ def resolve(
     elif any(key.startswith(_DECIDING) for key in named | given) and (_undone(flat) or _without_effect(found)):
         # What a control of a cache or a run.json did, other options have changed.
         found = checked({key: _plain(key, value) for key, value in (flat | {"control": None}).items()})
-    check_maps(found)
     return found
 
 
@@ -93,8 +105,12 @@ def _read_values(file: Path | None, overrides: Iterable[str], options: Mapping[s
     given = {} if file is None or written is not None else _from_file(file)
     for text in overrides:
         given |= _from_override(text)
-    given |= {_key(name, "option"): value for name, value in options.items() if value is not None}
-    return written or {}, given
+    return written or {}, {**given, **_by_key(options)}
+
+
+def _by_key(options: Mapping[str, Any]) -> Flat:
+    """Return options that are given by their keys."""
+    return {_key(name, "option"): value for name, value in options.items() if value is not None}
 
 
 def resolve_compared(
@@ -109,22 +125,16 @@ def resolve_compared(
     """
     chosen = _compared(text)
     under, given = _read_values(file, overrides, options)
-    read = {name: _options_of_method(values, {**under, **given}) for name, values in chosen.items()}
-    any_reads = set[str]().union(*read.values())
-    return {
-        name: resolve(file=file, overrides=overrides, options={**options, **values}, without=any_reads - read[name])
-        for name, values in chosen.items()
+    idle = {
+        name: _composed(*_with_names({**given, **_by_key(value)}), under).idle_keys().keys()
+        for name, value in chosen.items()
     }
-
-
-def _options_of_method(values: Mapping[str, str], given: Mapping[str, Any]) -> set[str]:
-    """Return the keys that the method of a compared name reads beside what is given, and others may not."""
-    flat = {**given, **(CONTROLS[values["control"]].values if "control" in values else {})}
-    method = values.get("method") or flat.get("mix.method", "hsmix")
-    mix = MixConfig.model_construct(
-        **{name: flat[f"mix.{name}"] for name in ("area", "weight") if f"mix.{name}" in flat}
-    )
-    return {f"mix.{name}" for name in METHODS.module(str(method)).METHOD.options_of(mix)}
+    # What none of them reads stays, and is refused.
+    in_all = set[str].intersection(*[set(keys) for keys in idle.values()])
+    return {
+        name: resolve(file=file, overrides=overrides, options={**options, **value}, without=idle[name] - in_all)
+        for name, value in chosen.items()
+    }
 
 
 def _compared(text: str) -> dict[str, dict[str, str]]:

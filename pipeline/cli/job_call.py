@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,13 @@ class CommandCall:
         progress, log_format = options.pop("progress"), options.pop("log_format")
         self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
         self._options = {name: value for name, value in options.items() if value not in (None, ())}
-        self.config: RunConfig = mended(lambda: self._resolve(base(), cache))
+        self._base, self._cache = base, cache
         self.reporter = make_reporter("none" if quiet else progress, log_format)
+
+    @cached_property
+    def config(self) -> "RunConfig":
+        """The configuration; a comparison has one for each name instead."""
+        return mended(lambda: self._resolve(self._base(), self._cache))  # type: ignore[no-any-return]
 
     def _resolve(self, base: dict[str, Any] | None, cache: Path | None) -> "RunConfig":
         from hsmix_gen.pipeline.cli.config_resolution import resolve

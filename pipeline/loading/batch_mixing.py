@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hsmix_gen.schemas.checking import checked
+from hsmix_gen.schemas.checking import check_effects, checked
 from hsmix_gen.schemas.config import RunConfig, values_of_method
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.records import IGNORE
@@ -139,9 +139,11 @@ def _stacked(mixed: Sequence[Mixed], device: torch.device) -> dict[str, torch.Te
 
 def _config(method: str, seed: int, mix: Mapping[str, Any]) -> RunConfig:
     given = {"mix.method": method, "seed": seed, **values_of_method(method)}
-    config = checked(given | {f"mix.{name}": value for name, value in mix.items()})
+    named = {f"mix.{name}": value for name, value in mix.items()}
+    config = checked(given | named)
     if config.mix.policy != "per-sample":
         raise ConfigError(f"a batch takes the policy per-sample alone, got {config.mix.policy}; leave it out")
+    check_effects(config, named, {})
     return config
 
 

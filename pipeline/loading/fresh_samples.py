@@ -22,7 +22,7 @@ from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.loading.torch_datasets import Sample, Sharded, as_floats, shared_number
 from hsmix_gen.pipeline.mixing.make_shard import KEPT_BYTES, mix_one
 from hsmix_gen.pipeline.mixing.output_plan import needs_other_group, wanted_looks
-from hsmix_gen.schemas.checking import checked
+from hsmix_gen.schemas.checking import check_effects, checked
 from hsmix_gen.schemas.config import MixConfig, RunConfig, values_of_method
 from hsmix_gen.schemas.digests import canonical_json
 from hsmix_gen.schemas.errors import CacheError, ConfigError
@@ -107,6 +107,7 @@ class HsmixFresh(Sharded):
         root = location(cache)
         found = load(root, partial(choose_features, resolved=lambda base: checked({**(base or {}), **given})))
         config = checked({**found.inherited.flat(), **given})
+        check_effects(config, {f"mix.{name}": value for name, value in mix.items()}, found.inherited.flat())
         check_maps(config)
         prepared = _fold(root, found, fold)
         self._layers, self._records, self._mix = prepared.layers, prepared.records, config.mix

@@ -258,7 +258,11 @@ def mixed_by(config: RunConfig) -> str:
 
 def selection_of(mix: MixConfig) -> str | None:
     """Return how superpixels of B are chosen, None where no method has the choice."""
-    has_choice = any("selection" in method_named(name).options_of(mix) for name in mix.methods)
+    has_choice = any(
+        "selection" in method.options_of(mode, mix)
+        for method in map(method_named, mix.methods)
+        for mode in method.modes
+    )
     return mix.selection if has_choice else None
 
 

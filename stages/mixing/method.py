@@ -91,8 +91,15 @@ class Needs:
     saliency: bool = False
 
 
-SELECTING = ("selection", "grown_area")
+SELECTING = ("selection", "select", "grown_area", "small_object_guard", "small_object_ratio")
 """Fields of `MixConfig` that choose what hsmix takes of B."""
+
+
+def selecting(mix: MixConfig) -> Collection[str]:
+    """Return the fields of `SELECTING` that have an effect; where there is no object, a piece is grown for it."""
+    drawn_by = "select" if mix.selection == "bernoulli" else "grown_area"
+    guarded = ("small_object_ratio",) if mix.small_object_guard else ()
+    return ("selection", drawn_by, "small_object_guard", *guarded)
 
 
 class Method(ABC):
@@ -112,9 +119,9 @@ class Method(ABC):
     options: ClassVar[tuple[str, ...]] = ()
     """Fields of `MixConfig` that this method uses, and not all do."""
 
-    def options_of(self, mix: MixConfig) -> Collection[str]:
-        """Return the fields of ``options`` that have an effect; more where the area is that of a selection."""
-        return (*self.options, *(SELECTING if "area" in self.options and mix.area == "matched" else ()))
+    def options_of(self, mode: Mode, mix: MixConfig) -> Collection[str]:  # noqa: ARG002 - most use the same in all modes
+        """Return the fields of ``options`` that samples of a mode depend on; more where the area is of a selection."""
+        return (*self.options, *(selecting(mix) if "area" in self.options and mix.area == "matched" else ()))
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - most need the same in all modes
         """Return what the mix of a mode reads besides images and masks: superpixels where their area is matched."""
@@ -156,10 +163,6 @@ def check_maps(config: RunConfig) -> None:
 
 def needs_of_all(mix: MixConfig) -> Needs:
     """Return what any sample of a configuration may read, or the choice of its partners."""
-    found = [
-        needs(mode, mix, name)
-        for name in mix.methods
-        for mode in (method_named(name).modes if mix.policy == "paired" else mix.modes_of(name))
-    ]
+    found = [needs(mode, mix, name) for name in mix.methods for mode in mix.drawn_modes(name)]
     by_saliency = mix.partners == "guided"
     return Needs(any(one.superpixels for one in found), by_saliency or any(one.saliency for one in found))

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import pyarrow as pa
 import pytest
-from training import plan, search
+from training import arms, plan, search
 from training.results import SCHEMA, Run
 
-from hsmix_gen.pipeline.cli.config_resolution import resolve
+from hsmix_gen.schemas.checking import checked
 
 
 def test_a_setting_is_known_by_its_number_and_is_a_configuration() -> None:
@@ -17,8 +17,18 @@ def test_a_setting_is_known_by_its_number_and_is_a_configuration() -> None:
     assert (arm, values) == search.drawn_setting(4)
     assert sum(values["mix.probabilities"]) == pytest.approx(1)
     assert len({search.drawn_setting(number)[0] for number in range(search.N_SETTINGS)}) == search.N_SETTINGS
-    known = {key: value for key, value in values.items() if key != "mix.selection"}
-    assert resolve(options=known).mix.select == values["mix.select"]
+    assert checked(values).mix.select == values["mix.select"]
+
+
+def test_a_setting_may_choose_what_its_others_make_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users are refused that; what is drawn for a selection that was not drawn is left as it is."""
+    drawn = [search.drawn_setting(number) for number in range(search.N_SETTINGS)]
+    monkeypatch.setattr(arms, "METHODS", {arm.partition("+")[2].partition("@")[0]: values for arm, values in drawn})
+
+    made = [arms.arm_of(arm).config for arm, _ in drawn]
+
+    assert any(config.mix.selection == "connected" and "mix.select" in config.idle_keys() for config in made)
+    assert [config.mix.select for config in made] == [values["mix.select"] for _, values in drawn]
 
 
 def rows(arm: str, on: str, dice: float) -> list[dict[str, object]]:

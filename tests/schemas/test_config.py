@@ -42,16 +42,6 @@ def test_an_unknown_key_is_refused_in_every_section(section: str) -> None:
         ("superpixels", {"regions": (1, 30)}, "2 <= MIN <= MAX <= 65535, got 1 30"),
         ("superpixels", {"regions": (2, 65536)}, "2 <= MIN <= MAX <= 65535, got 2 65536"),
         ("saliency", {"backend": "precomputed"}, "needs a value of saliency.folder (--saliency-dir); add it"),
-        (
-            "saliency",
-            {"backend": "uniform", "folder": "maps"},
-            "saliency.folder (--saliency-dir) is used by --saliency precomputed only",
-        ),
-        (
-            "saliency",
-            {"backend": "uniform", "layer": "up"},
-            "(--layer) is used by --saliency gradcam only, got uniform",
-        ),
         ("saliency", {"weights": "w.pt"}, "add --model MODULE:CALLABLE"),
         ("mix", {"probabilities": (0, 0, 0)}, "one positive number"),
         ("mix", {"lambda_range": (0.6, 0.4)}, "lambda_range must be ordered"),
@@ -66,15 +56,6 @@ def test_an_unknown_key_is_refused_in_every_section(section: str) -> None:
         ("mix", {"method": "hsmix,"}, "got "),
         ("mix", {"method": "hsmix, superpixel"}, "mix.method (--method) must name each method once, got hsmix twice"),
         ("mix", {"method": "hsmix,cutmix", "policy": "paired"}, "cutmix has only one of them"),
-        (
-            "mix",
-            {"method": "cutmix", "probabilities": (0, 1, 0), "selection": "connected"},
-            "mix.selection (--selection) is used by hsmix only, got --method cutmix",
-        ),
-        ("mix", {"area": "matched"}, "mix.area changes nothing in hsmix with the other options; drop it"),
-        ("mix", {"area": "matched", "method": "guided", "probabilities": (1, 0, 1)}, "mix.area is used by cutmix and"),
-        ("mix", {"scale_range": (0.5, 1)}, "mix.scale_range is used by copy-paste only"),
-        ("mix", {"edge_sigma": 1.0}, "mix.edge_sigma is used by soft-cp only"),
         ("mix", {"method": "cutmix"}, "cutmix has no soft form"),
         ("mix", {"method": "mixup"}, "mixup has no hard form"),
         (

@@ -24,6 +24,7 @@ class CamSuperpixels(Method):
     )
     modes = ("hard",)
     formula = "M = 1 on superpixels r of B, each drawn with chance min(1, p mean_r(S_B) / mean(S_B)), p = mix.select"
+    options = ("select",)
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
         """Return that superpixels and saliency are read."""

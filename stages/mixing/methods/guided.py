@@ -27,6 +27,7 @@ class Guided(Method):
     )
     modes = ("soft",)
     formula = "lambda = s_B / (s_A + s_B), s = G * S / sum(G * S), S the saliency, G a Gaussian of 3 pixels, 7 x 7"
+    options = ("lambda_range",)
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:  # noqa: ARG002 - it has one mode
         """Return that saliency is read."""

@@ -9,7 +9,7 @@ from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.records import Mode
 from hsmix_gen.stages.mixing import regions
 from hsmix_gen.stages.mixing.draws import draw_weights
-from hsmix_gen.stages.mixing.method import SELECTING, Method, Needs, Pair, Weights
+from hsmix_gen.stages.mixing.method import SELECTING, Method, Needs, Pair, Weights, selecting
 from hsmix_gen.stages.mixing.selection import take
 
 
@@ -26,11 +26,15 @@ class HSMix(Method):
         "minmax(sum over r of S_B / (S_A + S_B))"
     )
     follows_weight = True
-    options = (*SELECTING, "area")
+    options = (*SELECTING, "area", "weight", "lambda_range", "aggregate", "zero_ratio")
 
-    def options_of(self, mix: MixConfig) -> Collection[str]:
-        """Return the fields that have an effect; an area to match only where lambda is drawn."""
-        return self.options if mix.weight == "random" else SELECTING
+    def options_of(self, mode: Mode, mix: MixConfig) -> Collection[str]:
+        """Return the fields that have an effect; a drawn lambda chooses nothing unless its area is matched."""
+        if mode == "hard":
+            return selecting(mix)
+        area = ("area",) if mix.weight == "random" else ()
+        by_saliency = (*selecting(mix), "aggregate", "zero_ratio") if self.needs(mode, mix).saliency else ()
+        return ("weight", "lambda_range", *area, *by_saliency)
 
     def needs(self, mode: Mode, mix: MixConfig) -> Needs:
         """Return that superpixels are read, and saliency where lambda follows it."""

@@ -13,7 +13,7 @@ class Mixup(Method):
     paper = "Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018, arXiv:1710.09412"
     modes = ("soft",)
     formula = "lambda ~ U(0, 1), one for all pixels"
-    options = ("area",)
+    options = ("area", "lambda_range")
 
     def weigh(self, pair: Pair) -> Weights:
         """Return one lambda for all pixels."""

@@ -15,7 +15,7 @@ class SoftCP(Method):
     )
     modes = ("soft",)
     formula = "lambda = G_s * M, M as in copy-paste, G_s a Gaussian of s = mix.edge_sigma pixels"
-    options = ("edge_sigma",)
+    options = ("edge_sigma", "lambda_range")
 
     def weigh(self, pair: Pair) -> Weights:
         """Return the blurred objects in 255ths."""

@@ -10,5 +10,8 @@ BACKEND = Backend(
     # 3: fitted once, to upright images, for as many steps as the maps need; the weights are an average over steps.
     version=3,
     libraries=("torch", "grad-cam", "numpy"),
-    options=("model", "weights", "layer", "output_key"),
+    options=(
+        *("model", "weights", "layer", "output_key"),
+        *("cam", "target", "side", "batch", "probe_images", "fit_steps"),
+    ),
 )

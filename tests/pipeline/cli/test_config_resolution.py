@@ -178,15 +178,15 @@ def test_a_preset_may_be_named_in_any_place(tmp_path: Path, place: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "mix: {copies: 7, batch_size: 3}\nimage: {size: [32, 48]}\noutput: {formats: [parquet]}\n",
-        "copies: 7\nmix.batch_size: 3\nsize: [32, 48]\nformat: parquet\n",
-        "mix: {copies: 7}\nmix.batch-size: 3\nsize: [32, 48]\nformat: [parquet]\n",
+        "mix: {copies: 7, small_object_guard: true}\nimage: {size: [32, 48]}\noutput: {formats: [parquet]}\n",
+        "copies: 7\nmix.small_object_guard: true\nsize: [32, 48]\nformat: parquet\n",
+        "mix: {copies: 7}\nmix.small-object-guard: true\nsize: [32, 48]\nformat: [parquet]\n",
     ],
 )
 def test_a_file_may_have_sections_or_the_names_of_options(tmp_path: Path, text: str) -> None:
     made = resolve(file=written(tmp_path, text))
 
-    assert (made.mix.copies, made.mix.batch_size) == (7, 3)
+    assert (made.mix.copies, made.mix.small_object_guard) == (7, True)
     assert (made.image.size, made.output.formats) == ((32, 48), ("parquet",))
 
 
@@ -425,19 +425,103 @@ def test_the_help_states_the_default_of_the_configuration(name: str) -> None:
         assert stated[1] == SPOKEN.get(name, plain)
 
 
+CONNECTED = {"selection": "connected"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {**CONNECTED, "select": 0.5},
+            "mix.select (--select) 0.5 changes nothing: hsmix reads it with --selection bernoulli only; "
+            "drop one of them",
+        ),
+        ({"profile": "tuned", "select": 0.5}, "hsmix reads it with --selection bernoulli only"),
+        (
+            {"mix.grown_area": (0, 0.3)},
+            "mix.grown_area 0.0 0.3 changes nothing: hsmix reads it with another --selection",
+        ),
+        ({"probabilities": (0.5, 0.5, 0), "aggregate": "mean"}, "hsmix reads it in soft samples whose lambda follows"),
+        ({"control": "hard-only", "mix.lambda_range": (0, 0.5)}, "hsmix reads it in soft samples only"),
+        ({"control": "none", "select": 0.5}, "no sample is mixed; drop it, or give mixing a chance by --probabilities"),
+        ({"mix.small_object_ratio": 3}, "hsmix reads it with mix.small_object_guard=true only"),
+        ({"mix.weight": "random", "aggregate": "mean"}, "in soft samples whose lambda follows saliency only"),
+        ({"mix.area": "matched"}, "hsmix reads it in soft samples with mix.weight=random only"),
+        ({"method": "guided", "mix.area": "matched"}, "it is used by cutmix and fmix and hsmix and mixup only"),
+        ({"method": "cutmix", **CONNECTED}, "it is used by hsmix only, got --method cutmix; drop one of them"),
+        ({"mix.scale_range": (0.5, 1)}, "it is used by copy-paste only, got --method hsmix; drop one of them"),
+        ({"mix.edge_sigma": 1.0}, "it is used by soft-cp only"),
+        ({"mix.batch_size": 3}, "it is used by --policy per-batch only, got per-sample; drop one of them"),
+        ({"policy": "paired", "probabilities": (0.5, 0.5, 0)}, "--policy paired mixes every pair hard and soft"),
+        (
+            {"saliency": "uniform", "layer": "up"},
+            "it is used by --saliency gradcam only, got uniform; drop one of them",
+        ),
+        ({"saliency": "uniform", "saliency.cam": "layercam"}, "it is used by --saliency gradcam only, got uniform"),
+        ({"saliency": "uniform", "saliency_dir": "a"}, "it is used by --saliency precomputed only, got uniform"),
+        ({"model": "m:f", "saliency.fit_steps": 9}, "--model is taken as it is, not fitted; drop one of them"),
+        ({"superpixels": "felzenszwalb", "compactness": 3}, "--superpixels felzenszwalb does not read it"),
+        ({"regions_dir": "maps"}, "it is used by --superpixels precomputed only, got slic; drop one of them"),
+        ({"superpixels": "precomputed", "regions_dir": "a", "variants": 2}, "takes the maps as they are"),
+        ({"intensity": "zscore", "window": (0, 9)}, "--intensity zscore takes mean and deviation of each volume"),
+        ({"intensity": "none", "image.per_channel": False}, "--intensity none measures no channel; drop one of them"),
+        ({"run.backend": "serial", "address": "auto"}, "it is used by --backend ray only, got serial"),
+        ({"ids": "names", "id_key": "secret"}, "--ids names hashes nothing; drop one of them"),
+    ],
+)
+def test_a_value_that_can_change_nothing_is_refused_with_the_reason(given: dict[str, Any], message: str) -> None:
+    """Who asked for it believes that it was done."""
+    assert message in refused(options=given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {**CONNECTED, "select": 0.2},
+        {**CONNECTED, "mix.grown_area": (0, 0.3)},
+        {"selection": "object-mask", "mix.grown_area": (0, 0.3)},
+        {"control": "cutmix", "select": 0.5},
+        {"control": "cutmix", **CONNECTED},
+        {"method": "hsmix,cam-superpixels", **CONNECTED, "select": 0.5},
+        {"method": "hsmix,mixup", "probabilities": (0, 1, 1), "mix.lambda_range": (0, 0.5)},
+        {"control": "random-lambda", "aggregate": "mean"},
+        {"control": "square-grid", "compactness": 3.0},
+        {"profile": "robust", "control": "hard-only"},
+        {"preset": "glas", "profile": "tuned"},
+        {"policy": "paired", "mix.lambda_range": (0, 0.5)},
+    ],
+)
+def test_a_value_that_something_reads_or_nobody_changed_is_taken(given: dict[str, Any]) -> None:
+    """What profiles and presets say, and what holds anyway, is nobody's wish."""
+    made = resolve(options=given)
+
+    assert resolve(options=made.flat()) == made
+
+
+def test_what_a_dataset_was_made_with_is_read_whatever_it_lacks(tmp_path: Path) -> None:
+    """A `run.json` holds all values, those of a preset too that its profile makes idle."""
+    made = resolve(options={"preset": "glas", "profile": "tuned"})
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps({"config": made.to_dict(), "config_digest": "", "versions": {}}))
+
+    assert made.idle_keys().keys() >= {"mix.select", "mix.aggregate"}
+    assert resolve(file=run) == made
+    assert resolve(file=run, options={"method": "cutmix"}).mix.select == 0.5
+
+
 def test_options_of_one_compared_method_go_to_the_others_unread() -> None:
     """What no compared method reads is refused as without a comparison."""
 
     def comparing(text: str, **options: object) -> dict[str, RunConfig]:
-        return resolve_compared(text, file=None, overrides=["mix.select=0.3"], options=options)
+        return resolve_compared(text, file=None, overrides=["mix.copies=3"], options=options)
 
     found = comparing("hsmix,cutmix,square-grid", selection="connected")
 
     assert {name: config.mix.selection for name, config in found.items()} == {
         "hsmix": "connected", "cutmix": "bernoulli", "square-grid": "connected",
     }  # fmt: skip
-    assert {config.mix.select for config in found.values()} == {0.3}
-    with pytest.raises(ConfigError, match=r"mix\.selection \(--selection\) is used by hsmix only, got --method cutmix"):
+    assert {config.mix.copies for config in found.values()} == {3}
+    with pytest.raises(ConfigError, match="connected changes nothing: it is used by hsmix only, got --method cutmix"):
         comparing("cutmix,mixup", selection="connected")
 
 

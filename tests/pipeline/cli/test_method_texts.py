@@ -23,7 +23,7 @@ def test_a_method_comes_with_formula_paper_modes_and_needs() -> None:
 
     assert "modes: hard, soft" in text
     assert "needs: hard: images, masks, superpixels; soft: images, masks, superpixels, saliency" in text
-    assert "options: mix.selection, mix.grown_area, mix.area" in text
+    assert "options: mix.selection, mix.select, mix.grown_area, mix.small_object_guard, " in text
     assert all(word in text for word in ("formula: ", "paper: Sun, Dornaika, Barrena", "arXiv:2511.17614"))
     assert "needs: images, masks\n" in method_text("cutmix")
 

@@ -19,10 +19,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def datasets(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
     """One run for each policy, in all formats."""
     folder = tmp_path_factory.mktemp("policies")
-    common = [*TINY, "--copies", COPIES, "--select", SELECT, "-o", f"mix.batch_size={BATCH}"]
+    common = [*TINY, "--copies", COPIES, "--select", SELECT]
     common += ["--format", "webdataset", "--format", "parquet", "--format", "folder", "--shards", 3, "--seed", 11]
     for policy in POLICIES:
-        run_cli("run", source, folder / policy, *common, "--policy", policy)
+        batch = ["-o", f"mix.batch_size={BATCH}"] if policy == "per-batch" else []
+        run_cli("run", source, folder / policy, *common, "--policy", policy, *batch)
     return {policy: Dataset(folder / policy, source) for policy in POLICIES}
 
 

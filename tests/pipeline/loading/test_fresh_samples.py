@@ -209,6 +209,8 @@ def test_memory_for_rows_is_bounded(cache: Path) -> None:
         ({"fold": 1}, r"^fold must be no fold, as the cache .* was prepared, got 1$"),
         ({"policy": "per-batch"}, "^policy per-batch orders a finite dataset"),
         ({"select": 2}, r"^mix\.select \(--select\): .*, got 2$"),
+        ({"selection": "connected", "select": 0.5}, r"0\.5 changes nothing: hsmix reads it with --selection bernoulli"),
+        ({"features": {"saliency.backend": "none"}}, r"^no features of saliency\.backend \(--saliency\) none are in"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(cache: Path, options: dict[str, Any], reason: str) -> None:
@@ -304,6 +306,7 @@ def test_a_batch_is_drawn_by_seed_and_step_alone() -> None:
         ({"saliency": None, "probabilities": (0, 0, 1)}, ConfigError, "hsmix reads saliency for soft mixing"),
         ({"policy": "paired"}, ConfigError, "^a batch takes the policy per-sample alone, got paired; leave it out$"),
         ({"select": 3}, ConfigError, "mix.select"),
+        ({"selection": "connected", "select": 0.5}, ConfigError, "changes nothing: hsmix reads it with --selection"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused(change: dict[str, Any], error: type[Exception], reason: str) -> None:
