@@ -125,7 +125,7 @@ class SourceConfig(Section):
     label_regions: dict[str, tuple[int, ...]] | None = option(None, "Channels of multi-label and their mask values, outer first: WT=1+2+4,TC=1+4,ET=4.", "NAME=V+V,…")
     ids: Literal["auto", "names", "hashed"] = option("auto", "Ids are names of files, hashed, or auto: hashed for DICOM.")
     id_key: str | None = option(None, "A secret that keys hashed ids, so that nobody without it can try guesses.", "FILE", path="local")
-    split: str = option("auto", "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST.", "FILE|RATIO", otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1", common=True)
+    split: str = option("auto", "Folder with train.txt, val.txt, test.txt, a file of ID SPLIT, or TRAIN/VAL/TEST in shares or parts, such as 0.8/0.1/0.1 or 8/1/1.", "FILE|RATIO", otherwise="SOURCE/splits, else the source's own, else 0.8/0.1/0.1", common=True)
     group_by: str | None = option(None, "Names the patient or slide in the id, or none: each image its own group; groups are never torn between splits.", "REGEX|none", otherwise="as the layout has it, else as names such as p1_slice_02 or folders show", common=True)
     folds: Annotated[int, Field(ge=2, le=100)] | None = option(None, "Cross-validation: K datasets, fold-0 to fold-(K-1), whole groups in one fold.", "K")
     turn_masks: bool = option(False, "Masks were drawn on the pixels as stored: turn them by the EXIF orientation of their images.")

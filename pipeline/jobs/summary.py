@@ -13,6 +13,7 @@ from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import SPLITS
 from hsmix_gen.stages.mixing.method import needs_of_all
 from hsmix_gen.stages.planning.cutting import DEFAULT_SHARDS
+from hsmix_gen.stages.planning.splitting import is_in_shares, parse_ratio
 
 
 def summary_text(finished: Finished) -> str:
@@ -39,9 +40,20 @@ def _output_lines(root: Path, outcome: Outcome) -> list[str]:
     return [
         f"wrote {samples} in {counted(outcome.shards, 'shard')}, {size_text(outcome.bytes)}, to {root}; {refused}",
         f"training: {training_text(dataset, run)}, by {mixed_by(config)}",
+        *_ratio_text(dataset, config.source.split),
         _shards_text(dataset, config),
         *([_saliency_text(run["saliency"])] if needs_of_all(config.mix).saliency else []),
     ]
+
+
+def _ratio_text(dataset: dict[str, Any], split: str) -> list[str]:
+    """Return the shares that a ratio in parts stands for, as 0.5/0.6/0.1 may be a slip; nothing of shares."""
+    ratio = parse_ratio(split)
+    if ratio is None or is_in_shares(split):
+        return []
+    counts = ", ".join(f"{name} {dataset['splits'][name]['images']}" for name in SPLITS if name in dataset["splits"])
+    shares = "/".join(f"{share:.3g}" for share in ratio)
+    return [f"splits: the parts {split} are the shares {shares} of all images; {counts}"]
 
 
 def _shards_text(dataset: dict[str, Any], config: RunConfig) -> str:

@@ -11,25 +11,38 @@ from hsmix_gen.schemas.records import SPLITS, Split
 from hsmix_gen.stages.randomness import derive_key, generator_for
 
 DEFAULT_RATIO = (0.8, 0.1, 0.1)
+_ROUNDING = 1e-6
+"""What shares may lack of 1, as thirds in decimals do."""
 
 
 def parse_ratio(text: str) -> tuple[float, float, float] | None:
-    """Return TRAIN/VAL/TEST of a text such as ``0.8/0.1/0.1`` or ``80/10/10`` as shares of 1, or None.
+    """Return TRAIN/VAL/TEST of a text such as ``0.8/0.1/0.1``, or in parts ``8/1/1``, as shares of 1, or None.
 
     Raises
     ------
     ConfigError
         If it is three numbers that cannot be shares.
     """
-    parts = text.replace(":", "/").split("/")
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
+    numbers = _numbers(text)
+    if numbers is None:
         return None
     if len(numbers) != 3 or not np.isfinite(numbers).all() or min(numbers) < 0 or numbers[0] <= 0:
         raise ConfigError(f"--split must be TRAIN/VAL/TEST with a positive TRAIN, got {text}; for example 0.8/0.1/0.1")
     total = sum(numbers)
     return numbers[0] / total, numbers[1] / total, numbers[2] / total
+
+
+def is_in_shares(text: str) -> bool:
+    """Return whether a ratio sums to 1, so that each number is a share; others are parts."""
+    numbers = _numbers(text)
+    return numbers is not None and abs(sum(numbers) - 1) <= _ROUNDING
+
+
+def _numbers(text: str) -> list[float] | None:
+    try:
+        return [float(part) for part in text.replace(":", "/").split("/")]
+    except ValueError:
+        return None
 
 
 def split_groups(groups: Sequence[str], ratio: tuple[float, float, float], *, seed: int) -> dict[str, Split]:

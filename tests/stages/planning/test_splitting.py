@@ -7,12 +7,28 @@ import pytest
 from hypothesis import strategies as st
 
 from hsmix_gen.schemas.errors import ConfigError, SourceError
-from hsmix_gen.stages.planning.splitting import DEFAULT_RATIO, deal_folds, deal_further, parse_ratio, split_groups
+from hsmix_gen.stages.planning.splitting import (
+    DEFAULT_RATIO,
+    deal_folds,
+    deal_further,
+    is_in_shares,
+    parse_ratio,
+    split_groups,
+)
 
 
 @pytest.mark.parametrize("text", ["0.8/0.1/0.1", "80/10/10", "8:1:1", " 8 / 1 / 1 "])
 def test_a_ratio_may_be_written_in_shares_or_parts(text: str) -> None:
     assert parse_ratio(text) == pytest.approx((0.8, 0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0.8/0.1/0.1", True), ("1/0/0", True), ("0.3333333/0.3333333/0.3333333", True), ("8/1/1", False),
+     ("0.5/0.6/0.1", False), ("auto", False)],
+)  # fmt: skip
+def test_shares_sum_to_one_and_all_else_is_parts(text: str, *, expected: bool) -> None:
+    assert is_in_shares(text) == expected
 
 
 @pytest.mark.parametrize("text", ["splits", "data/my/splits", "auto", "C:/a/b", "1/2/x", ""])
