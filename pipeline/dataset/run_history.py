@@ -14,6 +14,7 @@ from hsmix_gen.pipeline.files.tables import read_sources, write_sources
 from hsmix_gen.pipeline.sources.source_records import SOURCES_FILE, describe_difference
 from hsmix_gen.schemas.config import RunConfig, named_key
 from hsmix_gen.schemas.errors import OutputError
+from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
 from hsmix_gen.schemas.records import SourceRecord
 from hsmix_gen.stages.planning.pairing import Generation
 
@@ -25,6 +26,8 @@ EXTENSION = "extension-"
 """How names of folders begin that hold what an extension added: in the state of an output, in a cache."""
 FEATURES = "features"
 """Where in the cache the features of an extension lie; not compared, as the names of the layers are."""
+NAMED: Mapping[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
+"""Keys that name sets of values; not compared, as the values are, but named where these differ for them."""
 _FILE = "identity.json"
 _BEGUN = "begun.json"
 """Options of a run that makes features and has not begun to mix."""
@@ -151,7 +154,8 @@ class Bindings:
         bounds = self.read()
         before = bounds[-1].identity if bounds else self._begun or dict(options)
         chosen = {key: value for key, value in options.items() if key != COPIES and not _follows_from_sources(key)}
-        differences = [text for _, text in _different({key: before.get(key) for key in chosen}, chosen)]
+        same_keys = {key: before.get(key) for key in chosen if key in before or key not in NAMED}
+        differences = [text for _, text in _different(same_keys, chosen)]
         if differences:
             raise OutputError(f"{self._root} was begun differently: {_listed(differences)}; {_WAYS_OUT}")
 
@@ -180,7 +184,7 @@ class Bindings:
         bounds = self.read()
         before = bounds[-1].identity if bounds else self._begun or {}
         limit, now = before.get(_LIMIT), options.get(_LIMIT)
-        same = all(before.get(key) == value for key, value in options.items() if key != _LIMIT)
+        same = all(before.get(key) == value for key, value in options.items() if key not in (_LIMIT, *NAMED))
         return limit if limit is not None and (now is None or now > limit) and same else None
 
     @property
@@ -309,12 +313,30 @@ def _listed(differences: Sequence[str]) -> str:
 
 
 def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str]]:
-    keys = sorted(before.keys() | now.keys())
-    return [
-        (key, f"{named_key(key)} was {_text(before.get(key))}, is {_text(now.get(key))}")
-        for key in keys
-        if before.get(key) != now.get(key) and key != FEATURES
+    """Return the keys that differ, and how in words: first the names of sets of values, in place of these values."""
+    keys = [
+        key
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in (FEATURES, *NAMED)
     ]
+    found = []
+    for name, known in NAMED.items():
+        # Of an output that was begun before its names were kept none is known.
+        if name in before and before[name] != now.get(name):
+            ends: tuple[str | None, str | None] = (before[name], now.get(name))
+            explained = {key for end in ends if end is not None and end in known for key in known[end].values}
+            if not explained.isdisjoint(keys):
+                found.append((name, f"{_change(name, *ends)} ({_way_back(name, *ends)})"))
+                keys = [key for key in keys if key not in explained]
+    return found + [(key, _change(key, before.get(key), now.get(key))) for key in keys]
+
+
+def _change(key: str, before: Any, now: Any) -> str:
+    return f"{named_key(key)} was {_text(before)}, is {_text(now)}"
+
+
+def _way_back(name: str, before: str | None, now: str | None) -> str:
+    return f"leave out --{name} {now}" if before is None else f"give --{name} {before} again"
 
 
 def _completed(identity: Any) -> Any:

@@ -29,11 +29,8 @@ from hsmix_gen.stages.randomness import derive_key
 MAP_SIDE = 16
 """Side of the saliency maps by which partners are chosen."""
 
-# Named sets are spelled out in the other keys; files are known by the layers that came of them.
+# Files are known by the layers that came of them.
 _NO_BYTES = (
-    "preset",
-    "profile",
-    "control",
     "source.id_key",
     "saliency.weights",
     "saliency.folder",
@@ -109,7 +106,10 @@ def identity_of(layers: Layers, records: Sequence[SourceRecord], config: RunConf
 
 
 def options_of(config: RunConfig) -> dict[str, Any]:
-    """Return the options that decide the bytes of a dataset, as an output keeps them, by ``section.key``."""
+    """Return the options that decide the bytes of a dataset, as an output keeps them, by ``section.key``.
+
+    The names of preset, profile and control, which are spelled out in the other keys, are among them for messages.
+    """
     return {key: value for key, value in config.of_bytes().items() if key not in _NO_BYTES}
 
 

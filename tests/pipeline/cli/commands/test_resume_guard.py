@@ -53,6 +53,14 @@ def test_changed_input_or_option_is_refused_with_the_difference(
     assert ("scan" in result.stderr) == (not options or options[0] == "--copies")
 
 
+def test_a_profile_that_was_left_out_is_named_in_place_of_its_values(copied: Made, job: Options) -> None:
+    """Nobody gave `mix.aggregate`; it was the profile that somebody forgot."""
+    line = error_of(run_cli("run", copied.source, copied.output, *job, "--profile", "robust", "--seed", 8, status=1))
+
+    assert "differently: profile (--profile) was paper, is robust (give --profile paper again); seed (--seed)" in line
+    assert "aggregate" not in line
+
+
 def test_changed_source_of_a_shared_cache_is_refused_with_a_way_out_that_works(copied: Made, tmp_path: Path) -> None:
     """A cache outside the output belongs to its sources; --fresh is offered only where it helps."""
     cache = tmp_path / "cache"
