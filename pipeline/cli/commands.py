@@ -192,7 +192,7 @@ def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options:
     )
 
 
-@cli.command(titles=(*SOURCE, *JOB))
+@cli.command(titles=(*SOURCE, *JOB), more={"run.exports": "--json lists all that would not fit"})
 @click.argument("source", type=LOCATION)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @job_options

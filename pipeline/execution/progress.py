@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TextIO
 
@@ -53,11 +53,22 @@ class Reporter:
         self.seconds: dict[str, float] = {}
         self.note, self.warn, self.close = display.note, display.warn, display.close
 
-    def of_stages(self) -> "Reporter":
-        """Return a reporter that shows stages alone, for work whose result states its notes and warnings."""
+    @contextmanager
+    def of_stages(self) -> Iterator["Reporter"]:
+        """Give a reporter that shows stages alone, for work whose result states its notes and warnings.
+
+        Of work that fails, which has no result, they are shown in the end.
+        """
         reporter = Reporter(self.display)
-        reporter.note = reporter.warn = lambda text: None  # noqa: ARG005 - the parameter has the name of the display's
-        return reporter
+        kept: list[tuple[Callable[[str], None], str]] = []
+        reporter.note = lambda text: kept.append((self.note, text))
+        reporter.warn = lambda text: kept.append((self.warn, text))
+        try:
+            yield reporter
+        except Exception:
+            for show, text in kept:
+                show(text)
+            raise
 
     @contextmanager
     def stage(self, name: str, total: int, *, done: int = 0) -> Iterator["Stage"]:

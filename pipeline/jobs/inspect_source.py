@@ -78,6 +78,7 @@ def describe(source: Path, inventory: Inventory, config: RunConfig) -> dict[str,
         "groups": len({record.group for record in usable}),
         "splits": {split: sum(record.split == split for record in usable) for split in SPLITS},
         "folds": [folds[fold] for fold in sorted(folds)],
+        "for": list(config.run.exports),
         "unfit_exports": unfit(facts, str(source), EXPORTS.names),
         "alike": [
             {"a": inventory.records[i].id, "b": inventory.records[j].id, "bits": bits} for i, j, bits in inventory.twins
@@ -117,7 +118,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         "  splits   " + ", ".join(f"{name} {count}" for name, count in found["splits"].items()),
         *([f"  folds    {', '.join(map(str, found['folds']))}"] if found["folds"] else []),
         f"  objects  {_object_text(found['small_objects'])}",
-        *(f"  export   {reason}" for reason in found["unfit_exports"].values()),
+        *(f"  export   {reason}" for name, reason in found["unfit_exports"].items() if name in found["for"]),
         *(f"  warning  {warning}" for warning in found["warnings"]),
         *(f"  note     {note}" for note in found["notes"]),
     ]

@@ -1,5 +1,6 @@
 """What a source holds, after every file was read once; nothing is computed yet."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -68,8 +69,8 @@ def take_inventory(
     """
     with naming_addresses():
         local, seen = stage(source, config, reporter.note)
-        shown = reporter.of_stages() if states_notes else reporter
-        inventory = _take_inventory(local, seen, runner, shown, known)
+        with reporter.of_stages() if states_notes else contextlib.nullcontext(reporter) as shown:
+            inventory = _take_inventory(local, seen, runner, shown, known)
     unpaired = tuple(
         dataclasses.replace(refusal, path=with_addresses(refusal.path), reason=with_addresses(refusal.reason))
         for refusal in inventory.unpaired
@@ -90,6 +91,8 @@ def _take_inventory(
     scans, places = _scanned(discovery.items, options, runner, reporter)
     seen = scan_notes(scans, [place.item for place in places], config)
     discovery = dataclasses.replace(discovery, warnings=(*discovery.warnings, *seen))
+    for warning in discovery.warnings:
+        reporter.warn(with_addresses(warning))
     colours = colour_classes(scans, config.source) if options.has_palettes else None
     labelling = discovery.labelling
     if colours is not None:
@@ -97,8 +100,6 @@ def _take_inventory(
         scans = [by_colour(scan) for scan in scans]
         places = [dataclasses.replace(place, item=with_coloured_mask(place.item)) for place in places]
     facts, notes, shades = understand(_first_seen(scans, known), config, labelling)
-    for warning in discovery.warnings:
-        reporter.warn(with_addresses(warning))
     scans = with_problems(
         scans,
         facts,

@@ -79,7 +79,17 @@ def test_a_run_for_an_export_ends_before_its_work(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("webdataset"))
     shown = run_cli("inspect", source, "--json", "--progress", "none")
     assert json.loads(shown.stdout)["unfit_exports"].keys() == {"synapse"}
-    assert "  export   synapse holds images of 1 channel" in run_cli("inspect", source, "--progress", "none").stdout
+    asked = run_cli("inspect", source, "--for", "synapse,zarr", "--progress", "none").stdout
+    assert [line for line in asked.splitlines() if line.startswith("  export")] == [
+        f"  export   synapse holds images of 1 channel, {source} has 3; make it with --channels 1"
+    ]
+
+
+def test_limits_of_exports_that_nobody_asked_for_are_not_shown(tmp_path: Path) -> None:
+    """Every source of pictures had a line on a layout for grey slices."""
+    shown = run_cli("inspect", make_source(tmp_path / "source"), "--progress", "none").stdout
+
+    assert "  export " not in shown
 
 
 def test_for_takes_names_of_exports(tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def test_what_is_noted_stands_in_the_result_alone(tmp_path: Path) -> None:
     assert "  note     each image is its own group; " in result.stdout
 
 
+def test_what_was_noted_before_an_error_stands_before_it(tmp_path: Path) -> None:
+    """What was understood of a source is what one needs where it could not be read to the end."""
+    source = make_source(tmp_path / "source", train=4, splits=False)
+
+    result = run_cli("inspect", source, "--dtype", "float32", "--progress", "plain", status=1)
+
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert "splits were drawn 0.8/0.1/0.1 by group with seed 0" in lines[:-1]
+
+
 def test_the_form_in_which_images_will_be_stored_is_none_of_the_files(tmp_path: Path) -> None:
     found = run_cli("inspect", make_source(tmp_path / "source"), "--size", 32, *QUIETLY).stdout
 
