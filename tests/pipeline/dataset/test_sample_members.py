@@ -17,6 +17,7 @@ from hsmix_gen.pipeline.dataset.sample_members import encode_image, encode_membe
 from hsmix_gen.schemas.config import OutputConfig, SoftEncoding
 from hsmix_gen.stages.labels.labels import soft_label
 from hsmix_gen.stages.mixing.mixing import Mixed
+from tests.pipeline.dataset.deflate_matches import matches
 
 
 def random(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
@@ -83,6 +84,37 @@ def test_npy_and_npz_are_written_as_numpy_and_zipfile_do(shape: tuple[int, ...],
         assert found.testzip() is None
         assert [headers(entry) for entry in found.infolist()] == [headers(entry) for entry in expected.infolist()]
     np.testing.assert_array_equal(np.load(io.BytesIO(encode_npz(named)))["soft"], named["soft"])
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+@pytest.mark.parametrize("n_classes", [2, 9])
+def test_soft_labels_are_fast_to_inflate_by_zlib(n_classes: int, kind: str) -> None:
+    """zlib copies a match from one or two bytes back byte by byte: up to ten times as long for all that is even.
+
+    Level 1 of zlib-ng takes matches from some hundred bytes back, libdeflate and higher levels of zlib the nearest.
+    """
+    rows, columns = np.mgrid[:96, :96]
+    inside = [(rows - 40) ** 2 + (columns - 50) ** 2 < 900, (rows - 60) ** 2 + (columns - 20) ** 2 < 1200]
+    weight = np.random.default_rng(0).integers(0, 256, 64)[rows // 12 * 8 + columns // 12] if kind == "soft" else 0
+    shares = np.zeros((n_classes, 96, 96), np.uint8)
+    shares[0] = 255 - shares[1:].sum(axis=0)
+    for mask, share in zip(inside, (255 - weight, weight), strict=True):
+        shares[1] += (mask * share).astype(np.uint8)
+        shares[0] -= (mask * share).astype(np.uint8)
+    soft = soft_label(shares)
+    data = encode_npz({"soft": soft})
+    begin = zipfile.ZipFile(io.BytesIO(data)).infolist()[0]
+    packed = data[30 + len(begin.filename) :][: begin.compress_size]
+
+    assert zlib.decompress(packed, -15) == encode_npy(soft)
+    assert near_share(packed, soft.nbytes) < 0.1
+    # The measure sees what version 3 of the encoding did.
+    assert near_share(bytes(imagecodecs.deflate_encode(encode_npy(soft), level=1, raw=True)), soft.nbytes) > 0.5
+
+
+def near_share(deflated: bytes, size: int) -> float:
+    """Return the share of bytes that are copied from less than eight bytes back."""
+    return sum(length for length, distance in matches(deflated) if distance < 8) / size
 
 
 def headers(entry: zipfile.ZipInfo) -> dict[str, object]:
