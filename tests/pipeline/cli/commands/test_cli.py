@@ -81,6 +81,13 @@ def test_the_list_of_commands_does_not_load_the_schema(helps: dict[str, Any]) ->
     assert helps["light"]
 
 
+def test_the_page_of_the_project_names_the_statuses_as_the_help_does() -> None:
+    readme = Path(__file__).parents[4] / "README.md"
+
+    for text in (readme.read_text(encoding="utf-8"), run_cli("--help").stdout):
+        assert re.search(r"\b2 wrong usage\b", " ".join(text.split()))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
