@@ -28,6 +28,11 @@ FEATURES = "features"
 """Where in the cache the features of an extension lie; not compared, as the names of the layers are."""
 NAMED: Mapping[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
 """Keys that name sets of values; not compared, as the values are, but named where these differ for them."""
+_OF_FEATURES = ("source.", "volume.", "image.", "superpixels.", "saliency.", "seed")
+OTHERWISE_MADE = (
+    "another version of hsmix-gen or a library, another device, or other weights or maps; run.json states the versions"
+)
+"""Why features of the same sources and options have another name."""
 _FILE = "identity.json"
 _BEGUN = "begun.json"
 """Options of a run that makes features and has not begun to mix."""
@@ -319,6 +324,8 @@ def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key) and key not in (FEATURES, *NAMED)
     ]
+    if any(key.startswith(_OF_FEATURES) for key in keys):  # other features follow
+        keys = [key for key in keys if not key.startswith(LAYER)]
     found = []
     for name, known in NAMED.items():
         # Of an output that was begun before its names were kept none is known.
@@ -332,7 +339,8 @@ def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
 
 
 def _change(key: str, before: Any, now: Any) -> str:
-    return f"{named_key(key)} was {_text(before)}, is {_text(now)}"
+    why = f" ({OTHERWISE_MADE})" if key.startswith(LAYER) else ""
+    return f"{named_key(key)} was {_text(before)}, is {_text(now)}{why}"
 
 
 def _way_back(name: str, before: str | None, now: str | None) -> str:

@@ -13,7 +13,7 @@ from hsmix_gen.pipeline.files.atomic_files import sha256_of_file
 from hsmix_gen.pipeline.files.local_mirror import here
 from hsmix_gen.pipeline.files.store_paths import location
 from hsmix_gen.pipeline.sources.inventory import Inventory
-from hsmix_gen.pipeline.sources.source_records import content_digest, is_evaluated, native_pixels, per_fold
+from hsmix_gen.pipeline.sources.source_records import content_digest, is_evaluated, item_ids, native_pixels, per_fold
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
 from hsmix_gen.schemas.records import SourceRecord
@@ -50,12 +50,15 @@ def name_layers(
             **({"native": [native, [is_evaluated(record) for record in records]]} if native else {}),
         }
     )
+    # Of an earlier generation of sources the label maps of later ones are no part.
+    known = set(item_ids(records))
+    items = [place.item.id for place in inventory.places if place.item.id in known]
     unmixed = [record.id for record in records if not record.chosen]
     superpixels = digest_of(
         {
             "version": SUPERPIXELS_VERSION,
             "images": images,
-            "config": regions_key(config.superpixels, (place.item.id for place in inventory.places)),
+            "config": regions_key(config.superpixels, items),
             "libraries": versions.versions_of(versions.SUPERPIXELS),
             **({"without": unmixed} if unmixed else {}),
         }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hsmix_gen.pipeline.dataset.run_history import EXTENSION, RunIdentity
+from hsmix_gen.pipeline.dataset.run_history import EXTENSION, LAYER, OTHERWISE_MADE, RunIdentity
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.units import Runner
 from hsmix_gen.pipeline.features.cache_description import Prepared
@@ -14,6 +14,7 @@ from hsmix_gen.pipeline.sources.inventory import Inventory, of_records
 from hsmix_gen.pipeline.sources.source_records import content_digest
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.digests import digest_of
+from hsmix_gen.schemas.errors import OutputError
 from hsmix_gen.schemas.records import SourceRecord
 
 
@@ -61,6 +62,37 @@ def compute_features(
         reporter.note("the features that are to be taken over are made again")
         compute_features(link.earlier, of_records(inventory, link.earlier.records), config, runner, reporter)
     return prepare(inventory, link, config, runner, reporter)
+
+
+def check_kept(root: Path, folds: Sequence[Sequence[RunIdentity]], link: FeatureGeneration) -> None:
+    """Refuse to add samples to a dataset whose own would be made from other features now.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset, for messages.
+    folds : sequence of sequence of RunIdentity
+        What the output of each fold is bound to.
+    link : FeatureGeneration
+        What `link_features` returned for them.
+
+    Raises
+    ------
+    OutputError
+    """
+    chain = [link]
+    while chain[-1].earlier is not None:
+        chain.append(chain[-1].earlier)
+    for bounds in zip(*folds, strict=False):
+        mixed = _features_of(without_fold_view([bound.records for bound in bounds]))
+        (made,) = (one for one in chain if _features_of(one.records) == mixed)
+        for bound, layers in zip(bounds, made.layers, strict=True):
+            for kind, name in layers.names.items():
+                if bound.identity.get(LAYER + kind) != name:
+                    raise OutputError(
+                        f"{root} was mixed from other {kind} than would be made now, so that nothing can be added "
+                        f"to it: {OTHERWISE_MADE}; choose another folder, or start anew with run --fresh"
+                    )
 
 
 def _features_of(records: Sequence[SourceRecord]) -> list[tuple[str, str, str, bool]]:

@@ -21,7 +21,7 @@ from hsmix_gen.pipeline.files import atomic_files
 from hsmix_gen.pipeline.files.lease import Lease
 from hsmix_gen.pipeline.files.store_paths import is_remote, location
 from hsmix_gen.pipeline.jobs.export_fit import check_exports
-from hsmix_gen.pipeline.jobs.extension import compute_features, known_of, link_features
+from hsmix_gen.pipeline.jobs.extension import check_kept, compute_features, known_of, link_features
 from hsmix_gen.pipeline.jobs.preflight import Preflight, check_writable
 from hsmix_gen.pipeline.mixing.generate import Outcome, generate
 from hsmix_gen.pipeline.mixing.output_plan import OutputPlan, check_output, options_of
@@ -196,6 +196,7 @@ class WholeJob:
             check_output(part, layers, records, config, extend=retry != "nothing")
             for layers, part, records in zip(wanted.layers, outputs, per_fold(inventory.records), strict=True)
         ]
+        check_kept(self.output.root, folds, wanted)
         check_network(wanted.layers[0], config.saliency, self.runner, self.reporter)
         return known, inventory, wanted, plans
 

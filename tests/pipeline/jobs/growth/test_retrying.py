@@ -1,5 +1,6 @@
 """Sources and samples that were refused are tried again on request, and nothing else of the dataset changes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from PIL import Image as Pillow
 
 from hsmix_gen.pipeline.mixing import make_shard
 from hsmix_gen.pipeline.mixing.make_shard import Made
-from tests.command_line import TINY, run_cli
+from tests.command_line import TINY, error_of, run_cli
 from tests.pipeline.jobs.growth.growing import OPTIONS, GrowingDataset, rows_of, shards_of
 from tests.small_sources import make_source
 from tests.written import shard_digests, snapshot
@@ -137,3 +138,25 @@ def test_retrying_takes_the_options_of_the_dataset(refusing: tuple[GrowingDatase
 
     assert "seed (--seed) was 0, is 7" in changed.stderr
     assert f"{dataset.output.with_name('nothing')} does not exist; check its name" in nothing.stderr
+
+
+@pytest.mark.parametrize("is_mended", [True, False])
+@pytest.mark.parametrize("kind", ["images", "superpixels", "saliency"])
+def test_nothing_is_added_to_samples_of_another_version(
+    refusing: tuple[GrowingDataset, bytes], kind: str, *, is_mended: bool
+) -> None:
+    """New samples of other features were put beside the old ones in silence; what a version alters, its name alters."""
+    dataset, picture = refusing
+    bound = dataset.output / ".hsmix" / "identity.json"
+    found = json.loads(bound.read_text())
+    bound.write_text(json.dumps({**found, f"layer of {kind}": f"{kind}-0123456789abcdef"}))
+    if is_mended:
+        (dataset.source / "images" / "case_02.png").write_bytes(picture)
+    before = snapshot(dataset.output / "webdataset")
+
+    line = error_of(run_cli("retry-refused", dataset.source, dataset.output, status=1))
+
+    assert kind in line
+    assert "another version of hsmix-gen or a library" in line
+    assert "choose another folder, or start anew with" in line
+    assert snapshot(dataset.output / "webdataset") == before
