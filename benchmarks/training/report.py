@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -201,25 +200,17 @@ def _search_tables(table: pa.Table) -> str:
         return "No rung was run whole yet."
     parts = []
     for steps, seeds, ranked in rungs:
-        rows = [[str(place), f"{gain:+.2f}", _choices(arm)] for place, (arm, gain) in enumerate(ranked, 1)]
+        rows = [
+            [str(place), f"{gain:+.2f}", search.words_of_choices(arm)] for place, (arm, gain) in enumerate(ranked, 1)
+        ]
         title = f"{steps} steps, {len(seeds)} seeds, {len(ranked)} settings, the best {_SHOWN_SETTINGS} of them"
         parts.append(f"{title}:\n\n{markdown(['', 'gain', 'setting'], rows[:_SHOWN_SETTINGS])}")
     rows = [
-        [f"`{key}`", _value(value), f"{mean:+.2f}", f"{error:.2f}", str(count)]
+        [f"`{key}`", search.value_in_words(value), f"{mean:+.2f}", f"{error:.2f}", str(count)]
         for key, value, mean, error, count in search.by_choice(rungs[0][2])
     ]
     head = ["choice", "value", "mean gain", "standard error", "settings"]
     return "\n\n".join([*parts, f"By choice, over the settings of the first rung:\n\n{markdown(head, rows)}"])
-
-
-def _choices(arm: str) -> str:
-    return ", ".join(f"{key.rpartition('.')[2]} {_value(value)}" for key, value in search.choices_of_arm(arm).items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " to ".join(map(_value, value))
-    return f"{value:.2g}" if isinstance(value, float) else str(value).removeprefix("@") or "fresh"
 
 
 def _plan_table(table: pa.Table) -> str:

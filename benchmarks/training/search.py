@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from report import print_table
 
 from hsmix_gen.stages.randomness import generator_for, integer
 from training import plan
@@ -68,8 +67,9 @@ def search(place: Place, *, until: float) -> None:
             print(f"{missing} of {len(runs)} runs of this rung are missing; run the search again")
             return
         ranked = ranking(results.table(), left, steps, seeds)
-        rows = [[arm, f"{value:+.2f}", str(settings[arm])] for arm, value in ranked]
-        print_table(f"{steps} steps, seeds {seeds.start} to {seeds.stop - 1}", ["setting", "gain", "values"], rows)
+        print(f"\n{steps} steps, seeds {seeds.start} to {seeds.stop - 1}; gain over strong augmentation alone")
+        for arm, value in ranked:
+            print(f"  {value:+.2f}  {arm}: {words_of_choices(arm)}")
         left = _best(ranked)
 
 
@@ -88,6 +88,18 @@ def finished_rungs(table: pa.Table) -> Iterator[tuple[int, range, Ranked]]:
 def choices_of_arm(arm: str) -> dict[str, Any]:
     """Return what the setting of an arm chooses of each of `CHOICES`."""
     return choices_of(int(_method(arm).removeprefix("setting-")))
+
+
+def words_of_choices(arm: str) -> str:
+    """Return what the setting of an arm chooses, for people."""
+    return ", ".join(f"{key.rpartition('.')[2]} {value_in_words(value)}" for key, value in choices_of_arm(arm).items())
+
+
+def value_in_words(value: Any) -> str:
+    """Return a value of `CHOICES` for people."""
+    if isinstance(value, tuple):
+        return " to ".join(map(value_in_words, value))
+    return f"{value:.2g}" if isinstance(value, float) else str(value).removeprefix("@") or "fresh"
 
 
 def by_choice(ranked: Ranked) -> list[tuple[str, Any, float, float, int]]:
