@@ -74,7 +74,7 @@ STAGES = (
     Stage("The same with ten seeds", ASKED, seeds=range(10)),
     Stage("The same in the longest, with ten seeds", DECIDED, datasets=("isic",), steps=(LONGEST,), seeds=range(10)),
     Stage("And on glands", (*ASKED[:2], PIECES, TUNED), datasets=("glas",), steps=(LONGEST,), seeds=range(10)),
-    Stage("And the published draw, the default", (MAIN[2],), steps=(LONGEST,), seeds=range(5)),
+    Stage("And the published draw, the default", (MAIN[2],), steps=(LONGEST,), seeds=range(10)),
     Stage("And whole pieces alone, hard", (PIECES,), seeds=range(10)),
     Stage("Does the setting that the search found do better?", (SEARCHED,), seeds=range(10)),
     Stage("How many offline copies?", tuple(f"{arm}@{k}" for k in (10, 3, 1, 30) for arm in ASKED[1:]),
