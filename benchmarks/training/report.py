@@ -41,11 +41,13 @@ def write(table: pa.Table, docs: Path) -> None:
     main = [one for one in against_references(table) if _is_main(one.setting)]
     strong = [one for one in main if one.reference == _STRONG and "@" not in one.arm]
     asked, relatives = ([one for one in strong if (one.arm in plan.SHOWN) is is_asked] for is_asked in (True, False))
-    shown = [one for one in asked if one.gain.seeds > 1 and one.arm != plan.PIECES and one.setting.steps >= plan.LONG]
+    shown = [
+        one for one in asked if one.gain.seeds > 1 and one.arm != plan.PIECES and one.setting.steps == plan.LONGEST
+    ]
     put(README, "gains", gains_table(shown))
-    put(page, "strong", gains_table(asked, with_level=True))
+    put(page, "strong", _by_steps(asked, with_level=True))
     put(page, "relatives", gains_table(relatives, with_level=True))
-    put(page, "cutmix", gains_table(_against_cutmix(table)))
+    put(page, "cutmix", _by_steps(_against_cutmix(table)))
     put(page, "flips", gains_table([one for one in main if one.reference == "flips"]))
     put(page, "other scores", _score_tables(table))
     put(page, "corruptions", corruption_table(table))
@@ -53,8 +55,10 @@ def write(table: pa.Table, docs: Path) -> None:
     put(page, "copies", gains_table([one for one in main if "@" in one.arm]))
     put(page, "search", _search_tables(table))
     put(page, "plan", _plan_table(table))
-    if strong:
-        figures.forest([one for one in strong if one.gain.seeds > 1], folder / "forest.png")
+    for steps in (plan.SHORT, plan.LONG, plan.LONGEST):
+        ones = [one for one in strong if one.gain.seeds > 1 and one.setting.steps == steps]
+        if ones:
+            figures.forest(ones, folder / f"forest-{steps}.png")
     copies = _over_copies(table)
     if copies:
         figures.curve(copies, folder / "copies.png", label="offline copies of each image",
@@ -90,6 +94,18 @@ def gains_table(comparisons: Sequence[Comparison], *, with_level: bool = False) 
         for arm in arms
     ]
     return markdown(head, rows)
+
+
+def _by_steps(comparisons: Sequence[Comparison], *, with_level: bool = False) -> str:
+    """Return a table for each budget of steps, the longest first."""
+    if not comparisons:
+        return gains_table(comparisons)
+    budgets = sorted({one.setting.steps for one in comparisons}, reverse=True)
+    tables = {
+        steps: gains_table([one for one in comparisons if one.setting.steps == steps], with_level=with_level)
+        for steps in budgets
+    }
+    return "\n\n".join(f"After {steps:,} steps:\n\n{table}" for steps, table in tables.items())
 
 
 def _cell(one: Comparison | None, *, with_level: bool) -> str:
@@ -130,7 +146,7 @@ def _score_tables(table: pa.Table) -> str:
     parts = []
     for score, words in (("boundary_f", "Boundary F at 2 px, points"), ("hd95", "HD95, pixels (less is better)")):
         ones = [one for one in against_references(table, score=score) if _is_main(one.setting)]
-        parts.append(f"{words}:\n\n{gains_table([one for one in ones if one.arm in plan.SHOWN])}")
+        parts.append(f"{words}.\n\n{_by_steps([one for one in ones if one.arm in plan.SHOWN])}")
     return "\n\n".join(parts)
 
 
@@ -203,7 +219,8 @@ def _search_tables(table: pa.Table) -> str:
         rows = [
             [str(place), f"{gain:+.2f}", search.words_of_choices(arm)] for place, (arm, gain) in enumerate(ranked, 1)
         ]
-        title = f"{steps} steps, {len(seeds)} seeds, {len(ranked)} settings, the best {_SHOWN_SETTINGS} of them"
+        best = f", the best {_SHOWN_SETTINGS} of them" if len(ranked) > _SHOWN_SETTINGS else ""
+        title = f"{steps} steps, {len(seeds)} seeds, {len(ranked)} settings{best}"
         parts.append(f"{title}:\n\n{markdown(['', 'gain', 'setting'], rows[:_SHOWN_SETTINGS])}")
     rows = [
         [f"`{key}`", search.value_in_words(value), f"{mean:+.2f}", f"{error:.2f}", str(count)]
