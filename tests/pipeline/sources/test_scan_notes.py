@@ -1,4 +1,4 @@
-"""What no single image shows: volumes of different axes in one set, masks that were not turned with their images."""
+"""What no single image shows: different axes or depths in one set, masks that were not turned with their images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 from hsmix_gen.pipeline.sources.scan_notes import axes_of, scan_notes
 from hsmix_gen.schemas.config import RunConfig
 from hsmix_gen.schemas.records import ScanResult, SourceItem, picture
-from tests.command_line import inspected, run_cli
+from tests.command_line import TINY, inspected, run_cli
 
 PIXELS = np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3).astype(np.uint8)
 MASK = np.zeros((48, 48), np.uint8)
@@ -51,6 +51,56 @@ def test_only_masks_that_may_be_wrong_are_stated(unturned: int, size: tuple[int,
 
     assert len(scan_notes([scan], items, RunConfig())) == count
     assert scan_notes([replace(scan, problem="torn")], items, RunConfig()) == []
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "image", "reason"),
+    [
+        (["uint8", "uint16", "uint8"], {}, "65535 of 16 bits is the white of 255"),
+        (["uint8", "uint16", "uint8"], {"dtype": "uint16"}, "65535 of 16 bits is the white of 255"),
+        (["uint8", "uint16", "uint8"], {"intensity": "window", "window": (0, 4080)}, "the window 0 to 4080 means"),
+        (["uint8", "uint16", "uint8"], {"intensity": "percentile"}, None),
+        (["uint16", "uint16"], {}, None),
+        (["uint8", "uint8"], {}, None),
+    ],
+)
+def test_two_depths_are_stated_unless_each_image_has_its_own_scale(
+    dtypes: list[str], image: dict[str, Any], reason: str | None
+) -> None:
+    """Pictures of 12 bits became nearly black among those of 8, in silence."""
+    items = [SourceItem(f"i{n}", picture(f"i{n}.png"), picture("m")) for n in range(len(dtypes))]
+    scans = [ScanResult(item.id, dtype=dtype) for item, dtype in zip(items, dtypes, strict=True)]
+    config = RunConfig.model_validate({"image": image})
+
+    found = scan_notes(scans, items, config)
+
+    start = f"1 image of 16 bits (such as i1.png) beside 2 images of 8 bits: {reason}"
+    assert [text[: len(start)] for text in found] == ([start] if reason else [])
+    assert all("--intensity percentile" in text for text in found)
+    assert scan_notes([replace(scan, problem="torn") for scan in scans], items, config) == []
+
+
+def depths(folder: Path) -> Path:
+    """Write eight pictures of 8 bits and four of 12 bits in 16, all alike bright in their own scale."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    for number in range(12):
+        grey = np.random.default_rng(number).integers(100, 240, (48, 48)) + (MASK > 0) * 15
+        stored = (grey * 16).astype(np.uint16) if number % 3 == 2 else grey.astype(np.uint8)
+        Image.fromarray(stored).save(folder / "images" / f"{number:02d}.png")
+        Image.fromarray(MASK).save(folder / "masks" / f"{number:02d}.png")
+    return folder
+
+
+def test_inspect_and_run_warn_of_two_depths_and_the_way_out_ends_it(tmp_path: Path) -> None:
+    source = depths(tmp_path)
+
+    (warning,) = inspected(source, "--split", "1/0/0")["warnings"]
+    planned = run_cli("run", source, tmp_path / "out", *TINY, "--split", "1/0/0", "--dry-run")
+
+    assert warning.startswith(f"4 images of 16 bits (such as {source}/images/02.png) beside 8 images of 8 bits: ")
+    assert f"warning: {warning}" in planned.stderr
+    assert inspected(source, "--split", "1/0/0", "--intensity", "percentile")["warnings"] == []
 
 
 def photographs(folder: Path) -> Path:
