@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from hsmix_gen.pipeline.reporting.evidence import Columns, Evidence
 from hsmix_gen.pipeline.reporting.thresholds import RULES, SEVERITY, Light
 from hsmix_gen.schemas.config import MixConfig
 from hsmix_gen.schemas.families import METHODS
-from hsmix_gen.schemas.records import SPLITS, SourceRecord
+from hsmix_gen.schemas.records import SPLITS, Mode, SourceRecord
 from hsmix_gen.stages.measures.domains import Domains, two_domains
 from hsmix_gen.stages.mixing.method import needs
 
@@ -24,6 +25,7 @@ _SQUARES_SUFFICE = 0.95
 """Boundary recall of squares beyond which nothing is left to gain."""
 _LEAST_OBJECTS = 20
 _SHOWN = 3
+_NO_SUPERPIXELS = "no sample is mixed by superpixels"
 _NAN = float("nan")
 
 
@@ -197,6 +199,8 @@ def _balance(evidence: Evidence) -> Seen:
 
 
 def _object_size(evidence: Evidence) -> Seen:
+    if not uses_superpixels(evidence):
+        return _NAN, _NO_SUPERPIXELS
     cells = known_numbers([one.measures.object_cells for one in evidence.images])
     if not len(cells):
         return _NAN, "no objects were measured"
@@ -208,6 +212,8 @@ def _object_size(evidence: Evidence) -> Seen:
 
 
 def _recall(evidence: Evidence) -> Seen:
+    if not uses_superpixels(evidence):
+        return _NAN, _NO_SUPERPIXELS
     pairs = [(one.measures.recall, one.measures.grid_recall) for one in evidence.images]
     known = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2)
     if not len(known):
@@ -255,6 +261,27 @@ def uses_saliency(evidence: Evidence) -> bool:
     return bool((~np.isnan(evidence.samples["auc_a"])).any())
 
 
+def uses_superpixels(evidence: Evidence) -> bool:
+    """Return whether pieces are superpixels: of an output only where samples were mixed by them."""
+    return not evidence.samples or any(_by(evidence.samples, mode, "superpixels").any() for mode in ("hard", "soft"))
+
+
+def _by(samples: Columns, mode: Mode, *features: Literal["superpixels", "saliency"]) -> npt.NDArray[np.bool_]:
+    """Return which samples are training samples of a mode whose method follows any of some features, (N,) bool.
+
+    A control that takes from superpixels how large its area is does not follow them.
+    """
+    chosen = of_mode(samples, mode)
+    if not chosen.any():
+        return chosen
+    plain = MixConfig()
+    following = [
+        name for name in METHODS.names if any(getattr(needs(mode, plain, name), feature) for feature in features)
+    ]
+    # Samples without a method are of hsmix.
+    return chosen & np.isin(samples["method"], ["", *following])
+
+
 def _auc(evidence: Evidence) -> Seen:
     found = image_aucs(evidence)
     if not found or not uses_saliency(evidence):
@@ -296,10 +323,7 @@ def _fragments(evidence: Evidence) -> Seen:
 
 
 def _seam(evidence: Evidence) -> Seen:
-    hard = of_mode(evidence.samples, "hard")
-    if hard.any():  # the seam of others follows no superpixels; samples without a method are of hsmix
-        cut = [name for name in METHODS.names if needs("hard", MixConfig(), name).superpixels]
-        hard &= np.isin(evidence.samples["method"], ["", *cut])
+    hard = _by(evidence.samples, "hard", "superpixels")  # the seam of others follows none
     gain = known_numbers(seam_gain(evidence.samples)[hard]) if hard.any() else np.empty(0)
     if not len(gain):
         return _NAN, "no hard mixes of superpixels that were measured"
@@ -330,9 +354,9 @@ def _identity(evidence: Evidence) -> Seen:
 
 
 def _flat_lambda(evidence: Evidence) -> Seen:
-    soft = of_mode(evidence.samples, "soft")
+    soft = _by(evidence.samples, "soft", "superpixels", "saliency")
     spread = known_numbers(evidence.samples["lambda_std"][soft]) if soft.any() else np.empty(0)
-    if not len(spread) or evidence.described.get("method") == "mixup":
+    if not len(spread):
         return _NAN, "no soft mixes by region that were measured"
     flat = spread < FLAT_LAMBDA
     varies = f"lambda hardly varies in {int(flat.sum())} of {len(flat)} soft mixes"

@@ -73,3 +73,51 @@ def test_seams_are_judged_of_superpixels_alone(method: str, is_judged: bool) -> 
     value, _ = _LOOKS["seam"](evidence)
 
     assert (next(rule for rule in RULES if rule.name == "seam").light(value) != "grey") is is_judged
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "is_judged"),
+    [
+        ("hard", "hsmix", True),
+        ("soft", "hsmix", True),
+        ("hard", "cam-superpixels", True),
+        ("hard", "cutmix", False),
+        ("soft", "guided", False),
+        ("none", "", False),
+        ("cache", "", True),
+    ],
+)
+def test_superpixels_are_judged_where_samples_are_mixed_by_them(mode: str, method: str, is_judged: bool) -> None:
+    """A dataset of CutMix was red for superpixels that none of its samples reads, and `--strict` failed."""
+    samples = {} if mode == "cache" else {
+        "mode": np.array([mode]), "split": np.array(["train"]), "method": np.array([method]),
+    }  # fmt: skip
+    record = SourceRecord("a", "a", "train", None, "a", "b", "", "", 4, 4)
+    bad = ImageMeasures((), 0.5, 2.0, 0.2, 0.2, 1.0, np.zeros(2))
+    evidence = Evidence(Path(), "output", "set", {}, [record], samples, [Measured(record, bad)], [], 0, 1, 0, {})
+
+    lights = {rule.name: rule.light(_LOOKS[rule.name](evidence)[0]) for rule in RULES if rule.name in _OF_SUPERPIXELS}
+
+    assert lights == dict.fromkeys(_OF_SUPERPIXELS, "red" if is_judged else "grey")
+
+
+_OF_SUPERPIXELS = ("object_size", "boundary_recall")
+
+
+@pytest.mark.parametrize(
+    ("methods", "light"),
+    [(["hsmix", "mixup"], "red"), (["guided"], "red"), (["mixup", "mixup"], "grey"), (["mixup", "soft-cp"], "grey")],
+)
+def test_lambda_is_judged_of_mixes_by_region_or_map(methods: list[str], light: str) -> None:
+    """Mixup has one lambda by design, also where another method stands beside it."""
+    n = len(methods)
+    samples = {
+        "mode": np.array(["soft"] * n), "split": np.array(["train"] * n), "method": np.array(methods),
+        "lambda_std": np.zeros(n),
+    }  # fmt: skip
+    described = {"method": ",".join(methods)}
+    evidence = Evidence(Path(), "output", "set", described, [], samples, [], [], 0, 1, 0, {})
+
+    value, _ = _LOOKS["flat_lambda"](evidence)
+
+    assert next(rule for rule in RULES if rule.name == "flat_lambda").light(value) == light
