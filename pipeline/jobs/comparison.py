@@ -17,7 +17,7 @@ from hsmix_gen.pipeline.jobs.run import (
     held_cache,
     placed_job,
     running,
-    warn_of_unread_maps,
+    warn_of_unread_features,
     without_unread_maps,
 )
 from hsmix_gen.pipeline.sources.earlier_sources import Known
@@ -75,7 +75,7 @@ def run_compared(
         home = home.renewed()
     check_source(source, home)
     home.check_own(of_datasets=True)
-    warn_of_unread_maps(variants.values(), reporter)
+    warn_of_unread_features(variants.values(), reporter)
     variants = {name: without_unread_maps(config) for name, config in variants.items()}
     parts = {
         name: (output.renewed() if fresh or (not extend and beyond_trial(output, config, reporter)) else output, config)

@@ -21,7 +21,7 @@ from hsmix_gen.pipeline.jobs.run import (
     cache_of,
     processors,
     uses_gpu,
-    warn_of_unread_maps,
+    warn_of_unread_features,
     without_unread_maps,
 )
 from hsmix_gen.pipeline.mixing.card import mixed_by
@@ -62,7 +62,7 @@ def estimates_text(
     source: Path, parts: Mapping[str, tuple[Output, RunConfig]], reporter: Reporter, *, fresh: bool
 ) -> str:
     """Return the estimate of each dataset in words, under its name if it has one; see `estimate_text`."""
-    warn_of_unread_maps([config for _, config in parts.values()], reporter)
+    warn_of_unread_features([config for _, config in parts.values()], reporter)
     return "\n".join(
         (f"{name}: " if name else "") + estimate_text(source, output, config, reporter, fresh=fresh)
         for name, (output, config) in parts.items()

@@ -5,8 +5,10 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from hsmix_gen.pipeline.dataset.output_folder import Output
+from hsmix_gen.pipeline.execution.human_units import text_of
 from hsmix_gen.pipeline.execution.late_start import LateRunner
 from hsmix_gen.pipeline.execution.progress import Reporter
 from hsmix_gen.pipeline.execution.signals import ended_by_signals
@@ -31,6 +33,7 @@ from hsmix_gen.pipeline.sources.inventory import Inventory, take_inventory
 from hsmix_gen.pipeline.sources.source_records import per_fold
 from hsmix_gen.schemas.config import RunConfig, SaliencyConfig, named_key
 from hsmix_gen.schemas.errors import HsmixError, OutputError
+from hsmix_gen.schemas.presets import PRESETS
 from hsmix_gen.stages.mixing.method import needs_of_all
 from hsmix_gen.stages.saliency.backend import backend_of
 
@@ -115,7 +118,7 @@ def run_all(
     extend : bool
         Add copies and sources to a finished dataset; its shards stay as they are.
     """
-    warn_of_unread_maps([config], reporter)
+    warn_of_unread_features([config], reporter)
     config = without_unread_maps(config)
     check_source(source, output)
     if fresh or (not extend and beyond_trial(output, config, reporter)):
@@ -252,22 +255,39 @@ def without_unread_maps(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"saliency": SaliencyConfig(backend="none")})
 
 
-def warn_of_unread_maps(configs: Collection[RunConfig], reporter: Reporter) -> None:
-    """State that a saliency which was asked for has no effect, as no sample of any of some runs reads it."""
-    if any(needs_of_all(config.mix).saliency for config in configs):
-        return
-    saliency, defaults = next(iter(configs)).saliency, SaliencyConfig()
-    given = [
-        f"{named_key(f'saliency.{name}')} {getattr(saliency, name)}"
-        for name in type(saliency).model_fields
-        if name in saliency.model_fields_set
-        and (name == "backend" or getattr(saliency, name) != getattr(defaults, name))
-    ]
-    if given and saliency.backend != "none":
+def warn_of_unread_features(configs: Collection[RunConfig], reporter: Reporter) -> None:
+    """State that superpixels or a saliency which were asked for have no effect, as no sample of any run reads them."""
+    read = [needs_of_all(config.mix) for config in configs]
+    regions = _asked_for(configs, "superpixels")
+    if regions and not any(one.superpixels for one in read):
         reporter.warn(
-            f"{', '.join(given)} has no effect: no sample of this run reads saliency, so that no maps are made; leave "
+            f"{regions} has no effect: no sample of this run reads superpixels, which only its cache holds; leave "
+            "it out, or make superpixels for other runs with hsmix-gen prepare"
+        )
+    maps = _asked_for([config for config in configs if config.saliency.backend != "none"], "saliency")
+    if maps and not any(one.saliency for one in read):
+        reporter.warn(
+            f"{maps} has no effect: no sample of this run reads saliency, so that no maps are made; leave "
             "it out, or make maps for other runs with hsmix-gen prepare"
         )
+
+
+def _asked_for(configs: Collection[RunConfig], name: Literal["superpixels", "saliency"]) -> str:
+    """Return in words the values of a section that somebody asked for in any of some configurations.
+
+    Those are other values than the defaults and those of a preset; a backend of saliency counts whatever it is.
+    """
+    given: dict[str, None] = {}
+    for config in configs:
+        section = getattr(config, name)
+        defaults = type(section)()
+        named = PRESETS[config.preset].values if config.preset else {}
+        for field in type(section).model_fields:
+            key, value = f"{name}.{field}", getattr(section, field)
+            usual = (getattr(defaults, field), named.get(key, getattr(defaults, field)))
+            if field in section.model_fields_set and (field == "backend" or value not in usual):
+                given[f"{named_key(key)} {text_of(value)}"] = None
+    return ", ".join(given)
 
 
 def cache_of(output: Output, config: RunConfig) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
-from hsmix_gen.pipeline.jobs.run import uses_gpu, warn_of_unread_maps, without_unread_maps
+from hsmix_gen.pipeline.jobs.run import uses_gpu, warn_of_unread_features, without_unread_maps
 from hsmix_gen.pipeline.mixing.card import mixed_by
 from hsmix_gen.schemas.config import RunConfig
 from tests.command_line import error_of, run_cli
@@ -76,10 +76,59 @@ def test_a_saliency_that_is_asked_for_in_vain_is_named(sections: dict[str, Any],
     shown = Warnings()
     config = RunConfig.model_validate({"mix": {"probabilities": (0, 1, 0)}, **sections})
 
-    warn_of_unread_maps([config], Reporter(shown))
+    warn_of_unread_features([config], Reporter(shown))
 
     assert [text[: len(start or "")] for text in shown.texts] == ([start] if start else [])
     assert all(text.endswith("for other runs with hsmix-gen prepare") for text in shown.texts)
+
+
+@pytest.mark.parametrize(
+    ("sections", "named"),
+    [
+        (
+            {"superpixels": {"method": "grid", "regions": (10, 20)}},
+            "superpixels.method (--superpixels) grid, superpixels.regions (--regions) 10 20",
+        ),
+        ({"superpixels": {"body": "all"}}, "superpixels.body all"),
+        ({"superpixels": {"method": "slic", "variants": 4}}, None),
+        ({"preset": "isic2017", "superpixels": {"regions": (30, 80), "compactness": 10.0}}, None),
+        ({"superpixels": {"regions": (10, 20)}, "mix": {"area": "matched"}}, None),
+        ({"superpixels": {"regions": (10, 20)}, "mix": {"method": "cutmix,hsmix"}}, None),
+        ({}, None),
+    ],
+)
+def test_superpixels_that_are_asked_for_in_vain_are_named(sections: dict[str, Any], named: str | None) -> None:
+    """What a preset says is nobody's wish; a control that takes its area from superpixels reads them."""
+    shown = Warnings()
+    mix = {"method": "cutmix", "probabilities": (0, 1, 0), **sections.get("mix", {})}
+
+    warn_of_unread_features([RunConfig.model_validate({**sections, "mix": mix})], Reporter(shown))
+
+    start = f"{named} has no effect: no sample of this run reads superpixels"
+    assert [text[: len(start)] for text in shown.texts] == ([start] if named else [])
+
+
+def test_of_compared_runs_one_that_reads_superpixels_is_enough() -> None:
+    shown = Warnings()
+    named = {"superpixels": {"regions": (10, 20)}}
+    without = RunConfig.model_validate({"mix": {"method": "cutmix", "probabilities": (0, 1, 0)}, **named})
+
+    warn_of_unread_features([without, RunConfig.model_validate(named)], Reporter(shown))
+    warn_of_unread_features([without, without], Reporter(shown))
+
+    assert [text.count("--regions") for text in shown.texts] == [1]
+
+
+def test_a_run_of_cutmix_warns_of_superpixels_and_its_report_has_no_light_on_them(tmp_path: Path) -> None:
+    source, output = make_source(tmp_path / "source"), tmp_path / "out"
+
+    made = run_cli("run", source, output, *PLAIN, "--method", "cutmix", "--superpixels", "grid")
+    run_cli("report", output, "--to", tmp_path, "--progress", "none")
+
+    assert "warning: superpixels.method (--superpixels) grid, superpixels.regions (--regions) 6 20, " in made.stderr
+    assert next(output.glob(".hsmix/cache/superpixels-*"))
+    found = {one["rule"]: one["light"] for one in json.loads((tmp_path / "report.json").read_text())["findings"]}
+    assert (found["object_size"], found["boundary_recall"], found["seam"]) == ("grey", "grey", "grey")
 
 
 def test_of_compared_runs_one_that_reads_saliency_is_enough() -> None:
@@ -87,7 +136,7 @@ def test_of_compared_runs_one_that_reads_saliency_is_enough() -> None:
     named = {"saliency": {"backend": "fine_grained"}}
     without = RunConfig.model_validate({"mix": {"probabilities": (0, 1, 0)}, **named})
 
-    warn_of_unread_maps([without, RunConfig.model_validate(named)], Reporter(shown))
+    warn_of_unread_features([without, RunConfig.model_validate(named)], Reporter(shown))
 
     assert shown.texts == []
 
