@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _FORMATS = {
     ".png": "picture", ".tif": "picture", ".tiff": "picture", ".npy": "array", ".nii": "nifti", ".nii.gz": "nifti",
 }  # fmt: skip
 """Endings of label maps and what decodes them."""
+_PARAMETERS = {"compactness": "compactness", "sigma": "sigma", "body": "mask"}
+"""Fields of `SuperpixelsConfig` that not all kinds read, and the parameters of their `segment`."""
 
 
 def granularities(folder: Path) -> list[Path]:
@@ -58,8 +61,14 @@ def n_variants(config: SuperpixelsConfig) -> int:
 
 
 def regions_key(config: SuperpixelsConfig, ids: Iterable[str]) -> dict[str, Any]:
-    """Return what the superpixels of pictures and volumes depend on; of brought ones their content."""
+    """Return what the superpixels of pictures and volumes depend on; of brought ones their content.
+
+    What their kind does not read stands as its default, so that equal superpixels have equal keys.
+    """
     key = config.model_dump(mode="json", exclude={"folder"})
+    read = signature(SUPERPIXELS.module(config.method).segment).parameters
+    unread = {name for name, parameter in _PARAMETERS.items() if parameter not in read}
+    key |= SuperpixelsConfig().model_dump(mode="json", include=unread)
     if config.method != PRECOMPUTED:
         return key
     names = sorted(set(ids))

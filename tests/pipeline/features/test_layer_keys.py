@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from hsmix_gen.pipeline.features.brought_regions import regions_key
 from hsmix_gen.pipeline.features.layer_keys import name_layers
 from hsmix_gen.pipeline.sources.discovery import Discovery
 from hsmix_gen.pipeline.sources.inventory import Inventory
+from hsmix_gen.schemas.config import SuperpixelsConfig
 from hsmix_gen.schemas.records import DatasetFacts, SourceRecord
 from tests.pipeline.jobs.plans import FACTS, configured, records_of
 
@@ -54,6 +56,40 @@ def test_an_option_of_mixing_remakes_nothing(backend: dict[str, Any], mix: dict[
 def test_an_option_of_superpixels_remakes_superpixels_alone(superpixels: dict[str, Any]) -> None:
     """Trying other superpixels must not cost another pass over images and network."""
     assert remade(names(GRADCAM), names(GRADCAM | {"superpixels": superpixels})) == {"superpixels"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "is_read"),
+    [
+        ("grid", {"compactness": 80}, False),
+        ("grid", {"sigma": 3}, False),
+        ("grid", {"body": "all"}, False),
+        ("grid", {"regions": [5, 10]}, True),
+        ("grid", {"variants": 3}, True),
+        ("felzenszwalb", {"compactness": 80}, False),
+        ("felzenszwalb", {"sigma": 3}, True),
+        *((kind, {name: value}, True) for kind in ("slic", "hierarchical", "watershed")
+          for name, value in (("compactness", 80), ("sigma", 3), ("body", "all"))),
+    ],
+)  # fmt: skip
+def test_what_a_kind_of_superpixels_does_not_read_remakes_nothing(
+    kind: str, option: dict[str, Any], is_read: bool
+) -> None:
+    """Equal squares were made twice under two names."""
+    before, after = ({"superpixels": {"method": kind, **more}} for more in ({}, option))
+
+    assert remade(names(before), names(after)) == ({"superpixels"} if is_read else set())
+
+
+@pytest.mark.parametrize("kind", ["slic", "hierarchical", "watershed", "felzenszwalb", "grid"])
+def test_superpixels_that_read_their_options_keep_their_names(kind: str) -> None:
+    """A cache of an earlier version is found again."""
+    reading = {"compactness": 3.0, "sigma": 2.0} if kind in ("slic", "hierarchical", "watershed") else {}
+    config = SuperpixelsConfig.model_validate({"method": kind, "regions": (5, 10), **reading})
+
+    assert regions_key(config, ()) == {
+        "method": kind, "regions": [5, 10], "variants": 4, "compactness": None, "sigma": 1.0, "body": "auto", **reading,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
