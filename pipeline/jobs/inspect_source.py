@@ -118,7 +118,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         "  splits   " + ", ".join(f"{name} {count}" for name, count in found["splits"].items()),
         *([f"  folds    {', '.join(map(str, found['folds']))}"] if found["folds"] else []),
         f"  objects  {_object_text(found['small_objects'])}",
-        *(f"  export   {reason}" for name, reason in found["unfit_exports"].items() if name in found["for"]),
+        *(f"  export   {found['unfit_exports'].get(name, f'{name} fits')}" for name in dict.fromkeys(found["for"])),
         *(f"  warning  {warning}" for warning in found["warnings"]),
         *(f"  note     {note}" for note in found["notes"]),
     ]

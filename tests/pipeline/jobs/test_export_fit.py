@@ -81,8 +81,16 @@ def test_a_run_for_an_export_ends_before_its_work(tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["unfit_exports"].keys() == {"synapse"}
     asked = run_cli("inspect", source, "--for", "synapse,zarr", "--progress", "none").stdout
     assert [line for line in asked.splitlines() if line.startswith("  export")] == [
-        f"  export   synapse holds images of 1 channel, {source} has 3; make it with --channels 1"
+        f"  export   synapse holds images of 1 channel, {source} has 3; make it with --channels 1",
+        "  export   zarr fits",
     ]
+
+
+def test_an_export_that_was_asked_for_and_fits_is_said_to(tmp_path: Path) -> None:
+    """No line at all left open whether the export was looked at."""
+    shown = run_cli("inspect", make_source(tmp_path / "source"), "--for", "nnunet", "--progress", "none").stdout
+
+    assert [line for line in shown.splitlines() if line.startswith("  export")] == ["  export   nnunet fits"]
 
 
 def test_limits_of_exports_that_nobody_asked_for_are_not_shown(tmp_path: Path) -> None:
