@@ -215,10 +215,11 @@ def generate(
     **options: Any,
 ) -> Made:
     """Mix from a finished cache (the CPU half); see `run` for the parameters."""
-    resolved = resolve_on_cache(_place(cache), lambda base: _resolved(config, settings, options, base))
-    return _made(
-        run_generate(_place(cache), Output(_place(output)), resolved, _reporter(progress), fresh=fresh, extend=extend)
+    target = Output(_place(output))
+    resolved = resolve_on_cache(
+        _place(cache), lambda base: _resolved(config, settings, options, base), {} if fresh else target.options
     )
+    return _made(run_generate(_place(cache), target, resolved, _reporter(progress), fresh=fresh, extend=extend))
 
 
 def run(

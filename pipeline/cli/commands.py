@@ -186,10 +186,9 @@ def generate(cache: Path, output: Path, *, fresh: bool, extend: bool, **options:
     from hsmix_gen.pipeline.jobs.run import run_generate
 
     _check_extend(extend, fresh=fresh)
-    job = CommandCall(options, cache=cache)
-    job.show(
-        job.call(lambda: run_generate(cache, Output(output), job.config, job.reporter, fresh=fresh, extend=extend))
-    )
+    target = Output(output)
+    job = CommandCall(options, cache=cache, bound=lambda: {} if fresh else target.options)
+    job.show(job.call(lambda: run_generate(cache, target, job.config, job.reporter, fresh=fresh, extend=extend)))
 
 
 @cli.command(titles=(*SOURCE, *JOB), more={"run.exports": "--json lists all that would not fit"})

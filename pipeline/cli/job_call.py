@@ -27,6 +27,7 @@ class CommandCall:
         *,
         base: Callable[[], dict[str, Any] | None] = lambda: None,
         cache: Path | None = None,
+        bound: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         from hsmix_gen.pipeline.execution.progress import make_reporter
 
@@ -35,7 +36,7 @@ class CommandCall:
         progress, log_format = options.pop("progress"), options.pop("log_format")
         self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
         self._options = {name: value for name, value in options.items() if value not in (None, ())}
-        self._base, self._cache = base, cache
+        self._base, self._cache, self._bound = base, cache, bound
         self.reporter = make_reporter("none" if quiet else progress, log_format)
 
     @cached_property
@@ -53,7 +54,7 @@ class CommandCall:
             return resolved(base)
         from hsmix_gen.pipeline.features.feature_choice import resolve_on_cache
 
-        return resolve_on_cache(cache, resolved)
+        return resolve_on_cache(cache, resolved, self._bound())
 
     def variants(self, names: str) -> "dict[str, RunConfig]":
         """Return a configuration for each name of a comparison."""

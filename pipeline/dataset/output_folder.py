@@ -96,6 +96,11 @@ class Output:
         """Return the same folder, of which all that runs left counts as not there."""
         return Output(self.root, home=self._home, anew=True)
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that it, or its first fold, was begun with, by ``section.key``; nothing of a new one."""
+        return self.bindings.options or self.fold(0).bindings.options
+
     def relative(self, path: Path) -> str:
         """Return a path relative to the output if it lies inside, so that both can be moved together.
 

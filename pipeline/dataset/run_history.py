@@ -149,6 +149,12 @@ class Bindings:
                 "finish it first with the command that it was last written with, or start anew with --fresh"
             )
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the output was last bound to, or is begun with; nothing of a new one."""
+        bounds = self.read()
+        return bounds[-1].identity if bounds else self._begun or {}
+
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that the output was not begun with, before a source is read; `check` refuses all the rest.
 
@@ -156,8 +162,7 @@ class Bindings:
         ------
         OutputError
         """
-        bounds = self.read()
-        before = bounds[-1].identity if bounds else self._begun or dict(options)
+        before = self.options or options
         chosen = {key: value for key, value in options.items() if key != COPIES and not _follows_from_sources(key)}
         same_keys = {key: before.get(key) for key in chosen if key in before or key not in NAMED}
         differences = [text for _, text in _different(same_keys, chosen)]
@@ -186,8 +191,7 @@ class Bindings:
         options : mapping
             Those that decide the bytes, by ``section.key``.
         """
-        bounds = self.read()
-        before = bounds[-1].identity if bounds else self._begun or {}
+        before = self.options
         limit, now = before.get(_LIMIT), options.get(_LIMIT)
         same = all(before.get(key) == value for key, value in options.items() if key not in (_LIMIT, *NAMED))
         return limit if limit is not None and (now is None or now > limit) and same else None

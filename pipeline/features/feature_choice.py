@@ -18,22 +18,28 @@ from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.stages.mixing.method import needs_of_all
 
 
-def resolve_on_cache(cache: Path, resolved: Callable[[Mapping[str, Any] | None], RunConfig]) -> RunConfig:
+def resolve_on_cache(
+    cache: Path, resolved: Callable[[Mapping[str, Any] | None], RunConfig], bound: Mapping[str, Any] | None = None
+) -> RunConfig:
     """Return the configuration of options over what the features that they mean were made with; see `choose_features`.
 
     Raises CacheError or ConfigError if there are no features, or not which are meant.
     """
-    found = load(cache, lambda root, sets: choose_features(root, sets, resolved))
+    found = load(cache, lambda root, sets: choose_features(root, sets, resolved, bound))
     return resolved(found.inherited.flat())
 
 
 def choose_features(
-    cache: Path, sets: list[FeatureSet], resolved: Callable[[Mapping[str, Any] | None], RunConfig]
+    cache: Path,
+    sets: list[FeatureSet],
+    resolved: Callable[[Mapping[str, Any] | None], RunConfig],
+    bound: Mapping[str, Any] | None = None,
 ) -> FeatureSet:
     """Return the set of features in a cache that options name; in what they leave open a set of defaults is taken.
 
-    `resolved` returns the configuration of the options over some values by key, or over the defaults. Raises
-    ConfigError naming the key and its values, if no set or more than one is meant.
+    `resolved` returns the configuration of the options over some values by key, or over the defaults. `bound` holds the
+    options that an output was begun with: the set that it was begun with goes before others. Raises ConfigError naming
+    the key and its values, if no set or more than one is meant.
     """
 
     def wanted_of(one: FeatureSet) -> dict[str, Any]:
@@ -56,6 +62,7 @@ def choose_features(
             f"no features of {named_key(key)} {value} are in the cache {cache} ({held}); generate mixes what is "
             "cached: take that option back, or run prepare with it, into the same cache if you like"
         )
+    fitting = _one_of_unread_maps(_begun_with(fitting, wanted_of, bound or {}), resolved)
     open_keys = {key for one in fitting for key in one.options if one.options[key] != fitting[0].options[key]}
     if not open_keys:
         return fitting[0]
@@ -67,6 +74,52 @@ def choose_features(
         f"cache {cache} holds {len(fitting)} sets of features that fit: {sets_text(fitting)}; "
         f"name the values of one with -o {min(open_keys)}=VALUE (in Python features={{'{min(open_keys)}': VALUE}})"
     )
+
+
+def _begun_with(
+    sets: list[FeatureSet], wanted_of: Callable[[FeatureSet], dict[str, Any]], bound: Mapping[str, Any]
+) -> list[FeatureSet]:
+    """Return the sets over which the options are those that an output was begun with; all of them if there is none.
+
+    What was prepared later keeps nobody from going on. A trial may go on with another limit.
+    """
+    begun = [
+        one
+        for one in sets
+        if all(bound.get(key, value) == value for key, value in wanted_of(one).items() if key != "source.limit")
+    ]
+    return begun if bound and begun else sets
+
+
+def _one_of_unread_maps(
+    sets: list[FeatureSet], resolved: Callable[[Mapping[str, Any] | None], RunConfig]
+) -> list[FeatureSet]:
+    """Return the sets, and of those that differ in a saliency that no sample reads one alone, which serves as well.
+
+    It is that of the defaults, else the one without maps, else the first by its values.
+    """
+    alike: dict[str, list[FeatureSet]] = {}
+    for one in sets:
+        config = resolved(one.inherited.flat())
+        everything = [one.options, config.of_bytes()]
+        if not needs_of_all(config.mix).saliency:
+            everything = [_without_saliency(values) for values in everything]
+        alike.setdefault(repr(everything), []).append(one)
+    return [same[0] if len(same) == 1 else _first(same, feature_options(resolved(None))) for same in alike.values()]
+
+
+def _without_saliency(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if not key.startswith("saliency.")}
+
+
+def _first(sets: list[FeatureSet], defaults: Mapping[str, Any]) -> FeatureSet:
+    open_keys = {key for one in sets for key in one.options if one.options[key] != sets[0].options[key]}
+
+    def place(one: FeatureSet) -> tuple[bool, bool, str]:
+        is_default = all(one.options[key] == defaults[key] for key in open_keys)
+        return not is_default, one.options["saliency.backend"] != "none", repr(one.options)
+
+    return min(sets, key=place)
 
 
 def _resolvable(sets: list[FeatureSet], wanted_of: Callable[[FeatureSet], Any]) -> list[FeatureSet]:

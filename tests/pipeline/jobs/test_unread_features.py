@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hsmix_gen.pipeline import generate
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.jobs.run import uses_gpu, warn_of_unread_features, without_unread_maps
 from hsmix_gen.pipeline.mixing.card import mixed_by
@@ -185,11 +186,11 @@ def test_maps_that_nobody_read_are_not_mixed_by(tmp_path: Path) -> None:
     """There are none: soft samples would be of no saliency, in silence."""
     source, cache = make_source(tmp_path / "source"), tmp_path / "cache"
     run_cli("run", source, tmp_path / "out", *PLAIN, "--cache", cache, "--profile", "tuned")
-    generate = ("generate", "--cache", cache, "--backend", "serial", "--progress", "none")
+    mixed = ("generate", "--cache", cache, "--backend", "serial", "--progress", "none")
 
-    refused = run_cli(*generate, tmp_path / "soft", "--method", "hsmix", status=1)
-    run_cli(*generate, tmp_path / "hard", "--method", "cutmix")
-    vain = run_cli(*generate, tmp_path / "soft", "--method", "hsmix", "-o", "saliency.backend=none", status=1)
+    refused = run_cli(*mixed, tmp_path / "soft", "--method", "hsmix", status=1)
+    run_cli(*mixed, tmp_path / "hard", "--method", "cutmix")
+    vain = run_cli(*mixed, tmp_path / "soft", "--method", "hsmix", "-o", "saliency.backend=none", status=1)
 
     assert "no features of saliency.backend (--saliency) gradcam are in the cache" in error_of(refused)
     assert "or run prepare with it, into the same cache" in error_of(refused)
@@ -206,3 +207,30 @@ def test_maps_that_are_asked_for_in_vain_change_no_sample(tmp_path: Path) -> Non
     assert [(tmp_path / "asked" / name).read_bytes() for name in names] == [
         (tmp_path / "plain" / name).read_bytes() for name in names
     ]
+
+
+def samples_of(output: Path) -> list[bytes]:
+    names = ("manifest.parquet", *(f"webdataset/{split}-000000.tar" for split in ("train", "val", "test")))
+    return [(output / name).read_bytes() for name in names]
+
+
+def test_maps_that_were_added_later_keep_nobody_from_mixing_without(tmp_path: Path) -> None:
+    """The very same command was refused, as two sets of features fitted."""
+    source, cache = make_source(tmp_path / "source"), tmp_path / "cache"
+    run_cli("run", source, tmp_path / "out", *PLAIN, "--cache", cache, "--profile", "tuned")
+    tuned = ("--cache", cache, "--backend", "serial", "--progress", "none", "--shards", 1, "--profile", "tuned")
+    run_cli("generate", tmp_path / "before", *tuned)
+    features = (*PLAIN[:8], "--backend", "serial", "--progress", "none")
+    for backend in ("fine_grained", "uniform"):
+        run_cli("prepare", source, "--cache", cache, *features, "--saliency", backend)
+
+    run_cli("generate", tmp_path / "before", *tuned)
+    run_cli("generate", tmp_path / "none", *tuned)
+    run_cli("generate", tmp_path / "named", *tuned, "-o", "saliency.backend=uniform")
+    run_cli("generate", tmp_path / "named", *tuned)  # goes on with what it was begun with
+    generate(cache, tmp_path / "named", shards=1, profile="tuned", settings={"run.backend": "serial"})
+
+    names = {"before": "none", "none": "none", "named": "uniform"}
+    runs = {name: json.loads((tmp_path / name / "run.json").read_text()) for name in names}
+    assert {name: run["config"]["saliency"]["backend"] for name, run in runs.items()} == names
+    assert samples_of(tmp_path / "none") == samples_of(tmp_path / "before") == samples_of(tmp_path / "named")
