@@ -175,7 +175,7 @@ def inspect(
         Saying in one line what to mend.
     """
     reporter = _reporter(progress)
-    found = inspect_source(_place(source), _resolved(config, settings, options), reporter)
+    found = inspect_source(_place(source), _resolved(config, settings, options, mixes=False), reporter)
     return Inspection(
         layout=found["layout"],
         images=found["images"],
@@ -198,7 +198,8 @@ def prepare(
     **options: Any,
 ) -> PreparedCache:
     """Compute the features of a source into a cache (the GPU half); see `inspect` for the other parameters."""
-    prepared = run_prepare(_place(source), _place(cache), _resolved(config, settings, options), _reporter(progress))
+    resolved = _resolved(config, settings, options, mixes=False)
+    prepared = run_prepare(_place(source), _place(cache), resolved, _reporter(progress))
     usable = sum(record.refusal is None for record in prepared[0].records)
     return PreparedCache(_place(cache), usable, len(prepared[0].refusals), len(prepared))
 
@@ -357,10 +358,12 @@ def _resolved(
     settings: Mapping[str, Any] | None,
     options: Mapping[str, Any],
     base: Mapping[str, Any] | None = None,
+    *,
+    mixes: bool = True,
 ) -> RunConfig:
     given = {**options, **(settings or {})}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
-    return resolve(file=None if config is None else Path(config), options=plain, base=base)
+    return resolve(file=None if config is None else Path(config), options=plain, base=base, mixes=mixes)
 
 
 def _made(finished: Finished) -> Made:

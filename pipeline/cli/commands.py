@@ -150,7 +150,7 @@ def prepare(source: Path, cache: Path, **options: Any) -> None:
     from hsmix_gen.pipeline.execution.human_units import counted
     from hsmix_gen.pipeline.jobs.run import run_prepare
 
-    job = CommandCall(options)
+    job = CommandCall(options, mixes=False)
     prepared = job.call(lambda: run_prepare(source, cache, job.config, job.reporter))
     first = prepared[0]
     usable = sum(record.refusal is None for record in first.records)
@@ -204,7 +204,7 @@ def inspect(source: Path, *, as_json: bool, **options: Any) -> None:
     """
     from hsmix_gen.pipeline.jobs.inspect_source import inspect_source, inspection_text
 
-    job = CommandCall(options)
+    job = CommandCall(options, mixes=False)
     found = job.call(lambda: inspect_source(source, job.config, job.reporter, states_notes=True))
     click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
     if not found["usable"]:

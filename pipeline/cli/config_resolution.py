@@ -33,7 +33,7 @@ _DECIDING = ("mix.", "superpixels.")
 
 def resolve(
     *, file: Path | None = None, overrides: Iterable[str] = (), options: Mapping[str, Any] | None = None,
-    base: Mapping[str, Any] | None = None, without: Collection[str] = (),
+    base: Mapping[str, Any] | None = None, without: Collection[str] = (), mixes: bool = True,
 ) -> RunConfig:  # fmt: skip
     """Return the checked configuration.
 
@@ -50,6 +50,8 @@ def resolve(
         Values by key under everything else, in place of the defaults.
     without : collection of str
         Keys of which no value is taken.
+    mixes : bool
+        Whether samples are going to be mixed, for which what they read has to be there.
 
     Raises
     ------
@@ -64,7 +66,8 @@ def resolve(
     given, named = _with_names(given)
     found = _composed(given, named, base)
     check_effects(found, given, {**base, **named})
-    check_maps(found)
+    if mixes:
+        check_maps(found)
     return found
 
 

@@ -28,6 +28,7 @@ class CommandCall:
         base: Callable[[], dict[str, Any] | None] = lambda: None,
         cache: Path | None = None,
         bound: Callable[[], Mapping[str, Any]] = dict,
+        mixes: bool = True,
     ) -> None:
         from hsmix_gen.pipeline.execution.progress import make_reporter
 
@@ -36,7 +37,7 @@ class CommandCall:
         progress, log_format = options.pop("progress"), options.pop("log_format")
         self._config_file, self._overrides = options.pop("config_file"), options.pop("overrides")
         self._options = {name: value for name, value in options.items() if value not in (None, ())}
-        self._base, self._cache, self._bound = base, cache, bound
+        self._base, self._cache, self._bound, self._mixes = base, cache, bound, mixes
         self.reporter = make_reporter("none" if quiet else progress, log_format)
 
     @cached_property
@@ -48,7 +49,13 @@ class CommandCall:
         from hsmix_gen.pipeline.cli.config_resolution import resolve
 
         def resolved(values: Mapping[str, Any] | None) -> "RunConfig":
-            return resolve(file=self._config_file, overrides=self._overrides, options=self._options, base=values)
+            return resolve(
+                file=self._config_file,
+                overrides=self._overrides,
+                options=self._options,
+                base=values,
+                mixes=self._mixes,
+            )
 
         if cache is None:
             return resolved(base)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hsmix_gen.pipeline import generate
+from hsmix_gen.pipeline import generate, prepare
 from hsmix_gen.pipeline.execution.progress import Reporter, SilentDisplay
 from hsmix_gen.pipeline.jobs.run import uses_gpu, warn_of_unread_features, without_unread_maps
 from hsmix_gen.pipeline.mixing.card import mixed_by
@@ -19,6 +19,7 @@ PLAIN = (
     *("--size", 48, 64, "--regions", 6, 20, "--variants", 1, "--copies", 2, "--shards", 1),
     *("--backend", "serial", "--progress", "none"),
 )
+SERIAL = {"run.backend": "serial"}
 
 
 def configured(**mix: Any) -> RunConfig:
@@ -228,9 +229,23 @@ def test_maps_that_were_added_later_keep_nobody_from_mixing_without(tmp_path: Pa
     run_cli("generate", tmp_path / "none", *tuned)
     run_cli("generate", tmp_path / "named", *tuned, "-o", "saliency.backend=uniform")
     run_cli("generate", tmp_path / "named", *tuned)  # goes on with what it was begun with
-    generate(cache, tmp_path / "named", shards=1, profile="tuned", settings={"run.backend": "serial"})
+    generate(cache, tmp_path / "named", shards=1, profile="tuned", settings=SERIAL)
 
     names = {"before": "none", "none": "none", "named": "uniform"}
     runs = {name: json.loads((tmp_path / name / "run.json").read_text()) for name in names}
     assert {name: run["config"]["saliency"]["backend"] for name, run in runs.items()} == names
     assert samples_of(tmp_path / "none") == samples_of(tmp_path / "before") == samples_of(tmp_path / "named")
+
+
+def test_a_cache_without_maps_may_be_prepared(tmp_path: Path) -> None:
+    """Nothing is mixed there, so that nothing is read; `prepare` has no option that mixes without maps."""
+    source, cache = make_source(tmp_path / "source"), tmp_path / "cache"
+    run_cli("prepare", source, "--cache", cache, *PLAIN[:8], *PLAIN[-4:], "--saliency", "none")
+    prepare(source, cache, size=(48, 64), regions=(6, 20), variants=1, saliency="none", settings=SERIAL)
+    mixed = ("generate", "--cache", cache, *PLAIN[-4:])
+
+    run_cli(*mixed, tmp_path / "tuned", "--profile", "tuned")
+    refused = run_cli(*mixed, tmp_path / "soft", status=1)
+
+    assert "saliency" in error_of(refused)
+    assert len(list(cache.glob("features-*.json"))) == 1
