@@ -17,6 +17,8 @@ from hsmix_gen.schemas.config import RunConfig, named_key
 from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.stages.mixing.method import needs_of_all
 
+_BACKEND = "saliency.backend"
+
 
 def resolve_on_cache(
     cache: Path, resolved: Callable[[Mapping[str, Any] | None], RunConfig], bound: Mapping[str, Any] | None = None
@@ -43,19 +45,19 @@ def choose_features(
     """
 
     def wanted_of(one: FeatureSet) -> dict[str, Any]:
-        base = one.inherited.flat()
-        if base["saliency.backend"] == "none":
-            # What reads maps wants those that it would have without this cache.
-            other = resolved({key: value for key, value in base.items() if not key.startswith("saliency.")})
-            if needs_of_all(other.mix).saliency:
-                return feature_options(other)
-        return feature_options(resolved(base))
+        return feature_options(_config_on(one, resolved))
 
     sets = _resolvable(sets, wanted_of)
     fitting = fitting_sets(sets, wanted_of)
     if not fitting:
         one = min(sets, key=lambda one: len(lacking(one, wanted_of(one))))
         key = lacking(one, wanted_of(one))[0]
+        mix = _config_on(one, resolved).mix
+        if key == _BACKEND and {each.options[key] for each in sets} == {"none"} and needs_of_all(mix).saliency:
+            raise ConfigError(
+                f"the cache {cache} has no saliency maps, which mixing by {mix.method} reads; mix without (--profile "
+                f"tuned, --method cutmix), or add maps by hsmix-gen prepare SOURCE --cache {cache} --saliency BACKEND"
+            )
         value = text_of(wanted_of(one)[key])
         held = f"{key} is {text_of(one.options[key])}" if len(sets) == 1 else sets_text(sets, key)
         raise ConfigError(
@@ -74,6 +76,19 @@ def choose_features(
         f"cache {cache} holds {len(fitting)} sets of features that fit: {sets_text(fitting)}; "
         f"name the values of one with -o {min(open_keys)}=VALUE (in Python features={{'{min(open_keys)}': VALUE}})"
     )
+
+
+def _config_on(one: FeatureSet, resolved: Callable[[Mapping[str, Any] | None], RunConfig]) -> RunConfig:
+    """Return the configuration of the options over what a set was made with.
+
+    What reads maps wants, in place of none, those that it would have without this set.
+    """
+    base = one.inherited.flat()
+    if base[_BACKEND] == "none":
+        other = resolved(_without_saliency(base))
+        if needs_of_all(other.mix).saliency:
+            return other
+    return resolved(base)
 
 
 def _begun_with(
@@ -117,7 +132,7 @@ def _first(sets: list[FeatureSet], defaults: Mapping[str, Any]) -> FeatureSet:
 
     def place(one: FeatureSet) -> tuple[bool, bool, str]:
         is_default = all(one.options[key] == defaults[key] for key in open_keys)
-        return not is_default, one.options["saliency.backend"] != "none", repr(one.options)
+        return not is_default, one.options[_BACKEND] != "none", repr(one.options)
 
     return min(sets, key=place)
 

@@ -80,3 +80,11 @@ def test_an_output_goes_on_with_the_features_that_it_was_begun_with() -> None:
     assert going_on(PLAIN) is PLAIN
     assert going_on(EDGES) is PLAIN
     assert going_on(few, regions=(50, 200)) is PLAIN
+
+
+def test_a_cache_lacks_maps_only_if_none_of_its_sets_has_any() -> None:
+    with pytest.raises(ConfigError, match="the cache cache has no saliency maps, which mixing by hsmix reads"):
+        chosen(NO_MAPS)
+    with pytest.raises(ConfigError, match=r"no features of .* gradcam are in the cache cache \(\(1\) .* none; \(2\)"):
+        chosen(NO_MAPS, EDGES, **{"saliency.backend": "gradcam"})
+    assert chosen(NO_MAPS, EDGES) is EDGES

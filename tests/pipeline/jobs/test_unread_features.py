@@ -191,10 +191,14 @@ def test_maps_that_nobody_read_are_not_mixed_by(tmp_path: Path) -> None:
 
     refused = run_cli(*mixed, tmp_path / "soft", "--method", "hsmix", status=1)
     run_cli(*mixed, tmp_path / "hard", "--method", "cutmix")
+    unread = run_cli(*mixed, tmp_path / "hard", "--method", "cutmix", "-o", "saliency.backend=uniform", status=1)
     vain = run_cli(*mixed, tmp_path / "soft", "--method", "hsmix", "-o", "saliency.backend=none", status=1)
 
-    assert "no features of saliency.backend (--saliency) gradcam are in the cache" in error_of(refused)
-    assert "or run prepare with it, into the same cache" in error_of(refused)
+    assert error_of(refused) == (
+        f"error: the cache {cache} has no saliency maps, which mixing by hsmix reads; mix without (--profile tuned, "
+        f"--method cutmix), or add maps by hsmix-gen prepare SOURCE --cache {cache} --saliency BACKEND"
+    )
+    assert "no features of saliency.backend (--saliency) uniform are in the cache" in error_of(unread)
     assert "--saliency none makes no maps, which mixing by hsmix reads here" in error_of(vain)
 
 
@@ -247,5 +251,5 @@ def test_a_cache_without_maps_may_be_prepared(tmp_path: Path) -> None:
     run_cli(*mixed, tmp_path / "tuned", "--profile", "tuned")
     refused = run_cli(*mixed, tmp_path / "soft", status=1)
 
-    assert "saliency" in error_of(refused)
+    assert "has no saliency maps, which mixing by hsmix reads" in error_of(refused)
     assert len(list(cache.glob("features-*.json"))) == 1
