@@ -16,7 +16,7 @@ from hsmix_gen.schemas.errors import ConfigError
 from hsmix_gen.schemas.families import METHODS, nearest
 from hsmix_gen.schemas.options import option_of
 from hsmix_gen.schemas.presets import CONTROLS, PRESETS, PROFILES, Preset
-from hsmix_gen.stages.mixing.method import check_maps
+from hsmix_gen.stages.mixing.method import check_maps, needs_of_all
 
 Flat = dict[str, Any]
 """Values by ``section.key`` (top-level keys without a dot)."""
@@ -91,12 +91,19 @@ def _composed(given: Flat, named: Flat, base: Mapping[str, Any]) -> RunConfig:
     flat = {**base, **_with_chances(named | given, given, base)}
     found = checked({key: _plain(key, value) for key, value in flat.items()})
     if given.get("control") is not None:
-        if method := _without_effect(found):
+        if method := _unread_by(found):
             raise ConfigError(
                 f"--control {found.control} changes nothing in method {method}; leave out --control, or choose "
                 "--method hsmix"
             )
-    elif any(key.startswith(_DECIDING) for key in named | given) and (_undone(flat) or _without_effect(found)):
+        if _is_without_effect(found, given, base):
+            raise ConfigError(
+                f"--control {found.control} changes nothing: with the other options all samples are the same without "
+                "it; leave out --control"
+            )
+    elif any(key.startswith(_DECIDING) for key in named | given) and (
+        _undone(flat) or _unread_by(found) or _is_without_effect(found, given, base)
+    ):
         # What a control of a cache or a run.json did, other options have changed.
         found = checked({key: _plain(key, value) for key, value in (flat | {"control": None}).items()})
     return found
@@ -235,7 +242,40 @@ def _undone(values: Flat) -> tuple[str, Any] | None:
     return None
 
 
-def _without_effect(config: RunConfig) -> str | None:
+def _is_without_effect(config: RunConfig, given: Flat, base: Mapping[str, Any]) -> bool:
+    """Return whether the samples of a configuration with a control are those of all else that was given.
+
+    Values of the control that are repeated beside it, as in a configuration that is written out, are its own; so are
+    superpixels of a base, which were prepared for it.
+    """
+    control = CONTROLS.get(str(config.control))
+    if control is None:
+        return False
+    own = {"control", *control.values}
+    given = {key: value for key, value in given.items() if key not in own}
+    of_base = own if base.get("control") == config.control else {key for key in own if key.startswith("superpixels.")}
+    base = {key: value for key, value in base.items() if key not in of_base}
+    flat = {**base, **_with_chances(_with_names(given)[1] | given, given, base), "control": None}
+    try:
+        without = checked({key: _plain(key, value) for key, value in flat.items()})
+    except ConfigError:
+        return False  # what has no meaning without it
+    return _effective(without) == _effective(config)
+
+
+def _effective(config: RunConfig) -> Flat:
+    """Return the values that samples depend on, by key: all that are read, chances by their shares."""
+    unread, needed = {*config.idle_keys(), *_NAMED}, needs_of_all(config.mix)
+    sections = [f"{name}." for name in ("superpixels", "saliency") if not getattr(needed, name)]
+    chances = [chance / sum(config.mix.probabilities) for chance in config.mix.probabilities]
+    return {
+        key: value
+        for key, value in {**config.flat(), "mix.probabilities": chances}.items()
+        if key not in unread and not key.startswith(tuple(sections))
+    }
+
+
+def _unread_by(config: RunConfig) -> str | None:
     """Return a method that does not read what the control changes, if there is one."""
     mix = config.mix
     reads: dict[str | None, Callable[[Any], bool]] = {

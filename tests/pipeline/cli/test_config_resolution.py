@@ -102,6 +102,56 @@ def test_what_undoes_a_control_is_refused(options: dict[str, Any], message: str)
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"profile": "tuned", "control": "random-lambda"},
+        {"profile": "tuned", "control": "hard-only"},
+        {"policy": "paired", "control": "hard-only"},
+        {"policy": "paired", "control": "none"},
+        {"probabilities": (0, 1, 0), "control": "random-lambda"},
+        {"method": "cutmix", "control": "hard-only"},
+        {"probabilities": (1, 0, 0), "control": "square-grid"},
+        {"superpixels": "grid", "control": "square-grid", "probabilities": (2 / 3, 0, 0)},
+    ],
+)
+def test_a_control_without_effect_is_refused(options: dict[str, Any]) -> None:
+    """Its dataset would have been that without it, byte for byte."""
+    stated = f"--control {options['control']} changes nothing: with the other options all samples are the same"
+    assert stated in refused(options=options)
+    base = resolve(options={name: value for name, value in options.items() if name != "control"}).flat()
+    assert stated in refused(base=base, options={"control": options["control"]})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "hsmix,cutmix", "control": "hard-only"},
+        {"profile": "tuned", "control": "soft-only"},
+        {"profile": "tuned", "control": "square-grid"},
+        {"profile": "tuned", "control": "none"},
+        {"profile": "robust", "control": "random-lambda"},
+        {"policy": "paired", "control": "random-lambda"},
+        {"method": "cutmix", "control": "cutmix"},
+        {"method": "cutmix", "control": "none"},
+        *({"control": control} for control in CONTROLS),
+    ],
+)
+def test_a_control_with_an_effect_may_be_repeated(options: dict[str, Any], tmp_path: Path) -> None:
+    """Whoever writes a configuration out repeats the values of its control."""
+    made = resolve(options=options)
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps({"config": made.to_dict(), "config_digest": "", "versions": {}}))
+
+    for again in (
+        resolve(options=made.flat()),
+        resolve(base=made.flat(), options={"control": options["control"]}),
+        resolve(file=run, options={"control": options["control"]}),
+        resolve(file=run),
+    ):
+        assert again == made
+
+
+@pytest.mark.parametrize(
     ("control", "chances", "expected"),
     [
         ("hard-only", None, (1 / 3, 2 / 3, 0)),
@@ -509,6 +559,13 @@ def test_what_a_dataset_was_made_with_is_read_whatever_it_lacks(tmp_path: Path) 
     assert resolve(file=run, options={"method": "cutmix"}).mix.select == 0.5
 
 
+def test_superpixels_of_a_cache_may_be_those_of_a_control() -> None:
+    """`prepare --superpixels grid` makes them, and has no control that would name them."""
+    made = resolve(base=resolve(options={"superpixels": "grid"}).flat(), options={"control": "square-grid"})
+
+    assert (made.superpixels.method, made.control) == ("grid", "square-grid")
+
+
 def test_options_of_one_compared_method_go_to_the_others_unread() -> None:
     """What no compared method reads is refused as without a comparison."""
 
@@ -549,6 +606,10 @@ def test_what_a_compared_method_reads_depends_on_its_other_options(tmp_path: Pat
         ({"control": "cutmix"}, {"method": "fmix"}, None),
         ({"control": "square-grid"}, {"select": 0.3}, "square-grid"),
         ({"control": "square-grid"}, {}, "square-grid"),
+        ({"control": "random-lambda"}, {"profile": "tuned"}, None),
+        ({"control": "random-lambda"}, {"copies": 3}, "random-lambda"),
+        ({"control": "hard-only"}, {"selection": "connected"}, "hard-only"),
+        ({"control": "hard-only"}, {"profile": "tuned"}, None),
         # As it was possible before controls were refused that change nothing; what is finished is extended as it is.
         ({"control": "square-grid", "mix.method": "cutmix"}, {"run.workers": 2}, "square-grid"),
     ],
