@@ -28,7 +28,8 @@ FEATURES = "features"
 """Where in the cache the features of an extension lie; not compared, as the names of the layers are."""
 NAMED: Mapping[str, Mapping[str, Preset]] = {"preset": PRESETS, "profile": PROFILES, "control": CONTROLS}
 """Keys that name sets of values; not compared, as the values are, but named where these differ for them."""
-_OF_FEATURES = ("source.", "volume.", "image.", "superpixels.", "saliency.", "seed")
+_SALIENCY = "saliency."
+_OF_FEATURES = ("source.", "volume.", "image.", "superpixels.", _SALIENCY, "seed")
 OTHERWISE_MADE = (
     "another version of hsmix-gen or a library, another device, or other weights or maps; run.json states the versions"
 )
@@ -330,6 +331,8 @@ def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
     ]
     if any(key.startswith(_OF_FEATURES) for key in keys):  # other features follow
         keys = [key for key in keys if not key.startswith(LAYER)]
+    if _follows_from_mixing(before, now, keys):
+        keys = [key for key in keys if not key.startswith(_SALIENCY)]
     found = []
     for name, known in NAMED.items():
         # Of an output that was begun before its names were kept none is known.
@@ -340,6 +343,12 @@ def _different(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, s
                 found.append((name, f"{_change(name, *ends)} ({_way_back(name, *ends)})"))
                 keys = [key for key in keys if key not in explained]
     return found + [(key, _change(key, before.get(key), now.get(key))) for key in keys]
+
+
+def _follows_from_mixing(before: dict[str, Any], now: dict[str, Any], keys: Sequence[str]) -> bool:
+    """Return whether only one of two has maps because of how they mix: none are made where no sample reads any."""
+    has_none = "none" in (before.get(_SALIENCY + "backend"), now.get(_SALIENCY + "backend"))
+    return has_none and any(key.startswith("mix.") and key != COPIES for key in keys)
 
 
 def _change(key: str, before: Any, now: Any) -> str:

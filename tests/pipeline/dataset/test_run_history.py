@@ -81,6 +81,20 @@ def test_a_name_that_differs_stands_for_its_values(
     assert differing(tmp_path, resolve(options=before), resolve(options=now)) == stated
 
 
+def test_maps_that_follow_from_how_samples_are_mixed_are_no_difference_of_their_own(tmp_path: Path) -> None:
+    """A forgotten --profile tuned was refused with a saliency that nobody had given."""
+    tuned, gradcam = resolve(options={"profile": "tuned", "saliency": "none"}), resolve(options={"seed": 3})
+    edges, cutmix = resolve(options={"saliency": "fine_grained"}), resolve(options={"method": "cutmix"})
+    profile = "profile (--profile) was tuned, is paper (give --profile tuned again)"
+    places = (tmp_path / str(number) for number in range(4))
+
+    assert differing(next(places), tuned, gradcam) == f"{profile}; seed (--seed) was 0, is 3"
+    assert differing(next(places), tuned, edges) == profile
+    assert "saliency" not in differing(next(places), cutmix.model_copy(update={"saliency": tuned.saliency}), edges)
+    uniform = resolve(options={"profile": "tuned", "saliency": "uniform", "copies": 3})
+    assert "saliency.backend (--saliency) was none, is uniform" in differing(next(places), tuned, uniform)
+
+
 def test_a_name_that_was_not_kept_is_not_guessed(tmp_path: Path) -> None:
     found = differing(tmp_path, resolve(options={"profile": "robust"}), resolve(), without="profile")
 

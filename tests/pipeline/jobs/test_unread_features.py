@@ -253,3 +253,12 @@ def test_a_cache_without_maps_may_be_prepared(tmp_path: Path) -> None:
 
     assert "has no saliency maps, which mixing by hsmix reads" in error_of(refused)
     assert len(list(cache.glob("features-*.json"))) == 1
+
+
+def test_a_forgotten_profile_is_refused_without_the_maps_that_follow_from_it(tmp_path: Path) -> None:
+    source, output = make_source(tmp_path / "source"), tmp_path / "out"
+    run_cli("run", source, output, *PLAIN, "--profile", "tuned")
+
+    line = error_of(run_cli("run", source, output, *PLAIN, status=1))
+
+    assert "profile (--profile) was tuned, is paper (give --profile tuned again); choose another folder" in line
