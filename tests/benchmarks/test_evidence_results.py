@@ -206,3 +206,33 @@ def test_gains_stand_under_the_corruption_they_are_of_and_hours_count_each_run_o
     assert found["noise"].startswith("**+10.00")
     assert (found["clean"][:5], found["blur"]) == ("+0.00", "-")
     assert report.hours_of(table) == pytest.approx(2)
+
+
+def test_each_budget_has_a_table_and_a_figure_and_the_readme_the_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, readme = tmp_path / "evidence.md", tmp_path / "README.md"
+    page.write_text("<!-- strong -->\n<!-- end of strong -->\n", "utf-8")
+    readme.write_text("<!-- gains -->\n<!-- end of gains -->\n", "utf-8")
+    monkeypatch.setattr(report, "README", readme)
+    budgets = (plan.SHORT, plan.LONG, plan.LONGEST)
+    rows = [
+        {**row, "dataset": "isic", "n": 40, "network": plan.NETWORK, "arm": arm, "steps": steps, "size": plan.SIZE,
+         "on": "test", "seed": seed}
+        for steps in budgets
+        for arm, level in (("strong+flips", 0.5), ("strong+cutmix", 0.5 + steps / 30_000))
+        for seed in (0, 1)
+        for row in rows_of(level, level + 0.02)
+    ]  # fmt: skip
+
+    report.write(pa.Table.from_pylist(rows, SCHEMA), tmp_path)
+
+    lines = page.read_text("utf-8").splitlines()
+    assert [line for line in lines if line.startswith("After")] == [
+        "After 3,000 steps:", "After 900 steps:", "After 300 steps:"
+    ]  # fmt: skip
+    assert [line.count("+") for line in lines if line.startswith("| strong")] == [4, 4, 4]
+    assert [text for text in ("+10.00", "+3.00", "+1.00") if text in readme.read_text("utf-8")] == ["+10.00"]
+    assert {path.name for path in (tmp_path / "evidence").glob("forest-*")} == {
+        f"forest-{steps}.png" for steps in budgets
+    }
