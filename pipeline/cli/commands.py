@@ -383,7 +383,7 @@ def demo(output: Path, *, fresh: bool, **options: Any) -> None:
     mended(lambda: write_demo_source(folder))
     finished = job.call(lambda: run_all(folder, Output(output), job.config, job.reporter, fresh=fresh))
     job.show(finished)
-    click.echo(f"look at {output / 'preview.png'}; loader snippets stand in {output / 'README.md'}")
+    click.echo(f"see {output / 'preview.png'}; loader snippets stand in {output / 'README.md'}")
 
 
 @cli.command()

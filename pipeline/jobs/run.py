@@ -168,7 +168,7 @@ def placed_job(
     reporter: Reporter,
     scan: Scan = take_inventory,
 ) -> "WholeJob":
-    """Return the job on an output that is held, after a look at its places."""
+    """Return the job on an output that is held, once its places are checked."""
     preflight = Preflight(config, runner, reporter)
     preflight.places(source, [output.state, cache])
     return WholeJob(source, cache, output, config, runner, reporter, preflight, scan)

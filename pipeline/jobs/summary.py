@@ -20,7 +20,7 @@ def summary_text(finished: Finished) -> str:
     """Return what a finished run wrote, from what, what was left out, and the most important lines of its report."""
     lines = [line for output, outcome in finished.outcomes for line in _output_lines(output.root, outcome)]
     root = finished.outcomes[0][0].root
-    last = f"features are cached in {finished.cache}; look at {root / 'preview.png'}, load with {root / 'README.md'}"
+    last = f"features are cached in {finished.cache}; see {root / 'preview.png'}, load with {root / 'README.md'}"
     found = [f"report: {line}" for line in key_lines(root)]
     return "\n".join([*lines, last, *found])
 

@@ -1,4 +1,4 @@
-"""The worst samples by each measure, and a drawn sample of all: what a person should look at."""
+"""The worst samples by each measure, and a drawn sample of all: what a person should see."""
 
 import math
 from collections.abc import Callable

@@ -72,7 +72,7 @@ def rest_of(folder: str) -> str:
 def without_kind(stem: str, *, of_files: bool) -> str:
     """Return a stem without the words for image or mask at its ends: ``img_07`` and ``mask_07`` are both ``07``.
 
-    `of_files`: so are ``img07`` and ``volume-07``, by words that may tell others apart: ``ct1`` and ``mri1``.
+    `of_files`: so are ``img07`` and ``volume-07``, by words that may distinguish others: ``ct1`` and ``mri1``.
     """
 
     def is_kind(word: str) -> bool:
